@@ -1,0 +1,252 @@
+//! The messages between the rig and a guest's agent: one JSON object a line, over a serial port.
+//!
+//! The rig sends [`Request`]s; each is answered by exactly one [`Message::Done`] or [`Message::Failed`] with its `id`,
+//! when it has been carried out. A [`Command`] that takes long ([`Command::Pause`] with the wire held, say) does not
+//! keep the agent from answering others. Everything else that a guest says is unsolicited.
+//! This crate knows nothing of how either side carries a command out.
+#![no_std]
+extern crate alloc;
+
+use alloc::{string::String, vec::Vec};
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol; both sides refuse another one.
+pub const VERSION: u32 = 1;
+
+/// EtherType of every frame that a sender of ours makes; its number follows as a big-endian `u64`.
+pub const ETHERTYPE: u16 = 0x88B5;
+
+/// Longest line that either side accepts, in bytes, newline included.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// One command from the rig, with the number that its answer carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the rig, unique within a connection.
+    pub id: u32,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What the rig asks of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// Load the driver and start its device, up to a running data path: driver entry, device add, prepare hardware,
+    /// D0 entry, adapter start, queue creation, EvtStart of both queues. Done when the data path runs.
+    Load,
+    /// Give `count` frames, numbered from `first`, to the sender above the transmit ring. Done as soon as they are
+    /// queued; [`QueueReport::posted`] tells which have reached the packet ring.
+    Send {
+        /// Number of the first frame.
+        first: u64,
+        /// How many frames.
+        count: u32,
+        /// Frame length in bytes, from destination address to the end of the payload; 60 to 1514.
+        len: u32,
+        /// Number of fragments per packet, 1 to 8.
+        fragments: u32,
+    },
+    /// Take the data path down as a pause does (cancel-semantics section 1): gates, EvtCancel of Tx, then Rx, drain,
+    /// EvtStop. Done when both queues are stopped.
+    Pause {
+        /// How often EvtCancel is called for each queue; a real framework calls it once.
+        #[serde(default = "one")]
+        cancels: u32,
+    },
+    /// Start the stopped data path again: indices to zero, EvtStart.
+    Restart,
+    /// Pause if running, destroy the packet queues, leave D0 (EvtDeviceD0Exit).
+    PowerDown,
+    /// Enter D0 again, create new packet queues, start them.
+    PowerUp,
+    /// Pause if running, destroy queues, leave D0, release hardware, remove the device, unload the driver; then check
+    /// that nothing of the driver is left.
+    Unload,
+    /// Report both queues as they are now. Answered at once.
+    Report,
+    /// Leave the machine: orderly power off.
+    Quit,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What a guest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum Message {
+    /// First line of every connection.
+    Hello {
+        /// [`VERSION`] of the guest.
+        version: u32,
+        /// `understudy` or `windows`.
+        guest: String,
+        /// The drivers that the guest was given.
+        drivers: Vec<DriverFile>,
+        /// Time from the guest's first instruction to this line, in microseconds.
+        boot_us: u64,
+    },
+    /// The command with this number has been carried out.
+    Done {
+        /// [`Request::id`].
+        id: u32,
+        /// The queues, for [`Command::Report`], [`Command::Pause`], [`Command::PowerDown`] and [`Command::Unload`];
+        /// empty for the others.
+        #[serde(default)]
+        queues: Vec<QueueReport>,
+    },
+    /// The command with this number could not be carried out; the guest goes on.
+    Failed {
+        /// [`Request::id`].
+        id: u32,
+        /// One line for people: what failed, with its NTSTATUS where there is one.
+        error: String,
+    },
+    /// A line that a driver printed (DbgPrintEx), without its newline.
+    Debug {
+        /// The text.
+        text: String,
+    },
+    /// A callback of the driver has run, or something else that belongs on a report's time line.
+    Event {
+        /// Microseconds since the guest's first instruction, when it began.
+        us: u64,
+        /// How long it took, in microseconds.
+        took_us: u64,
+        /// `tx0`, `rx0` or `device`.
+        queue: String,
+        /// The callback's field name, such as `EvtCancel`, or a step of the framework.
+        what: String,
+        /// IRQL at which it ran.
+        irql: u8,
+    },
+    /// A rule was broken: the guest has stopped and powers off after this line.
+    BugCheck {
+        /// What was broken.
+        violation: Violation,
+        /// Bug check code, 0x19E for a NetAdapterCx rule.
+        code: u32,
+        /// Its four parameters.
+        parameters: [u64; 4],
+    },
+}
+
+/// A driver file that the guest holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverFile {
+    /// Such as `cancelnic.sys`.
+    pub file: String,
+    /// SHA-256 of the file as the guest sees it, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The rule's name, such as `InvalidRingImmutableDriverTxPacket` or `PacketKeptAtStop`.
+    pub rule: String,
+    /// The callback during or after which it was seen.
+    pub callback: String,
+    /// Where: queue and index, image and offset, whatever finds the place.
+    #[serde(rename = "where")]
+    pub place: String,
+}
+
+/// Numbers as inclusive runs in the order in which they came: `[[0, 5], [9, 9]]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ids(pub Vec<(u64, u64)>);
+
+impl Ids {
+    /// Appends `id`, extending the last run where it follows on.
+    pub fn push(&mut self, id: u64) {
+        match self.0.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(id) => *last = id,
+            _ => self.0.push((id, id)),
+        }
+    }
+
+    /// Every number in order, duplicates and all.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().flat_map(|&(first, last)| first..=last)
+    }
+
+    /// How many numbers, duplicates counted.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|&(first, last)| last.saturating_sub(first).saturating_add(1)).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<u64> for Ids {
+    fn from_iter<T: IntoIterator<Item = u64>>(iter: T) -> Self {
+        let mut ids = Self::default();
+        for id in iter {
+            ids.push(id);
+        }
+        ids
+    }
+}
+
+/// One packet queue as the guest's side sees it, summed over the queue's whole life since [`Command::Load`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueReport {
+    /// `tx0` or `rx0`.
+    pub queue: String,
+    /// Tx: what the sender gave to the packet ring. Empty for Rx.
+    pub posted: Ids,
+    /// Tx: came back as sent: the driver left NET_PACKET.Scratch clear.
+    pub sent: Ids,
+    /// Tx: came back taken back by hardware: packet Scratch and its first fragment's Scratch set.
+    pub taken_back: Ids,
+    /// Tx: came back, never posted to the hardware: packet Scratch set, fragment Scratch clear.
+    pub never_posted: Ids,
+    /// Tx: posted and not yet returned. Rx: nothing.
+    pub outstanding: Ids,
+    /// Tx: given to the sender, still in front of the packet ring.
+    pub queued: Ids,
+    /// Tx: completed with NDIS_STATUS_PAUSED, never in the ring.
+    pub paused: Ids,
+    /// Rx: frames that the driver indicated, in order.
+    pub received: Ids,
+    /// Rx: buffers that came back with Ignore set.
+    pub returned_empty: u64,
+    /// Rx: buffers that the driver holds now.
+    pub held: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn ids_that_follow_on_join_one_run() {
+        let ids: Ids = [1, 2, 3, 7, 8, 2].into_iter().collect();
+        assert_eq!(ids, Ids(vec![(1, 3), (7, 8), (2, 2)]));
+        assert_eq!(ids.len(), 6);
+        assert!(ids.iter().eq([1, 2, 3, 7, 8, 2]));
+    }
+
+    #[test]
+    fn a_request_reads_as_one_short_line() {
+        let request = Request { id: 7, command: Command::Send { first: 1, count: 64, len: 60, fragments: 1 } };
+        let line = serde_json::to_string(&request).unwrap();
+        assert_eq!(line, r#"{"id":7,"command":{"do":"send","first":1,"count":64,"len":60,"fragments":1}}"#);
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+    }
+
+    #[test]
+    fn pause_cancels_once_unless_told_otherwise() {
+        let command: Command = serde_json::from_str(r#"{"do":"pause"}"#).unwrap();
+        assert_eq!(command, Command::Pause { cancels: 1 });
+    }
+}
