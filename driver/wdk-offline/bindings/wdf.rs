@@ -281,7 +281,7 @@ pub struct WDF_TIMER_CONFIG {
     pub TolerableDelay: ULONG,
     // the header aligns the next field to 8 bytes
     pub __bindgen_padding_0: u32,
-    pub UseHighResolutionTimer: WDF_TRI_STATE,
+    pub UseHighResolutionTimer: BOOLEAN,
 }
 pub type PWDF_TIMER_CONFIG = *mut WDF_TIMER_CONFIG;
 

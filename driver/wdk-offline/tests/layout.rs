@@ -48,11 +48,6 @@ const EXCEPTIONS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Fields whose size in the facts holds the padding that follows them.
-const PADDED: [(&str, &str, u64); 1] =
-    // declared with an alignment of 8, which the facts count as its size
-    [("WDF_TIMER_CONFIG", "UseHighResolutionTimer", 64)];
-
 fn layouts() -> Vec<Layout> {
     vec![
         layout!(UNICODE_STRING as "UNICODE_STRING": Length = Length, MaximumLength = MaximumLength, Buffer = Buffer),
@@ -137,11 +132,6 @@ fn layouts_match_the_published_headers() {
         for (name, path, offset, size) in layout.fields {
             let field = &fact["fields"][name];
             assert_eq!(Some(offset as u64 * 8), field["bit_offset"].as_u64(), "{}.{path}", layout.name);
-            let padded = PADDED.iter().find(|(of, padded, _)| (*of, *padded) == (layout.name, path));
-            if let Some((.., bits)) = padded {
-                assert_eq!(Some(*bits), field["bits"].as_u64(), "{}.{path} needs no exception", layout.name);
-                continue;
-            }
             assert_eq!(Some(size as u64 * 8), field["bits"].as_u64(), "size of {}.{path}", layout.name);
         }
     }
