@@ -1,0 +1,165 @@
+//! The syntax of an INF file: sections, `key = value, value`, quotes, comments, continuation lines, `%strings%`.
+
+use super::InfError;
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+/// One entry of a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// What stands before `=`; for a line without one, its first field.
+    pub key: String,
+    /// The fields after it, separated by commas, quotes removed, strings expanded.
+    pub values: Vec<String>,
+}
+
+/// A parsed file. Section names and string tokens are matched without regard to case.
+#[derive(Debug, Default)]
+pub struct Inf {
+    sections: BTreeMap<String, Vec<Line>>,
+}
+
+/// The file's text, whichever of the two encodings Windows accepts it has.
+pub(super) fn decode(bytes: &[u8]) -> Result<String, InfError> {
+    if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
+        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        return String::from_utf16(&units).map_err(|_| InfError("not valid UTF-16".into()));
+    }
+    let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
+    String::from_utf8(bytes.to_vec()).map_err(|_| InfError("not valid UTF-8".into()))
+}
+
+impl Inf {
+    pub(super) fn parse(text: &str) -> Self {
+        let mut raw: BTreeMap<String, Vec<(Option<String>, Vec<String>)>> = BTreeMap::new();
+        let mut section = String::new();
+        let mut pending = String::new();
+        for line in text.lines() {
+            let line = without_comment(line);
+            let line = line.trim();
+            if let Some(part) = line.strip_suffix('\\')
+                && !line.starts_with('[')
+            {
+                pending.push_str(part);
+                continue;
+            }
+            pending.push_str(line);
+            let line = core::mem::take(&mut pending);
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                section = name.trim().to_ascii_lowercase();
+                raw.entry(section.clone()).or_default();
+            } else if !line.is_empty() {
+                let (key, rest) = key_and_rest(&line);
+                raw.entry(section.clone()).or_default().push((key, fields(rest)));
+            }
+        }
+        let strings: BTreeMap<String, String> = raw
+            .get("strings")
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, values)| Some((key.as_ref()?.to_ascii_lowercase(), values.first()?.clone())))
+            .collect();
+        let expanded = |text: &String| expand(text, &strings);
+        let sections = raw
+            .into_iter()
+            .map(|(name, lines)| {
+                let lines = lines.into_iter().filter_map(|(key, values)| {
+                    let mut values: Vec<String> = values.iter().map(expanded).collect();
+                    let key = match key {
+                        Some(key) => expand(&key, &strings),
+                        None if values.is_empty() => return None,
+                        None => values.remove(0),
+                    };
+                    Some(Line { key, values })
+                });
+                (name, lines.collect())
+            })
+            .collect();
+        Self { sections }
+    }
+
+    /// Whether there is such a section, empty or not.
+    #[must_use]
+    pub fn has(&self, section: &str) -> bool {
+        self.sections.contains_key(&section.to_ascii_lowercase())
+    }
+
+    /// The section's lines; none if there is no such section.
+    pub fn lines(&self, section: &str) -> impl Iterator<Item = &Line> {
+        self.sections.get(&section.to_ascii_lowercase()).into_iter().flatten()
+    }
+
+    /// First value of the section's first line with that key.
+    #[must_use]
+    pub fn value(&self, section: &str, key: &str) -> Option<String> {
+        self.lines(section).find(|line| line.key.eq_ignore_ascii_case(key))?.values.first().cloned()
+    }
+}
+
+/// The position of the first `wanted` outside quotes.
+fn outside_quotes(line: &str, wanted: char) -> Option<usize> {
+    let mut quoted = false;
+    line.char_indices().find_map(|(at, c)| {
+        quoted ^= c == '"';
+        (c == wanted && !quoted).then_some(at)
+    })
+}
+
+fn without_comment(line: &str) -> &str {
+    outside_quotes(line, ';').map_or(line, |at| &line[..at])
+}
+
+fn key_and_rest(line: &str) -> (Option<String>, &str) {
+    match outside_quotes(line, '=') {
+        Some(at) => (Some(unquoted(&line[..at])), &line[at + 1..]),
+        None => (None, line),
+    }
+}
+
+fn fields(mut text: &str) -> Vec<String> {
+    let mut fields = Vec::new();
+    while let Some(at) = outside_quotes(text, ',') {
+        fields.push(unquoted(&text[..at]));
+        text = &text[at + 1..];
+    }
+    fields.push(unquoted(text));
+    fields
+}
+
+/// The field without its surrounding quotes; a doubled quote inside stands for one.
+fn unquoted(field: &str) -> String {
+    let field = field.trim();
+    match field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => field.to_string(),
+    }
+}
+
+/// Replaces each `%token%` by its string; an unknown token stays (directory ids such as `%13%` do).
+fn expand(text: &str, strings: &BTreeMap<String, String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        let Some((token, tail)) = after.split_once('%') else {
+            out.push('%');
+            out.push_str(after);
+            return out;
+        };
+        match strings.get(&token.to_ascii_lowercase()) {
+            Some(value) => out.push_str(value),
+            None if token.is_empty() => out.push('%'),
+            None => {
+                out.push('%');
+                out.push_str(token);
+                out.push('%');
+            }
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}

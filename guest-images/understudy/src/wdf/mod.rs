@@ -1,0 +1,3 @@
+//! The stand-in for KMDF 1.31.
+
+pub mod table;
