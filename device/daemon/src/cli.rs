@@ -1,0 +1,322 @@
+//! The command line. Everything that a user can get wrong is refused here, in one line and with exit
+//! code 2, before a socket or a file is touched. Knows nothing of vhost-user or of the NIC's inside.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, ValueEnum};
+
+/// Queue sizes that a split ring can have (virtio 1.3 §2.7: a power of 2, at most 32768).
+const QUEUE_SIZES: std::ops::RangeInclusive<u16> = 2..=32768;
+/// The smallest MTU that virtio allows (§5.1.4.1) to the largest that its 16-bit field holds.
+const MTUS: std::ops::RangeInclusive<i64> = 68..=65535;
+
+/// A virtio NIC whose transmits can be taken back by hardware registers, as a vhost-user back end.
+///
+/// Serves one front end (QEMU's vhost-user-test-device-pci) and ends, with exit code 0, when it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "vhost-device-cancelnic", version, group(ArgGroup::new("where").required(true).args(["socket_path", "fd"])))]
+pub struct Cli {
+    /// Unix socket to listen on for the front end
+    #[arg(long, value_name = "PATH")]
+    pub socket_path: Option<PathBuf>,
+
+    /// Number of an inherited descriptor that is a listening Unix socket
+    #[arg(long, value_name = "N", value_parser = parse_fd)]
+    pub fd: Option<RawFd>,
+
+    /// Print what this back end can do as JSON and exit; other options are ignored
+    #[arg(long)]
+    pub print_capabilities: bool,
+
+    /// Pairs of a receive and a transmit queue
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_queue_pairs)]
+    pub queue_pairs: u8,
+
+    /// Entries of each ring: a power of 2 up to 32768; QEMU's vq_size must be the same
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_queue_size)]
+    pub queue_size: u16,
+
+    /// The NIC's address: six bytes in hexadecimal, unicast
+    #[arg(long, value_name = "MAC", default_value = "52:54:00:43:4e:01", value_parser = parse_mac)]
+    pub mac: Mac,
+
+    /// Largest payload of a frame, in bytes
+    #[arg(long, value_name = "N", default_value = "1500", value_parser = clap::value_parser!(u16).range(MTUS))]
+    pub mtu: u16,
+
+    /// Link speed in bits per second (500K, 10M, 1G) or `unlimited`: a frame takes no time
+    #[arg(long, value_name = "SPEED", default_value = "unlimited", value_parser = parse_speed)]
+    pub speed: Speed,
+
+    /// Chains a transmit queue holds between the ring and the wire
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=32768))]
+    pub fifo_depth: u16,
+
+    /// What the wire leads to: `null` (nothing comes back) or `loopback` (every frame comes back)
+    #[arg(long, value_name = "KIND[:ARG]", default_value = "null", value_parser = parse_wire)]
+    pub wire: WireKind,
+
+    /// Unix socket (mode 0600) for gates, statistics and injected frames: JSON-RPC 2.0, an object a line
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+
+    /// Write the frames that left the wire and those that were delivered to the guest, as pcapng
+    #[arg(long, value_name = "FILE")]
+    pub capture: Option<PathBuf>,
+
+    /// Do not offer transmit cancel (clears CAPS.TX_CANCEL)
+    #[arg(long)]
+    pub no_cancel: bool,
+
+    /// Where wire time comes from: the machine, or `clock.advance` on the control socket
+    #[arg(long, value_name = "CLOCK", default_value = "real")]
+    pub clock: ClockKind,
+
+    /// What is logged to stderr
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log: LogLevel,
+}
+
+/// A MAC address in wire order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+/// Speed of the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speed {
+    /// Bits per second, at least 1000.
+    BitsPerSecond(u64),
+    /// A frame takes no time on the wire.
+    Unlimited,
+}
+
+/// What the far end of the wire does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireKind {
+    /// Nothing ever comes back.
+    Null,
+    /// Every frame comes back at once.
+    Loopback,
+}
+
+/// Where the wire's time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClockKind {
+    /// The machine's monotonic clock.
+    Real,
+    /// It stands still but for `clock.advance`.
+    Manual,
+}
+
+/// Least severe level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Only what ends the process.
+    Error,
+    /// Also what guest or front end did wrong.
+    Warn,
+    /// Also connection, life of the queues.
+    Info,
+    /// Also every vhost-user message that matters.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Why there is no command to carry out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CliExit {
+    /// Asked for help, version or capabilities: text for stdout, exit code 0.
+    Print(String),
+    /// The command line is wrong: one line for stderr, exit code 2.
+    Usage(String),
+}
+
+impl Cli {
+    /// Reads the command line (`args` with the program's name first).
+    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, CliExit> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        // The vhost-user back-end conventions: this option wins over all others, wrong ones included.
+        if args.iter().skip(1).any(|arg| arg == "--print-capabilities") {
+            return Err(CliExit::Print(capabilities()));
+        }
+        Cli::try_parse_from(args).map_err(|error| {
+            if error.use_stderr() {
+                CliExit::Usage(one_line(&error.to_string()))
+            } else {
+                CliExit::Print(error.to_string())
+            }
+        })
+    }
+}
+
+/// The answer to `--print-capabilities` (vhost-user, "Backend program conventions").
+fn capabilities() -> String {
+    format!("{:#}\n", serde_json::json!({ "type": "net", "features": [] }))
+}
+
+/// Folds clap's several lines into one that says what is wrong and where to read more.
+fn one_line(text: &str) -> String {
+    let parts: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let text = parts.join(" ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    format!("{text} (see --help)")
+}
+
+fn parse_fd(text: &str) -> Result<RawFd, String> {
+    match text.parse::<RawFd>() {
+        Ok(fd) if fd > 2 => Ok(fd),
+        _ => Err("a descriptor number above 2 is needed".into()),
+    }
+}
+
+fn parse_queue_pairs(text: &str) -> Result<u8, String> {
+    match text.parse::<u8>() {
+        Ok(1) => Ok(1),
+        Ok(2..=8) => Err("this version has one queue pair; only 1 is accepted".into()),
+        _ => Err("a number of queue pairs is needed; this version accepts only 1".into()),
+    }
+}
+
+fn parse_queue_size(text: &str) -> Result<u16, String> {
+    match text.parse::<u16>() {
+        Ok(size) if QUEUE_SIZES.contains(&size) && size.is_power_of_two() => Ok(size),
+        _ => {
+            Err(format!("a power of 2 from {} to {} is needed", QUEUE_SIZES.start(), QUEUE_SIZES.end()))
+        }
+    }
+}
+
+fn parse_mac(text: &str) -> Result<Mac, String> {
+    let wrong = || "six bytes in hexadecimal are needed, such as 52:54:00:43:4e:01".to_string();
+    let mut mac = [0u8; 6];
+    let mut parts = text.split(':');
+    for byte in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
+        if !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
+    }
+    if parts.next().is_some() {
+        return Err(wrong());
+    }
+    if mac[0] & 1 != 0 || mac == [0; 6] {
+        return Err("a NIC's own address is unicast and not zero: bit 0 of the first byte must be 0".into());
+    }
+    Ok(Mac(mac))
+}
+
+fn parse_speed(text: &str) -> Result<Speed, String> {
+    if text == "unlimited" {
+        return Ok(Speed::Unlimited);
+    }
+    let wrong = || "a whole number with K, M or G (bits per second), or `unlimited`, is needed".to_string();
+    let unit = match text.bytes().last() {
+        Some(b'K') => 1_000,
+        Some(b'M') => 1_000_000,
+        Some(b'G') => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number = text.get(..text.len() - 1).unwrap_or_default();
+    if !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    match number.checked_mul(unit) {
+        Some(speed @ 1_000..=1_000_000_000_000) => Ok(Speed::BitsPerSecond(speed)),
+        _ => Err("a speed from 1K to 1000G is needed".into()),
+    }
+}
+
+fn parse_wire(text: &str) -> Result<WireKind, String> {
+    match text {
+        "null" => Ok(WireKind::Null),
+        "loopback" => Ok(WireKind::Loopback),
+        _ if text.starts_with("null:") || text.starts_with("loopback:") => {
+            Err("`null` and `loopback` take no argument".into())
+        }
+        _ => Err("this version has the wires `null` and `loopback`".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, CliExit> {
+        let program = OsString::from("vhost-device-cancelnic");
+        Cli::from_args(std::iter::once(program).chain(args.iter().map(OsString::from)))
+    }
+
+    fn usage(args: &[&str]) -> String {
+        match parse(args) {
+            Err(CliExit::Usage(line)) => line,
+            other => panic!("{args:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn cli_defaults_are_those_of_the_contract() {
+        let cli = parse(&["--socket-path", "/tmp/s"]).unwrap();
+        assert_eq!((cli.queue_pairs, cli.queue_size, cli.fifo_depth, cli.mtu), (1, 1024, 64, 1500));
+        assert_eq!((cli.speed, cli.wire, cli.clock), (Speed::Unlimited, WireKind::Null, ClockKind::Real));
+        assert!(!cli.no_cancel && cli.control.is_none() && cli.capture.is_none());
+    }
+
+    #[test]
+    fn cli_usage_error_is_one_line_that_names_the_option() {
+        for (args, part) in [
+            (&["--socket-path", "s", "--queue-pairs", "2"][..], "--queue-pairs"),
+            (&["--socket-path", "s", "--queue-size", "1000"], "power of 2"),
+            (&["--socket-path", "s", "--mac", "01:00:00:00:00:01"], "unicast"),
+            (&["--socket-path", "s", "--mac", "+1:00:00:00:00:01"], "hexadecimal"),
+            (&["--socket-path", "s", "--mtu", "67"], "--mtu"),
+            (&["--socket-path", "s", "--speed", "10"], "--speed"),
+            (&["--socket-path", "s", "--speed", "0M"], "--speed"),
+            (&["--socket-path", "s", "--fifo-depth", "0"], "--fifo-depth"),
+            (&["--socket-path", "s", "--wire", "tap:t0"], "--wire"),
+            (&["--socket-path", "s", "--clock", "fast"], "--clock"),
+            (&["--socket-path", "s", "--fd", "3"], "--fd"),
+            (&["--fd", "1"], "--fd"),
+            (&["--sock"], "--sock"),
+            (&[], "--socket-path"),
+        ] {
+            let line = usage(args);
+            assert!(line.contains(part), "{args:?}: {line}");
+            assert!(!line.contains('\n') && line.ends_with("(see --help)"), "{args:?}: {line:?}");
+        }
+    }
+
+    #[test]
+    fn cli_speed_is_in_bits_per_second() {
+        assert_eq!(parse_speed("500K"), Ok(Speed::BitsPerSecond(500_000)));
+        assert_eq!(parse_speed("10M"), Ok(Speed::BitsPerSecond(10_000_000)));
+        assert_eq!(parse_speed("1G"), Ok(Speed::BitsPerSecond(1_000_000_000)));
+    }
+
+    #[test]
+    fn cli_print_capabilities_wins_over_everything_else() {
+        let Err(CliExit::Print(text)) = parse(&["--no-such-option", "--print-capabilities"]) else {
+            panic!("not printed")
+        };
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["type"], "net");
+        assert!(value["features"].is_array());
+    }
+
+    #[test]
+    fn cli_help_names_every_option_of_the_contract() {
+        let Err(CliExit::Print(text)) = parse(&["--help"]) else { panic!("not printed") };
+        for option in ["--socket-path", "--fd", "--queue-size", "--speed", "--wire", "--control", "--no-cancel"] {
+            assert!(text.contains(option), "{option}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The control socket: what the rig and people at a shell hold the NIC's gates with.
+
+mod methods;
+mod params;
+mod rpc;
+mod server;
+
+pub use server::serve;

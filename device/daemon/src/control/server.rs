@@ -1,0 +1,172 @@
+//! Clients of the control socket: a thread each, a bounded number of them, lines of bounded length.
+//! A client that sends nonsense gets errors; one that does not read its answers blocks only itself.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::rpc::{self, RpcError};
+
+/// Longest request, in bytes: the largest frame in hexadecimal fits twice.
+pub const LINE_LIMIT: usize = 1 << 18;
+/// Clients at a time.
+const CLIENT_LIMIT: usize = 32;
+/// How long an answer may wait for its reader before the client is given up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Carries out one method.
+pub trait Methods: Send + Sync + 'static {
+    /// `Ok` is the answer's `result`.
+    fn call(&self, method: &str, params: Option<Value>) -> Result<Value, RpcError>;
+}
+
+/// Accepts clients until the process ends. Runs on a thread of its own.
+pub fn serve(listener: UnixListener, methods: impl Methods) {
+    let methods = Arc::new(methods);
+    let clients = Arc::new(AtomicUsize::new(0));
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => admit(stream, &methods, &clients),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                // Out of descriptors, most likely: wait for clients to leave instead of spinning.
+                tracing::warn!(%error, "control socket: accept failed");
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+fn admit(mut stream: UnixStream, methods: &Arc<impl Methods>, clients: &Arc<AtomicUsize>) {
+    if clients.fetch_add(1, Ordering::SeqCst) >= CLIENT_LIMIT {
+        clients.fetch_sub(1, Ordering::SeqCst);
+        let error = RpcError::state(format!("too many clients (at most {CLIENT_LIMIT})"));
+        // The answer is a courtesy; the client may be gone.
+        let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&rpc::answer(&Value::Null, Err(error))));
+        return;
+    }
+    let (methods, left) = (methods.clone(), clients.clone());
+    let spawned = thread::Builder::new().name("control".into()).spawn(move || {
+        if let Err(error) = talk(&stream, &*methods) {
+            tracing::debug!(%error, "control client left");
+        }
+        left.fetch_sub(1, Ordering::SeqCst);
+    });
+    if let Err(error) = spawned {
+        clients.fetch_sub(1, Ordering::SeqCst);
+        tracing::warn!(%error, "control socket: no thread for a client");
+    }
+}
+
+fn talk(stream: &UnixStream, methods: &impl Methods) -> io::Result<()> {
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    converse(BufReader::new(stream), stream, methods)
+}
+
+/// Answers every line of `input` until it ends.
+fn converse(mut input: impl BufRead, mut output: impl Write, methods: &impl Methods) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut input).take(LINE_LIMIT as u64 + 1).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if line.last() != Some(&b'\n') && line.len() > LINE_LIMIT {
+            let error = RpcError::request(format!("a line is at most {LINE_LIMIT} bytes long"));
+            output.write_all(&rpc::answer(&Value::Null, Err(error)))?;
+            skip_line(&mut input)?;
+            continue;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        if let Some(answer) = answer_line(&line, methods) {
+            output.write_all(&answer)?;
+        }
+    }
+}
+
+fn answer_line(line: &[u8], methods: &impl Methods) -> Option<Vec<u8>> {
+    match rpc::parse(line) {
+        Ok(request) => {
+            let result = methods.call(&request.method, request.params);
+            request.id.map(|id| rpc::answer(&id, result))
+        }
+        Err((id, error)) => Some(rpc::answer(&id, Err(error))),
+    }
+}
+
+/// Throws away what is left of a line without keeping it.
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let (used, ended) = match buffer.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (buffer.len(), buffer.is_empty()),
+        };
+        input.consume(used);
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Echo;
+
+    impl Methods for Echo {
+        fn call(&self, method: &str, params: Option<Value>) -> Result<Value, RpcError> {
+            match method {
+                "echo" => Ok(params.unwrap_or(Value::Null)),
+                other => Err(RpcError::method(other)),
+            }
+        }
+    }
+
+    fn answers(input: &[u8]) -> Vec<Value> {
+        let mut output = Vec::new();
+        converse(input, &mut output, &Echo).unwrap();
+        output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_line_is_answered_in_order_and_errors_do_not_end_the_talk() {
+        let got = answers(
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{\"a\":1}}\n\nnonsense\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"no\"}\n",
+        );
+        assert_eq!(got.len(), 3);
+        assert_eq!(got[0], json!({"jsonrpc": "2.0", "id": 1, "result": {"a": 1}}));
+        assert_eq!((&got[1]["id"], &got[1]["error"]["code"]), (&json!(null), &json!(-32700)));
+        assert_eq!((&got[2]["id"], &got[2]["error"]["code"]), (&json!(2), &json!(-32601)));
+    }
+
+    #[test]
+    fn notification_is_not_answered() {
+        assert_eq!(answers(b"{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}\n"), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn line_that_is_too_long_is_refused_and_the_next_one_served() {
+        let mut input = vec![b'x'; LINE_LIMIT * 3];
+        input.extend_from_slice(b"\n{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"echo\"}\n");
+        let got = answers(&input);
+        assert_eq!(got.len(), 2);
+        assert_eq!(got[0]["error"]["code"], -32600);
+        assert_eq!(got[1]["id"], 9);
+    }
+
+    #[test]
+    fn last_line_without_a_newline_is_answered() {
+        assert_eq!(answers(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}").len(), 1);
+    }
+}

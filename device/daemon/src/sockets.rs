@@ -1,0 +1,208 @@
+//! Listening Unix sockets: made private to the user, replaced where a dead process left one behind,
+//! never taken from a living one, removed at the end.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use thiserror::Error;
+
+/// Why there is no socket to listen on. Each says what to do next.
+#[derive(Debug, Error)]
+pub enum SocketError {
+    /// Another process has it.
+    #[error("{0}: another process is using this socket; stop it or choose another path")]
+    Busy(PathBuf),
+    /// A file that is no socket, which is not ours to remove.
+    #[error("{0}: exists and is not a socket; remove it or choose another path")]
+    NotASocket(PathBuf),
+    /// The path does not fit into a socket address.
+    #[error("{0}: a socket's path is at most 107 bytes long; choose a shorter one")]
+    TooLong(PathBuf),
+    /// The system refused.
+    #[error("{path}: cannot listen here: {source}")]
+    Bind {
+        /// Where the socket was to be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The inherited descriptor cannot be listened on.
+    #[error("--fd {0}: not an open, listening Unix stream socket")]
+    NotListening(RawFd),
+}
+
+/// A listening socket; its file, if it has one, goes when this is dropped.
+#[derive(Debug)]
+pub struct Bound {
+    listener: UnixListener,
+    file: Option<SocketFile>,
+}
+
+/// The socket's place in the file system, and which inode there is ours.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Bound {
+    /// Listens at `path`, mode 0600. A socket that no process holds any more is replaced.
+    pub fn at(path: &Path) -> Result<Bound, SocketError> {
+        if SocketAddrUnix::new(path).is_err() {
+            return Err(SocketError::TooLong(path.to_owned()));
+        }
+        let failed = |source| SocketError::Bind { path: path.to_owned(), source };
+        match bind_private(path) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                remove_if_dead(path)?;
+                bind_private(path).map_err(failed)
+            }
+            result => result.map_err(failed),
+        }
+        .and_then(|listener| {
+            let found = fs::symlink_metadata(path).map_err(failed)?;
+            let file = SocketFile { path: path.to_owned(), inode: (found.dev(), found.ino()) };
+            Ok(Bound { listener, file: Some(file) })
+        })
+    }
+
+    /// Takes over descriptor `fd` that the parent process left open for us.
+    pub fn inherited(fd: RawFd) -> Result<Bound, SocketError> {
+        let refused = || SocketError::NotListening(fd);
+        // SAFETY: the number is only looked at here; a closed one makes the call below fail with EBADF.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let listening = rustix::net::sockopt::socket_acceptconn(borrowed).map_err(|_| refused())?;
+        let domain = rustix::net::sockopt::socket_domain(borrowed).map_err(|_| refused())?;
+        if !listening || domain != AddressFamily::UNIX {
+            return Err(refused());
+        }
+        // SAFETY: open (the calls above succeeded), above 2 (the command line's rule), and nothing in
+        // this process has opened anything that it could be mistaken for: `--fd` hands its ownership over.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Bound { listener: UnixListener::from(fd), file: None })
+    }
+
+    /// The socket to accept from.
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
+    /// The folder that the sandbox must let us remove our socket from.
+    pub fn folder(&self) -> Option<&Path> {
+        let folder = self.file.as_ref()?.path.parent()?;
+        Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Only ours: someone may have put another socket there meanwhile.
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode);
+        if ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
+        }
+    }
+}
+
+/// Binds with a umask that leaves only the owner in, so that the socket is never open to others.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+    let result = UnixListener::bind(path);
+    rustix::process::umask(before);
+    result
+}
+
+/// Removes the socket at `path` if no process holds it. Asks with a datagram socket: the kernel says
+/// "wrong type" if a stream socket lives there and "refused" if none does, and a living one never notices.
+fn remove_if_dead(path: &Path) -> Result<(), SocketError> {
+    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
+    let found = fs::symlink_metadata(path).map_err(failed)?;
+    if !found.file_type().is_socket() {
+        return Err(SocketError::NotASocket(path.to_owned()));
+    }
+    let probe =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+            .map_err(|errno| failed(errno.into()))?;
+    let address = SocketAddrUnix::new(path).map_err(|errno| failed(errno.into()))?;
+    match rustix::net::connect(&probe, &address) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(failed),
+        Ok(()) | Err(Errno::PROTOTYPE) => Err(SocketError::Busy(path.to_owned())),
+        Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn socket_is_private_and_goes_with_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let bound = Bound::at(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(bound);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn socket_of_a_dead_process_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let bound = Bound::at(&path).unwrap();
+        drop(bound);
+    }
+
+    #[test]
+    fn socket_of_a_living_process_is_busy_and_not_disturbed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let living = Bound::at(&path).unwrap();
+        living.listener().set_nonblocking(true).unwrap();
+        assert!(matches!(Bound::at(&path), Err(SocketError::Busy(_))));
+        assert_eq!(living.listener().accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn plain_file_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        fs::write(&path, b"kept").unwrap();
+        assert!(matches!(Bound::at(&path), Err(SocketError::NotASocket(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn socket_path_that_is_too_long_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Bound::at(&dir.path().join("x".repeat(120))), Err(SocketError::TooLong(_))));
+    }
+
+    #[test]
+    fn someone_elses_socket_at_our_path_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let bound = Bound::at(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        drop(bound);
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,72 @@
+//! How the process ends: whoever has a reason (a signal, `quit`, the front end gone) gives it here once,
+//! and the main thread, which waits for it, winds everything up.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags};
+
+/// A request to end, given by any thread and waited for by one.
+#[derive(Debug)]
+pub struct Stop {
+    asked: AtomicBool,
+    event: rustix::fd::OwnedFd,
+}
+
+/// What a wait ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// The descriptor waited for is readable.
+    Ready,
+    /// Someone asked to end.
+    Asked,
+}
+
+impl Stop {
+    /// Nobody has asked yet.
+    pub fn new() -> io::Result<Stop> {
+        let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Stop { asked: AtomicBool::new(false), event })
+    }
+
+    /// Asks to end. `why` is logged the first time; later requests change nothing.
+    pub fn ask(&self, why: &str) {
+        if !self.asked.swap(true, Ordering::SeqCst) {
+            tracing::info!("ending: {why}");
+        }
+        // Fails only if the counter is full, and then it is readable anyway.
+        let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+    }
+
+    /// Whether someone has asked.
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until `fd` is readable or someone has asked.
+    pub fn wait_or(&self, fd: BorrowedFd<'_>) -> io::Result<Woken> {
+        loop {
+            let mut fds = [PollFd::from_borrowed_fd(self.event.as_fd(), PollFlags::IN), PollFd::new(&fd, PollFlags::IN)];
+            match rustix::event::poll(&mut fds, None) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+                Ok(_) if self.asked() => return Ok(Woken::Asked),
+                Ok(_) if fds.last().is_some_and(|fd| !fd.revents().is_empty()) => return Ok(Woken::Ready),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Waits until someone has asked.
+    pub fn wait(&self) -> io::Result<()> {
+        while !self.asked() {
+            let mut fds = [PollFd::new(&self.event, PollFlags::IN)];
+            match rustix::event::poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
