@@ -1,13 +1,33 @@
 //! `cargo rig build`: every artefact of the project, checked and hashed.
+//!
+//! Three targets from one workspace: the device process for the host, understudy for bare metal,
+//! `cancelnic.sys` for the Windows kernel. The last needs no Windows kit: wdk-sys gets the
+//! hand-written bindings of the crate wdk-offline through Cargo's `links` override.
 
-use std::path::PathBuf;
+mod driver;
+mod image;
+mod inf;
+mod stamp;
+#[cfg(test)]
+mod tests;
+mod workspace;
 
-/// What to build and where to put it.
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+pub use workspace::Workspace;
+
+/// What to build.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Build the driver with deliberately broken behaviours as well.
     pub mutants: bool,
-    /// Print cargo's own output.
+    /// Show cargo's own output.
     pub verbose: bool,
 }
 
@@ -20,12 +40,21 @@ pub struct Artefact {
     pub sha256: String,
 }
 
+impl Artefact {
+    /// Hashes the file at `path`.
+    pub fn of(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
+        let path = path.into();
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Self { sha256: hexadecimal(&Sha256::digest(&bytes)), path })
+    }
+}
+
 /// Everything that a run needs.
 #[derive(Clone, Debug)]
 pub struct Built {
     /// The device process, `vhost-device-cancelnic`.
     pub device: Artefact,
-    /// The stand-in kernel.
+    /// The stand-in kernel, an ELF image.
     pub understudy: Artefact,
     /// `cancelnic.sys`.
     pub driver: Artefact,
@@ -37,8 +66,93 @@ pub struct Built {
     pub mutants: Option<Artefact>,
 }
 
-/// Builds the host programs, understudy and the driver.
+/// Something that the machine lacks; the message says how to get it. The program exits 3.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupMissing {
+    /// The toolchain has no standard library for a target.
+    #[error("the Rust target {target} is not installed: run `rustup target add {target}` (./ci/setup does)")]
+    Target {
+        /// Target triple.
+        target: &'static str,
+    },
+    /// A program cannot be started.
+    #[error("cannot start `{program}`: {source}; it comes with the Rust toolchain (https://rustup.rs)")]
+    Program {
+        /// What was to be started.
+        program: String,
+        /// Why it did not start.
+        source: std::io::Error,
+    },
+}
+
+/// Bare-metal target of understudy.
+const BARE_TARGET: &str = "x86_64-unknown-none";
+/// Target of the drivers.
+const DRIVER_TARGET: &str = "x86_64-pc-windows-msvc";
+
+/// Builds the device process, understudy and the driver into `target/` and `target/cancelnic/`.
+///
+/// # Errors
+/// [`SetupMissing`] if a target or program is missing; otherwise what cargo or a check reported.
 pub fn build(options: Options) -> anyhow::Result<Built> {
-    let _ = options;
-    anyhow::bail!("the build pipeline is not connected yet")
+    build_in(&Workspace::find()?, &options)
+}
+
+/// [`build`] in a given workspace.
+pub fn build_in(workspace: &Workspace, options: &Options) -> anyhow::Result<Built> {
+    for target in [BARE_TARGET, DRIVER_TARGET] {
+        workspace.require_target(target)?;
+    }
+    let out = workspace.out();
+    fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
+
+    let device = build_device(workspace, options)?;
+    let understudy = build_understudy(workspace, options, &out)?;
+    let (driver, symbols) = driver::build(workspace, options, driver::Variant::Shipped, &out)?;
+    let inf = out.join("cancelnic.inf");
+    inf::stamp(workspace, &inf)?;
+    let mutants = if options.mutants {
+        let folder = out.join("mutants");
+        let (image, _) = driver::build(workspace, options, driver::Variant::Mutants, &folder)?;
+        Some(image)
+    } else {
+        None
+    };
+    Ok(Built { device, understudy, driver, symbols, inf: Artefact::of(inf)?, mutants })
+}
+
+/// The device process, for the host.
+fn build_device(workspace: &Workspace, options: &Options) -> anyhow::Result<Artefact> {
+    workspace.cargo(options, "vhost-device-cancelnic", &["--bins"], &[])?;
+    Artefact::of(workspace.target().join("debug/vhost-device-cancelnic"))
+}
+
+/// The stand-in kernel, for bare metal.
+fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
+    let flags = workspace.flags_config(BARE_TARGET, &[]);
+    let arguments = ["--bins", "--target", BARE_TARGET, "--profile", "kernel"];
+    workspace.cargo(options, "understudy", &arguments, &[flags])?;
+    let path = out.join("understudy");
+    copy(&workspace.target().join(BARE_TARGET).join("kernel/understudy"), &path)?;
+    Artefact::of(path)
+}
+
+/// Copies a file, with both names in the error.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+/// Writes `bytes` unless the file holds them already, so that cargo sees no change. True if written.
+fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    Ok(true)
+}
+
+/// Lower-case hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

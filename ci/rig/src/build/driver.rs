@@ -1,0 +1,108 @@
+//! `cancelnic.sys` without a Windows kit: the bindings folder, the link, the stamp, the checks.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+
+use super::{Artefact, DRIVER_TARGET, Options, Workspace, image, stamp, write_if_changed};
+
+/// Which build of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// What is meant to be installed.
+    Shipped,
+    /// With deliberately broken behaviours, for the tests of the tests.
+    Mutants,
+}
+
+/// Arguments of the linker for a driver image. `/RELEASE` sets the checksum, `/Brepro` keeps the
+/// time of the build out; the rest is what the Windows kit passes for a KMDF driver.
+const LINK_ARGUMENTS: [&str; 12] = [
+    "/DRIVER",
+    "/SUBSYSTEM:NATIVE,10.00",
+    "/NODEFAULTLIB",
+    "/KERNEL",
+    "/ENTRY:FxDriverEntry",
+    "/OPT:REF,ICF",
+    "/NXCOMPAT",
+    "/DYNAMICBASE",
+    "/RELEASE",
+    "/Brepro",
+    "/MANIFEST:NO",
+    "/DEBUG:FULL",
+];
+
+/// Builds a variant into `out`; gives the image and its symbols.
+pub fn build(
+    workspace: &Workspace,
+    options: &Options,
+    variant: Variant,
+    out: &Path,
+) -> anyhow::Result<(Artefact, Artefact)> {
+    let bindings = write_bindings(workspace)?;
+    let mut flags = vec!["-Clinker-flavor=lld-link".to_owned()];
+    flags.extend(LINK_ARGUMENTS.iter().map(|argument| format!("-Clink-arg={argument}")));
+    let mut settings = vec![
+        format!("target.{DRIVER_TARGET}.linker=\"rust-lld\""),
+        workspace.flags_config(DRIVER_TARGET, &flags),
+        format!("target.{DRIVER_TARGET}.wdk.rustc-cfg=['driver_model__driver_type=\"KMDF\"']"),
+        format!("target.{DRIVER_TARGET}.wdk.rustc-env.OUT_DIR={:?}", bindings.display().to_string()),
+    ];
+    // A profile of its own keeps the variants' output files, which have the same names, apart.
+    let profile = match variant {
+        Variant::Shipped => "kernel",
+        Variant::Mutants => {
+            settings.push("profile.kernel-mutants.inherits=\"kernel\"".to_owned());
+            "kernel-mutants"
+        }
+    };
+    let mut arguments = vec!["--target", DRIVER_TARGET, "--profile", profile];
+    if variant == Variant::Mutants {
+        arguments.extend(["--features", "mutants"]);
+    }
+    workspace.cargo(options, "cancelnic", &arguments, &settings)?;
+
+    let linked = workspace.target().join(DRIVER_TARGET).join(profile);
+    let read = |name: &str| {
+        let path = linked.join(name);
+        fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let mut image = read("cancelnic.dll")?;
+    let mut symbols = read("cancelnic.pdb")?;
+    stamp::stamp(&mut image, &mut symbols).context("cancelnic.sys")?;
+    image::check(&image).context("cancelnic.sys is no proper driver image")?;
+
+    fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    let (image_path, symbols_path) = (out.join("cancelnic.sys"), out.join("cancelnic.pdb"));
+    write_if_changed(&image_path, &image)?;
+    write_if_changed(&symbols_path, &symbols)?;
+    Ok((Artefact::of(image_path)?, Artefact::of(symbols_path)?))
+}
+
+/// Writes the folder that stands in for the output of wdk-sys's build script; gives its path.
+fn write_bindings(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let folder = workspace.out().join("wdk-sys");
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let types = folder.join("types.rs").display().to_string();
+    for (name, text) in wdk_offline::sources::FILES {
+        let text = text.replace("TYPES_PATH", &types);
+        if write_if_changed(&folder.join(name), text.as_bytes())? && name == "types.rs" {
+            forget_parsed_types(workspace)?;
+        }
+    }
+    Ok(folder)
+}
+
+/// wdk-sys's macros keep what they read from `types.rs` and never look again.
+fn forget_parsed_types(workspace: &Workspace) -> anyhow::Result<()> {
+    let kept = workspace.target().join("scratch/wdk_macros_ast_fragments/cached_function_info_map.json");
+    match fs::remove_file(&kept) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", kept.display()))
+        }
+        _ => Ok(()),
+    }
+}

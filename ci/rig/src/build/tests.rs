@@ -1,0 +1,138 @@
+//! The driver's build as a whole, and the image check against images with one fault each.
+
+use std::{fs, path::Path, sync::LazyLock};
+
+use super::{
+    Options, Workspace,
+    driver::{self, Variant},
+    image::{self, ImageFault, checksum},
+};
+
+/// Copies what the driver is built from: the workspace without its target folder and history.
+fn copy_sources(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder for the copy");
+    for entry in fs::read_dir(from).expect("a readable workspace") {
+        let entry = entry.expect("an entry");
+        let (name, kind) = (entry.file_name(), entry.file_type().expect("its kind"));
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        let to = to.join(&name);
+        if kind.is_dir() {
+            copy_sources(&entry.path(), &to);
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to).expect("a copy");
+        }
+    }
+}
+
+/// Builds the shipped driver of the workspace at `root` into `root`'s own target folder.
+fn build_driver(root: &Path) -> Vec<u8> {
+    let target = root.join("target");
+    let workspace = Workspace::at(root).expect("a workspace").with_target(target.clone());
+    let out = target.join("cancelnic");
+    fs::create_dir_all(&out).expect("a folder for the artefacts");
+    let (image, _) =
+        driver::build(&workspace, &Options::default(), Variant::Shipped, &out).expect("a driver image");
+    fs::read(image.path).expect("the image")
+}
+
+/// A built driver, from a copy of the workspace in a folder of its own.
+static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("one");
+    copy_sources(Workspace::find().expect("a workspace").root(), &root);
+    build_driver(&root)
+});
+
+#[test]
+fn two_folders_give_the_same_driver() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("another/with a longer name");
+    copy_sources(Workspace::find().expect("a workspace").root(), &root);
+    assert!(build_driver(&root) == *IMAGE, "the images differ");
+}
+
+#[test]
+fn the_driver_imports_the_loader_and_the_kernel() {
+    let facts = image::check(&IMAGE).expect("a proper image");
+    for import in ["WDFLDR.SYS!WdfVersionBind", "WDFLDR.SYS!WdfVersionBindClass", "ntoskrnl.exe!KeBugCheckEx"]
+    {
+        assert!(
+            facts.imports.iter().any(|found| found == import),
+            "{import} is not among {:?}",
+            facts.imports
+        );
+    }
+}
+
+/// Applies one change to a copy of the driver image, mends the checksum, and checks the result.
+fn check_changed(change: impl FnOnce(&mut [u8], usize)) -> Result<image::ImageFacts, ImageFault> {
+    let mut bytes = IMAGE.clone();
+    let headers = u32::from_le_bytes(bytes[0x3c..0x40].try_into().expect("four bytes")) as usize;
+    change(&mut bytes, headers);
+    let field = headers + 24 + 64;
+    let sum = checksum(&bytes, field);
+    bytes[field..field + 4].copy_from_slice(&sum.to_le_bytes());
+    image::check(&bytes)
+}
+
+#[test]
+fn an_unchanged_image_passes() {
+    assert!(check_changed(|_, _| ()).is_ok());
+}
+
+#[test]
+fn another_machine_is_refused() {
+    let result =
+        check_changed(|bytes, headers| bytes[headers + 4..headers + 6].copy_from_slice(&[0x64, 0xaa]));
+    assert_eq!(result, Err(ImageFault::Machine(0xaa64)));
+}
+
+#[test]
+fn a_console_program_is_refused() {
+    let result = check_changed(|bytes, headers| bytes[headers + 24 + 68] = 3);
+    assert_eq!(result, Err(ImageFault::Subsystem(3)));
+}
+
+#[test]
+fn executable_data_is_refused() {
+    let result = check_changed(|bytes, headers| bytes[headers + 24 + 71] &= !1);
+    assert_eq!(result, Err(ImageFault::Executable));
+}
+
+#[test]
+fn an_image_without_relocations_is_refused() {
+    // sixth data directory: size 0
+    let result = check_changed(|bytes, headers| bytes[headers + 24 + 112 + 5 * 8..][..8].fill(0));
+    assert_eq!(result, Err(ImageFault::NotRelocatable));
+}
+
+#[test]
+fn writable_code_is_refused() {
+    // the first section is the code; its flags are the last word of its 40-byte header
+    let result = check_changed(|bytes, headers| bytes[headers + 24 + 240 + 39] |= 0x80);
+    assert!(matches!(result, Err(ImageFault::WritableCode(_))), "{result:?}");
+}
+
+#[test]
+fn an_import_from_a_user_mode_library_is_refused() {
+    let result = check_changed(|bytes, _| {
+        let name = b"WDFLDR.SYS\0";
+        let at = bytes.windows(name.len()).position(|window| window == name).expect("the module's name");
+        bytes[at..at + name.len()].copy_from_slice(b"NTDLL.DLLL\0");
+    });
+    assert!(matches!(result, Err(ImageFault::Import { .. })), "{result:?}");
+}
+
+#[test]
+fn a_wrong_checksum_is_refused() {
+    let mut bytes = IMAGE.clone();
+    *bytes.last_mut().expect("bytes") ^= 1;
+    assert!(matches!(image::check(&bytes), Err(ImageFault::Checksum { .. })));
+}
+
+#[test]
+fn a_text_file_is_refused() {
+    assert!(matches!(image::check(b"not an image"), Err(ImageFault::Malformed(_))));
+}

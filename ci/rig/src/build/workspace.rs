@@ -1,0 +1,179 @@
+//! The workspace that is built, and how cargo is run in it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::{Options, SetupMissing};
+
+/// A checked-out workspace.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    /// Version of the driver crate, `major.minor.patch`.
+    version: String,
+    /// Date of that version, `year-month-day`.
+    driver_date: String,
+}
+
+impl Workspace {
+    /// The workspace that this program was built from.
+    pub fn find() -> anyhow::Result<Self> {
+        Self::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+    }
+
+    /// The workspace in the folder `root`.
+    pub fn at(root: &Path) -> anyhow::Result<Self> {
+        let root = root.canonicalize().with_context(|| format!("no workspace at {}", root.display()))?;
+        let mut command = cargo();
+        command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&root);
+        let output = start(&mut command, |command| command.output())?;
+        if !output.status.success() {
+            bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+        let driver = metadata["packages"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|package| package["name"] == "cancelnic")
+            .context("the workspace has no package `cancelnic`")?;
+        let text = |value: &Value, what: &str| {
+            value.as_str().map(str::to_owned).with_context(|| format!("cargo metadata: no {what}"))
+        };
+        Ok(Self {
+            target: PathBuf::from(text(&metadata["target_directory"], "target directory")?),
+            version: text(&driver["version"], "version of `cancelnic`")?,
+            driver_date: text(&driver["metadata"]["cancelnic"]["driver-date"], "driver-date")?,
+            root,
+        })
+    }
+
+    /// The same workspace, building into another folder.
+    #[cfg(test)]
+    pub fn with_target(self, target: PathBuf) -> Self {
+        Self { target, ..self }
+    }
+
+    /// The workspace's folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Cargo's target folder.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where the finished artefacts go.
+    #[must_use]
+    pub fn out(&self) -> PathBuf {
+        self.target.join("cancelnic")
+    }
+
+    /// Version of the driver crate.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Date of the driver's version, `year-month-day`.
+    #[must_use]
+    pub fn driver_date(&self) -> &str {
+        &self.driver_date
+    }
+
+    /// Fails if the toolchain has no core library for `target`.
+    pub fn require_target(&self, target: &'static str) -> anyhow::Result<()> {
+        let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        command.args(["--print", "target-libdir", "--target", target]).current_dir(&self.root);
+        let output = start(&mut command, |command| command.output())?;
+        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        let installed = fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"));
+        if installed { Ok(()) } else { Err(SetupMissing::Target { target }.into()) }
+    }
+
+    /// Runs `cargo build -p package` with more arguments and `--config` settings.
+    pub fn cargo(
+        &self,
+        options: &Options,
+        package: &str,
+        arguments: &[&str],
+        settings: &[String],
+    ) -> anyhow::Result<()> {
+        let mut command = cargo();
+        command.current_dir(&self.root).args(["build", "--package", package]).args(arguments);
+        command.arg("--target-dir").arg(&self.target);
+        for setting in settings {
+            command.args(["--config", setting]);
+        }
+        if options.verbose {
+            command.arg("--verbose");
+        } else {
+            command.arg("--quiet");
+        }
+        let status = start(&mut command, |command| command.status())?;
+        if !status.success() {
+            bail!("building `{package}` failed ({status})");
+        }
+        Ok(())
+    }
+
+    /// The setting that gives `flags` to rustc for `target`, together with those that hide where
+    /// the workspace and the registry lie, so that a build gives the same bytes in every folder.
+    #[must_use]
+    pub fn flags_config(&self, target: &str, flags: &[String]) -> String {
+        let remapped = self
+            .remapped_folders()
+            .into_iter()
+            .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+        // a later remapping wins: the target folder lies in the workspace
+        let quoted: Vec<_> = flags.iter().cloned().chain(remapped).map(|flag| format!("{flag:?}")).collect();
+        format!("target.{target}.rustflags=[{}]", quoted.join(","))
+    }
+
+    /// Folders that appear in paths, and the names they get; the more particular ones last.
+    fn remapped_folders(&self) -> Vec<(PathBuf, &'static str)> {
+        let mut folders = vec![(self.root.clone(), "/cancelnic"), (self.target.clone(), "/cancelnic/target")];
+        let cargo_home = env::var_os("CARGO_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+        if let Some(home) = cargo_home {
+            let registries = fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
+            folders.extend(registries.map(|entry| (entry.path(), "/registry")));
+        }
+        folders
+    }
+}
+
+/// Cargo without what the environment would add to the compiler's flags.
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command, naming the program if it cannot be started.
+fn start<T>(
+    command: &mut Command,
+    run: impl FnOnce(&mut Command) -> std::io::Result<T>,
+) -> Result<T, SetupMissing> {
+    run(command).map_err(|source| SetupMissing::Program {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })
+}
