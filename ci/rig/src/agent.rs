@@ -1,0 +1,277 @@
+//! The guest's agent, over a serial port that QEMU connects to a Unix socket.
+//!
+//! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
+//! are answered out of that record, so that several can be under way at once.
+
+use agent_protocol::{Command, MAX_LINE, Message, QueueReport, Request, VERSION, Violation};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Why a command has no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The guest broke a rule and has stopped.
+    #[error("{} in {} ({}), bug check {code:#x}", violation.rule, violation.callback, violation.place)]
+    BugCheck {
+        /// Which rule, where.
+        violation: Violation,
+        /// Bug check code.
+        code: u32,
+    },
+    /// The guest could not carry the command out, and goes on.
+    #[error("{0}")]
+    Failed(String),
+    /// No answer in time.
+    #[error("no answer from the guest within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// The connection has ended.
+    #[error("the guest's agent is gone")]
+    Gone,
+    /// The guest said something that is not in the protocol.
+    #[error("the guest says {0:?}, which is not in the protocol")]
+    Nonsense(String),
+}
+
+/// One thing that the guest said.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// When the rig read it.
+    pub at: Instant,
+    /// What.
+    pub message: Message,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    said: Vec<Said>,
+    nonsense: Option<String>,
+    ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    heard: Mutex<Heard>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A command that has been sent.
+#[derive(Debug)]
+#[must_use = "a command's answer says whether it worked"]
+pub struct Pending {
+    id: u32,
+}
+
+/// A connection to a guest's agent.
+#[derive(Debug)]
+pub struct Agent {
+    stream: UnixStream,
+    shared: Arc<Shared>,
+    next: u32,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Agent {
+    /// Listens to the guest on `stream`.
+    pub fn new(stream: UnixStream) -> std::io::Result<Self> {
+        stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+        let shared = Arc::new(Shared::default());
+        let reader = std::thread::Builder::new().name("agent".into()).spawn({
+            let (stream, shared) = (stream.try_clone()?, Arc::clone(&shared));
+            move || listen(stream, &shared)
+        })?;
+        Ok(Self { stream, shared, next: 1, reader: Some(reader) })
+    }
+
+    /// Waits for the guest's greeting.
+    pub fn hello(&mut self, limit: Duration) -> Result<Message, AgentError> {
+        let hello = self.wait(limit, |said| matches!(said.message, Message::Hello { .. }))?;
+        match hello {
+            Message::Hello { version, .. } if version != VERSION => Err(AgentError::Failed(format!(
+                "the guest speaks version {version} of the agent protocol, this rig version {VERSION}"
+            ))),
+            hello => Ok(hello),
+        }
+    }
+
+    /// Sends a command; [`Agent::finish`] waits for its answer.
+    pub fn begin(&mut self, command: Command) -> Result<Pending, AgentError> {
+        let id = self.next;
+        self.next += 1;
+        // A Request is plain data: it always has a JSON form.
+        let mut line = serde_json::to_string(&Request { id, command }).map_err(|_| AgentError::Gone)?;
+        line.push('\n');
+        self.stream.write_all(line.as_bytes()).map_err(|_| AgentError::Gone)?;
+        Ok(Pending { id })
+    }
+
+    /// Waits for the answer to a command that was begun.
+    pub fn finish(&mut self, pending: &Pending, limit: Duration) -> Result<Vec<QueueReport>, AgentError> {
+        let id = pending.id;
+        let answer = self.wait(limit, |said| match said.message {
+            Message::Done { id: answered, .. } | Message::Failed { id: answered, .. } => answered == id,
+            _ => false,
+        })?;
+        match answer {
+            Message::Done { queues, .. } => Ok(queues),
+            Message::Failed { error, .. } => Err(AgentError::Failed(error)),
+            _ => Err(AgentError::Gone),
+        }
+    }
+
+    /// Sends a command and waits for its answer.
+    pub fn call(&mut self, command: Command, limit: Duration) -> Result<Vec<QueueReport>, AgentError> {
+        let pending = self.begin(command)?;
+        self.finish(&pending, limit)
+    }
+
+    /// Everything that the guest has said up to now.
+    pub fn said(&self) -> Vec<Said> {
+        self.shared.lock().said.clone()
+    }
+
+    /// How many messages the guest has said up to now.
+    pub fn heard(&self) -> usize {
+        self.shared.lock().said.len()
+    }
+
+    fn wait(&self, limit: Duration, is_it: impl Fn(&Said) -> bool) -> Result<Message, AgentError> {
+        let deadline = Instant::now() + limit;
+        let mut heard = self.shared.lock();
+        let mut looked_at = 0;
+        loop {
+            if let Some(found) = heard.said.iter().skip(looked_at).find(|said| is_it(said)) {
+                return Ok(found.message.clone());
+            }
+            looked_at = heard.said.len();
+            if let Some(Message::BugCheck { violation, code, .. }) = heard
+                .said
+                .iter()
+                .map(|said| &said.message)
+                .find(|said| matches!(said, Message::BugCheck { .. }))
+            {
+                return Err(AgentError::BugCheck { violation: violation.clone(), code: *code });
+            }
+            if let Some(nonsense) = &heard.nonsense {
+                return Err(AgentError::Nonsense(nonsense.clone()));
+            }
+            if heard.ended {
+                return Err(AgentError::Gone);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(AgentError::TimedOut(limit));
+            }
+            heard = self.shared.changed.wait_timeout(heard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Ends the reader's read.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+fn listen(stream: UnixStream, shared: &Shared) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        let read = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line);
+        let mut heard = shared.lock();
+        match read {
+            Ok(read) if read > 0 && line.ends_with(b"\n") => match serde_json::from_slice(&line) {
+                Ok(message) => heard.said.push(Said { at: Instant::now(), message }),
+                Err(_) => {
+                    let text = String::from_utf8_lossy(&line);
+                    heard.nonsense.get_or_insert(text.trim().chars().take(120).collect());
+                }
+            },
+            _ => {
+                heard.ended = true;
+                shared.changed.notify_all();
+                return;
+            }
+        }
+        shared.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn guest() -> (Agent, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Agent::new(ours).unwrap(), theirs)
+    }
+
+    #[test]
+    fn answers_may_come_out_of_order() {
+        let (mut agent, mut guest) = guest();
+        let pause = agent.begin(Command::Pause { cancels: 1 }).unwrap();
+        let report = agent.begin(Command::Report).unwrap();
+        writeln!(guest, r#"{{"say":"done","id":2,"queues":[{{"queue":"tx0","posted":[[1,9]],"sent":[],"taken_back":[],"never_posted":[],"outstanding":[],"queued":[],"paused":[],"received":[],"returned_empty":0,"held":0}}]}}"#).unwrap();
+        writeln!(guest, r#"{{"say":"done","id":1}}"#).unwrap();
+        assert_eq!(agent.finish(&report, SOON).unwrap()[0].posted.len(), 9);
+        assert_eq!(agent.finish(&pause, SOON).unwrap(), []);
+    }
+
+    #[test]
+    fn a_bug_check_answers_every_wait() {
+        let (mut agent, mut guest) = guest();
+        let pause = agent.begin(Command::Pause { cancels: 1 }).unwrap();
+        writeln!(guest, r#"{{"say":"bug_check","violation":{{"rule":"WaitAtDispatch","callback":"EvtCancel","where":"tx0"}},"code":10,"parameters":[0,0,0,0]}}"#).unwrap();
+        let error = agent.finish(&pause, SOON).unwrap_err();
+        assert!(
+            matches!(&error, AgentError::BugCheck { violation, .. } if violation.rule == "WaitAtDispatch"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_answer_that_came_before_the_end_counts() {
+        let (mut agent, mut guest) = guest();
+        let quit = agent.begin(Command::Quit).unwrap();
+        writeln!(guest, r#"{{"say":"done","id":1}}"#).unwrap();
+        drop(guest);
+        agent.finish(&quit, SOON).unwrap();
+        assert!(matches!(agent.call(Command::Report, SOON), Err(AgentError::Gone)));
+    }
+
+    #[test]
+    fn silence_is_bounded() {
+        let (mut agent, _guest) = guest();
+        let limit = Duration::from_millis(1);
+        assert!(matches!(agent.hello(limit), Err(AgentError::TimedOut(_))));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let (mut agent, mut guest) = guest();
+        writeln!(guest, r#"{{"say":"hello","version":99,"guest":"understudy","drivers":[],"boot_us":1}}"#)
+            .unwrap();
+        assert!(agent.hello(SOON).unwrap_err().to_string().contains("version 99"));
+    }
+
+    #[test]
+    fn a_line_outside_the_protocol_is_quoted() {
+        let (mut agent, mut guest) = guest();
+        writeln!(guest, "SeaBIOS (version 1.16)").unwrap();
+        assert!(agent.hello(SOON).unwrap_err().to_string().contains("SeaBIOS"));
+    }
+}

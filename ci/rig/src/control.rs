@@ -1,0 +1,274 @@
+//! The device's control socket: JSON-RPC 2.0, one object a line.
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The device answers every request at once; this is for a machine under load.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks at a condition.
+const PERIOD: Duration = Duration::from_millis(1);
+
+/// Everything that the device counts.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Stats {
+    /// Whether QEMU is there.
+    pub connected: bool,
+    /// One for each queue.
+    pub queues: Vec<Queue>,
+    /// Totals of the whole device.
+    #[serde(default)]
+    pub counters: BTreeMap<String, Value>,
+}
+
+impl Stats {
+    /// The queue of that name.
+    pub fn queue(&self, name: &str) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.queue == name)
+    }
+}
+
+/// One queue as the device sees it. Counts that do not apply to its direction read 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Queue {
+    /// `tx0` or `rx0`.
+    pub queue: String,
+    /// Whether the guest has set it up and the device may touch it.
+    pub in_service: bool,
+    /// Whether the guest's indices made it unusable.
+    pub broken: bool,
+    /// RUNNING, CANCELLING, DRAINING or STOPPED.
+    pub state: String,
+    /// SEQ of the last command taken.
+    pub seq: u8,
+    /// RESULT of it.
+    pub result: u8,
+    /// COUNT of the last cancel.
+    pub count: u16,
+    /// Chains published and not yet fetched, now.
+    pub available: u64,
+    /// Chains in the FIFO, not yet on the wire, now.
+    pub fetched: u64,
+    /// Frames on the wire, now.
+    pub on_wire: u64,
+    /// Frames off the wire whose used element is missing, now.
+    pub off_wire: u64,
+    /// Used elements written since the process began.
+    pub completed: u64,
+    /// Frames sent since the process began.
+    pub sent: u64,
+    /// Chains taken back since the process began.
+    pub taken_back: u64,
+    /// Malformed chains since the process began.
+    pub refused: u64,
+    /// CANCEL commands taken since the process began.
+    pub cancels: u64,
+    /// Rx: buffers available now.
+    pub posted: u64,
+    /// Rx: frames that wait at the device now.
+    pub pending: u64,
+    /// Rx: 1 while a frame is half written.
+    pub writing: u64,
+    /// Rx: frames delivered since the process began.
+    pub received: u64,
+    /// Rx: buffers given back empty since the process began.
+    pub returned: u64,
+    /// Rx: frames that found no place, since the process began.
+    pub dropped: u64,
+}
+
+/// A connection to the device's control socket.
+#[derive(Debug)]
+pub struct Control {
+    reader: BufReader<UnixStream>,
+    next: u64,
+}
+
+impl Control {
+    /// Connects to the socket at `path`.
+    pub fn connect(path: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(path)
+            .with_context(|| format!("cannot connect to the device's control socket {}", path.display()))?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        Ok(Self { reader: BufReader::new(stream), next: 1 })
+    }
+
+    /// Calls `method` and waits for its result.
+    pub fn call(&mut self, method: &str, params: Value) -> Result<Value> {
+        let id = self.next;
+        self.next += 1;
+        let mut line = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
+        line.push('\n');
+        self.reader
+            .get_mut()
+            .write_all(line.as_bytes())
+            .map_err(|_| anyhow!("the device has closed its control socket"))?;
+        let mut answer = String::new();
+        if self
+            .reader
+            .read_line(&mut answer)
+            .with_context(|| format!("the device does not answer `{method}`"))?
+            == 0
+        {
+            bail!("the device has closed its control socket");
+        }
+        let mut answer: Value = serde_json::from_str(&answer)
+            .with_context(|| format!("the device answers `{method}` with {answer:?}"))?;
+        if let Some(error) = answer.get("error") {
+            bail!(
+                "the device refuses `{method}`: {}",
+                error["message"].as_str().unwrap_or("without a reason")
+            );
+        }
+        if answer.get("id") != Some(&json!(id)) {
+            bail!("the device answers `{method}`, request {id}, with {answer}");
+        }
+        Ok(answer["result"].take())
+    }
+
+    /// All counts.
+    pub fn stats(&mut self) -> Result<Stats> {
+        let stats = self.call("stats", json!({}))?;
+        serde_json::from_value(stats).context("the device's `stats` cannot be read")
+    }
+
+    /// One queue's counts.
+    pub fn queue(&mut self, queue: &str) -> Result<Queue> {
+        let queue = self.call("queue.get", json!({ "queue": queue }))?;
+        serde_json::from_value(queue).context("the device's `queue.get` cannot be read")
+    }
+
+    /// Opens or closes a gate of a queue.
+    pub fn set_gate(&mut self, queue: &str, gate: &str, open: bool) -> Result<()> {
+        self.call("gate.set", json!({ "queue": queue, "gate": gate, "open": open })).map(drop)
+    }
+
+    /// Lets `count` frames or chains pass a closed gate.
+    pub fn step_gate(&mut self, queue: &str, gate: &str, count: u64) -> Result<()> {
+        self.call("gate.step", json!({ "queue": queue, "gate": gate, "count": count })).map(drop)
+    }
+
+    /// Looks at `queue` until `holds`; fails, saying `what` was wanted and what was seen, when `limit` has passed.
+    pub fn wait_for(
+        &mut self,
+        queue: &str,
+        what: &str,
+        limit: Duration,
+        mut holds: impl FnMut(&Queue) -> bool,
+    ) -> Result<Queue> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let seen = self.queue(queue)?;
+            if holds(&seen) {
+                return Ok(seen);
+            }
+            if Instant::now() >= deadline {
+                bail!("{queue}: waited {} ms for {what}, in vain: {}", limit.as_millis(), seen.describe());
+            }
+            thread::park_timeout(PERIOD);
+        }
+    }
+}
+
+impl Queue {
+    /// The numbers of this moment in one line.
+    pub fn describe(&self) -> String {
+        if self.queue.starts_with("rx") {
+            format!(
+                "{} buffers={} pending={} writing={} received={} returned={} dropped={}",
+                self.state,
+                self.posted,
+                self.pending,
+                self.writing,
+                self.received,
+                self.returned,
+                self.dropped
+            )
+        } else {
+            format!(
+                "{} available={} fetched={} on_wire={} off_wire={} sent={} taken_back={}",
+                self.state,
+                self.available,
+                self.fetched,
+                self.on_wire,
+                self.off_wire,
+                self.sent,
+                self.taken_back
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+    use std::thread::JoinHandle;
+
+    /// A device that reads one request for each of `answers`, and gives that answer.
+    fn fake(answers: &'static [&'static str]) -> (tempfile::TempDir, Control, JoinHandle<Vec<String>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        let device = thread::spawn(move || {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            answers
+                .iter()
+                .map(|answer| {
+                    let mut line = String::new();
+                    stream.read_line(&mut line).unwrap();
+                    writeln!(stream.get_mut(), "{answer}").unwrap();
+                    line
+                })
+                .collect()
+        });
+        let control = Control::connect(&path).unwrap();
+        (folder, control, device)
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_condition_holds() {
+        let (_folder, mut control, device) = fake(&[
+            r#"{"jsonrpc":"2.0","id":1,"result":{"queue":"tx0","state":"CANCELLING"}}"#,
+            r#"{"jsonrpc":"2.0","id":2,"result":{"queue":"tx0","state":"STOPPED","count":64}}"#,
+        ]);
+        let queue = control
+            .wait_for("tx0", "STOPPED", Duration::from_secs(5), |queue| queue.state == "STOPPED")
+            .unwrap();
+        assert_eq!(queue.count, 64);
+        let asked = device.join().unwrap();
+        assert!(asked[0].contains(r#""method":"queue.get""#), "{asked:?}");
+    }
+
+    #[test]
+    fn a_wait_in_vain_says_what_was_seen() {
+        let (_folder, mut control, _device) =
+            fake(&[r#"{"jsonrpc":"2.0","id":1,"result":{"queue":"tx0","state":"RUNNING","fetched":3}}"#]);
+        let error = control.wait_for("tx0", "STOPPED", Duration::ZERO, |_| false).unwrap_err().to_string();
+        assert!(error.contains("RUNNING") && error.contains("fetched=3"), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_carries_the_devices_reason() {
+        let (_folder, mut control, _device) =
+            fake(&[r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"gate: no such gate"}}"#]);
+        let error = control.set_gate("tx0", "door", false).unwrap_err().to_string();
+        assert!(error.contains("gate: no such gate"), "{error}");
+    }
+
+    #[test]
+    fn a_device_that_went_away_is_told_in_one_line() {
+        let (_folder, mut control, device) = fake(&[]);
+        device.join().unwrap();
+        let error = control.stats().unwrap_err().to_string();
+        assert!(error.contains("closed its control socket"), "{error}");
+    }
+}

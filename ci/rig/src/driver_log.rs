@@ -1,0 +1,103 @@
+//! The driver's own counts, from the line that it prints at every EvtStop:
+//! `cancelnic: tx0 stop: posted=128 sent=1 taken_back=127 never_posted=72`.
+//!
+//! A queue counts from its creation, so the last line of each life of a queue is the one that stands for it.
+
+use std::collections::BTreeMap;
+
+/// Counts by name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// One stop line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopLine {
+    /// `tx0` or `rx0`.
+    pub queue: String,
+    /// What it says.
+    pub counts: Counts,
+}
+
+impl StopLine {
+    /// Reads a line that the driver printed; `None` if it is another kind of line.
+    pub fn read(text: &str) -> Option<Self> {
+        let (queue, counts) = text.trim().strip_prefix("cancelnic: ")?.split_once(" stop: ")?;
+        let counts = counts
+            .split_whitespace()
+            .map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                Some((name.to_owned(), value.parse().ok()?))
+            })
+            .collect::<Option<Counts>>()?;
+        Some(Self { queue: queue.to_owned(), counts })
+    }
+}
+
+/// What the driver has said of its queues.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriverLog {
+    living: BTreeMap<String, Counts>,
+    ended: BTreeMap<String, Counts>,
+}
+
+impl DriverLog {
+    /// Takes up a line that the driver printed.
+    pub fn line(&mut self, text: &str) {
+        if let Some(stop) = StopLine::read(text) {
+            self.living.insert(stop.queue, stop.counts);
+        }
+    }
+
+    /// The packet queues have been destroyed: their successors count from 0.
+    pub fn queues_destroyed(&mut self) {
+        for (queue, counts) in std::mem::take(&mut self.living) {
+            add(self.ended.entry(queue).or_default(), counts);
+        }
+    }
+
+    /// The sum over all lives of a queue; `None` if the driver never spoke of it.
+    pub fn total(&self, queue: &str) -> Option<Counts> {
+        let mut total = Counts::new();
+        let lives = [self.ended.get(queue), self.living.get(queue)];
+        for counts in lives.into_iter().flatten() {
+            add(&mut total, counts.clone());
+        }
+        (!total.is_empty()).then_some(total)
+    }
+}
+
+fn add(total: &mut Counts, counts: Counts) {
+    for (name, count) in counts {
+        *total.entry(name).or_default() += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(lines: &[&str]) -> DriverLog {
+        let mut log = DriverLog::default();
+        lines.iter().for_each(|line| log.line(line));
+        log
+    }
+
+    #[test]
+    fn the_last_line_of_a_life_stands_for_it() {
+        let log = log(&["cancelnic: tx0 stop: posted=3 sent=1", "cancelnic: tx0 stop: posted=7 sent=4"]);
+        assert_eq!(log.total("tx0").unwrap(), Counts::from([("posted".into(), 7), ("sent".into(), 4)]));
+    }
+
+    #[test]
+    fn lives_add_up() {
+        let mut log = log(&["cancelnic: tx0 stop: posted=3 sent=1"]);
+        log.queues_destroyed();
+        log.line("cancelnic: tx0 stop: posted=2 sent=2");
+        assert_eq!(log.total("tx0").unwrap()["sent"], 3);
+    }
+
+    #[test]
+    fn other_lines_count_for_nothing() {
+        let log = log(&["cancelnic: features 0x100000020", "cancelnic: tx0 stop: posted=many"]);
+        assert_eq!(log.total("tx0"), None);
+    }
+}

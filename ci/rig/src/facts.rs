@@ -1,0 +1,103 @@
+//! Everything that a run has shown, before anyone judges it.
+
+use crate::capture::Capture;
+use crate::control::Stats;
+use crate::driver_log::DriverLog;
+use crate::session::Greeting;
+use agent_protocol::{Ids, QueueReport, Violation};
+use std::time::Duration;
+
+/// One step of a run.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What was done.
+    pub name: String,
+    /// Whether it went as it should.
+    pub ok: bool,
+    /// From the start of the run to its beginning.
+    pub at: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// A callback or framework step, on the rig's clock.
+#[derive(Debug, Clone)]
+pub struct Callback {
+    /// From the start of the run to its beginning.
+    pub at: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// `tx0`, `rx0` or `device`.
+    pub queue: String,
+    /// Its name.
+    pub what: String,
+    /// IRQL at which it ran.
+    pub irql: u8,
+}
+
+/// A queue's STATE as the rig saw it.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// From the start of the run.
+    pub at: Duration,
+    /// `tx0` or `rx0`.
+    pub queue: String,
+    /// STATE, or `-` while the queue is out of service.
+    pub state: String,
+}
+
+/// A stretch of frames that left the wire while receive was up: places in the capture's outbound order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// First place.
+    pub from: u64,
+    /// Behind the last place.
+    pub to: u64,
+    /// How many of them the device had no buffer for.
+    pub dropped: u64,
+}
+
+/// What is known when a run is over.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The guest's seed.
+    pub seed: u64,
+    /// What the guest said of itself; `None` if it never came up.
+    pub greeting: Option<Greeting>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Callbacks in order.
+    pub callbacks: Vec<Callback>,
+    /// States in order.
+    pub states: Vec<Sample>,
+    /// Numbers that the rig gave to the sender.
+    pub offered: Ids,
+    /// Numbers that the rig injected at the device, for receive.
+    pub injected: Ids,
+    /// The guest's last word on the transmit queue.
+    pub tx: QueueReport,
+    /// The guest's last word on the receive queue.
+    pub rx: QueueReport,
+    /// The driver's stop lines.
+    pub driver: DriverLog,
+    /// The device's last counts.
+    pub device: Stats,
+    /// The device's capture.
+    pub capture: Capture,
+    /// Frames that must have been received.
+    pub must_arrive: Vec<Stretch>,
+    /// Faults that were seen while the run went on.
+    pub violations: Vec<Violation>,
+    /// Whether the driver is expected to have given the device up: then what was under way may be in no set of the
+    /// device's.
+    pub device_given_up: bool,
+}
+
+impl Facts {
+    /// From QEMU's start to the guest's greeting, if it came up.
+    pub fn start_up(&self) -> Option<Duration> {
+        self.greeting.as_ref().map(|greeting| greeting.took)
+    }
+}

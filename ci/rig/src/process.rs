@@ -1,0 +1,238 @@
+//! Child processes and temporary folders that are gone when the rig is, however it ends.
+//!
+//! Every child runs in a process group of its own, is killed by the kernel if the thread that started it dies, and is
+//! noted in one list that the handler of Ctrl-C works off. A child must therefore not outlive its thread.
+
+use crate::failure::INTERRUPTED;
+use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What has to go when the rig is interrupted.
+struct Left {
+    groups: Vec<Pid>,
+    folders: Vec<PathBuf>,
+}
+
+static LEFT: Mutex<Left> = Mutex::new(Left { groups: Vec::new(), folders: Vec::new() });
+
+fn left() -> MutexGuard<'static, Left> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes Ctrl-C, SIGTERM and SIGHUP end every child and remove every folder before the rig exits.
+pub fn clean_up_on_signals() -> Result<()> {
+    ctrlc::set_handler(|| {
+        // Held until the process ends: nothing new can be started meanwhile.
+        let left = left();
+        for &group in &left.groups {
+            kill_group(group);
+        }
+        for &group in &left.groups {
+            if let Ok(pidfd) = rustix::process::pidfd_open(group, PidfdFlags::empty()) {
+                readable(pidfd.as_fd(), Duration::from_secs(2));
+            }
+        }
+        for folder in &left.folders {
+            remove(folder);
+        }
+        eprintln!("rig: interrupted; nothing is left running");
+        std::process::exit(INTERRUPTED.into());
+    })
+    .context("cannot install the handler of Ctrl-C")
+}
+
+fn kill_group(group: Pid) {
+    // Fails only if the group is gone, which is what is wanted.
+    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        eprintln!("rig: cannot remove {}: {error}", folder.display());
+    }
+}
+
+/// Waits until `fd` is readable (a pidfd: until its process has ended); false when `limit` has passed.
+pub fn readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
+    wait_any(&[fd], limit).is_some()
+}
+
+/// Waits until one of `fds` is readable; its index, or `None` when `limit` has passed.
+pub fn wait_any(fds: &[BorrowedFd<'_>], limit: Duration) -> Option<usize> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut polled, Some(&left)) {
+            Ok(0) => return None,
+            Ok(_) => return polled.iter().position(|fd| !fd.revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// A temporary folder that goes with this value.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new, empty folder that only this user can enter, with a path short enough for the sockets in it.
+    pub fn new() -> Result<Self> {
+        let mut left = left();
+        let folder = tempfile::Builder::new()
+            .prefix("cancelnic-")
+            .tempdir()
+            .context("cannot make a temporary folder (set TMPDIR to a writable one)")?
+            .keep();
+        if folder.as_os_str().len() > 80 {
+            remove(&folder);
+            bail!("{} is too long for the path of a socket: set TMPDIR to a shorter one", folder.display());
+        }
+        left.folders.push(folder.clone());
+        Ok(Self(folder))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        remove(&self.0);
+        left().folders.retain(|folder| *folder != self.0);
+    }
+}
+
+/// A running child.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    pidfd: OwnedFd,
+    group: Pid,
+    errors: PathBuf,
+    status: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts `command` as `name`; what it writes to its error output goes to the file `errors`.
+    pub fn start(name: &'static str, command: &mut Command, errors: PathBuf) -> Result<Self> {
+        let log = File::create(&errors).with_context(|| format!("cannot create {}", errors.display()))?;
+        command.stdin(Stdio::null()).stderr(log).process_group(0);
+        let parent = rustix::process::getpid();
+        // SAFETY: between fork and exec the closure only makes two system calls; it allocates nothing and takes no
+        // lock, so it cannot meet state that another thread of the parent held at the fork.
+        unsafe {
+            command.pre_exec(move || {
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                if rustix::process::getppid() == Some(parent) {
+                    Ok(())
+                } else {
+                    // The parent died before the line above: nobody would end this child.
+                    Err(rustix::io::Errno::SRCH.into())
+                }
+            });
+        }
+        let mut left = left();
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {name} ({:?})", command.get_program()))?;
+        let group = Pid::from_child(&child);
+        let pidfd = match rustix::process::pidfd_open(group, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                kill_group(group);
+                child.wait()?;
+                return Err(error).context("pidfd_open");
+            }
+        };
+        left.groups.push(group);
+        Ok(Self { name, child, pidfd, group, errors, status: None })
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Becomes readable when the process ends.
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The child's standard output, if it was piped and not taken yet.
+    pub fn take_stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// How it ended, if it has.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+        self.status
+    }
+
+    /// Waits at most `limit` for its end.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        readable(self.ended(), limit);
+        self.status()
+    }
+
+    /// Kills it and its group, and waits for the end.
+    pub fn kill(&mut self) {
+        if self.status().is_none() {
+            kill_group(self.group);
+            self.status = self.child.wait().ok();
+        }
+    }
+
+    /// One line that says how it ended, with the last thing it complained of.
+    pub fn epitaph(&mut self) -> String {
+        let how = match self.status() {
+            None => "is still running".to_owned(),
+            Some(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("ended with exit code {code}"),
+                (None, Some(signal)) => format!("was killed by signal {signal}"),
+                (None, None) => "ended".to_owned(),
+            },
+        };
+        match self.last_words() {
+            Some(words) => format!("{} {how}: {words}", self.name),
+            None => format!("{} {how}", self.name),
+        }
+    }
+
+    /// The last line of its error output.
+    pub fn last_words(&self) -> Option<String> {
+        let text = std::fs::read(&self.errors).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        left().groups.retain(|group| *group != self.group);
+    }
+}

@@ -1,0 +1,92 @@
+//! The few commands of QEMU's machine protocol that the rig needs.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A connection to QEMU's monitor.
+#[derive(Debug)]
+pub struct Qmp {
+    reader: BufReader<UnixStream>,
+}
+
+impl Qmp {
+    /// Takes up the conversation on a fresh connection.
+    pub fn new(stream: UnixStream) -> Result<Self> {
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        let mut qmp = Self { reader: BufReader::new(stream) };
+        let greeting = qmp.read()?;
+        if greeting.get("QMP").is_none() {
+            bail!("QEMU's monitor greets with {greeting}");
+        }
+        qmp.execute("qmp_capabilities")?;
+        Ok(qmp)
+    }
+
+    /// Stops the machine's processor. Its virtqueues leave service.
+    pub fn stop(&mut self) -> Result<()> {
+        self.execute("stop").map(drop)
+    }
+
+    /// Lets the machine go on.
+    pub fn cont(&mut self) -> Result<()> {
+        self.execute("cont").map(drop)
+    }
+
+    fn execute(&mut self, command: &str) -> Result<Value> {
+        let mut line = json!({ "execute": command }).to_string();
+        line.push('\n');
+        self.reader.get_mut().write_all(line.as_bytes()).context("QEMU's monitor")?;
+        loop {
+            let mut answer = self.read()?;
+            if let Some(error) = answer.get("error") {
+                bail!("QEMU refuses `{command}`: {}", error["desc"].as_str().unwrap_or("without a reason"));
+            }
+            if let Some(result) = answer.get_mut("return") {
+                return Ok(result.take());
+            }
+            // An event: nothing here waits for one.
+        }
+    }
+
+    fn read(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        let read = self.reader.read_line(&mut line).context("QEMU's monitor does not answer")?;
+        if read == 0 {
+            bail!("QEMU has closed its monitor");
+        }
+        serde_json::from_str(&line).with_context(|| format!("QEMU's monitor says {line:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_between_command_and_answer_are_passed_over() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        for line in [r#"{"QMP":{}}"#, r#"{"return":{}}"#, r#"{"event":"STOP"}"#, r#"{"return":{}}"#] {
+            writeln!(theirs, "{line}").unwrap();
+        }
+        Qmp::new(ours).unwrap().stop().unwrap();
+        let mut asked = BufReader::new(theirs);
+        let mut lines = String::new();
+        asked.read_line(&mut lines).unwrap();
+        asked.read_line(&mut lines).unwrap();
+        assert_eq!(lines, "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"stop\"}\n");
+    }
+
+    #[test]
+    fn a_greeting_of_another_protocol_is_refused() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"{\"hello\":1}\n").unwrap();
+        let error = Qmp::new(ours).unwrap_err().to_string();
+        assert!(error.contains("greets"), "{error}");
+    }
+}

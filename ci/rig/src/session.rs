@@ -1,0 +1,297 @@
+//! One run's machinery: device process, QEMU with the guest, and the lines to both, in a temporary folder.
+//!
+//! 1. The folder, the guest's bundle and the rig's own sockets come first.
+//! 2. The device starts and says that both its sockets accept.
+//! 3. QEMU starts, and connects to device, agent socket and monitor socket.
+//! 4. The guest greets. From here on the scenario has it.
+//! 5. [`Session::end`] lets the guest power off and the device quit, and looks at how both ended.
+//!
+//! Dropping a session at any point ends both processes and removes the folder.
+
+use crate::agent::{Agent, AgentError};
+use crate::control::Control;
+use crate::failure::SetupMissing;
+use crate::places::{self, QEMU_DEVICE};
+use crate::process::{Folder, Process, readable, wait_any};
+use crate::qmp::Qmp;
+use crate::settings::Settings;
+use agent_protocol::{Command as Ask, DriverFile, Message};
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Bound for anything that takes milliseconds on an idle machine.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// How the guest's kernel ends QEMU: value v on isa-debug-exit is exit code 2v + 1.
+const EXIT_ORDERLY: i32 = 0x10 * 2 + 1;
+const EXIT_BUG_CHECK: i32 = 0x20 * 2 + 1;
+const EXIT_INTERNAL: i32 = 0x30 * 2 + 1;
+
+/// What the guest said of itself.
+#[derive(Debug, Clone)]
+pub struct Greeting {
+    /// `understudy`.
+    pub guest: String,
+    /// The drivers as the guest sees them.
+    pub drivers: Vec<DriverFile>,
+    /// From the guest's first instruction to its greeting.
+    pub boot: Duration,
+    /// When the rig read it.
+    pub at: Instant,
+    /// From the start of QEMU to the greeting.
+    pub took: Duration,
+}
+
+/// A running device and guest.
+#[derive(Debug)]
+pub struct Session {
+    // In the order in which they go: the lines, the machine, its device, the folder.
+    /// The guest's agent.
+    pub agent: Agent,
+    /// QEMU's monitor.
+    pub monitor: Qmp,
+    /// The device's control socket.
+    pub control: Control,
+    /// What the guest said of itself.
+    pub greeting: Greeting,
+    qemu: Process,
+    device: Process,
+    folder: Folder,
+}
+
+impl Session {
+    /// Starts everything and waits for the guest's greeting.
+    pub fn start(settings: &Settings) -> Result<Self> {
+        Self::start_in(Folder::new()?, settings)
+    }
+
+    /// The same in a folder that may hold something already.
+    pub fn start_in(folder: Folder, settings: &Settings) -> Result<Self> {
+        let emulator = places::qemu()?;
+        let bundle = folder.path().join("bundle.tar");
+        write_bundle(&bundle, settings)?;
+        let agent = listen(&folder.path().join("agent"))?;
+        let monitor = listen(&folder.path().join("monitor"))?;
+
+        let (device, control) = start_device(&folder, settings)?;
+        let started = Instant::now();
+        let mut qemu = start_qemu(&emulator, &folder, settings)?;
+        let agent = accept(&agent, &mut qemu)?;
+        let monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
+        let mut agent = Agent::new(agent)?;
+        let hello = agent.hello(LIMIT).map_err(|error| blame(error, &mut qemu, &folder))?;
+        let Message::Hello { guest, drivers, boot_us, .. } = hello else {
+            bail!("the guest greets with something else");
+        };
+        let at = Instant::now();
+        let greeting =
+            Greeting { guest, drivers, boot: Duration::from_micros(boot_us), at, took: at - started };
+        Ok(Self { agent, monitor, control, greeting, qemu, device, folder })
+    }
+
+    /// The session's folder: `capture.pcapng`, `guest.log`, `device.log`, `qemu.log`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The device's capture file.
+    pub fn capture(&self) -> PathBuf {
+        self.folder().join("capture.pcapng")
+    }
+
+    /// The guest's own log.
+    pub fn guest_log(&self) -> PathBuf {
+        self.folder().join("guest.log")
+    }
+
+    /// Process ids of QEMU and the device.
+    pub fn processes(&self) -> [u32; 2] {
+        [self.qemu.id(), self.device.id()]
+    }
+
+    /// Turns an error of the agent into one that says what really happened: a process that ended explains more than
+    /// the silence after it.
+    pub fn explain(&mut self, error: AgentError) -> anyhow::Error {
+        if matches!(error, AgentError::Gone | AgentError::TimedOut(_))
+            && self.device.wait(Duration::from_millis(200)).is_some()
+        {
+            return anyhow!("{}", self.device.epitaph());
+        }
+        blame(error, &mut self.qemu, &self.folder)
+    }
+
+    /// The same for an error of the control socket.
+    pub fn explain_control(&mut self, error: anyhow::Error) -> anyhow::Error {
+        match self.device.wait(Duration::from_millis(200)) {
+            Some(_) => anyhow!("{}", self.device.epitaph()),
+            None => error,
+        }
+    }
+
+    /// Lets the guest power off and the device quit. Fails if either ends otherwise.
+    pub fn end(&mut self) -> Result<()> {
+        if let Err(error) = self.agent.call(Ask::Quit, LIMIT)
+            && !matches!(error, AgentError::Gone)
+        {
+            return Err(self.explain(error));
+        }
+        self.await_power_off(EXIT_ORDERLY)?;
+        self.end_device()
+    }
+
+    /// Waits for the end of a guest that has stopped with a bug check, then ends the device.
+    pub fn end_after_bug_check(&mut self) -> Result<()> {
+        self.await_power_off(EXIT_BUG_CHECK)?;
+        self.end_device()
+    }
+
+    fn await_power_off(&mut self, expected: i32) -> Result<()> {
+        let Some(status) = self.qemu.wait(LIMIT) else {
+            bail!("the guest said that it powers off, and did not within {} s", LIMIT.as_secs());
+        };
+        match status.code() {
+            Some(code) if code == expected => Ok(()),
+            Some(EXIT_INTERNAL) => {
+                bail!("the guest kernel failed by itself: {}", last_line(&self.guest_log()))
+            }
+            _ => bail!("{}", self.qemu.epitaph()),
+        }
+    }
+
+    fn end_device(&mut self) -> Result<()> {
+        // Refused only by a device that is on its way out already, because QEMU has gone.
+        let _ = self.control.call("quit", json!({}));
+        match self.device.wait(LIMIT) {
+            Some(status) if status.success() => Ok(()),
+            Some(_) => bail!("{}", self.device.epitaph()),
+            None => bail!("the device did not quit within {} s", LIMIT.as_secs()),
+        }
+    }
+}
+
+fn write_bundle(path: &Path, settings: &Settings) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    let mut bundle = tar::Builder::new(file);
+    bundle.mode(tar::HeaderMode::Deterministic);
+    for (name, file) in [("cancelnic.sys", &settings.files.driver), ("cancelnic.inf", &settings.files.inf)] {
+        bundle
+            .append_path_with_name(file, name)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    bundle.finish().context("the guest's bundle")
+}
+
+fn listen(path: &Path) -> Result<UnixListener> {
+    UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
+}
+
+/// Takes the connection that `process` makes, unless it ends first.
+fn accept(listener: &UnixListener, process: &mut Process) -> Result<UnixStream> {
+    match wait_any(&[listener.as_fd(), process.ended()], LIMIT) {
+        Some(0) => Ok(listener.accept()?.0),
+        Some(_) => bail!("{}", process.epitaph()),
+        None => bail!("{} does not connect", process.name()),
+    }
+}
+
+fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Control)> {
+    let path = |name: &str| folder.path().join(name);
+    let mut command = Command::new(&settings.files.device);
+    command
+        .arg("--socket-path")
+        .arg(path("device"))
+        .arg("--control")
+        .arg(path("control"))
+        .arg("--capture")
+        .arg(path("capture.pcapng"))
+        .args(settings.device.arguments())
+        .stdout(Stdio::piped());
+    let mut device = Process::start("the device process", &mut command, path("device.log"))?;
+    let stdout = device.take_stdout().context("the device's standard output is not piped")?;
+    // Readable at the first line as well as at the end of the process.
+    let mut line = String::new();
+    if readable(stdout.as_fd(), LIMIT) {
+        BufReader::new(stdout).read_line(&mut line).context("the device's standard output")?;
+    }
+    if !line.starts_with("listening") {
+        device.wait(Duration::from_secs(2));
+        bail!("{}", device.epitaph());
+    }
+    let control = Control::connect(&path("control"))?;
+    Ok((device, control))
+}
+
+fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<Process> {
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let accelerator = std::env::var("CANCELNIC_ACCEL").unwrap_or_else(|_| "tcg".into());
+    let mut command = Command::new(emulator);
+    command
+        .args([
+            "-M",
+            "q35,memory-backend=m0",
+            "-accel",
+            &accelerator,
+            "-cpu",
+            "max",
+            "-smp",
+            "1",
+            "-m",
+            "256",
+        ])
+        .args(["-object", "memory-backend-memfd,id=m0,size=256M,share=on"])
+        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        .args(["-chardev", &format!("socket,id=device,path={}", path("device"))])
+        .args([
+            "-device",
+            &format!(
+                "{QEMU_DEVICE},chardev=device,virtio-id=1,num_vqs=2,vq_size={},config_size=256",
+                settings.device.queue_size
+            ),
+        ])
+        .args(["-chardev", &format!("file,id=log,path={}", path("guest.log")), "-serial", "chardev:log"])
+        .args(["-chardev", &format!("socket,id=agent,path={}", path("agent")), "-serial", "chardev:agent"])
+        .args(["-chardev", &format!("socket,id=monitor,path={}", path("monitor"))])
+        .args(["-mon", "chardev=monitor,mode=control"])
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
+        .arg("-kernel")
+        .arg(&settings.files.kernel)
+        .args(["-initrd", &path("bundle.tar"), "-append", &settings.guest.command_line()])
+        .stdout(Stdio::null());
+    if settings.gdb {
+        command
+            .args(["-chardev", &format!("socket,id=gdb,path={},server=on,wait=off", path("gdb"))])
+            .args(["-gdb", "chardev:gdb"]);
+    }
+    if !emulator.exists() {
+        return Err(SetupMissing::new(emulator.display().to_string(), "ci/setup").into());
+    }
+    Process::start("QEMU", &mut command, folder.path().join("qemu.log"))
+}
+
+/// What stands behind an error of the agent: the guest's own fault, or QEMU's end.
+fn blame(error: AgentError, qemu: &mut Process, folder: &Folder) -> anyhow::Error {
+    match error {
+        AgentError::Gone => match qemu.wait(Duration::from_secs(2)).and_then(|status| status.code()) {
+            Some(EXIT_INTERNAL) => {
+                anyhow!("the guest kernel failed by itself: {}", last_line(&folder.path().join("guest.log")))
+            }
+            _ => anyhow!("{}", qemu.epitaph()),
+        },
+        AgentError::TimedOut(_) => anyhow!(error)
+            .context(format!("its log ends with: {}", last_line(&folder.path().join("guest.log")))),
+        error => anyhow!(error),
+    }
+}
+
+fn last_line(path: &Path) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("(empty)").trim().to_owned()
+}

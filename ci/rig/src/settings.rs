@@ -1,0 +1,170 @@
+//! What a session is to be like: the device, the guest, the driver under test.
+
+use crate::build::Built;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the frames leave into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// Nothing comes back.
+    Null,
+    /// Every frame that leaves tx0 arrives at rx0.
+    Loopback,
+}
+
+/// The device process's command line.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// Entries of each virtqueue.
+    pub queue_size: u16,
+    /// Chains that the device fetches ahead.
+    pub fifo_depth: u16,
+    /// Link speed such as `1G`, or `unlimited`.
+    pub speed: &'static str,
+    /// Where frames go.
+    pub wire: Wire,
+    /// Whether the device has TX_CANCEL.
+    pub tx_cancel: bool,
+    /// Whether time at the device passes only on command.
+    pub manual_clock: bool,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self {
+            queue_size: 1024,
+            fifo_depth: 64,
+            speed: "unlimited",
+            wire: Wire::Loopback,
+            tx_cancel: true,
+            manual_clock: false,
+        }
+    }
+}
+
+impl Device {
+    /// Its arguments, sockets and capture file aside.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        for (name, value) in [
+            ("--queue-size", self.queue_size.to_string()),
+            ("--fifo-depth", self.fifo_depth.to_string()),
+            ("--speed", self.speed.to_owned()),
+            ("--wire", if self.wire == Wire::Loopback { "loopback" } else { "null" }.to_owned()),
+            ("--clock", if self.manual_clock { "manual" } else { "real" }.to_owned()),
+        ] {
+            arguments.extend([name.into(), value.into()]);
+        }
+        if !self.tx_cancel {
+            arguments.push("--no-cancel".into());
+        }
+        arguments
+    }
+}
+
+/// The guest's command line.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Varies what Windows leaves open: order of resources, IRQL of callbacks, load address.
+    pub seed: u64,
+    /// Whether the guest follows the documentation where it differs from the source.
+    pub as_documented: bool,
+    /// Elements of each packet ring.
+    pub ring: u32,
+    /// Driver parameters, over those of the INF.
+    pub parameters: BTreeMap<&'static str, u32>,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self { seed: 1, as_documented: true, ring: 256, parameters: BTreeMap::new() }
+    }
+}
+
+impl Guest {
+    /// The kernel's command line.
+    pub fn command_line(&self) -> String {
+        let playing = if self.as_documented { "documented" } else { "source" };
+        let mut line = format!("seed={} as={playing} ring={} verifier=1", self.seed, self.ring);
+        for (name, value) in &self.parameters {
+            line.push_str(&format!(" param.{name}={value}"));
+        }
+        line
+    }
+}
+
+/// The files that take part.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The device process.
+    pub device: PathBuf,
+    /// The guest kernel.
+    pub kernel: PathBuf,
+    /// The driver.
+    pub driver: PathBuf,
+    /// Its INF.
+    pub inf: PathBuf,
+    /// Its symbols.
+    pub symbols: PathBuf,
+}
+
+impl Files {
+    /// What the build has made, with the driver that ships.
+    pub fn shipped(built: &Built) -> Self {
+        Self {
+            device: built.device.path.clone(),
+            kernel: built.understudy.path.clone(),
+            driver: built.driver.path.clone(),
+            inf: built.inf.path.clone(),
+            symbols: built.symbols.path.clone(),
+        }
+    }
+}
+
+/// A whole session.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The files that take part.
+    pub files: Files,
+    /// The device.
+    pub device: Device,
+    /// The guest.
+    pub guest: Guest,
+    /// Whether QEMU's gdb port is open, as the socket `gdb` in the session's folder.
+    pub gdb: bool,
+}
+
+impl Settings {
+    /// The usual session with these files.
+    pub fn new(files: Files) -> Self {
+        Self { files, device: Device::default(), guest: Guest::default(), gdb: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_reads_its_settings_from_one_line() {
+        let guest = Guest {
+            seed: 7,
+            as_documented: false,
+            ring: 64,
+            parameters: BTreeMap::from([("Mutant", 2), ("WatchdogMs", 0)]),
+        };
+        assert_eq!(
+            guest.command_line(),
+            "seed=7 as=source ring=64 verifier=1 param.Mutant=2 param.WatchdogMs=0"
+        );
+    }
+
+    #[test]
+    fn a_device_without_cancel_is_told_so() {
+        let device = Device { tx_cancel: false, ..Device::default() };
+        assert!(device.arguments().contains(&"--no-cancel".into()));
+        assert!(!Device::default().arguments().contains(&"--no-cancel".into()));
+    }
+}

@@ -1,0 +1,215 @@
+//! The rules by which a run is judged. Each reads the facts alone, and names what it finds.
+
+use crate::control::Queue;
+use crate::facts::Facts;
+use agent_protocol::{Ids, Violation};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Everything that is wrong with a run: faults seen while it went on, then those that the sets show.
+pub fn judge(facts: &Facts) -> Vec<Violation> {
+    let mut found = facts.violations.clone();
+    for step in facts.steps.iter().filter(|step| !step.ok) {
+        // A fault that a step named itself stands in the list already.
+        if !found.iter().any(|violation| step.detail.contains(&violation.rule)) {
+            found.push(violation("StepFailed", &step.name, &step.detail));
+        }
+    }
+    let rules: [fn(&Facts, &mut Vec<Violation>); 6] =
+        [transmit_sets, above_the_ring, wire_agrees, receive_agrees, driver_agrees, device_agrees];
+    for rule in rules {
+        rule(facts, &mut found);
+    }
+    found
+}
+
+/// A fault.
+pub fn violation(rule: &str, callback: impl Into<String>, place: impl Into<String>) -> Violation {
+    Violation { rule: rule.into(), callback: callback.into(), place: place.into() }
+}
+
+/// posted = sent + taken back + never posted, disjoint, in order, nothing twice, nothing left.
+fn transmit_sets(facts: &Facts, found: &mut Vec<Violation>) {
+    let tx = &facts.tx;
+    let place_of: HashMap<u64, usize> = tx.posted.iter().enumerate().map(|(at, id)| (id, at)).collect();
+    twice("posted", &tx.posted, found);
+    let mut owner: HashMap<u64, &str> = HashMap::new();
+    for (name, set) in
+        [("sent", &tx.sent), ("taken_back", &tx.taken_back), ("never_posted", &tx.never_posted)]
+    {
+        twice(name, set, found);
+        let mut last = None;
+        for id in set.iter() {
+            match place_of.get(&id) {
+                None => found.push(violation("FrameNeverGiven", "tx0", format!("frame {id} is {name}"))),
+                Some(&place) => {
+                    if last.is_some_and(|last| place <= last) {
+                        found.push(violation("OutOfOrder", "tx0", format!("frame {id} in {name}")));
+                    }
+                    last = Some(place);
+                }
+            }
+            if let Some(other) = owner.insert(id, name).filter(|other| *other != name) {
+                found.push(violation("InTwoSets", "tx0", format!("frame {id} is {other} and {name}")));
+            }
+        }
+    }
+    let kept: Ids = tx.posted.iter().filter(|id| !owner.contains_key(id)).collect();
+    if !kept.is_empty() {
+        found.push(violation("PacketKept", "tx0", format!("never came back: {}", runs(&kept))));
+    }
+    if !tx.outstanding.is_empty() && kept.is_empty() {
+        found.push(violation("PacketKept", "tx0", format!("outstanding: {}", runs(&tx.outstanding))));
+    }
+}
+
+fn twice(name: &str, set: &Ids, found: &mut Vec<Violation>) {
+    let mut seen = HashSet::new();
+    for id in set.iter().filter(|id| !seen.insert(*id)) {
+        found.push(violation("FrameTwice", "tx0", format!("frame {id} in {name}")));
+    }
+}
+
+/// What the rig gave to the sender is in the ring's set, still queued, or completed as paused.
+fn above_the_ring(facts: &Facts, found: &mut Vec<Violation>) {
+    let tx = &facts.tx;
+    let mut accounted: Vec<u64> = tx.posted.iter().chain(tx.queued.iter()).chain(tx.paused.iter()).collect();
+    accounted.sort_unstable();
+    let mut offered: Vec<u64> = facts.offered.iter().collect();
+    offered.sort_unstable();
+    if let Some(difference) = first_difference("accounted for", &accounted, "given to the sender", &offered) {
+        found.push(violation("SenderLostFrames", "tx0", difference));
+    }
+}
+
+/// The outbound frames of the capture are exactly the sent set.
+fn wire_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+    for damaged in &facts.capture.damaged {
+        found.push(violation("FrameDamaged", "wire", damaged));
+    }
+    if facts.device_given_up {
+        return;
+    }
+    let sent: Vec<u64> = facts.tx.sent.iter().collect();
+    if let Some(difference) = first_difference("on the wire", &facts.capture.outbound, "sent", &sent) {
+        let taken_back: BTreeSet<u64> = facts.tx.taken_back.iter().collect();
+        let leaked = facts.capture.outbound.iter().find(|id| taken_back.contains(id));
+        found.push(match leaked {
+            Some(id) => violation("TakenBackButOnWire", "tx0", format!("frame {id}")),
+            None => violation("WireDiffersFromSent", "tx0", difference),
+        });
+    }
+}
+
+/// Received frames are those that were delivered, a subset of those sent, and all of those that had to arrive.
+fn receive_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+    let received: Vec<u64> = facts.rx.received.iter().collect();
+    if let Some(difference) =
+        first_difference("delivered by the device", &facts.capture.inbound, "received", &received)
+    {
+        found.push(violation("ReceivedDiffersFromDelivered", "rx0", difference));
+    }
+    let sources: HashSet<u64> = facts.capture.outbound.iter().copied().chain(facts.injected.iter()).collect();
+    for id in received.iter().filter(|id| !sources.contains(id)) {
+        found.push(violation("ReceivedButNeverSent", "rx0", format!("frame {id}")));
+    }
+    let arrived: HashSet<u64> = received.into_iter().collect();
+    for stretch in &facts.must_arrive {
+        let wanted = facts
+            .capture
+            .outbound
+            .iter()
+            .skip(stretch.from as usize)
+            .take((stretch.to - stretch.from) as usize);
+        let missing: Ids = wanted.copied().filter(|id| !arrived.contains(id)).collect();
+        if missing.len() > stretch.dropped {
+            found.push(violation("FrameNotReceived", "rx0", runs(&missing)));
+        }
+    }
+}
+
+/// The driver's own counts are the sizes of the sets.
+fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+    let (tx, rx) = (&facts.tx, &facts.rx);
+    let on_hardware = tx.sent.len() + tx.taken_back.len();
+    let expected = [
+        ("tx0", "posted", on_hardware),
+        ("tx0", "sent", tx.sent.len()),
+        ("tx0", "taken_back", tx.taken_back.len()),
+        ("tx0", "never_posted", tx.never_posted.len()),
+        ("rx0", "received", rx.received.len()),
+        ("rx0", "returned_empty", rx.returned_empty),
+    ];
+    for (queue, name, expected) in expected {
+        let said = facts.driver.total(queue).and_then(|counts| counts.get(name).copied());
+        if said != Some(expected) {
+            let said = said.map_or_else(|| "nothing".to_owned(), |said| said.to_string());
+            let place = format!("{name}: the driver says {said}, the sets say {expected}");
+            found.push(violation("DriverCountsDiffer", queue, place));
+        }
+    }
+}
+
+/// The device's totals are the sizes of the sets, and it owes nothing.
+fn device_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+    if facts.device_given_up {
+        return;
+    }
+    let none = Queue::default();
+    let tx = facts.device.queue("tx0").unwrap_or(&none);
+    let rx = facts.device.queue("rx0").unwrap_or(&none);
+    for (queue, name, says, expected) in [
+        ("tx0", "sent", tx.sent, facts.tx.sent.len()),
+        ("tx0", "taken_back", tx.taken_back, facts.tx.taken_back.len()),
+        ("tx0", "refused", tx.refused, 0),
+        ("tx0", "broken", tx.broken.into(), 0),
+        ("rx0", "received", rx.received, facts.rx.received.len()),
+        ("rx0", "refused", rx.refused, 0),
+        ("rx0", "broken", rx.broken.into(), 0),
+    ] {
+        if says != expected {
+            let place = format!("{name}: the device says {says}, the sets say {expected}");
+            found.push(violation("DeviceCountsDiffer", queue, place));
+        }
+    }
+    if rx.returned > facts.rx.returned_empty {
+        let place = format!(
+            "the device gave back {} buffers empty, the driver only {}",
+            rx.returned, facts.rx.returned_empty
+        );
+        found.push(violation("DeviceCountsDiffer", "rx0", place));
+    }
+}
+
+fn first_difference(left_name: &str, left: &[u64], right_name: &str, right: &[u64]) -> Option<String> {
+    if left == right {
+        return None;
+    }
+    let at = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    let name = |id: Option<&u64>| id.map_or_else(|| "nothing".to_owned(), |id| format!("frame {id}"));
+    Some(format!(
+        "{} {left_name}, {} {right_name}; at place {at}: {} against {}",
+        left.len(),
+        right.len(),
+        name(left.get(at)),
+        name(right.get(at))
+    ))
+}
+
+/// Numbers for people: `1-5, 9`.
+pub fn runs(ids: &Ids) -> String {
+    const SHOWN: usize = 12;
+    let mut text: Vec<String> = ids
+        .0
+        .iter()
+        .take(SHOWN)
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+        .collect();
+    if ids.0.len() > SHOWN {
+        text.push(format!("... ({} in all)", ids.len()));
+    }
+    if text.is_empty() { "none".to_owned() } else { text.join(", ") }
+}
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -1,0 +1,158 @@
+//! A good run passes; each single lie is found, by its name.
+
+use super::*;
+use crate::capture::Capture;
+use crate::control::Stats;
+use crate::facts::{Step, Stretch};
+use std::time::Duration;
+
+fn ids(text: &[(u64, u64)]) -> Ids {
+    Ids(text.to_vec())
+}
+
+/// Ten frames: 1, 2 sent and received, 3 to 6 taken back, 7 to 10 never posted.
+pub(crate) fn good() -> Facts {
+    let mut facts = Facts { offered: ids(&[(1, 10)]), ..Facts::default() };
+    facts.tx.posted = ids(&[(1, 10)]);
+    facts.tx.sent = ids(&[(1, 2)]);
+    facts.tx.taken_back = ids(&[(3, 6)]);
+    facts.tx.never_posted = ids(&[(7, 10)]);
+    facts.rx.received = ids(&[(1, 2)]);
+    facts.rx.returned_empty = 250;
+    facts.driver.line("cancelnic: tx0 stop: posted=6 sent=2 taken_back=4 never_posted=4");
+    facts.driver.line("cancelnic: rx0 stop: received=2 returned_empty=250");
+    facts.capture = Capture { outbound: vec![1, 2], inbound: vec![1, 2], damaged: vec![] };
+    facts.must_arrive = vec![Stretch { from: 0, to: 2, dropped: 0 }];
+    let tx = Queue { queue: "tx0".into(), sent: 2, taken_back: 4, ..Queue::default() };
+    let rx = Queue { queue: "rx0".into(), received: 2, returned: 240, ..Queue::default() };
+    facts.device = Stats { queues: vec![rx, tx], ..Stats::default() };
+    facts.steps = vec![Step {
+        name: "load".into(),
+        ok: true,
+        at: Duration::ZERO,
+        took: Duration::from_millis(3),
+        detail: String::new(),
+    }];
+    facts
+}
+
+fn rules_after(spoil: impl FnOnce(&mut Facts)) -> Vec<String> {
+    let mut facts = good();
+    spoil(&mut facts);
+    judge(&facts).into_iter().map(|violation| violation.rule).collect()
+}
+
+#[track_caller]
+fn finds(rule: &str, spoil: impl FnOnce(&mut Facts)) {
+    let rules = rules_after(spoil);
+    assert!(rules.iter().any(|found| found == rule), "{rule} is not among {rules:?}");
+}
+
+#[test]
+fn a_good_run_is_good() {
+    assert_eq!(judge(&good()), []);
+}
+
+#[test]
+fn a_kept_packet_is_found() {
+    finds("PacketKept", |facts| facts.tx.taken_back = ids(&[(3, 5)]));
+}
+
+#[test]
+fn a_frame_in_two_sets_is_found() {
+    finds("InTwoSets", |facts| facts.tx.never_posted = ids(&[(6, 10)]));
+}
+
+#[test]
+fn a_frame_that_comes_back_twice_is_found() {
+    finds("FrameTwice", |facts| facts.tx.sent = ids(&[(1, 2), (2, 2)]));
+}
+
+#[test]
+fn a_set_out_of_order_is_found() {
+    finds("OutOfOrder", |facts| facts.tx.taken_back = ids(&[(4, 6), (3, 3)]));
+}
+
+#[test]
+fn a_frame_that_was_never_given_is_found() {
+    finds("FrameNeverGiven", |facts| facts.tx.never_posted = ids(&[(7, 11)]));
+}
+
+#[test]
+fn a_frame_lost_above_the_ring_is_found() {
+    finds("SenderLostFrames", |facts| facts.offered = ids(&[(1, 11)]));
+}
+
+#[test]
+fn a_taken_back_frame_on_the_wire_is_found() {
+    finds("TakenBackButOnWire", |facts| facts.capture.outbound.push(3));
+}
+
+#[test]
+fn a_sent_frame_that_never_left_is_found() {
+    finds("WireDiffersFromSent", |facts| facts.capture.outbound.truncate(1));
+}
+
+#[test]
+fn a_damaged_frame_is_found() {
+    finds("FrameDamaged", |facts| facts.capture.damaged.push("frame 2 is damaged at byte 40".into()));
+}
+
+#[test]
+fn a_received_frame_that_nobody_sent_is_found() {
+    finds("ReceivedButNeverSent", |facts| {
+        facts.rx.received = ids(&[(1, 3)]);
+        facts.capture.inbound = vec![1, 2, 3];
+    });
+}
+
+#[test]
+fn a_frame_delivered_but_not_received_is_found() {
+    finds("ReceivedDiffersFromDelivered", |facts| facts.rx.received = ids(&[(1, 1)]));
+}
+
+#[test]
+fn a_frame_that_had_to_arrive_is_missed() {
+    let lose = |facts: &mut Facts| {
+        facts.rx.received = ids(&[(1, 1)]);
+        facts.capture.inbound = vec![1];
+    };
+    finds("FrameNotReceived", lose);
+    let rules = rules_after(|facts| {
+        lose(facts);
+        facts.must_arrive[0].dropped = 1;
+    });
+    assert!(!rules.iter().any(|rule| rule == "FrameNotReceived"), "a counted drop explains it: {rules:?}");
+}
+
+#[test]
+fn a_driver_that_counts_otherwise_is_found() {
+    finds("DriverCountsDiffer", |facts| {
+        facts.driver.line("cancelnic: tx0 stop: posted=6 sent=3 taken_back=3 never_posted=4");
+    });
+}
+
+#[test]
+fn a_driver_that_says_nothing_is_found() {
+    finds("DriverCountsDiffer", |facts| facts.driver = Default::default());
+}
+
+#[test]
+fn a_device_that_counts_otherwise_is_found() {
+    finds("DeviceCountsDiffer", |facts| facts.device.queues[1].taken_back = 5);
+}
+
+#[test]
+fn a_device_that_gave_back_more_than_the_driver_is_found() {
+    finds("DeviceCountsDiffer", |facts| facts.device.queues[0].returned = 251);
+}
+
+#[test]
+fn a_failed_step_is_a_fault() {
+    finds("StepFailed", |facts| facts.steps[0].ok = false);
+}
+
+#[test]
+fn a_violation_stays_one() {
+    finds("WaitAtDispatch", |facts| facts.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0")));
+}
