@@ -16,6 +16,7 @@ pub type BOOLEAN = UCHAR;
 pub type WCHAR = u16;
 pub type PWCH = *mut WCHAR;
 pub type PCSTR = *const CHAR;
+pub type PCCH = *const CHAR;
 pub type NTSTATUS = LONG;
 pub type KIRQL = UCHAR;
 pub type KAFFINITY = ULONG_PTR;

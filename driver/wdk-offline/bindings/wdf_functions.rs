@@ -105,6 +105,15 @@ pub type PFN_WDFOBJECTGETTYPEDCONTEXTWORKER = ::core::option::Option<
         TypeInfo: PCWDF_OBJECT_CONTEXT_TYPE_INFO,
     ) -> PVOID,
 >;
+pub type PFN_WDFOBJECTREFERENCEACTUAL = ::core::option::Option<
+    unsafe extern "C" fn(
+        DriverGlobals: PWDF_DRIVER_GLOBALS,
+        Handle: WDFOBJECT,
+        Tag: PVOID,
+        Line: LONG,
+        File: PCCH,
+    ),
+>;
 pub type PFN_WDFOBJECTDELETE =
     ::core::option::Option<unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, Object: WDFOBJECT)>;
 pub type PFN_WDFCMRESOURCELISTGETCOUNT = ::core::option::Option<
