@@ -1,0 +1,56 @@
+//! Deliberate misbehaviours, by which the rig proves that it would notice them.
+//!
+//! Without the feature `mutants` the type is empty and every question is answered with a constant
+//! no: the shipped driver holds none of it.
+
+/// At most one misbehaviour, chosen at run time by the INF parameter `Mutant`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mutant {
+    #[cfg(feature = "mutants")]
+    number: u32,
+}
+
+impl Mutant {
+    /// Behaves.
+    pub const NONE: Self = Self {
+        #[cfg(feature = "mutants")]
+        number: 0,
+    };
+
+    /// 0: none · 1: keep one cancelled transmit packet · 2: return receive buffers before the queue
+    /// reads STOPPED · 3: wait inside EvtCancel (the glue does it) · 4: forget RESUME at start.
+    #[must_use]
+    #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
+    pub const fn from_number(number: u32) -> Self {
+        Self {
+            #[cfg(feature = "mutants")]
+            number,
+        }
+    }
+
+    #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
+    const fn is(self, number: u32) -> bool {
+        #[cfg(feature = "mutants")]
+        return self.number == number;
+        #[cfg(not(feature = "mutants"))]
+        return false;
+    }
+
+    pub(crate) const fn keeps_a_packet(self) -> bool {
+        self.is(1)
+    }
+
+    pub(crate) const fn returns_before_stopped(self) -> bool {
+        self.is(2)
+    }
+
+    /// Whether the glue shall wait inside EvtCancel.
+    #[must_use]
+    pub const fn waits_in_cancel(self) -> bool {
+        self.is(3)
+    }
+
+    pub(crate) const fn forgets_resume(self) -> bool {
+        self.is(4)
+    }
+}
