@@ -35,7 +35,7 @@ pub struct Usage(pub String);
 
 /// The exit code for an error: the most particular cause in its chain decides.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.chain().any(|cause| cause.is::<SetupMissing>()) {
+    if error.chain().any(|cause| cause.is::<SetupMissing>() || cause.is::<crate::build::SetupMissing>()) {
         ExitCode::from(SETUP)
     } else if error.chain().any(|cause| cause.is::<Usage>()) {
         ExitCode::from(USAGE)

@@ -1,17 +1,81 @@
 //! The command people type: build, demo, test, debug.
+//!
+//! It starts the device process and QEMU with a guest, tells both what to do, and compares what the driver, the
+//! device, the guest and the wire's own capture say of every single frame.
 
 mod agent;
 mod build;
 mod capture;
 mod control;
+mod demo;
 mod driver_log;
 mod facts;
 mod failure;
 mod places;
 mod process;
 mod qmp;
+mod report;
+mod run;
 mod session;
 mod settings;
+mod timeline;
 mod verdict;
 
-fn main() {}
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Builds cancelnic, shows it, tests it, debugs it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo rig",
+    bin_name = "cargo rig",
+    after_help = "Exit codes: 0 good, 1 the run found a fault, \
+    2 usage, 3 something is missing (ci/setup gets it), 130 interrupted."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the device process, understudy, and cancelnic.sys with INF and PDB
+    Build {
+        /// Build the deliberately broken driver of the tests as well
+        #[arg(long)]
+        mutants: bool,
+        /// Show cargo's own output
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Show the whole cancel path once
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match carry_out(arguments.command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(failure::FAULT),
+        Err(error) => {
+            eprintln!("rig: {}", failure::one_line(&error));
+            failure::exit_code(&error)
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<bool> {
+    process::clean_up_on_signals()?;
+    match command {
+        Command::Build { mutants, verbose } => {
+            let built = build::build(build::Options { mutants, verbose })?;
+            let made = [&built.device, &built.understudy, &built.driver, &built.symbols, &built.inf];
+            for artefact in made.into_iter().chain(&built.mutants) {
+                println!("{}  {}", artefact.sha256, artefact.path.display());
+            }
+            Ok(true)
+        }
+        Command::Demo(options) => demo::demo(&options),
+    }
+}

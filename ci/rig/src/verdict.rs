@@ -212,4 +212,4 @@ pub fn runs(ids: &Ids) -> String {
 
 #[cfg(test)]
 #[path = "verdict_tests.rs"]
-mod tests;
+pub(crate) mod tests;

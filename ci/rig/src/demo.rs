@@ -1,0 +1,184 @@
+//! `cargo rig demo`: the whole cancel path once, told as it happens.
+
+use crate::build::{self, Artefact};
+use crate::facts::Facts;
+use crate::report::table::{self, Style};
+use crate::report::{self, Report};
+use crate::run::{Run, WIRE, sizes};
+use crate::session::Session;
+use crate::settings::{Files, Settings};
+use crate::{failure, places};
+use agent_protocol::Violation;
+use anyhow::{Context, Result};
+use clap::Args;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Frames that leave the wire before it is held again.
+const LET_PASS: u32 = 5;
+/// Frames of the second round.
+const SECOND_ROUND: u32 = 100;
+/// Small enough that a ring of 256 packets does not fit: a packet takes two descriptors.
+const QUEUE_SIZE: u16 = 128;
+
+/// What `cargo rig demo` takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Frames to send before the cancel (1 to 255)
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=255))]
+    frames: u32,
+    /// Seed for what the guest may vary
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Folder for page, capture and logs [default: target/rig/demo]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Run this driver instead of the one built here (needs its INF)
+    #[arg(long, value_name = "SYS", requires = "inf")]
+    driver: Option<PathBuf>,
+    /// INF of the driver
+    #[arg(long, value_name = "INF")]
+    inf: Option<PathBuf>,
+}
+
+impl Options {
+    /// The command line that does the same run again.
+    fn replay(&self) -> String {
+        let mut line = format!("cargo rig demo --frames {} --seed {}", self.frames, self.seed);
+        for (name, file) in [("--driver", &self.driver), ("--inf", &self.inf)] {
+            if let Some(file) = file {
+                line.push_str(&format!(" {name} {}", file.display()));
+            }
+        }
+        line
+    }
+}
+
+/// Runs the demo; `true` if the verdict is good.
+pub fn demo(options: &Options) -> Result<bool> {
+    places::qemu()?;
+    let style = Style::of_stdout();
+    let built = build::build(build::Options::default())?;
+    let mut settings = Settings::new(Files::shipped(&built));
+    for (file, chosen) in
+        [(&mut settings.files.driver, &options.driver), (&mut settings.files.inf, &options.inf)]
+    {
+        if let Some(chosen) = chosen {
+            *file = chosen.clone();
+        }
+    }
+    settings.device.queue_size = QUEUE_SIZE;
+    settings.guest.seed = options.seed;
+    let driver = Artefact::of(&settings.files.driver)?;
+    println!("cancelnic.sys  sha256 {}", driver.sha256);
+
+    let watcher = Box::new(move |step: &crate::facts::Step| println!("{}", table::step_line(step, style)));
+    let mut run = match Run::start(settings, watcher) {
+        Ok(run) => run,
+        Err(error) => return Err(error.context(format!("no run (again: {})", options.replay()))),
+    };
+    let outcome = cancel_path(&mut run, options.frames);
+    let (facts, session) = run.finish(outcome);
+    let violations = crate::verdict::judge(&facts);
+    println!("\n{}\n", table::queues(&facts, style));
+    keep(options, &facts, &violations, &session)?;
+    println!("{}", table::verdict(&violations, style));
+    if let Some(first) = violations.first() {
+        eprintln!("rig: {}; again: {}", table::fault_line(first), options.replay());
+    }
+    Ok(violations.is_empty())
+}
+
+/// Load, hold the wire, send, cancel, every packet back, restart, send again, receive, cancel receive, unload.
+fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(frames)?;
+    // Without packets of its own length limit: two descriptors each, so that the rest waits in the packet ring.
+    let fits = u64::from(QUEUE_SIZE / 2).min(frames.into());
+    run.await_device("tx0", "the hardware to hold all it can", |tx| {
+        tx.available + tx.fetched + tx.on_wire == fits
+    })?;
+    let passing = LET_PASS.min(frames);
+    run.let_pass(WIRE, passing.into())?;
+    let (sent, left) = (u64::from(passing), u64::from(frames - passing));
+    run.await_guest("those sent to come round as received", move |tx, rx| {
+        tx.sent.len() == sent && rx.received.len() == sent
+    })?;
+    let on_hardware = u64::from(QUEUE_SIZE / 2).min(left);
+    run.await_device("tx0", "the hardware to hold all it can again", |tx| {
+        tx.available + tx.fetched + tx.on_wire == on_hardware
+    })?;
+    run.pause()?;
+    run.expect(
+        "[sent, taken back, never posted]",
+        sizes(&run.facts.tx),
+        [sent, on_hardware, left - on_hardware],
+    )?;
+
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(SECOND_ROUND)?;
+    run.await_guest("the second round sent and received", move |tx, rx| {
+        let all = sent + u64::from(SECOND_ROUND);
+        tx.sent.len() == all && rx.received.len() == all
+    })?;
+    let empty_before = run.facts.rx.returned_empty;
+    run.pause()?;
+    run.step("receive buffers back empty", |run| {
+        let back = run.facts.rx.returned_empty - empty_before;
+        anyhow::ensure!(back > 0, "no receive buffer came back");
+        Ok(((), format!("{back} of them, {} still held", run.facts.rx.held)))
+    })?;
+    run.unload()
+}
+
+/// Keeps page, capture and logs where they can be looked at after the run.
+fn keep(options: &Options, facts: &Facts, violations: &[Violation], session: &Session) -> Result<()> {
+    let (folder, _lock) = report_folder(options)?;
+    let capture = folder.join("capture.pcapng");
+    copy(&session.capture(), &capture)?;
+    for log in ["guest.log", "device.log", "qemu.log"] {
+        copy(&session.folder().join(log), &folder.join(log))?;
+    }
+    let report = Report::new(facts, violations, &capture);
+    report::write_html(&folder.join("report.html"), &report, facts)?;
+    report.write_json(&folder.join("report.json"))?;
+    if let Some(file) = &options.json {
+        report.write_json(file)?;
+    }
+    println!("page: {}", folder.join("report.html").display());
+    println!("wire: {}", capture.display());
+    Ok(())
+}
+
+/// The folder for a report, held against other runs. Two demos at once, neither told where to go, go apart.
+fn report_folder(options: &Options) -> Result<(PathBuf, File)> {
+    let usual = match &options.report {
+        Some(folder) => folder.clone(),
+        None => places::target().join("rig/demo"),
+    };
+    let apart = places::target().join(format!("rig/demo-{}", std::process::id()));
+    let candidates = if options.report.is_some() { vec![usual] } else { vec![usual, apart] };
+    for folder in candidates {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let folder = folder.canonicalize()?;
+        let lock = File::create(folder.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => return Ok((folder, lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the report's folder"),
+        }
+    }
+    Err(failure::Usage("the report's folder is in use by another run: choose another with --report".into())
+        .into())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+        .map(drop)
+}

@@ -1,0 +1,220 @@
+//! What a run leaves for people and programs: JSON (`report.schema.json` describes it), HTML, a table.
+
+mod html;
+mod svg;
+pub mod table;
+
+use crate::facts::Facts;
+use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::path::Path;
+
+/// The report's JSON form.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// `good` or `bad`.
+    pub verdict: &'static str,
+    /// `understudy`; empty if the guest never came up.
+    pub guest: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// The drivers as the guest saw them.
+    pub drivers: Vec<DriverFile>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// One for each queue.
+    pub queues: Vec<Queue>,
+    /// Path of the capture file.
+    pub capture: String,
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+}
+
+/// A step of the run.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// What was done.
+    pub name: String,
+    /// Whether it went as it should.
+    pub ok: bool,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// A packet queue.
+#[derive(Debug, Serialize)]
+pub struct Queue {
+    /// `tx0` or `rx0`.
+    pub queue: String,
+    /// Frames that the sender gave to the packet ring.
+    pub posted: u64,
+    /// Frames that came back as sent.
+    pub sent: u64,
+    /// Frames that the hardware gave back.
+    pub taken_back: u64,
+    /// Frames that were in the packet ring only.
+    pub never_posted: u64,
+    /// Frames received.
+    pub received: u64,
+    /// Receive buffers that came back empty.
+    pub returned_empty: u64,
+    /// Which frames, in order.
+    pub ids: Sets,
+}
+
+/// The numbers behind a queue's counts, in order.
+#[derive(Debug, Serialize)]
+pub struct Sets {
+    /// Of [`Queue::sent`].
+    pub sent: Vec<u64>,
+    /// Of [`Queue::taken_back`].
+    pub taken_back: Vec<u64>,
+    /// Of [`Queue::never_posted`].
+    pub never_posted: Vec<u64>,
+    /// Of [`Queue::received`].
+    pub received: Vec<u64>,
+}
+
+impl Report {
+    /// Puts facts and judgement together. `capture` is where the capture file stands after the run.
+    pub fn new(facts: &Facts, violations: &[Violation], capture: &Path) -> Self {
+        Self {
+            verdict: if violations.is_empty() { "good" } else { "bad" },
+            guest: facts.greeting.as_ref().map(|greeting| greeting.guest.clone()).unwrap_or_default(),
+            seed: facts.seed,
+            drivers: facts.greeting.as_ref().map(|greeting| greeting.drivers.clone()).unwrap_or_default(),
+            steps: facts
+                .steps
+                .iter()
+                .map(|step| Step {
+                    name: step.name.clone(),
+                    ok: step.ok,
+                    ms: (step.took.as_secs_f64() * 1e6).round() / 1e3,
+                    detail: step.detail.clone(),
+                })
+                .collect(),
+            queues: vec![queue("tx0", &facts.tx), queue("rx0", &facts.rx)],
+            capture: capture.display().to_string(),
+            violations: violations.to_vec(),
+        }
+    }
+
+    /// Writes the JSON form.
+    pub fn write_json(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        write(path, &text)
+    }
+}
+
+/// Writes the page: steps, sets, time line and verdict, with nothing outside it needed to read it.
+pub fn write_html(path: &Path, report: &Report, facts: &Facts) -> Result<()> {
+    write(path, &html::page(report, facts))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn queue(name: &str, report: &QueueReport) -> Queue {
+    let list = |ids: &Ids| ids.iter().collect::<Vec<_>>();
+    Queue {
+        queue: name.to_owned(),
+        posted: report.posted.len(),
+        sent: report.sent.len(),
+        taken_back: report.taken_back.len(),
+        never_posted: report.never_posted.len(),
+        received: report.received.len(),
+        returned_empty: report.returned_empty,
+        ids: Sets {
+            sent: list(&report.sent),
+            taken_back: list(&report.taken_back),
+            never_posted: list(&report.never_posted),
+            received: list(&report.received),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Callback, Sample};
+    use crate::verdict::{judge, violation};
+    use serde_json::Value;
+    use std::time::Duration;
+
+    fn schema() -> boon::Schemas {
+        boon::Schemas::new()
+    }
+
+    #[track_caller]
+    fn validate(report: &Value) -> Result<(), String> {
+        let mut schemas = schema();
+        let mut compiler = boon::Compiler::new();
+        let text = include_str!("../../report.schema.json");
+        compiler.add_resource("report.json", serde_json::from_str(text).unwrap()).unwrap();
+        let index = compiler.compile("report.json", &mut schemas).unwrap();
+        schemas.validate(report, index).map_err(|error| error.to_string())
+    }
+
+    fn report(facts: &Facts) -> Value {
+        let report = Report::new(facts, &judge(facts), Path::new("capture.pcapng"));
+        serde_json::to_value(report).unwrap()
+    }
+
+    #[test]
+    fn reports_keep_to_their_schema() {
+        let good = crate::verdict::tests::good();
+        assert_eq!(report(&good)["verdict"], "good");
+        validate(&report(&good)).unwrap();
+
+        let mut bad = good.clone();
+        bad.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0"));
+        assert_eq!(report(&bad)["verdict"], "bad");
+        validate(&report(&bad)).unwrap();
+    }
+
+    #[test]
+    fn the_schema_refuses_what_a_report_must_not_be() {
+        let good = report(&crate::verdict::tests::good());
+        for (place, value) in [
+            ("/verdict", Value::from("fine")),
+            ("/queues/0/sent", Value::from(-1)),
+            ("/queues/0/ids/sent/0", Value::from("1")),
+            ("/steps/0/ok", Value::Null),
+        ] {
+            let mut spoilt = good.clone();
+            *spoilt.pointer_mut(place).unwrap() = value;
+            assert!(validate(&spoilt).is_err(), "{place}");
+        }
+        let mut spoilt = good.clone();
+        spoilt.as_object_mut().unwrap().remove("capture");
+        assert!(validate(&spoilt).is_err());
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_outside_and_escapes_what_it_quotes() {
+        let mut facts = crate::verdict::tests::good();
+        facts.violations.push(violation("<script>", "EvtCancel", "a & b"));
+        facts.states.push(Sample { at: Duration::ZERO, queue: "tx0".into(), state: "RUNNING".into() });
+        facts.callbacks.push(Callback {
+            at: Duration::from_millis(1),
+            took: Duration::from_micros(90),
+            queue: "tx0".into(),
+            what: "EvtCancel".into(),
+            irql: 2,
+        });
+        let report = Report::new(&facts, &judge(&facts), Path::new("capture.pcapng"));
+        let page = html::page(&report, &facts);
+        assert!(page.contains("<svg") && page.contains("EvtCancel"));
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
+        assert!(page.contains("a &amp; b"));
+        assert!(!page.contains("src=") && !page.contains("href="));
+    }
+}

@@ -1,0 +1,141 @@
+//! The table and the step lines on a terminal.
+
+use crate::facts::{Facts, Step};
+use crate::verdict::runs;
+use agent_protocol::{Ids, QueueReport, Violation};
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
+use comfy_table::{CellAlignment, Table};
+use std::io::IsTerminal;
+
+/// How to write to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Colours and lines.
+    Rich,
+    /// Plain text, for files and logs.
+    Plain,
+}
+
+impl Style {
+    /// Rich on a terminal, unless NO_COLOR or CI is set.
+    pub fn of_stdout() -> Self {
+        let told_otherwise = ["NO_COLOR", "CI"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+        if std::io::stdout().is_terminal() && !told_otherwise { Self::Rich } else { Self::Plain }
+    }
+
+    fn paint(self, text: &str, colour: u8) -> String {
+        match self {
+            Self::Rich => format!("\x1b[{colour}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+
+    fn good(self, text: &str) -> String {
+        self.paint(text, 32)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.paint(text, 31)
+    }
+}
+
+/// One step: when it began, what, what was seen.
+pub fn step_line(step: &Step, style: Style) -> String {
+    let mark = if step.ok { style.good("ok  ") } else { style.bad("FAIL") };
+    format!("{:8.3} s  {mark}  {:<36} {}", step.at.as_secs_f64(), step.name, step.detail)
+        .trim_end()
+        .to_owned()
+}
+
+/// The table of both queues.
+pub fn queues(facts: &Facts, style: Style) -> String {
+    let mut table = Table::new();
+    table.load_style(if style == Style::Rich { UTF8_FULL_CONDENSED } else { ASCII_MARKDOWN });
+    table.set_header([
+        "queue",
+        "posted",
+        "sent",
+        "taken back",
+        "never posted",
+        "on the wire",
+        "received",
+        "empty",
+    ]);
+    let on_wire = facts.capture.outbound.len().to_string();
+    for (name, report) in [("tx0", &facts.tx), ("rx0", &facts.rx)] {
+        table.add_row(row(name, report, &on_wire));
+    }
+    for column in 1..8 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = table.to_string();
+    for (name, ids) in [
+        ("sent", &facts.tx.sent),
+        ("taken back", &facts.tx.taken_back),
+        ("never posted", &facts.tx.never_posted),
+        ("on the wire", &facts.capture.outbound.iter().copied().collect::<Ids>()),
+        ("received", &facts.rx.received),
+    ] {
+        text.push_str(&format!("\n  {name:<12} {}", runs(ids)));
+    }
+    text
+}
+
+fn row(name: &str, report: &QueueReport, on_wire: &str) -> [String; 8] {
+    let sends = name.starts_with("tx");
+    let tx = |ids: &Ids| if sends { ids.len().to_string() } else { "-".into() };
+    let rx = |count: u64| if sends { "-".into() } else { count.to_string() };
+    [
+        name.to_owned(),
+        tx(&report.posted),
+        tx(&report.sent),
+        tx(&report.taken_back),
+        tx(&report.never_posted),
+        if sends { on_wire.to_owned() } else { "-".into() },
+        rx(report.received.len()),
+        rx(report.returned_empty),
+    ]
+}
+
+/// The last lines of a run.
+pub fn verdict(violations: &[Violation], style: Style) -> String {
+    if violations.is_empty() {
+        return format!("verdict: {}", style.good("good"));
+    }
+    let mut text = format!("verdict: {}", style.bad("bad"));
+    for violation in violations {
+        text.push_str(&format!("\n  {}", fault_line(violation)));
+    }
+    text
+}
+
+/// A fault in one line.
+pub fn fault_line(violation: &Violation) -> String {
+    let callback = if violation.callback.is_empty() { "the run" } else { &violation.callback };
+    format!("{} in {callback}: {}", violation.rule, violation.place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_table_has_no_escape_and_every_number() {
+        let text = queues(&crate::verdict::tests::good(), Style::Plain);
+        assert!(text.is_ascii(), "{text}");
+        assert!(!text.contains('\x1b'));
+        let tx: Vec<_> =
+            text.lines().find(|line| line.contains("tx0")).unwrap().split('|').map(str::trim).collect();
+        assert_eq!(tx[1..9], ["tx0", "10", "2", "4", "4", "2", "-", "-"]);
+    }
+
+    #[test]
+    fn a_bad_verdict_names_every_fault() {
+        let faults = [crate::verdict::violation("PacketKept", "EvtCancel", "tx0: frame 7")];
+        assert_eq!(verdict(&faults, Style::Plain), "verdict: bad\n  PacketKept in EvtCancel: tx0: frame 7");
+    }
+}
