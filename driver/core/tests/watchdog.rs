@@ -1,0 +1,50 @@
+//! Deadlines of both queues on one timer, the clock being a number.
+
+use cancelnic_core::{
+    outcome::Waiting,
+    watchdog::{Expiry, Side, Watchdog},
+};
+
+#[test]
+fn a_queue_that_owes_past_its_deadline_resets_the_device() {
+    let watchdog = Watchdog::new(2000);
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 1000), Some(2000));
+    assert_eq!(watchdog.expired(2999), Expiry::Rearm(1));
+    assert_eq!(watchdog.expired(3000), Expiry::Reset);
+}
+
+#[test]
+fn nobody_waiting_means_nothing_to_do() {
+    let watchdog = Watchdog::new(2000);
+    assert_eq!(watchdog.note(Side::Rx, Waiting::Unchanged, 0), None);
+    assert_eq!(watchdog.note(Side::Rx, Waiting::Began, 0), Some(2000));
+    assert_eq!(watchdog.note(Side::Rx, Waiting::Ended, 10), None);
+    assert_eq!(watchdog.expired(2000), Expiry::Idle);
+}
+
+#[test]
+fn progress_puts_the_deadline_off_without_a_new_timer() {
+    let watchdog = Watchdog::new(2000);
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 0), Some(2000));
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 1500), None);
+    assert_eq!(watchdog.expired(2000), Expiry::Rearm(1500));
+}
+
+#[test]
+fn each_queue_has_its_own_deadline() {
+    let watchdog = Watchdog::new(2000);
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 0), Some(2000));
+    assert_eq!(watchdog.note(Side::Rx, Waiting::Began, 1900), Some(2000));
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Ended, 1950), None);
+    assert_eq!(watchdog.expired(2000), Expiry::Rearm(1900), "not Rx's, though Tx's time is over");
+    assert_eq!(watchdog.expired(3900), Expiry::Reset);
+    watchdog.clear();
+    assert_eq!(watchdog.expired(3900), Expiry::Idle);
+}
+
+#[test]
+fn a_period_of_zero_waits_for_ever() {
+    let watchdog = Watchdog::new(0);
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 0), None);
+    assert_eq!(watchdog.expired(u64::MAX - 1), Expiry::Idle);
+}
