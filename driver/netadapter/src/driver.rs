@@ -1,12 +1,34 @@
-//! Driver creation.
-use wdk_sys::{NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT};
+//! Creation of the framework's driver object.
 
-/// Creates the framework driver object. PASSIVE_LEVEL.
+use core::mem::size_of;
+
+use wdk_sys::{
+    NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, ULONG, WDF_DRIVER_CONFIG, WDF_NO_HANDLE,
+    WDF_NO_OBJECT_ATTRIBUTES, call_unsafe_wdf_function_binding,
+};
+
+use crate::{device::evt_device_add, report::POOL_TAG};
+
+/// Creates the framework's driver object. PASSIVE_LEVEL.
 ///
 /// # Safety
-/// Called once by the entry point, with the system's own arguments.
-pub unsafe fn driver_entry(_driver: PDRIVER_OBJECT, _registry_path: PCUNICODE_STRING) -> NTSTATUS {
-    let mut array=[0u64; 2000]; for (i, a) in array.iter_mut().enumerate() { *a = _driver as u64 + i as u64; }
- core::hint::black_box(&array); let mut c = wdk_sys::WDF_DRIVER_CONFIG::default();
-    unsafe { wdk_sys::call_unsafe_wdf_function_binding!(WdfDriverCreate, _driver, _registry_path, core::ptr::null_mut(), &mut c, core::ptr::null_mut()) }
+/// Called once by the entry point, with the system's own arguments, after the bindings stand.
+pub unsafe fn driver_entry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
+    let mut config = WDF_DRIVER_CONFIG {
+        Size: size_of::<WDF_DRIVER_CONFIG>() as ULONG,
+        EvtDriverDeviceAdd: Some(evt_device_add),
+        DriverPoolTag: POOL_TAG,
+        ..WDF_DRIVER_CONFIG::default()
+    };
+    // SAFETY: the arguments are the system's; the configuration lives over the call.
+    unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfDriverCreate,
+            driver,
+            registry_path,
+            WDF_NO_OBJECT_ATTRIBUTES,
+            &raw mut config,
+            WDF_NO_HANDLE.cast()
+        )
+    }
 }

@@ -1,6 +1,32 @@
-//! `cancelnic.sys`.
+//! `cancelnic.sys`: KMDF and NetAdapterCx driver of the cancelnic NIC.
+//!
+//! The driver is thin: what happens to packets is decided in cancelnic-core, which knows no
+//! Windows; the modules here give it memory, registers and callbacks.
+//!
+//! Life of a device:
+//! 1. [`device`]: EvtDriverDeviceAdd makes the framework objects and the network adapter.
+//! 2. PrepareHardware: [`hardware`] maps the virtio structures and looks at the device; one without
+//!    receive cancel or of another major revision is refused. [`adapter`] tells NetAdapterCx what the
+//!    adapter can do and starts it.
+//! 3. D0Entry: [`virtqueues`] are allocated and the device starts to work.
+//! 4. NetAdapterCx creates, starts, cancels, stops and destroys packet queues: [`queue`].
+//! 5. D0Exit: the device is reset, then the virtqueues are freed. ReleaseHardware unmaps the BARs.
+//!
+//! [`wake`] passes interrupts on to waiting queues; [`watchdog`] ends a cancel that takes too long.
 #![no_std]
 #![cfg(target_os = "windows")]
+
+mod adapter;
+mod context;
+mod device;
 mod driver;
+mod hardware;
 mod loader;
+mod memory;
+mod pci;
+mod queue;
+mod report;
 mod runtime;
+mod virtqueues;
+mod wake;
+mod watchdog;

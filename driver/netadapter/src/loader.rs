@@ -11,14 +11,13 @@ use core::{
     ptr::{null, null_mut},
 };
 
-use wdk_offline::loader::{
-    KMDF_1_31_FUNCTION_COUNT, NETADAPTERCX_2_0_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO,
-    WDF_VERSION,
-};
+use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO, WDF_VERSION};
 use wdk_sys::{
-    BOOLEAN, NT_SUCCESS, NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, PDRIVER_UNLOAD, PUNICODE_STRING,
+    NT_SUCCESS, NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, PDRIVER_UNLOAD, PUNICODE_STRING,
     PWDF_DRIVER_GLOBALS, ULONG, UNICODE_STRING, WDFFUNC, ntddk::RtlCopyUnicodeString,
 };
+
+use netadaptercx_sys::{NET_FUNCTION_COUNT, NetFunctions};
 
 use crate::driver::driver_entry;
 
@@ -77,9 +76,14 @@ pub static mut WdfDriverGlobals: PWDF_DRIVER_GLOBALS = null_mut();
 #[unsafe(no_mangle)]
 pub static mut WdfFunctionCount: ULONG = KMDF_1_31_FUNCTION_COUNT;
 
-static NET_FUNCTIONS: Once<[WDFFUNC; NETADAPTERCX_2_0_FUNCTION_COUNT as usize]> =
-    Once::new([None; NETADAPTERCX_2_0_FUNCTION_COUNT as usize]);
+static NET_FUNCTIONS: Once<[WDFFUNC; NET_FUNCTION_COUNT]> = Once::new([None; NET_FUNCTION_COUNT]);
 static NET_GLOBALS: Once<*mut c_void> = Once::new(null_mut());
+
+/// The class extension's functions. Not before `driver_entry`.
+pub fn net() -> NetFunctions<'static> {
+    // SAFETY: written while binding, before any code that calls this runs, and never again.
+    unsafe { NetFunctions::new(&*NET_FUNCTIONS.get(), *NET_GLOBALS.get()) }
+}
 
 /// Longest registry path that is kept, in UTF-16 units.
 const PATH_UNITS: usize = 260;
@@ -106,7 +110,7 @@ static CLASS_BIND: Once<WDF_CLASS_BIND_INFO> = Once::new(WDF_CLASS_BIND_INFO {
     ClassName: CLASS.as_ptr(),
     Version: WDF_VERSION { Major: 2, Minor: 0, Build: 0 },
     FunctionTable: NET_FUNCTIONS.get().cast(),
-    FunctionTableCount: NETADAPTERCX_2_0_FUNCTION_COUNT,
+    FunctionTableCount: NET_FUNCTION_COUNT as u32,
     ClassBindInfo: NET_GLOBALS.get().cast(),
     ClientBindClass: null_mut(),
     ClientUnbindClass: null_mut(),
@@ -154,7 +158,7 @@ pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PC
             unbind();
             return status;
         }
-        if (*WdfDriverGlobals).DisplaceDriverUnload != 0 as BOOLEAN {
+        if (*WdfDriverGlobals).DisplaceDriverUnload != 0 {
             *SAVED_UNLOAD.get() = (*driver).DriverUnload;
             (*driver).DriverUnload = Some(unload);
         }

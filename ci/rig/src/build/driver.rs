@@ -96,13 +96,14 @@ fn write_bindings(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// wdk-sys's macros keep what they read from `types.rs` and never look again.
+/// wdk-sys's macros keep what they read from `types.rs`, in each profile's folder, and never look again.
 fn forget_parsed_types(workspace: &Workspace) -> anyhow::Result<()> {
-    let kept = workspace.target().join("scratch/wdk_macros_ast_fragments/cached_function_info_map.json");
-    match fs::remove_file(&kept) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", kept.display()))
+    let folders = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    for build in folders(workspace.target()).flat_map(|profile| folders(&profile.join("build"))) {
+        let kept = build.join("out/wdk_macros_ast_fragments/cached_function_info_map.json");
+        if kept.is_file() {
+            fs::remove_file(&kept).with_context(|| format!("removing {}", kept.display()))?;
         }
-        _ => Ok(()),
     }
+    Ok(())
 }

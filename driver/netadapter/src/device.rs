@@ -1,0 +1,322 @@
+//! The device's life in the framework: EvtDriverDeviceAdd and the PnP and power callbacks.
+
+use core::{
+    cell::UnsafeCell,
+    mem::size_of,
+    ptr::{self, null_mut},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use cancelnic_core::{Mutant, watchdog::Side};
+use cancelnic_registers::Caps;
+use netadaptercx_sys::NETADAPTER;
+use wdk_sys::{
+    _WDF_DMA_PROFILE, _WDF_TRI_STATE, BOOLEAN, FILE_64_BYTE_ALIGNMENT, NT_SUCCESS, NTSTATUS, PWDFDEVICE_INIT,
+    STATUS_DEVICE_HARDWARE_ERROR, STATUS_INVALID_DEVICE_STATE, STATUS_SUCCESS, TRUE, ULONG,
+    WDF_DMA_ENABLER_CONFIG, WDF_INTERRUPT_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS,
+    WDF_POWER_DEVICE_STATE, WDFCMRESLIST, WDFDEVICE, WDFDMAENABLER, WDFDRIVER, WDFINTERRUPT, WDFOBJECT,
+    call_unsafe_wdf_function_binding,
+};
+
+use crate::{
+    adapter,
+    context::{self, Context, ContextType},
+    hardware::{Failure, Hardware},
+    loader::net,
+    report::{self, Event, Level},
+    virtqueues::Virtqueues,
+    wake::Wakes,
+    watchdog::Watchdog,
+};
+
+/// Longest DMA transfer: a frame with room to spare.
+const MAXIMUM_TRANSFER: usize = 0x1_0000;
+
+/// What the driver keeps for one device.
+pub struct DeviceContext {
+    device: WDFDEVICE,
+    dma: WDFDMAENABLER,
+    wakes: Wakes,
+    watchdog: Watchdog,
+    adapter: NETADAPTER,
+    /// Which fault a test build shows.
+    mutant: Mutant,
+    /// What the cancel block can do, as it said in PrepareHardware.
+    caps: AtomicU32,
+    /// Set from PrepareHardware to ReleaseHardware.
+    hardware: UnsafeCell<Option<Hardware>>,
+    /// Set from D0Entry to D0Exit.
+    virtqueues: UnsafeCell<Option<Virtqueues>>,
+}
+
+static DEVICE_CONTEXT: ContextType =
+    ContextType::new::<DeviceContext>(c"DeviceContext", &raw const DEVICE_CONTEXT);
+
+// SAFETY: one static, made for this type.
+unsafe impl Context for DeviceContext {
+    fn context_type() -> &'static ContextType {
+        &DEVICE_CONTEXT
+    }
+}
+
+impl DeviceContext {
+    /// The framework's device object.
+    pub const fn device(&self) -> WDFDEVICE {
+        self.device
+    }
+
+    /// The DMA enabler.
+    pub const fn dma(&self) -> WDFDMAENABLER {
+        self.dma
+    }
+
+    /// Who waits for an interrupt.
+    pub const fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    /// The watchdog.
+    pub const fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// The network adapter.
+    pub const fn adapter(&self) -> NETADAPTER {
+        self.adapter
+    }
+
+    /// Which fault a test build shows; the shipped driver's is the empty type.
+    pub const fn mutant(&self) -> Mutant {
+        self.mutant
+    }
+
+    /// What the cancel block can do. From PrepareHardware on.
+    pub fn caps(&self) -> Caps {
+        Caps::from_bits(self.caps.load(Ordering::Relaxed))
+    }
+
+    /// Remembers what the cancel block can do.
+    pub fn set_caps(&self, caps: Caps) {
+        self.caps.store(caps.into_bits(), Ordering::Relaxed);
+    }
+
+    /// The device's registers, between PrepareHardware and ReleaseHardware.
+    pub fn hardware(&self) -> Option<&Hardware> {
+        // SAFETY: written only by PrepareHardware and ReleaseHardware, while no queue, interrupt or
+        // timer of the device is active.
+        unsafe { (*self.hardware.get()).as_ref() }
+    }
+
+    /// The virtqueues, between D0Entry and D0Exit.
+    pub fn virtqueues(&self) -> Option<&Virtqueues> {
+        // SAFETY: written only by D0Entry and D0Exit, while no queue, interrupt or timer of the
+        // device is active.
+        unsafe { (*self.virtqueues.get()).as_ref() }
+    }
+}
+
+/// A device was found: makes its objects. PASSIVE_LEVEL.
+pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
+    // SAFETY: the arguments are the framework's.
+    match unsafe { add(init) } {
+        Ok(()) => STATUS_SUCCESS,
+        Err(status) => {
+            report::line(Level::Error, format_args!("cannot add the device (status {status:#010x})"));
+            status
+        }
+    }
+}
+
+/// A failure status as an error.
+pub const fn check(status: NTSTATUS) -> Result<(), NTSTATUS> {
+    if NT_SUCCESS(status) { Ok(()) } else { Err(status) }
+}
+
+/// Makes the device object and everything that lives as long. What was made before a failure is
+/// deleted by the framework together with the device.
+unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
+    // SAFETY: the init structure is the framework's; everything passed by address lives over the call.
+    unsafe {
+        check(net().NetDeviceInitConfig(init))?;
+        let mut callbacks = WDF_PNPPOWER_EVENT_CALLBACKS {
+            Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as ULONG,
+            EvtDevicePrepareHardware: Some(evt_prepare_hardware),
+            EvtDeviceReleaseHardware: Some(evt_release_hardware),
+            EvtDeviceD0Entry: Some(evt_d0_entry),
+            EvtDeviceD0Exit: Some(evt_d0_exit),
+            ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
+        };
+        call_unsafe_wdf_function_binding!(WdfDeviceInitSetPnpPowerEventCallbacks, init, &raw mut callbacks);
+
+        let mut attributes = context::attributes::<DeviceContext>();
+        let mut device: WDFDEVICE = null_mut();
+        check(call_unsafe_wdf_function_binding!(
+            WdfDeviceCreate,
+            &raw mut init,
+            &raw mut attributes,
+            &raw mut device
+        ))?;
+
+        // common buffers are aligned by this; virtqueues need 16 bytes
+        call_unsafe_wdf_function_binding!(WdfDeviceSetAlignmentRequirement, device, FILE_64_BYTE_ALIGNMENT);
+        let adapter = adapter::create(device)?;
+        let parameters = adapter::read_parameters(adapter)?;
+        context::address::<DeviceContext>(device.cast()).write(DeviceContext {
+            device,
+            dma: create_dma_enabler(device)?,
+            wakes: Wakes::new(device)?,
+            watchdog: Watchdog::new(device, parameters.watchdog_milliseconds)?,
+            adapter,
+            mutant: Mutant::from_number(parameters.mutant),
+            caps: AtomicU32::new(0),
+            hardware: UnsafeCell::new(None),
+            virtqueues: UnsafeCell::new(None),
+        });
+        create_interrupt(device)
+    }
+}
+
+/// DMA by the device itself, 64-bit addresses, both directions at a time, version 3 as NetAdapterCx demands.
+unsafe fn create_dma_enabler(device: WDFDEVICE) -> Result<WDFDMAENABLER, NTSTATUS> {
+    let mut config = WDF_DMA_ENABLER_CONFIG {
+        Size: size_of::<WDF_DMA_ENABLER_CONFIG>() as ULONG,
+        Profile: _WDF_DMA_PROFILE::WdfDmaProfileScatterGather64Duplex,
+        MaximumLength: MAXIMUM_TRANSFER,
+        WdmDmaVersionOverride: 3,
+        ..WDF_DMA_ENABLER_CONFIG::default()
+    };
+    let mut enabler = null_mut();
+    // SAFETY: the device is alive; the rest lives over the call.
+    check(unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfDmaEnablerCreate,
+            device,
+            &raw mut config,
+            WDF_NO_OBJECT_ATTRIBUTES,
+            &raw mut enabler
+        )
+    })?;
+    Ok(enabler)
+}
+
+/// The one MSI-X message, for configuration and both queues.
+unsafe fn create_interrupt(device: WDFDEVICE) -> Result<(), NTSTATUS> {
+    let mut config = WDF_INTERRUPT_CONFIG {
+        Size: size_of::<WDF_INTERRUPT_CONFIG>() as ULONG,
+        ShareVector: _WDF_TRI_STATE::WdfUseDefault,
+        ReportInactiveOnPowerDown: _WDF_TRI_STATE::WdfUseDefault,
+        EvtInterruptIsr: Some(evt_interrupt_isr),
+        EvtInterruptDpc: Some(evt_interrupt_dpc),
+        ..WDF_INTERRUPT_CONFIG::default()
+    };
+    let mut interrupt: WDFINTERRUPT = null_mut();
+    // SAFETY: the device is alive; the rest lives over the call.
+    check(unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfInterruptCreate,
+            device,
+            &raw mut config,
+            WDF_NO_OBJECT_ATTRIBUTES,
+            &raw mut interrupt
+        )
+    })
+}
+
+/// The message arrived. A message needs no acknowledgement and is ours alone: the DPC does the rest. DIRQL.
+unsafe extern "C" fn evt_interrupt_isr(interrupt: WDFINTERRUPT, _message: ULONG) -> BOOLEAN {
+    // SAFETY: the interrupt object is the one that this callback belongs to.
+    // FALSE says that the DPC is queued already, and has yet to run: as good.
+    let _ = unsafe { call_unsafe_wdf_function_binding!(WdfInterruptQueueDpcForIsr, interrupt) };
+    TRUE as BOOLEAN
+}
+
+/// Wakes the queues that wait; with none waiting there is nothing to do. DISPATCH_LEVEL.
+unsafe extern "C" fn evt_interrupt_dpc(_interrupt: WDFINTERRUPT, device: WDFOBJECT) {
+    // SAFETY: the interrupt's parent is the device, which has this context.
+    let context: &DeviceContext = unsafe { context::get(device) };
+    context.wakes().notify_armed();
+}
+
+/// Resources were assigned: maps them, looks at the device, starts the adapter. PASSIVE_LEVEL.
+unsafe extern "C" fn evt_prepare_hardware(
+    device: WDFDEVICE,
+    raw: WDFCMRESLIST,
+    translated: WDFCMRESLIST,
+) -> NTSTATUS {
+    // SAFETY: the device has this context.
+    let context: &DeviceContext = unsafe { context::get(device.cast()) };
+    // SAFETY: the arguments are this callback's.
+    let result = unsafe { Hardware::map(device, raw, translated) }.and_then(|hardware| {
+        let (_, identity) = hardware.begin()?;
+        // SAFETY: nothing else of the device is active yet.
+        unsafe { *context.hardware.get() = Some(hardware) };
+        context.set_caps(identity.caps);
+        Ok(adapter::start(context, &identity)?)
+    });
+    match result {
+        Ok(()) => STATUS_SUCCESS,
+        Err(failure) => refuse(context, &failure),
+    }
+}
+
+/// Tells people why the device cannot be used, and the system by a status.
+fn refuse(context: &DeviceContext, failure: &Failure) -> NTSTATUS {
+    let event = match failure {
+        Failure::System(_) | Failure::Transport(_) => Event::HardwareFailure,
+        Failure::Pci(_) | Failure::Refused(_) => Event::Unsupported,
+    };
+    // SAFETY: the device is alive.
+    unsafe { report::event(context.device(), event, failure.status(), format_args!("{failure}")) };
+    failure.status()
+}
+
+/// Resources are taken away: unmaps them. Also after a failed PrepareHardware. PASSIVE_LEVEL.
+unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _translated: WDFCMRESLIST) -> NTSTATUS {
+    // SAFETY: the device has this context; nothing else of it is active any more.
+    unsafe {
+        let context: &DeviceContext = context::get(device.cast());
+        drop(ptr::replace(context.hardware.get(), None));
+    }
+    STATUS_SUCCESS
+}
+
+/// Power is on: sets the virtqueues up and lets the device work. PASSIVE_LEVEL.
+unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
+    // SAFETY: the device has this context.
+    let context: &DeviceContext = unsafe { context::get(device.cast()) };
+    let Some(hardware) = context.hardware() else { return STATUS_INVALID_DEVICE_STATE };
+    // SAFETY: the enabler lives as long as the device.
+    match unsafe { hardware.start(context.dma) } {
+        Ok(virtqueues) => {
+            // SAFETY: no queue or interrupt of the device is active yet.
+            unsafe { *context.virtqueues.get() = Some(virtqueues) };
+            for side in [Side::Tx, Side::Rx] {
+                context.wakes().signals(side).found();
+            }
+            context.watchdog().recovered();
+            STATUS_SUCCESS
+        }
+        Err(failure) => refuse(context, &failure),
+    }
+}
+
+/// Power goes off; the packet queues are gone. Resets the device, then frees the virtqueues. PASSIVE_LEVEL.
+unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, _target: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
+    // SAFETY: the device has this context.
+    let context: &DeviceContext = unsafe { context::get(device.cast()) };
+    context.watchdog().stop();
+    let quiet = context.hardware().is_none_or(|hardware| hardware.reset().is_quiet());
+    // SAFETY: the packet queues are destroyed, the interrupt is disconnected, the timer has stopped.
+    if let Some(virtqueues) = unsafe { ptr::replace(context.virtqueues.get(), None) } {
+        if quiet {
+            // SAFETY: the device accesses no memory any more.
+            unsafe { virtqueues.free() };
+        } else {
+            let reason = format_args!("the device ignores its reset; the memory it knows of is kept");
+            // SAFETY: the device object is alive.
+            unsafe { report::event(device, Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason) };
+            virtqueues.leak();
+        }
+    }
+    STATUS_SUCCESS
+}

@@ -1,0 +1,89 @@
+//! Memory that driver and device share: framework common buffers.
+
+use core::ptr::{NonNull, null_mut};
+
+use wdk_sys::{
+    NT_SUCCESS, NTSTATUS, WDF_NO_OBJECT_ATTRIBUTES, WDFCOMMONBUFFER, WDFDMAENABLER,
+    call_unsafe_wdf_function_binding,
+};
+
+/// A common buffer, zeroed when it is made.
+pub struct CommonBuffer {
+    handle: WDFCOMMONBUFFER,
+    address: NonNull<u8>,
+    /// Address for the device.
+    logical: u64,
+    length: usize,
+}
+
+impl CommonBuffer {
+    /// Allocates `length` bytes, aligned as the device demands. PASSIVE_LEVEL.
+    ///
+    /// # Safety
+    /// `enabler` is alive and outlives the buffer.
+    pub unsafe fn new(enabler: WDFDMAENABLER, length: usize) -> Result<Self, NTSTATUS> {
+        let mut handle = null_mut();
+        // SAFETY: the enabler is alive; the handle is written on success only.
+        let status = unsafe {
+            call_unsafe_wdf_function_binding!(
+                WdfCommonBufferCreate,
+                enabler,
+                length,
+                WDF_NO_OBJECT_ATTRIBUTES,
+                &raw mut handle
+            )
+        };
+        if !NT_SUCCESS(status) {
+            return Err(status);
+        }
+        // SAFETY: the buffer was just made.
+        let (address, logical) = unsafe {
+            (
+                call_unsafe_wdf_function_binding!(WdfCommonBufferGetAlignedVirtualAddress, handle),
+                call_unsafe_wdf_function_binding!(WdfCommonBufferGetAlignedLogicalAddress, handle).QuadPart,
+            )
+        };
+        let address = NonNull::new(address.cast::<u8>()).ok_or(wdk_sys::STATUS_INSUFFICIENT_RESOURCES)?;
+        // SAFETY: the buffer has `length` bytes and nobody else knows it yet.
+        unsafe { address.write_bytes(0, length) };
+        Ok(Self { handle, address, logical: logical as u64, length })
+    }
+
+    /// First byte, for the processor.
+    pub const fn address(&self) -> NonNull<u8> {
+        self.address
+    }
+
+    /// First byte, for the device.
+    pub const fn logical(&self) -> u64 {
+        self.logical
+    }
+
+    /// Length in bytes.
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Keeps the memory for ever, also when the device object goes.
+    pub fn leak(self) {
+        // SAFETY: the buffer is alive; the reference taken here is never given back.
+        unsafe {
+            call_unsafe_wdf_function_binding!(
+                WdfObjectReferenceActual,
+                self.handle.cast(),
+                null_mut(),
+                line!() as i32,
+                c"memory.rs".as_ptr()
+            );
+        }
+    }
+
+    /// Frees the buffer. PASSIVE_LEVEL.
+    ///
+    /// # Safety
+    /// The device accesses it no more, and no pointer into it is used again.
+    pub unsafe fn free(self) {
+        // SAFETY: made by `new`, freed once since `self` is taken.
+        unsafe { call_unsafe_wdf_function_binding!(WdfObjectDelete, self.handle.cast()) };
+    }
+}

@@ -1,0 +1,105 @@
+//! The device's PCI configuration space and the memory resources that the PnP manager assigned.
+
+use core::{mem::size_of, ptr::NonNull};
+
+use cancelnic_core::pci::CONFIG_LEN;
+use wdk_sys::{
+    BUS_INTERFACE_STANDARD, CM_RESOURCE_MEMORY_LARGE_40, CM_RESOURCE_MEMORY_LARGE_48,
+    CM_RESOURCE_MEMORY_LARGE_64, CmResourceTypeMemory, CmResourceTypeMemoryLarge, GUID, NTSTATUS,
+    PCI_WHICHSPACE_CONFIG, STATUS_NOT_SUPPORTED, WDFCMRESLIST, WDFDEVICE, call_unsafe_wdf_function_binding,
+};
+
+use crate::device::check;
+
+/// The interface through which a function driver reads its device's configuration space.
+static GUID_BUS_INTERFACE_STANDARD: GUID = GUID {
+    Data1: 0x496B_8280,
+    Data2: 0x6F25,
+    Data3: 0x11D0,
+    Data4: [0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F],
+};
+
+/// Reads the first 256 bytes of configuration space; what cannot be read is all ones. PASSIVE_LEVEL.
+///
+/// # Safety
+/// `device` is alive.
+pub unsafe fn read_config(device: WDFDEVICE) -> Result<[u8; CONFIG_LEN], NTSTATUS> {
+    let mut interface = BUS_INTERFACE_STANDARD::default();
+    // SAFETY: the interface's memory has the size given; version 1 is the only one.
+    check(unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfFdoQueryForInterface,
+            device,
+            &raw const GUID_BUS_INTERFACE_STANDARD,
+            (&raw mut interface).cast(),
+            size_of::<BUS_INTERFACE_STANDARD>() as u16,
+            1,
+            core::ptr::null_mut()
+        )
+    })?;
+    let mut config = [u8::MAX; CONFIG_LEN];
+    let result = match interface.GetBusData {
+        Some(read) => {
+            // SAFETY: as many bytes as there is room for are asked for.
+            unsafe {
+                read(
+                    interface.Context,
+                    PCI_WHICHSPACE_CONFIG,
+                    config.as_mut_ptr().cast(),
+                    0,
+                    CONFIG_LEN as u32,
+                );
+            }
+            Ok(config)
+        }
+        None => Err(STATUS_NOT_SUPPORTED),
+    };
+    if let Some(dereference) = interface.InterfaceDereference {
+        // SAFETY: the query took the one reference that is given back here.
+        unsafe { dereference(interface.Context) };
+    }
+    result
+}
+
+/// Count of resources in a list.
+///
+/// # Safety
+/// The list is one that PrepareHardware got, and PrepareHardware still runs.
+pub unsafe fn count(list: WDFCMRESLIST) -> u32 {
+    // SAFETY: as the caller vouches.
+    unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetCount, list) }
+}
+
+/// A memory resource: start and length in bytes, or nothing if the descriptor is of another kind.
+///
+/// # Safety
+/// As for [`count`].
+pub unsafe fn memory(list: WDFCMRESLIST, index: u32) -> Option<(u64, u64)> {
+    // SAFETY: the framework answers null for an index outside the list.
+    let descriptor =
+        unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetDescriptor, list, index) };
+    let descriptor = NonNull::new(descriptor)?;
+    // SAFETY: a descriptor of the list, valid while PrepareHardware runs, of any alignment.
+    let descriptor = unsafe { descriptor.as_ptr().read_unaligned() };
+    // SAFETY: plain numbers; whether they mean something is told by the type below.
+    let range = unsafe { descriptor.u.Memory };
+    let start = range.Start;
+    // SAFETY: a number in whichever form.
+    let start = unsafe { start.QuadPart } as u64;
+    let length = u64::from(range.Length);
+    let flags = u32::from(descriptor.Flags);
+    let kind = u32::from(descriptor.Type);
+    if kind == CmResourceTypeMemory {
+        Some((start, length))
+    } else if kind != CmResourceTypeMemoryLarge {
+        None
+    } else if flags & CM_RESOURCE_MEMORY_LARGE_40 != 0 {
+        Some((start, length << 8))
+    } else if flags & CM_RESOURCE_MEMORY_LARGE_48 != 0 {
+        Some((start, length << 16))
+    } else if flags & CM_RESOURCE_MEMORY_LARGE_64 != 0 {
+        Some((start, length << 32))
+    } else {
+        None
+    }
+}
