@@ -121,6 +121,10 @@ unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
     let context: &DeviceContext =
         unsafe { context::get(call_unsafe_wdf_function_binding!(WdfTimerGetParentObject, timer)) };
     let watchdog = context.watchdog();
+    if watchdog.given_up.load(Ordering::Acquire) {
+        reset(context);
+        return;
+    }
     match watchdog.deadlines.expired(now()) {
         Expiry::Idle => (),
         Expiry::Rearm(milliseconds) => watchdog.start(milliseconds),
@@ -128,14 +132,15 @@ unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
     }
 }
 
-/// Resets the device, marks both queues lost, reports the device as failed and wakes the queues.
-/// At most DISPATCH_LEVEL; only the first of several calls does it.
+/// Gives the device up: resets it, marks both queues lost, reports the device as failed, and wakes the
+/// queues. At most DISPATCH_LEVEL; only the first of several calls does it.
 pub fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
     let watchdog = context.watchdog();
     if watchdog.given_up.swap(true, Ordering::AcqRel) {
         return;
     }
     watchdog.deadlines.clear();
+    reset(context);
     // SAFETY: the device is alive; both calls are allowed up to DISPATCH_LEVEL.
     unsafe {
         report::event(context.device(), Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason);
@@ -145,15 +150,17 @@ pub fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
             _WDF_DEVICE_FAILED_ACTION::WdfDeviceFailedAttemptRestart
         );
     }
-    let quiet = context.hardware().is_none_or(|hardware| hardware.reset().is_quiet());
-    if quiet {
+}
+
+/// Resets a device that was given up. Once it is quiet, both queues are lost and woken; until then
+/// memory that it may still write must not go back, and the timer tries again.
+fn reset(context: &DeviceContext) {
+    if context.hardware().is_none_or(|hardware| hardware.reset().is_quiet()) {
         for side in [Side::Tx, Side::Rx] {
             context.wakes().signals(side).mark_lost();
         }
         context.wakes().notify_armed();
     } else {
-        // Memory that the device may still write must not go back yet: try again.
-        watchdog.given_up.store(false, Ordering::Release);
-        watchdog.start(RETRY_MILLISECONDS);
+        context.watchdog().start(RETRY_MILLISECONDS);
     }
 }
