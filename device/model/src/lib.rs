@@ -1,1 +1,51 @@
-#![no_std]
+//! The cancelnic NIC itself: rings, transmit pipeline, receive, cancel state machine, wire. Pure logic:
+//! no thread, no socket, no clock of its own. It knows guest memory (vm-memory) and split rings
+//! (virtio-queue), and nothing of vhost-user, of QEMU, or of any driver.
+//!
+//! # Objects
+//! - [`ConfigSpace`]: the 256 bytes that the guest sees; finds the commands in what is written there.
+//! - [`TxQueue`] and [`RxQueue`], one per queue. They share nothing but the [`Link`] (transmit queues, at a
+//!   finite speed), so each may have its own lock: a command on one queue touches no other queue.
+//! - [`StatusRegister`]: a queue's status word, shared between queue and configuration space. Reading it
+//!   takes no lock.
+//! - [`Wire`]: gets every frame when its last byte has left, and every frame delivered to the guest.
+//!
+//! # Life of a queue
+//! 1. [`TxQueue::enter`]: the queue enters service with the front end's [`Rings`]; base 0 is a new life.
+//! 2. [`TxQueue::set_enabled`]: a queue that is not enabled fetches and receives nothing. Enabled is kept
+//!    when the queue leaves service; it is false at first.
+//! 3. [`TxQueue::run`] whenever something may have changed: doorbell, a gate, time, a command whose
+//!    [`Turn`] says [`again`](Turn::again), enabling, entering.
+//! 4. [`TxQueue::command`] for each [`Command`] that [`ConfigSpace::write`] finds.
+//! 5. [`TxQueue::leave`]: everything owed is done before it returns; nothing of the queue's memory is
+//!    touched afterwards.
+//!
+//! Every call that can do work answers with a [`Turn`]: whether to write the call eventfd, whether to call
+//! `run` again, and when. Time is a [`Duration`](std::time::Duration) since any fixed moment and never goes
+//! back; it is passed in, never read. Guest memory is passed in, too, and held only during the call.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+mod chain;
+mod config;
+mod control;
+mod gate;
+mod link;
+mod ring;
+mod rx;
+mod service;
+mod snapshot;
+mod status;
+mod turn;
+mod tx;
+
+pub use config::{Command, ConfigSpace, NetConfig};
+pub use gate::Gate;
+pub use link::{Link, Speed, Wire};
+pub use ring::{Broken, Rings};
+pub use rx::{RxQueue, RxSettings};
+pub use snapshot::{GateSnapshot, RxSnapshot, TxSnapshot};
+pub use status::StatusRegister;
+pub use turn::{Left, Turn};
+pub use tx::{TxGate, TxQueue, TxSettings};

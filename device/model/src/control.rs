@@ -1,0 +1,161 @@
+//! The state machine behind a queue's command and status registers. It decides; the queue acts.
+
+use cancelnic_registers::{CommandResult, CommandWord, Op, State, StatusWord};
+
+use crate::StatusRegister;
+
+/// State of one queue as far as commands go, and what its status register shows of it.
+#[derive(Debug)]
+pub(crate) struct Control {
+    register: StatusRegister,
+    can_cancel: bool,
+    can_drain: bool,
+    seq: u8,
+    state: State,
+    result: CommandResult,
+    count: u16,
+    /// A RESUME waits for STOPPED.
+    latched: bool,
+    /// C7: the driver is to be told, whatever interrupt suppression says.
+    untold: bool,
+    cancels: u64,
+}
+
+impl Control {
+    pub(crate) fn new(can_cancel: bool, can_drain: bool) -> Control {
+        Control {
+            register: StatusRegister::default(),
+            can_cancel,
+            can_drain,
+            seq: 0,
+            state: State::Running,
+            result: CommandResult::Ok,
+            count: 0,
+            latched: false,
+            untold: false,
+            cancels: 0,
+        }
+    }
+
+    pub(crate) fn register(&self) -> StatusRegister {
+        self.register.clone()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// CANCELs carried out.
+    pub(crate) fn cancels(&self) -> u64 {
+        self.cancels
+    }
+
+    fn word(&self) -> StatusWord {
+        StatusWord::new()
+            .with_seq(self.seq)
+            .with_state(self.state)
+            .with_result(self.result)
+            .with_count(self.count)
+    }
+
+    /// Makes what was decided readable. Every used element that it speaks of is written by now (C5).
+    pub(crate) fn publish(&self) {
+        self.register.publish(self.word());
+    }
+
+    /// Takes a command. `Some` if it is to be carried out by [`Control::cancel`], [`Control::resume`] or
+    /// [`Control::drain`]; else it is refused and nothing but SEQ and RESULT changes.
+    pub(crate) fn take(&mut self, word: CommandWord, health: Result<(), CommandResult>) -> Option<Op> {
+        self.seq = word.seq();
+        let op = match word.op() {
+            None => Err(CommandResult::UnknownOp),
+            Some(Op::Cancel) if !self.can_cancel => Err(CommandResult::NotSupported),
+            Some(Op::Drain) if !self.can_drain => Err(CommandResult::NotSupported),
+            Some(op) => health.map(|()| op),
+        };
+        op.map_err(|refusal| self.result = refusal).ok()
+    }
+
+    /// A command that was taken turns out to be impossible.
+    pub(crate) fn refuse(&mut self, refusal: CommandResult) {
+        self.result = refusal;
+    }
+
+    /// CANCEL, which takes back `taken` frames or buffers.
+    pub(crate) fn cancel(&mut self, taken: usize) {
+        let taken = u16::try_from(taken).unwrap_or(u16::MAX);
+        self.count = match self.state {
+            State::Cancelling => self.count.saturating_add(taken),
+            State::Running | State::Draining | State::Stopped => taken,
+        };
+        self.state = match self.state {
+            State::Running | State::Draining | State::Cancelling => State::Cancelling,
+            State::Stopped => State::Stopped,
+        };
+        self.carried_out();
+        self.cancels = self.cancels.saturating_add(1);
+    }
+
+    /// DRAIN.
+    pub(crate) fn drain(&mut self) {
+        self.state = match self.state {
+            State::Running | State::Draining => State::Draining,
+            State::Cancelling => State::Cancelling,
+            State::Stopped => State::Stopped,
+        };
+        self.carried_out();
+    }
+
+    fn carried_out(&mut self) {
+        self.latched = false;
+        self.result = CommandResult::Ok;
+        self.untold |= self.state == State::Stopped;
+    }
+
+    /// RESUME.
+    pub(crate) fn resume(&mut self) {
+        match self.state {
+            State::Running | State::Stopped => {
+                self.state = State::Running;
+                self.result = CommandResult::Ok;
+            }
+            State::Cancelling | State::Draining => {
+                self.latched = true;
+                self.result = CommandResult::Pending;
+            }
+        }
+    }
+
+    /// Nothing is outstanding: ends a cancel or a drain, readable at once. True if the state changed.
+    pub(crate) fn settle(&mut self) -> bool {
+        match self.state {
+            State::Running | State::Stopped => false,
+            State::Cancelling | State::Draining => {
+                self.state = if self.latched { State::Running } else { State::Stopped };
+                self.resolve_latch();
+                self.untold = true;
+                self.publish();
+                true
+            }
+        }
+    }
+
+    /// The queue enters service for a driver that knows nothing of what was before.
+    pub(crate) fn begin_new_life(&mut self) {
+        self.state = State::Running;
+        self.resolve_latch();
+        self.publish();
+    }
+
+    fn resolve_latch(&mut self) {
+        self.latched = false;
+        if self.result == CommandResult::Pending {
+            self.result = CommandResult::Ok;
+        }
+    }
+
+    /// Whether the driver is to be told now; true once.
+    pub(crate) fn tell(&mut self) -> bool {
+        std::mem::take(&mut self.untold)
+    }
+}

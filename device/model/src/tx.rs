@@ -1,0 +1,456 @@
+//! A transmit queue: `available -> fetched -> on the wire -> off the wire -> completed`, and CANCEL, which
+//! takes back whatever is not yet on the wire.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use cancelnic_registers::{Caps, CommandResult, CommandWord, Op, State, TxOutcome};
+use vm_memory::GuestMemory;
+
+use crate::chain;
+use crate::control::Control;
+use crate::gate::Gate;
+use crate::link::Grant;
+use crate::service::Service;
+use crate::{Broken, Left, Link, Rings, StatusRegister, Turn, TxSnapshot, Wire};
+
+/// What a transmit queue is made with.
+#[derive(Debug, Clone)]
+pub struct TxSettings {
+    /// The queue's pair: its number among the transmit queues.
+    pub pair: usize,
+    /// Chains that it holds between ring and wire, at least 1.
+    pub fifo_depth: u16,
+    /// What the device can do; without TX_CANCEL or TX_DRAIN that command is refused.
+    pub caps: Caps,
+    /// The link, one for all transmit queues.
+    pub link: Link,
+}
+
+/// A place where a transmit queue can be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TxGate {
+    /// Between available ring and FIFO.
+    Fetch,
+    /// Between FIFO and wire.
+    Wire,
+    /// Between wire and used ring. Chains taken back or refused, which have no business with the wire, pass.
+    Complete,
+}
+
+/// One transmit queue. See the [crate] for its life.
+#[derive(Debug)]
+pub struct TxQueue {
+    settings: TxSettings,
+    service: Service,
+    control: Control,
+    enabled: bool,
+    fetch: Gate,
+    wire: Gate,
+    complete: Gate,
+    /// When the wire gate was touched last: nothing behind it got on the wire before.
+    wire_gate_at: Duration,
+    /// In the order of the available ring: these, then the one on the wire, then those waiting.
+    off_wire: VecDeque<Chain<TxOutcome>>,
+    on_wire: Option<Chain<OnWire>>,
+    waiting: VecDeque<Chain<Waiting>>,
+    /// When the wire took a frame out of a full FIFO: the next chain is fetched at that time.
+    slot_free_at: Option<Duration>,
+    /// The wire is in use or somebody else's turn until then.
+    wire_free_at: Option<Duration>,
+    /// A drain was interrupted by leaving service: chains to fetch once more.
+    owed_to_drain: u16,
+    totals: Totals,
+    refused_now: u64,
+    broke_now: Option<Broken>,
+}
+
+/// A chain taken from the available ring; `head` is `None` if it named no descriptor of the table, so that
+/// no used element can be written.
+#[derive(Debug)]
+struct Chain<T> {
+    head: Option<u16>,
+    what: T,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Frame {
+        bytes: Vec<u8>,
+        since: Duration,
+    },
+    /// Taken back or refused, and only waiting for its place in the used ring.
+    Settled(TxOutcome),
+}
+
+#[derive(Debug)]
+struct OnWire {
+    bytes: Vec<u8>,
+    end: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    completed: u64,
+    sent: u64,
+    taken_back: u64,
+    refused: u64,
+}
+
+impl TxQueue {
+    /// A queue out of service, not enabled, all gates open.
+    pub fn new(settings: TxSettings) -> TxQueue {
+        TxQueue {
+            control: Control::new(settings.caps.tx_cancel(), settings.caps.tx_drain()),
+            settings,
+            service: Service::Out { base: 0 },
+            enabled: false,
+            fetch: Gate::default(),
+            wire: Gate::default(),
+            complete: Gate::default(),
+            wire_gate_at: Duration::ZERO,
+            off_wire: VecDeque::new(),
+            on_wire: None,
+            waiting: VecDeque::new(),
+            slot_free_at: None,
+            wire_free_at: None,
+            owed_to_drain: 0,
+            totals: Totals::default(),
+            refused_now: 0,
+            broke_now: None,
+        }
+    }
+
+    /// The queue's status register.
+    pub fn status(&self) -> StatusRegister {
+        self.control.register()
+    }
+
+    /// Enters service. Base 0 begins a new life: RUNNING. Any other base goes on where the queue left.
+    /// A queue already in service forgets what it held: [`TxQueue::leave`] first.
+    pub fn enter<M: GuestMemory>(&mut self, memory: &M, rings: &Rings) -> Turn {
+        self.forget();
+        if rings.base == 0 {
+            self.owed_to_drain = 0;
+            self.control.begin_new_life();
+        }
+        self.broke_now = self.service.enter(memory, rings);
+        Turn { again: true, ..self.turn(memory) }
+    }
+
+    /// Leaves service. Before it returns, gates and wire time notwithstanding, frames on or off the wire
+    /// are completed, a cancel in progress is finished whole, and fetched chains are dropped: they are
+    /// available again at the base returned. Harmless if not in service.
+    pub fn leave<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Left {
+        if self.on_wire.as_ref().is_some_and(|frame| frame.what.end > now) {
+            self.settings.link.cut_short(self.settings.pair, now);
+        }
+        if let Some(frame) = &mut self.on_wire {
+            frame.what.end = frame.what.end.min(now);
+        }
+        self.leave_wire(now, wire);
+        self.pass_by();
+        while let Some(chain) = self.off_wire.pop_front() {
+            self.write_used(memory, chain);
+        }
+        let dropped = self.waiting.len();
+        if self.control.state() == State::Draining {
+            let again = u16::try_from(dropped).unwrap_or(u16::MAX);
+            self.owed_to_drain = self.owed_to_drain.saturating_add(again);
+        }
+        self.forget();
+        self.settle();
+        let signal = self.turn(memory).signal;
+        Left { base: self.service.leave(dropped), signal }
+    }
+
+    /// Whether the queue may fetch. What it owes is done in any case. Call [`TxQueue::run`] afterwards.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        self.enabled = enabled;
+    }
+
+    /// Opens or closes a gate. Call [`TxQueue::run`] afterwards.
+    pub fn set_gate(&mut self, gate: TxGate, open: bool, now: Duration) {
+        self.wire_gate_at = now;
+        self.gate(gate).set(open);
+    }
+
+    /// Lets `count` pieces through a closed gate. Call [`TxQueue::run`] afterwards.
+    pub fn step_gate(&mut self, gate: TxGate, count: u64, now: Duration) {
+        self.wire_gate_at = now;
+        self.gate(gate).step(count);
+    }
+
+    fn gate(&mut self, gate: TxGate) -> &mut Gate {
+        match gate {
+            TxGate::Fetch => &mut self.fetch,
+            TxGate::Wire => &mut self.wire,
+            TxGate::Complete => &mut self.complete,
+        }
+    }
+
+    /// Carries out the command in `word`, which [`ConfigSpace::write`](crate::ConfigSpace::write) found for
+    /// this queue, and publishes the status word. Costs at most the chains taken back: nothing is fetched
+    /// and nothing new gets on the wire here.
+    pub fn command<M: GuestMemory, W: Wire>(
+        &mut self,
+        memory: &M,
+        now: Duration,
+        word: CommandWord,
+        wire: &mut W,
+    ) -> Turn {
+        // What has left by now is beyond recall.
+        self.leave_wire(now, wire);
+        let op = self.control.take(word, self.service.health());
+        match op {
+            Some(Op::Cancel) => self.cancel(memory),
+            Some(Op::Drain) => self.control.drain(),
+            Some(Op::Resume) => self.control.resume(),
+            None => {}
+        }
+        self.pass_by();
+        while self.complete_next(memory) {}
+        self.settle();
+        self.control.publish();
+        Turn { again: op.is_some(), ..self.turn(memory) }
+    }
+
+    /// Takes back every frame that is not yet on the wire and every chain available at this moment.
+    fn cancel<M: GuestMemory>(&mut self, memory: &M) {
+        let mut taken: usize = 0;
+        // While a cancel is under way no frame waits.
+        if self.control.state() != State::Cancelling {
+            for chain in &mut self.waiting {
+                if let Waiting::Frame { .. } = chain.what {
+                    chain.what = Waiting::Settled(TxOutcome::TakenBack);
+                    taken = taken.saturating_add(1);
+                }
+            }
+        }
+        let Some(ring) = self.service.source() else { return };
+        let size = ring.size();
+        let waiting = &mut self.waiting;
+        let all = ring.take_all(memory, |head| {
+            let head = Some(head).filter(|head| *head < size);
+            if head.is_some() {
+                taken = taken.saturating_add(1);
+            }
+            waiting.push_back(Chain { head, what: Waiting::Settled(TxOutcome::TakenBack) });
+        });
+        match all {
+            Ok(()) => {
+                self.owed_to_drain = 0;
+                self.control.cancel(taken);
+            }
+            Err(why) => {
+                self.mark_broken(why);
+                self.control.refuse(CommandResult::Broken);
+            }
+        }
+    }
+
+    /// Does what there is to do at `now`: fetches, sends, completes. Bounded to a few rings' worth.
+    pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
+        let mut budget = self.service.ring().map_or(0, |ring| u32::from(ring.size()).saturating_mul(4));
+        let mut moved = budget > 0;
+        while moved && budget > 0 {
+            budget = budget.saturating_sub(1);
+            // Not short of each other: each step is to have its turn.
+            moved = self.leave_wire(now, wire)
+                | self.complete_next(memory)
+                | self.enter_wire(now)
+                | self.fetch_next(memory, now)
+                | self.settle();
+        }
+        self.control.publish();
+        Turn { again: moved, ..self.turn(memory) }
+    }
+
+    /// How the queue stands. Reads the available index if the queue is in service.
+    pub fn snapshot<M: GuestMemory>(&self, memory: &M) -> TxSnapshot {
+        let fetched = self.waiting.iter().filter(|chain| matches!(chain.what, Waiting::Frame { .. })).count();
+        TxSnapshot {
+            in_service: self.service.is_in(),
+            enabled: self.enabled,
+            broken: self.service.broken().is_some(),
+            status: self.control.register().read(),
+            available: self.service.available(memory),
+            fetched: fetched.try_into().unwrap_or(u64::MAX),
+            on_wire: self.on_wire.is_some().into(),
+            off_wire: self.off_wire.len().try_into().unwrap_or(u64::MAX),
+            completed: self.totals.completed,
+            sent: self.totals.sent,
+            taken_back: self.totals.taken_back,
+            refused: self.totals.refused,
+            cancels: self.control.cancels(),
+            fetch: self.fetch.snapshot(),
+            wire: self.wire.snapshot(),
+            complete: self.complete.snapshot(),
+        }
+    }
+
+    /// The frame on the wire leaves it, if its time has come.
+    fn leave_wire<W: Wire>(&mut self, now: Duration, wire: &mut W) -> bool {
+        let Some(Chain { head, what }) = self.on_wire.take_if(|frame| frame.what.end <= now) else {
+            return false;
+        };
+        wire.transmit(self.settings.pair, what.bytes, what.end);
+        self.off_wire.push_back(Chain { head, what: TxOutcome::Sent });
+        true
+    }
+
+    /// The first waiting frame gets on the wire, if it may.
+    fn enter_wire(&mut self, now: Duration) -> bool {
+        self.wire_free_at = None;
+        if self.on_wire.is_some() {
+            return false;
+        }
+        let passed = self.pass_by();
+        let Some(Chain { what: Waiting::Frame { bytes, since }, .. }) = self.waiting.front() else {
+            return passed;
+        };
+        if !self.wire.lets_through() {
+            self.settings.link.withdraw(self.settings.pair);
+            return passed;
+        }
+        let ready = self.wire_gate_at.max(*since);
+        match self.settings.link.acquire(self.settings.pair, bytes.len(), ready, now) {
+            Grant::Wait { free_at } => {
+                self.wire_free_at = Some(free_at);
+                passed
+            }
+            Grant::OnWire { start, end } => {
+                self.wire.pass();
+                let was_full = self.waiting.len() >= usize::from(self.settings.fifo_depth);
+                self.slot_free_at = was_full.then_some(start);
+                if let Some(Chain { head, what: Waiting::Frame { bytes, .. } }) = self.waiting.pop_front() {
+                    self.on_wire = Some(Chain { head, what: OnWire { bytes, end } });
+                }
+                true
+            }
+        }
+    }
+
+    /// What does not go over the wire goes past it, once everything before it has left.
+    fn pass_by(&mut self) -> bool {
+        let mut passed = false;
+        while self.on_wire.is_none()
+            && let Some(Chain { head, what: Waiting::Settled(outcome) }) = self.waiting.front()
+        {
+            self.off_wire.push_back(Chain { head: *head, what: *outcome });
+            self.waiting.pop_front();
+            passed = true;
+        }
+        passed
+    }
+
+    /// The next used element, if the gate lets it through.
+    fn complete_next<M: GuestMemory>(&mut self, memory: &M) -> bool {
+        let Some(next) = self.off_wire.front() else { return false };
+        if next.what == TxOutcome::Sent && !self.complete.pass() {
+            return false;
+        }
+        if let Some(chain) = self.off_wire.pop_front() {
+            self.write_used(memory, chain);
+        }
+        true
+    }
+
+    fn write_used<M: GuestMemory>(&mut self, memory: &M, chain: Chain<TxOutcome>) {
+        let Some(head) = chain.head else {
+            self.count_refused();
+            return;
+        };
+        let Some(ring) = self.service.ring() else { return };
+        if let Err(why) = ring.complete(memory, head, chain.what.used_len()) {
+            self.mark_broken(why);
+            return;
+        }
+        self.totals.completed = self.totals.completed.saturating_add(1);
+        match chain.what {
+            TxOutcome::Sent => self.totals.sent = self.totals.sent.saturating_add(1),
+            TxOutcome::TakenBack => self.totals.taken_back = self.totals.taken_back.saturating_add(1),
+            TxOutcome::Refused => self.count_refused(),
+        }
+    }
+
+    fn count_refused(&mut self) {
+        self.totals.refused = self.totals.refused.saturating_add(1);
+        self.refused_now = self.refused_now.saturating_add(1);
+    }
+
+    /// Fetches the next chain, if there is one and it may.
+    fn fetch_next<M: GuestMemory>(&mut self, memory: &M, now: Duration) -> bool {
+        let may = match self.control.state() {
+            State::Running => true,
+            State::Draining => self.owed_to_drain > 0,
+            State::Cancelling | State::Stopped => false,
+        };
+        let full = self.waiting.len() >= usize::from(self.settings.fifo_depth.max(1));
+        if !may || !self.enabled || full {
+            return false;
+        }
+        let slot_free_at = self.slot_free_at.take();
+        if !self.fetch.lets_through() {
+            return false;
+        }
+        let Some(ring) = self.service.source() else { return false };
+        let size = ring.size();
+        let chain = match ring.take(memory) {
+            Ok(Some(chain)) => chain,
+            Ok(None) => match ring.ask_for_doorbell(memory) {
+                Ok(came) => return came,
+                Err(why) => return self.mark_broken(why),
+            },
+            Err(why) => return self.mark_broken(why),
+        };
+        self.fetch.pass();
+        self.owed_to_drain = self.owed_to_drain.saturating_sub(1);
+        let head = Some(chain.head_index()).filter(|head| *head < size);
+        let frame = chain::read_frame(memory, size, chain);
+        let what = match frame {
+            Ok(bytes) if head.is_some() => Waiting::Frame { bytes, since: slot_free_at.unwrap_or(now) },
+            _ => Waiting::Settled(TxOutcome::Refused),
+        };
+        self.waiting.push_back(Chain { head, what });
+        true
+    }
+
+    /// Ends a cancel or a drain when nothing is outstanding any more.
+    fn settle(&mut self) -> bool {
+        let outstanding = self.on_wire.is_some() || !self.off_wire.is_empty() || !self.waiting.is_empty();
+        let owed = self.owed_to_drain > 0 && self.service.broken().is_none();
+        !outstanding && !owed && self.control.settle()
+    }
+
+    fn mark_broken(&mut self, why: Broken) -> bool {
+        self.broke_now = self.service.mark_broken(why).or(self.broke_now);
+        false
+    }
+
+    fn forget(&mut self) {
+        self.waiting.clear();
+        self.on_wire = None;
+        self.off_wire.clear();
+        self.slot_free_at = None;
+        self.wire_free_at = None;
+        self.settings.link.withdraw(self.settings.pair);
+    }
+
+    fn turn<M: GuestMemory>(&mut self, memory: &M) -> Turn {
+        let wanted = self.service.ring().is_some_and(|ring| ring.wants_interrupt(memory));
+        if self.wire_free_at.is_some()
+            && !matches!(self.waiting.front(), Some(Chain { what: Waiting::Frame { .. }, .. }))
+        {
+            self.wire_free_at = None;
+            self.settings.link.withdraw(self.settings.pair);
+        }
+        Turn {
+            signal: self.control.tell() | wanted,
+            again: false,
+            deadline: self.on_wire.as_ref().map(|frame| frame.what.end).or(self.wire_free_at),
+            refused: std::mem::take(&mut self.refused_now),
+            broke: self.broke_now.take(),
+        }
+    }
+}
