@@ -1,9 +1,41 @@
 //! The stand-in NT kernel: boots in QEMU, loads the very `.sys` file that Windows loads, and checks every rule it knows.
 //!
-//! On the host only the pure modules exist, so that their rules are tested by plain `cargo test`.
+//! It is no Windows: what it does not know it refuses by name. On the host only the pure modules exist, so that their
+//! rules are tested by plain `cargo test`.
+//!
+//! - `boot`, `hal`, `mm`, `ke`: the machine, memory, IRQL, threads, DPCs, timers.
+//! - `pe`, `nt`: the driver's image and what it imports from ntoskrnl.
+//! - [`inf`], `pnp`: what PnP makes of driver and device.
+//! - [`wdf`], [`netcx`]: KMDF and NetAdapterCx, with their verifiers.
+//! - `agent`: the rig's orders and everything that is told back.
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
 pub mod inf;
 pub mod netcx;
+pub mod settings;
 pub mod wdf;
+
+#[cfg(target_os = "none")]
+pub mod agent;
+#[cfg(target_os = "none")]
+pub mod boot;
+#[cfg(target_os = "none")]
+pub mod bugcheck;
+#[cfg(target_os = "none")]
+pub mod hal;
+#[cfg(target_os = "none")]
+pub mod ke;
+#[cfg(target_os = "none")]
+pub mod mm;
+#[cfg(target_os = "none")]
+pub mod nt;
+#[cfg(target_os = "none")]
+pub mod pe;
+#[cfg(target_os = "none")]
+pub mod pnp;
+#[cfg(target_os = "none")]
+pub mod serial;
+
+#[cfg(target_os = "none")]
+pub use boot::{exit, fatal, power_off};

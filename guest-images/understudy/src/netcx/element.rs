@@ -2,6 +2,8 @@
 //!
 //! The byte layout is netadaptercx-sys's; this module turns it into plain fields that rules can compare.
 
+use netadaptercx_sys::{NET_FRAGMENT, NET_PACKET, NET_PACKET_LAYOUT};
+
 /// NET_RING without its elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingHeader {
@@ -73,7 +75,7 @@ pub struct Packet {
 
 impl Packet {
     /// Bytes of a NET_PACKET.
-    pub const SIZE: usize = 12;
+    pub const SIZE: usize = size_of::<NET_PACKET>();
 
     /// What the framework's verifier writes into a packet that it gives to a receive queue.
     pub const POISON: Self = Self {
@@ -95,36 +97,50 @@ impl Packet {
     #[must_use]
     pub fn read(element: &[u8]) -> Self {
         let b: [u8; Self::SIZE] = element.first_chunk().copied().unwrap_or_default();
-        let lengths = u16::from_le_bytes([b[6], b[7]]);
+        let raw = NET_PACKET {
+            FragmentIndex: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+            FragmentCount: u16::from_le_bytes([b[4], b[5]]),
+            Layout: NET_PACKET_LAYOUT { Bits: [b[6], b[7], b[8], b[9], b[10]] },
+            Bits: b[11],
+        };
         Self {
-            fragment_index: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            fragment_count: u16::from_le_bytes([b[4], b[5]]),
-            l2_len: (lengths & 0x7f) as u8,
-            l3_len: lengths >> 7,
-            l4_len: b[8],
-            l2_type: b[9] & 0xf,
-            l3_type: b[9] >> 4,
-            l4_type: b[10] & 0xf,
-            layout_reserved: b[10] >> 4,
-            ignore: b[11] & 1 != 0,
-            scratch: b[11] & 2 != 0,
-            reserved: b[11] >> 2,
+            fragment_index: raw.FragmentIndex,
+            fragment_count: raw.FragmentCount,
+            l2_len: raw.Layout.Layer2HeaderLength(),
+            l3_len: raw.Layout.Layer3HeaderLength(),
+            l4_len: raw.Layout.Layer4HeaderLength(),
+            l2_type: raw.Layout.Layer2Type(),
+            l3_type: raw.Layout.Layer3Type(),
+            l4_type: raw.Layout.Layer4Type(),
+            layout_reserved: raw.Layout.Reserved0(),
+            ignore: raw.Ignore(),
+            scratch: raw.Scratch(),
+            reserved: raw.Reserved1(),
         }
     }
 
     /// Writes the first [`Self::SIZE`] bytes of an element.
     pub fn write(&self, element: &mut [u8]) {
-        let lengths = u16::from(self.l2_len & 0x7f) | self.l3_len << 7;
-        let mut b = [0; Self::SIZE];
-        b[0..4].copy_from_slice(&self.fragment_index.to_le_bytes());
-        b[4..6].copy_from_slice(&self.fragment_count.to_le_bytes());
-        b[6..8].copy_from_slice(&lengths.to_le_bytes());
-        b[8] = self.l4_len;
-        b[9] = self.l2_type & 0xf | self.l3_type << 4;
-        b[10] = self.l4_type & 0xf | self.layout_reserved << 4;
-        b[11] = u8::from(self.ignore) | u8::from(self.scratch) << 1 | self.reserved << 2;
-        if let Some(place) = element.first_chunk_mut() {
-            *place = b;
+        let mut raw = NET_PACKET {
+            FragmentIndex: self.fragment_index,
+            FragmentCount: self.fragment_count,
+            ..NET_PACKET::default()
+        };
+        raw.Layout.set_Layer2HeaderLength(self.l2_len);
+        raw.Layout.set_Layer3HeaderLength(self.l3_len);
+        raw.Layout.set_Layer4HeaderLength(self.l4_len);
+        raw.Layout.set_Layer2Type(self.l2_type);
+        raw.Layout.set_Layer3Type(self.l3_type);
+        raw.Layout.set_Layer4Type(self.l4_type);
+        raw.Layout.set_Reserved0(self.layout_reserved);
+        raw.set_Ignore(self.ignore);
+        raw.set_Scratch(self.scratch);
+        raw.set_Reserved1(self.reserved);
+        if let Some(place) = element.first_chunk_mut::<{ Self::SIZE }>() {
+            place[0..4].copy_from_slice(&raw.FragmentIndex.to_le_bytes());
+            place[4..6].copy_from_slice(&raw.FragmentCount.to_le_bytes());
+            place[6..11].copy_from_slice(&raw.Layout.Bits);
+            place[11] = raw.Bits;
         }
     }
 
@@ -173,7 +189,7 @@ pub struct Fragment {
 
 impl Fragment {
     /// Bytes of a NET_FRAGMENT.
-    pub const SIZE: usize = 8;
+    pub const SIZE: usize = size_of::<NET_FRAGMENT>();
     /// Poison of `valid_length`.
     pub const POISON_LENGTH: u32 = (1 << 26) - 1;
     /// Poison of `offset`.
@@ -182,25 +198,26 @@ impl Fragment {
     /// Reads the first [`Self::SIZE`] bytes of an element; a shorter slice reads as zeros.
     #[must_use]
     pub fn read(element: &[u8]) -> Self {
-        let word = u64::from_le_bytes(element.first_chunk().copied().unwrap_or_default());
+        let raw = NET_FRAGMENT { Bits: u64::from_le_bytes(element.first_chunk().copied().unwrap_or_default()) };
         Self {
-            valid_length: word as u32 & Self::POISON_LENGTH,
-            capacity: (word >> 26) as u32 & Self::POISON_LENGTH,
-            offset: (word >> 52) as u16 & Self::POISON_OFFSET,
-            scratch: word >> 62 & 1 != 0,
-            bounced: word >> 63 != 0,
+            valid_length: raw.ValidLength(),
+            capacity: raw.Capacity(),
+            offset: raw.Offset(),
+            scratch: raw.Scratch(),
+            bounced: raw.OsReserved_Bounced(),
         }
     }
 
     /// Writes the first [`Self::SIZE`] bytes of an element.
     pub fn write(&self, element: &mut [u8]) {
-        let word = u64::from(self.valid_length & Self::POISON_LENGTH)
-            | u64::from(self.capacity & Self::POISON_LENGTH) << 26
-            | u64::from(self.offset & Self::POISON_OFFSET) << 52
-            | u64::from(self.scratch) << 62
-            | u64::from(self.bounced) << 63;
+        let mut raw = NET_FRAGMENT::default();
+        raw.set_ValidLength(self.valid_length);
+        raw.set_Capacity(self.capacity);
+        raw.set_Offset(self.offset);
+        raw.set_Scratch(self.scratch);
+        raw.set_OsReserved_Bounced(self.bounced);
         if let Some(place) = element.first_chunk_mut() {
-            *place = word.to_le_bytes();
+            *place = raw.Bits.to_le_bytes();
         }
     }
 

@@ -1,0 +1,41 @@
+//! What the agent says: lines wait in one queue, in order, and a thread of its own writes them to COM2.
+
+use crate::ke::Event;
+use crate::ke::irqlock::IrqLock;
+use agent_protocol::Message;
+use alloc::collections::VecDeque;
+use spin::Once;
+use x86_64::instructions::interrupts::without_interrupts;
+
+static WAITING: IrqLock<VecDeque<Message>> = IrqLock::new(VecDeque::new());
+static WRITER: Once<Event> = Once::new();
+/// Events that wait no longer than this, in microseconds.
+const BATCH_US: u64 = 20_000;
+
+/// Queues a message. Any IRQL; what is not an answer may wait a little, so that the driver is not slowed down.
+pub fn push(message: Message) {
+    let answer = matches!(message, Message::Hello { .. } | Message::Done { .. } | Message::Failed { .. });
+    WAITING.with(|waiting| waiting.push_back(message));
+    if answer && let Some(event) = WRITER.get() {
+        event.set();
+    }
+}
+
+/// Writes out all that waits. Lines are whole: interrupts are off during each.
+pub fn flush() {
+    while let Some(message) = WAITING.with(VecDeque::pop_front) {
+        match serde_json::to_string(&message) {
+            Ok(line) => without_interrupts(|| crate::serial::write_line(&line)),
+            Err(error) => crate::log!("a message cannot be written: {error}"),
+        }
+    }
+}
+
+/// The writer thread.
+pub fn writer() {
+    let event = WRITER.call_once(Event::auto);
+    loop {
+        event.wait_timeout(BATCH_US);
+        flush();
+    }
+}

@@ -1,0 +1,160 @@
+//! PCI: configuration space through ECAM, base addresses, capabilities, MSI-X.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// PCIEXBAR of the q35 host bridge.
+const PCIEXBAR: u32 = 0x60;
+static ECAM: AtomicUsize = AtomicUsize::new(0);
+
+/// MSI-X capability.
+const MSIX: u8 = 0x11;
+
+/// A function by bus, device and function number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function(u32);
+
+/// A memory base address register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bar {
+    /// Its number, 0 to 5.
+    pub index: u8,
+    /// Physical address.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Prefetchable.
+    pub prefetchable: bool,
+}
+
+/// Finds the configuration space.
+pub fn start() {
+    let read = |offset: u32| {
+        super::port::write32(0xcf8, 0x8000_0000 | offset);
+        super::port::read32(0xcfc)
+    };
+    let low = read(PCIEXBAR);
+    if low & 1 == 0 {
+        crate::fatal("the machine has no PCI Express configuration space; q35 is needed");
+    }
+    ECAM.store((low & 0xf000_0000) as usize, Relaxed);
+}
+
+impl Function {
+    fn at(self, offset: u32) -> usize {
+        ECAM.load(Relaxed) + ((self.0 as usize) << 12) + offset as usize
+    }
+
+    /// Reads a word at a multiple of 4 below 4096.
+    #[must_use]
+    pub fn read32(self, offset: u32) -> u32 {
+        // SAFETY: ECAM is identity mapped; configuration reads have no side effects here.
+        unsafe { (self.at(offset & 0xffc) as *const u32).read_volatile() }
+    }
+
+    /// Writes a word at a multiple of 4 below 4096.
+    pub fn write32(self, offset: u32, value: u32) {
+        // SAFETY: as above; callers know the register.
+        unsafe { (self.at(offset & 0xffc) as *mut u32).write_volatile(value) };
+    }
+
+    /// Reads one byte.
+    #[must_use]
+    pub fn read8(self, offset: u32) -> u8 {
+        (self.read32(offset) >> (8 * (offset & 3))) as u8
+    }
+
+    /// Reads two bytes at an even offset.
+    #[must_use]
+    pub fn read16(self, offset: u32) -> u16 {
+        (self.read32(offset) >> (8 * (offset & 2))) as u16
+    }
+
+    /// Writes one byte, leaving the others of its word.
+    pub fn write8(self, offset: u32, value: u8) {
+        // SAFETY: as above; a byte write touches no neighbour (status bits are cleared by writing ones).
+        unsafe { (self.at(offset & 0xfff) as *mut u8).write_volatile(value) };
+    }
+
+    /// The first function with these ids.
+    #[must_use]
+    pub fn find(vendor: u16, device: u16) -> Option<Self> {
+        let wanted = u32::from(vendor) | u32::from(device) << 16;
+        (0..=0xffff).map(Self).find(|function| function.read32(0) == wanted)
+    }
+
+    /// Its memory base addresses with sizes. Decoding is off while it measures.
+    #[must_use]
+    pub fn bars(self) -> Vec<Bar> {
+        let command = self.read32(4) & 0xffff;
+        self.write32(4, command & !3);
+        let mut bars = Vec::new();
+        let mut index = 0;
+        while index < 6 {
+            let offset = 0x10 + index * 4;
+            let low = self.read32(offset);
+            let wide = low & 6 == 4;
+            let high = if wide { self.read32(offset + 4) } else { 0 };
+            if low & 1 == 0 {
+                self.write32(offset, u32::MAX);
+                let mut mask = u64::from(self.read32(offset) & !0xf) | 0xffff_ffff_0000_0000;
+                self.write32(offset, low);
+                if wide {
+                    self.write32(offset + 4, u32::MAX);
+                    mask = mask & 0xffff_ffff | u64::from(self.read32(offset + 4)) << 32;
+                    self.write32(offset + 4, high);
+                }
+                let size = (!mask).wrapping_add(1);
+                if mask as u32 != 0 {
+                    bars.push(Bar {
+                        index: index as u8,
+                        address: u64::from(low & !0xf) | u64::from(high) << 32,
+                        size,
+                        prefetchable: low & 8 != 0,
+                    });
+                }
+            }
+            index += if wide { 2 } else { 1 };
+        }
+        self.write32(4, command);
+        bars
+    }
+
+    /// Offsets of the capabilities with this id.
+    #[must_use]
+    pub fn capabilities(self, id: u8) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut at = u32::from(self.read8(0x34));
+        // a list longer than the space holds is broken
+        for _ in 0..48 {
+            if at == 0 {
+                break;
+            }
+            if self.read8(at) == id {
+                found.push(at);
+            }
+            at = u32::from(self.read8(at + 1));
+        }
+        found
+    }
+
+    /// Where entry 0 of the MSI-X table is: BAR index and offset. `None` without MSI-X.
+    #[must_use]
+    pub fn msix_table(self) -> Option<(u8, u64)> {
+        let word = self.read32(self.capabilities(MSIX).first()? + 4);
+        Some(((word & 7) as u8, u64::from(word & !7)))
+    }
+
+    /// Switches MSI-X on or off.
+    pub fn enable_msix(self, on: bool) {
+        if let Some(&at) = self.capabilities(MSIX).first() {
+            let word = self.read32(at) & 0x3fff_ffff;
+            self.write32(at, if on { word | 0x8000_0000 } else { word });
+        }
+    }
+
+    /// Memory decoding and bus mastering on, as the PCI bus driver starts a device; line interrupts off.
+    pub fn enable(self) {
+        self.write32(4, self.read32(4) & 0xffff | 0x406);
+    }
+}

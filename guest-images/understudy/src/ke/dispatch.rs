@@ -1,0 +1,130 @@
+//! DPCs, timers, and the software interrupt at DISPATCH_LEVEL that runs them and switches threads.
+
+use super::irqlock::IrqLock;
+use super::{interrupt, now_us, thread};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+struct DpcInner {
+    routine: UnsafeCell<Box<dyn FnMut() + Send>>,
+    queued: AtomicBool,
+}
+
+// SAFETY: the routine is called only from the dispatch interrupt, one at a time on the only processor.
+unsafe impl Sync for DpcInner {}
+
+/// A deferred procedure: runs at DISPATCH_LEVEL soon after it was queued.
+pub struct Dpc(Arc<DpcInner>);
+
+static QUEUE: IrqLock<VecDeque<Arc<DpcInner>>> = IrqLock::new(VecDeque::new());
+static RESCHEDULE: AtomicBool = AtomicBool::new(false);
+/// A dispatch interrupt is being served: a further one only notes its wish.
+static SERVING: AtomicBool = AtomicBool::new(false);
+
+impl Dpc {
+    /// A procedure, not queued.
+    #[must_use]
+    pub fn new(routine: Box<dyn FnMut() + Send>) -> Self {
+        Self(Arc::new(DpcInner { routine: UnsafeCell::new(routine), queued: AtomicBool::new(false) }))
+    }
+
+    /// Queues it; `false` if it was queued already. Any IRQL.
+    pub fn queue(&self) -> bool {
+        queue(&self.0)
+    }
+}
+
+fn queue(dpc: &Arc<DpcInner>) -> bool {
+    if dpc.queued.swap(true, Relaxed) {
+        return false;
+    }
+    QUEUE.with(|waiting| waiting.push_back(dpc.clone()));
+    request_dispatch(false);
+    true
+}
+
+/// Asks for a dispatch interrupt, with a look at the threads if `reschedule`.
+pub fn request_dispatch(reschedule: bool) {
+    if reschedule {
+        RESCHEDULE.store(true, Relaxed);
+    }
+    interrupt::send_self(interrupt::DISPATCH_VECTOR);
+}
+
+/// The dispatch interrupt, at DISPATCH_LEVEL with interrupts on.
+pub fn serve() {
+    if SERVING.swap(true, Relaxed) {
+        return;
+    }
+    while let Some(dpc) = QUEUE.with(VecDeque::pop_front) {
+        dpc.queued.store(false, Relaxed);
+        // SAFETY: only this loop calls routines, and it does not nest: the interrupt's own class is masked.
+        unsafe { (*dpc.routine.get())() };
+    }
+    SERVING.store(false, Relaxed);
+    if RESCHEDULE.swap(false, Relaxed) {
+        thread::reschedule();
+    }
+}
+
+struct TimerInner {
+    dpc: Arc<DpcInner>,
+    /// When it fires, in microseconds; 0 while stopped.
+    due: AtomicU64,
+}
+
+/// A one-shot timer: its procedure runs as a DPC.
+pub struct Timer(Arc<TimerInner>);
+
+static TIMERS: IrqLock<Vec<Arc<TimerInner>>> = IrqLock::new(Vec::new());
+
+impl Timer {
+    /// A stopped timer.
+    #[must_use]
+    pub fn new(routine: Box<dyn FnMut() + Send>) -> Self {
+        let timer = Arc::new(TimerInner { dpc: Dpc::new(routine).0, due: AtomicU64::new(0) });
+        let listed = timer.clone();
+        TIMERS.with(|timers| timers.push(listed));
+        Self(timer)
+    }
+
+    /// Fires in `us` microseconds, replacing an earlier time. Up to DISPATCH_LEVEL.
+    pub fn start(&self, us: u64) {
+        self.0.due.store(now_us() + us.max(1), Relaxed);
+    }
+
+    /// Does not fire. A procedure that is queued already still runs.
+    pub fn stop(&self) {
+        self.0.due.store(0, Relaxed);
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.stop();
+        let removed = TIMERS.with(|timers| {
+            let at = timers.iter().position(|timer| Arc::ptr_eq(timer, &self.0));
+            at.map(|at| timers.swap_remove(at))
+        });
+        drop(removed);
+    }
+}
+
+/// The clock interrupt: timers, waits, the end of the thread's turn.
+pub fn clock() {
+    let now = now_us();
+    TIMERS.with(|timers| {
+        for timer in timers.iter() {
+            let due = timer.due.load(Relaxed);
+            if due != 0 && due <= now {
+                timer.due.store(0, Relaxed);
+                if !timer.dpc.queued.swap(true, Relaxed) {
+                    QUEUE.with(|waiting| waiting.push_back(timer.dpc.clone()));
+                }
+            }
+        }
+    });
+    thread::expire(now);
+    request_dispatch(true);
+}

@@ -1,0 +1,34 @@
+//! A lock for short critical sections that every IRQL may enter: interrupts stay off inside. One processor.
+
+use core::cell::UnsafeCell;
+use x86_64::instructions::interrupts::without_interrupts;
+
+/// Data that is only touched with interrupts off. Not recursive.
+#[derive(Debug)]
+pub struct IrqLock<T> {
+    busy: core::sync::atomic::AtomicBool,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: `with` gives out one exclusive reference at a time: there is one processor, interrupts are off, and `busy`
+// refuses a nested entry.
+unsafe impl<T: Send> Sync for IrqLock<T> {}
+
+impl<T> IrqLock<T> {
+    /// A lock around `data`.
+    pub const fn new(data: T) -> Self {
+        Self { busy: core::sync::atomic::AtomicBool::new(false), data: UnsafeCell::new(data) }
+    }
+
+    /// Runs `section` with interrupts off. `section` must be short and must call no driver.
+    pub fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+        use core::sync::atomic::Ordering::Relaxed;
+        without_interrupts(|| {
+            assert!(!self.busy.swap(true, Relaxed), "an interrupt-off section was entered twice");
+            // SAFETY: interrupts are off on the only processor and `busy` was clear, so no other reference lives.
+            let result = section(unsafe { &mut *self.data.get() });
+            self.busy.store(false, Relaxed);
+            result
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Memory: the heap, pages with their physical addresses, device mappings, image mappings, tagged pool.
+//!
+//! RAM is mapped twice: at 0, where the kernel's image runs, and at [`DIRECT`], where everything allocated is given out,
+//! so that a virtual address is never its physical one.
+
+mod heap;
+pub mod pool;
+mod table;
+
+pub use pool::{pool_alloc, pool_free, pool_report};
+
+use crate::ke::irqlock::IrqLock;
+use alloc::{format, string::String, vec::Vec};
+
+/// Where RAM appears a second time.
+pub const DIRECT: usize = 0xffff_8800_0000_0000;
+/// Device mappings: each gets addresses of its own and none is used twice.
+const DEVICES: usize = 0xffff_9000_0000_0000;
+const PAGE: usize = 4096;
+
+/// Hands the RAM from `from` up to `to` (physical) to the heap.
+pub fn start(from: usize, to: usize) {
+    heap::start(DIRECT + from.next_multiple_of(PAGE), DIRECT + to);
+    table::unmap(0);
+}
+
+/// The physical address behind an address that the heap gave out, or that lies in the kernel's image.
+#[must_use]
+pub fn virt_to_phys(address: usize) -> u64 {
+    (if address >= DIRECT { address - DIRECT } else { address }) as u64
+}
+
+/// `count` pages in one piece: virtual and physical address. They stay allocated for ever.
+#[must_use]
+pub fn alloc_pages(count: usize) -> Option<(usize, u64)> {
+    let layout = core::alloc::Layout::from_size_align(count.checked_mul(PAGE)?, PAGE).ok()?;
+    // SAFETY: the layout's size is not zero: callers ask for at least one page.
+    let at = unsafe { alloc::alloc::alloc(layout) } as usize;
+    (at != 0).then(|| (at, virt_to_phys(at)))
+}
+
+/// One device mapping.
+#[derive(Debug, Clone, Copy)]
+struct Mapping {
+    virt: usize,
+    phys: u64,
+    len: usize,
+    /// Made for the driver: it must be gone after unload.
+    driver: bool,
+}
+
+struct Mappings {
+    next: usize,
+    live: Vec<Mapping>,
+}
+
+static MAPPINGS: IrqLock<Mappings> = IrqLock::new(Mappings { next: DEVICES, live: Vec::new() });
+
+/// Maps device memory, uncached.
+pub fn map_mmio(phys: u64, len: usize, driver: bool) -> usize {
+    let offset = phys as usize % PAGE;
+    let pages = (offset + len).div_ceil(PAGE);
+    let virt = MAPPINGS.with(|mappings| {
+        let virt = mappings.next;
+        // an unmapped page between two mappings: an access past the end faults
+        mappings.next += (pages + 1) * PAGE;
+        virt
+    });
+    for page in 0..pages {
+        table::map(virt + page * PAGE, phys - offset as u64 + (page * PAGE) as u64, table::DEVICE);
+    }
+    let made = Mapping { virt: virt + offset, phys, len, driver };
+    MAPPINGS.with(|mappings| mappings.live.push(made));
+    virt + offset
+}
+
+/// Takes a device mapping away.
+///
+/// # Errors
+/// There is none with this address and length.
+pub fn unmap_mmio(virt: usize, len: usize) -> Result<(), String> {
+    let found = MAPPINGS.with(|mappings| {
+        let at = mappings.live.iter().position(|mapping| mapping.virt == virt && mapping.len == len);
+        at.map(|at| mappings.live.swap_remove(at))
+    });
+    let mapping = found.ok_or_else(|| format!("no mapping of {len:#x} bytes at {virt:#x}"))?;
+    let offset = mapping.virt % PAGE;
+    for page in 0..(offset + len).div_ceil(PAGE) {
+        table::unmap(mapping.virt - offset + page * PAGE);
+    }
+    Ok(())
+}
+
+/// Device mappings of the driver that are left, in words.
+pub fn mapped_for_driver() -> Vec<String> {
+    let count = MAPPINGS.with(|mappings| mappings.live.len());
+    let each = (0..count).filter_map(|at| MAPPINGS.with(|mappings| mappings.live.get(at).copied()));
+    each.filter(|mapping| mapping.driver).map(|mapping| format!("{:#x} bytes at {:#x}", mapping.len, mapping.phys)).collect()
+}
+
+/// Maps pages of the heap at an image's address with a section's rights.
+pub fn map_image(virt: usize, backing: usize, len: usize, writable: bool, executable: bool) {
+    for page in (0..len).step_by(PAGE) {
+        let rights = if writable { table::WRITE } else { 0 } | if executable { 0 } else { table::NO_EXECUTE };
+        table::map(virt + page, virt_to_phys(backing + page), rights);
+    }
+}
+
+/// Takes an image's pages away: whatever still points there faults.
+pub fn unmap_image(virt: usize, len: usize) {
+    for page in (0..len).step_by(PAGE) {
+        table::unmap(virt + page);
+    }
+}

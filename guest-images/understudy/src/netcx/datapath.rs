@@ -1,0 +1,255 @@
+//! The data path as a whole: creation, start, the way down in the framework's order, destruction. PnP thread.
+
+use super::adapter;
+use super::ec::{Mode, Task};
+use super::ledger::Pending;
+use super::queue::{Queue, QueueBooks, QueueInit, Traffic};
+use super::verifier::Direction;
+use super::watch;
+use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
+use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::table::Handle;
+use agent_protocol::QueueReport;
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::sync::atomic::Ordering::Relaxed;
+use netadaptercx_sys::{NETADAPTER, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT};
+
+/// The queues, Tx before Rx, and whether the data path runs.
+struct Path {
+    queues: Vec<Arc<Queue>>,
+    running: bool,
+    tx_books: Option<QueueBooks>,
+    rx_books: Option<QueueBooks>,
+}
+
+static PATH: IrqLock<Path> =
+    IrqLock::new(Path { queues: Vec::new(), running: false, tx_books: None, rx_books: None });
+
+/// How long a queue may stay unready after the device fell silent, in microseconds.
+const HANG_BOUND_US: u64 = 3_000_000;
+/// Distance between two looks at the device while waiting, in microseconds.
+const LOOK_US: u64 = 50_000;
+
+fn queues() -> Vec<Arc<Queue>> {
+    let count = PATH.with(|path| path.queues.len());
+    // cloned one by one, so that nothing is allocated with interrupts off
+    (0..count).filter_map(|at| PATH.with(|path| path.queues.get(at).cloned())).collect()
+}
+
+/// Whether the data path runs.
+pub fn is_running() -> bool {
+    PATH.with(|path| path.running)
+}
+
+/// Whether there are queues.
+pub fn exists() -> bool {
+    PATH.with(|path| !path.queues.is_empty())
+}
+
+/// Books that an earlier queue of this direction left.
+pub fn take_books(direction: Direction) -> Option<QueueBooks> {
+    PATH.with(|path| if direction == Direction::Tx { path.tx_books.take() } else { path.rx_books.take() })
+}
+
+/// Creates the default queues: Tx, then Rx.
+///
+/// # Errors
+/// The driver's status; PnP then reports the device as failed.
+pub fn create() -> Result<(), String> {
+    let Some((handle, adapter)) = adapter::current().filter(|(_, adapter)| adapter.started.load(Relaxed)) else {
+        return Err("the driver has started no adapter".into());
+    };
+    for direction in [Direction::Tx, Direction::Rx] {
+        let (what, name) = match direction {
+            Direction::Tx => ("EvtAdapterCreateTxQueue", "tx0"),
+            Direction::Rx => ("EvtAdapterCreateRxQueue", "rx0"),
+        };
+        let init = Arc::new(QueueInit {
+            direction,
+            id: 0,
+            thread: crate::ke::current_thread(),
+            made: IrqLock::new(None),
+        });
+        let init_handle = object::create(what, Payload::QueueInit(init.clone()), None, Attributes::NONE);
+        let raw = init_handle.raw();
+        let adapter_raw = handle.raw() as NETADAPTER;
+        let status = match direction {
+            Direction::Tx => adapter.callbacks.EvtAdapterCreateTxQueue.map(|callback| {
+                // SAFETY: the driver's callback with its adapter and a live init handle, at PASSIVE_LEVEL.
+                trace::callback(name, what, || unsafe { callback(adapter_raw, raw as PNETTXQUEUE_INIT) })
+            }),
+            Direction::Rx => adapter.callbacks.EvtAdapterCreateRxQueue.map(|callback| {
+                // SAFETY: as above.
+                trace::callback(name, what, || unsafe { callback(adapter_raw, raw as PNETRXQUEUE_INIT) })
+            }),
+        };
+        let made = init.made.with(Option::take);
+        object::delete(init_handle);
+        match (status, made) {
+            (Some(0..), Some(queue)) => PATH.with(|path| path.queues.push(queue)),
+            (Some(0..), None) => return Err(format!("{what} succeeded without a queue: STATUS_UNSUCCESSFUL")),
+            (status, _) => return Err(format!("{what} failed with {:#010x}", status.unwrap_or(-1))),
+        }
+    }
+    Ok(())
+}
+
+/// Opens the gates and starts Tx, then Rx.
+pub fn start() {
+    let mac = adapter::current().map(|(_, adapter)| (adapter.mac(), adapter.tx_fragments()));
+    for queue in queues() {
+        queue.traffic.with(|traffic| {
+            if let (Traffic::Tx(sender), Some((mac, fragments))) = (traffic, mac) {
+                sender.mac = mac;
+                sender.most_fragments = fragments;
+                sender.open = true;
+            }
+        });
+    }
+    queues().iter().for_each(|queue| queue.start());
+    PATH.with(|path| path.running = true);
+}
+
+/// Takes the data path down as a pause does; each queue's EvtCancel is called `cancels` times.
+pub fn pause(cancels: u32) {
+    let queues = queues();
+    // 1: the Rx gate; indicated lists are read and returned at once here, so none is out. 2: the Tx gate.
+    for queue in &queues {
+        queue.traffic.with(|traffic| {
+            if let Traffic::Tx(sender) = traffic {
+                sender.open = false;
+            }
+        });
+    }
+    // 3: cancel all Tx, then all Rx, one wake each
+    for queue in &queues {
+        queue.ec.set_mode(Mode::Stopping);
+        (0..cancels).for_each(|_| queue.ec.run_task(Task::Cancel));
+        queue.ec.wake();
+    }
+    // 4 and 5: Tx, then Rx: empty, stop
+    for queue in &queues {
+        wait_ready(queue);
+        queue.ec.set_mode(Mode::None);
+        let settled = queue.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => sender.paused(),
+            Traffic::Rx(receiver) => receiver.stopped(),
+        });
+        if let Err((rule, place)) = settled {
+            queue.stop(rule, 0, format!("{}: {place}", queue.name));
+        }
+        queue.ec.run_task(Task::Stop);
+    }
+    PATH.with(|path| path.running = false);
+}
+
+/// Waits until the queue is empty. There is no timeout while the device may still answer; once it is silent, a queue
+/// that stays unready hangs for ever, and that is named.
+fn wait_ready(queue: &Queue) {
+    let mut quiet_since = None;
+    let mut seen = (u32::MAX, 0);
+    while !queue.ready.wait_timeout(LOOK_US) {
+        if queue.is_empty() {
+            // emptied in the cancel call itself, and no poll has looked since
+            return;
+        }
+        let now = crate::ke::now_us();
+        let held = (queue.packets.held(), queue.fragments.held());
+        if seen != held || !watch::is_quiet(queue.direction) {
+            seen = held;
+            quiet_since = None;
+            continue;
+        }
+        let since = *quiet_since.get_or_insert(now);
+        if now.saturating_sub(since) > HANG_BOUND_US {
+            report_hang(queue);
+        }
+    }
+}
+
+fn report_hang(queue: &Queue) -> ! {
+    let header = queue.packets.header();
+    let fragments = queue.fragments.header();
+    let oldest = queue.traffic.with(|traffic| match traffic {
+        Traffic::Tx(sender) => sender.books.oldest(),
+        Traffic::Rx(_) => None,
+    });
+    let owner = oldest.map_or(String::new(), |number| format!(", the oldest is frame {number}"));
+    let last = queue.last.with(|last| *last);
+    queue.stop(
+        "QueueNotDrained",
+        0,
+        format!(
+            "{}: packets [{}, {}), NextIndex {}, fragments [{}, {}) kept while the device is silent{owner}; last callback {last}, {} polls",
+            queue.name,
+            header.begin,
+            header.end,
+            header.next,
+            fragments.begin,
+            fragments.end,
+            queue.ec.polls(),
+        ),
+    )
+}
+
+/// Starts the stopped data path again.
+pub fn restart() {
+    start();
+}
+
+/// Pauses if running and destroys the queues; their books stay.
+pub fn take_down() {
+    if is_running() {
+        pause(1);
+    }
+    for queue in queues() {
+        queue.ec.end();
+        let books = queue.take_books();
+        object::delete(Handle::from_raw(queue.handle()));
+        PATH.with(|path| match queue.direction {
+            Direction::Tx => path.tx_books = Some(books),
+            Direction::Rx => path.rx_books = Some(books),
+        });
+    }
+    let gone = PATH.with(|path| core::mem::take(&mut path.queues));
+    drop(gone);
+}
+
+/// Gives frames to the sender.
+///
+/// # Errors
+/// There is no transmit queue.
+pub fn send(frames: impl Iterator<Item = Pending>) -> Result<(), String> {
+    let queue = queues().into_iter().find(|queue| queue.direction == Direction::Tx);
+    let queue = queue.ok_or_else(|| String::from("there is no transmit queue"))?;
+    // collected first: nothing grows with interrupts off
+    let frames: Vec<Pending> = frames.collect();
+    queue.traffic.with(|traffic| {
+        if let Traffic::Tx(sender) = traffic {
+            let open = sender.open;
+            sender.books.give(frames.iter().copied(), open);
+        }
+    });
+    queue.ec.wake();
+    Ok(())
+}
+
+/// Both queues, also after their destruction.
+pub fn report() -> Vec<QueueReport> {
+    let live: Vec<QueueReport> = queues().iter().map(|queue| queue.report()).collect();
+    if !live.is_empty() {
+        return live;
+    }
+    PATH.with(|path| {
+        let books = [path.tx_books.as_ref(), path.rx_books.as_ref()];
+        books
+            .into_iter()
+            .flatten()
+            .map(|books| match books {
+                QueueBooks::Tx(books) => books.report("tx0"),
+                QueueBooks::Rx(books) => books.report("rx0"),
+            })
+            .collect()
+    })
+}

@@ -1,0 +1,287 @@
+//! Execution contexts: one worker thread and one DPC per queue, of which one at a time polls.
+//!
+//! The loop: poll; nothing done and not armed: arm, poll once more; nothing done and armed: sleep. A task (start,
+//! cancel, stop) comes before the next poll and always runs on the worker. Whoever notifies while the loop is awake
+//! makes it go round once more; whoever notifies while it sleeps wakes it, by DPC or by worker.
+
+use crate::ke::{Dpc, Event, Thread};
+use crate::ke::irqlock::IrqLock;
+use alloc::{boxed::Box, format, sync::Arc, sync::Weak};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use spin::Once;
+
+/// What a poll is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// No poll is registered.
+    None,
+    /// Frames flow.
+    Running,
+    /// After EvtCancel: until the rings are empty.
+    Stopping,
+}
+
+/// What runs on the worker between polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// EvtStart.
+    Start,
+    /// EvtCancel.
+    Cancel,
+    /// EvtStop.
+    Stop,
+}
+
+/// The queue above an execution context.
+pub trait Client: Send + Sync {
+    /// One round: returns whether anything moved. PASSIVE_LEVEL or DISPATCH_LEVEL.
+    fn poll(&self, mode: Mode) -> bool;
+    /// Asks the driver to notify. Same IRQL as the poll.
+    fn arm(&self, mode: Mode);
+    /// Carries a task out. PASSIVE_LEVEL, worker thread.
+    fn task(&self, task: Task);
+    /// The loop goes to sleep in this mode.
+    fn asleep(&self, mode: Mode);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Asleep,
+    Scheduled,
+    Running,
+}
+
+struct Inner {
+    owner: Owner,
+    /// Who runs it, once scheduled.
+    on_worker: bool,
+    mode: Mode,
+    /// Somebody notified since the mark was last taken off.
+    woken: bool,
+    /// The driver has been asked to notify and the loop has seen no work since.
+    armed: bool,
+    task: Option<Task>,
+    exit: bool,
+    /// Wakes so far: picks DPC or worker.
+    wakes: u64,
+}
+
+/// One execution context.
+pub struct Ec {
+    inner: IrqLock<Inner>,
+    client: Once<Weak<dyn Client>>,
+    worker: Event,
+    task_done: Event,
+    exited: Event,
+    dpc: Once<Dpc>,
+    /// Decides DPC or worker, budget, and the worker's IRQL.
+    seed: u64,
+    polls: AtomicU64,
+}
+
+/// A poll loop in a DPC hands over to the worker after so many rounds.
+const BUDGET: u32 = 8;
+/// A driver whose callback has not returned after this long hangs, in microseconds.
+const CALLBACK_BOUND_US: u64 = 20_000_000;
+
+impl Ec {
+    /// An execution context with its worker thread; `attach` gives it a client.
+    #[must_use]
+    pub fn new(name: &'static str, seed: u64) -> Arc<Self> {
+        let inner = Inner {
+            owner: Owner::Asleep,
+            on_worker: false,
+            mode: Mode::None,
+            woken: false,
+            armed: false,
+            task: None,
+            exit: false,
+            wakes: 0,
+        };
+        let ec = Arc::new(Self {
+            inner: IrqLock::new(inner),
+            client: Once::new(),
+            worker: Event::auto(),
+            task_done: Event::auto(),
+            exited: Event::auto(),
+            dpc: Once::new(),
+            seed,
+            polls: AtomicU64::new(0),
+        });
+        let weak = Arc::downgrade(&ec);
+        ec.dpc.call_once(|| {
+            Dpc::new(Box::new(move || {
+                if let Some(ec) = weak.upgrade() {
+                    ec.run(false);
+                }
+            }))
+        });
+        let thread = ec.clone();
+        Thread::spawn(name, Box::new(move || thread.worker_loop()));
+        ec
+    }
+
+    /// The queue that this context polls.
+    pub fn attach(&self, client: Weak<dyn Client>) {
+        self.client.call_once(|| client);
+    }
+
+    /// Polls so far.
+    pub fn polls(&self) -> u64 {
+        self.polls.load(Relaxed)
+    }
+
+    /// What polls do from now on.
+    pub fn set_mode(&self, mode: Mode) {
+        self.inner.with(|inner| {
+            inner.mode = mode;
+            inner.armed = false;
+        });
+    }
+
+    /// The mode now.
+    pub fn mode(&self) -> Mode {
+        self.inner.with(|inner| inner.mode)
+    }
+
+    /// There may be work. Any IRQL.
+    pub fn wake(&self) {
+        let irql = crate::ke::irql();
+        let schedule = self.inner.with(|inner| {
+            inner.woken = true;
+            if inner.owner != Owner::Asleep || inner.mode == Mode::None {
+                return None;
+            }
+            inner.owner = Owner::Scheduled;
+            inner.wakes += 1;
+            inner.on_worker = irql <= 2 && self.seed.rotate_right(inner.wakes as u32) & 1 != 0;
+            Some(inner.on_worker)
+        });
+        self.schedule(schedule);
+    }
+
+    fn schedule(&self, on_worker: Option<bool>) {
+        match on_worker {
+            Some(true) => self.worker.set(),
+            Some(false) => {
+                if let Some(dpc) = self.dpc.get() {
+                    dpc.queue();
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Runs a task on the worker and waits for its end. PASSIVE_LEVEL.
+    pub fn run_task(&self, task: Task) {
+        let schedule = self.inner.with(|inner| {
+            inner.task = Some(task);
+            if inner.owner != Owner::Asleep {
+                return None;
+            }
+            inner.owner = Owner::Scheduled;
+            inner.on_worker = true;
+            Some(true)
+        });
+        self.schedule(schedule);
+        if !self.task_done.wait_timeout(CALLBACK_BOUND_US) {
+            crate::wdf::object::violation(
+                "CallbackDoesNotReturn",
+                0,
+                0,
+                format!("the {task:?} task has not ended after {} s", CALLBACK_BOUND_US / 1_000_000),
+            );
+        }
+    }
+
+    /// Ends the worker thread. PASSIVE_LEVEL; no mode is set any more.
+    pub fn end(&self) {
+        self.inner.with(|inner| inner.exit = true);
+        self.worker.set();
+        self.exited.wait();
+    }
+
+    fn worker_loop(&self) {
+        loop {
+            self.worker.wait();
+            let (exit, run) = self.inner.with(|inner| (inner.exit, inner.owner == Owner::Scheduled && inner.on_worker));
+            if run {
+                self.run(true);
+            } else if exit {
+                self.exited.set();
+                return;
+            }
+        }
+    }
+
+    /// The loop, on the worker or in the DPC.
+    fn run(&self, on_worker: bool) {
+        let Some(client) = self.client.get().and_then(Weak::upgrade) else {
+            self.inner.with(|inner| inner.owner = Owner::Asleep);
+            return;
+        };
+        self.inner.with(|inner| inner.owner = Owner::Running);
+        let mut rounds = 0;
+        loop {
+            let task = self.inner.with(|inner| if on_worker { inner.task.take() } else { None });
+            if let Some(task) = task {
+                client.task(task);
+                self.inner.with(|inner| inner.armed = false);
+                self.task_done.set();
+                continue;
+            }
+            if !on_worker && (rounds == BUDGET || self.inner.with(|inner| inner.task.is_some())) {
+                self.inner.with(|inner| {
+                    inner.owner = Owner::Scheduled;
+                    inner.on_worker = true;
+                });
+                self.worker.set();
+                return;
+            }
+            rounds += 1;
+            let (mode, armed) = self.inner.with(|inner| {
+                if !inner.armed {
+                    inner.woken = false;
+                }
+                (inner.mode, inner.armed)
+            });
+            if mode != Mode::None {
+                // the worker may poll at DISPATCH_LEVEL just as well
+                let raise = on_worker && self.seed >> (rounds % 61) & 2 != 0;
+                let old = raise.then(|| crate::ke::raise(2));
+                self.polls.fetch_add(1, Relaxed);
+                let work = client.poll(mode);
+                if !work && !armed {
+                    client.arm(mode);
+                    self.inner.with(|inner| inner.armed = inner.mode == mode);
+                } else if work {
+                    self.inner.with(|inner| inner.armed = false);
+                }
+                if let Some(old) = old {
+                    crate::ke::lower(old);
+                }
+                if work || !armed {
+                    continue;
+                }
+                client.asleep(mode);
+            }
+            if self.sleep(mode) {
+                return;
+            }
+        }
+    }
+
+    /// Falls asleep unless there is a reason to go on.
+    fn sleep(&self, mode: Mode) -> bool {
+        self.inner.with(|inner| {
+            let reason = inner.task.is_some() || inner.mode != mode || inner.woken && mode != Mode::None;
+            if reason {
+                // whoever notified has used up what was armed
+                inner.armed = false;
+            } else {
+                inner.owner = Owner::Asleep;
+            }
+            !reason
+        })
+    }
+}

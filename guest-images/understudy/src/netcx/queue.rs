@@ -1,0 +1,433 @@
+//! Packet queues: creation, the rings' layout, and the driver's callbacks with every check around them.
+
+use super::buffers::Pool;
+use super::config;
+use super::ec::{Client, Ec, Mode, Task};
+use super::element::{Fragment, Packet};
+use super::ledger::{RxLedger, TxLedger};
+use super::ring::RingMemory;
+use super::verifier::{self, Direction, Snapshot};
+use super::{rx, tx, watch};
+use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
+use agent_protocol::QueueReport;
+use alloc::{boxed::Box, format, string::String, sync::Arc};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use netadaptercx_sys::{NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE};
+
+/// What EvtAdapterCreateTxQueue or ...RxQueue gets; gone when it returns.
+pub struct QueueInit {
+    /// Which way.
+    pub direction: Direction,
+    /// NET...QueueInitGetQueueId.
+    pub id: u32,
+    /// Thread on which the queue must be created.
+    pub thread: u64,
+    /// The queue made from it: code 24 for a second one.
+    pub made: IrqLock<Option<Arc<Queue>>>,
+}
+
+/// Where the extensions lie in a fragment element; NET_FRAGMENT itself is at 0.
+#[derive(Debug, Clone, Copy)]
+pub struct FragmentLayout {
+    /// NET_FRAGMENT_VIRTUAL_ADDRESS.
+    pub virtual_address: usize,
+    /// NET_FRAGMENT_LOGICAL_ADDRESS.
+    pub logical_address: usize,
+    /// Bytes of an element.
+    pub stride: usize,
+}
+
+impl FragmentLayout {
+    /// The order and distance differ with the seed: drivers must ask.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        match seed % 4 {
+            0 => Self { virtual_address: 8, logical_address: 16, stride: 24 },
+            1 => Self { virtual_address: 16, logical_address: 8, stride: 24 },
+            2 => Self { virtual_address: 24, logical_address: 8, stride: 32 },
+            _ => Self { virtual_address: 8, logical_address: 32, stride: 40 },
+        }
+    }
+}
+
+/// What the framework remembers of the frames in one queue.
+pub enum Traffic {
+    /// Transmit.
+    Tx(tx::Sender),
+    /// Receive.
+    Rx(rx::Receiver),
+}
+
+/// A packet queue.
+pub struct Queue {
+    /// `tx0` or `rx0`.
+    pub name: &'static str,
+    /// Which way.
+    pub direction: Direction,
+    /// The driver's callbacks.
+    pub config: NET_PACKET_QUEUE_CONFIG,
+    /// Where fragments carry their addresses.
+    pub layout: FragmentLayout,
+    /// Packet ring.
+    pub packets: RingMemory,
+    /// Fragment ring.
+    pub fragments: RingMemory,
+    collection: Box<NET_RING_COLLECTION>,
+    handle: AtomicU64,
+    /// Its execution context.
+    pub ec: Arc<Ec>,
+    /// Frames and buffers.
+    pub traffic: IrqLock<Traffic>,
+    /// Advance and Cancel calls in this life: odd ones are raised under the verifier.
+    calls: AtomicU32,
+    /// SetNotificationEnabled has been called and no notification has come since.
+    armed: AtomicBool,
+    /// EvtStart has returned and EvtStop has not been called.
+    started: AtomicBool,
+    /// EvtCancel has been called in this life.
+    pub cancelled: AtomicBool,
+    /// As documented: after an unfinished Rx cancel no poll before the driver notifies.
+    muted: AtomicBool,
+    /// STATE has been seen not STOPPED since EvtStart.
+    resumed: AtomicBool,
+    /// Set when the rings are empty in [`Mode::Stopping`].
+    pub ready: crate::ke::Event,
+    /// Last callback, for the hang report.
+    pub last: IrqLock<&'static str>,
+}
+
+// SAFETY: the configuration holds function pointers, the collection pointers to rings that the queue owns.
+unsafe impl Send for Queue {}
+// SAFETY: as above; everything that changes is atomic or behind a lock, but for the rings (see `RingMemory`).
+unsafe impl Sync for Queue {}
+
+impl Queue {
+    /// A queue with its rings, buffers and execution context, not started.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub fn new(
+        direction: Direction,
+        config: NET_PACKET_QUEUE_CONFIG,
+        adapter: &super::adapter::Adapter,
+        previous: Option<QueueBooks>,
+    ) -> Result<Arc<Self>, String> {
+        let seed = crate::settings::seed();
+        let count = crate::settings::ring();
+        let (name, salt) = if direction == Direction::Tx { ("tx0", 1) } else { ("rx0", 2) };
+        let layout = FragmentLayout::new(seed.wrapping_add(salt));
+        let packet_stride = if seed & 4 == 0 { 16 } else { 24 };
+        let fragment_count = if direction == Direction::Tx { adapter.tx_fragment_ring(count) } else { count };
+        let traffic = match (direction, previous) {
+            (Direction::Tx, previous) => {
+                let books = if let Some(QueueBooks::Tx(books)) = previous { books } else { TxLedger::default() };
+                Traffic::Tx(tx::Sender::new(Pool::new(fragment_count as usize + 64)?, books, fragment_count, seed))
+            }
+            (Direction::Rx, previous) => {
+                let books = if let Some(QueueBooks::Rx(books)) = previous { books } else { RxLedger::default() };
+                Traffic::Rx(rx::Receiver::new(Pool::new(count as usize + 64)?, books, count, adapter.rx_capacity()))
+            }
+        };
+        let packets = RingMemory::new(count, packet_stride);
+        let fragments = RingMemory::new(fragment_count, layout.stride);
+        let collection = Box::new(NET_RING_COLLECTION {
+            Rings: [packets.pointer(), fragments.pointer(), core::ptr::null_mut()],
+        });
+        let queue = Arc::new(Self {
+            name,
+            direction,
+            config,
+            layout,
+            packets,
+            fragments,
+            collection,
+            handle: AtomicU64::new(0),
+            ec: Ec::new(name, seed.rotate_left(17 * salt as u32) ^ 0x9e37_79b9_7f4a_7c15),
+            traffic: IrqLock::new(traffic),
+            calls: AtomicU32::new(0),
+            armed: AtomicBool::new(false),
+            started: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            muted: AtomicBool::new(false),
+            resumed: AtomicBool::new(true),
+            ready: crate::ke::Event::manual(),
+            last: IrqLock::new("none"),
+        });
+        let client: Arc<dyn Client> = queue.clone();
+        queue.ec.attach(Arc::downgrade(&client));
+        Ok(queue)
+    }
+
+    /// The driver's handle.
+    pub fn set_handle(&self, handle: u64) {
+        self.handle.store(handle, Relaxed);
+    }
+
+    /// The driver's handle, raw.
+    pub fn handle(&self) -> u64 {
+        self.handle.load(Relaxed)
+    }
+
+    /// For the driver.
+    pub fn collection(&self) -> *const NET_RING_COLLECTION {
+        &raw const *self.collection
+    }
+
+    /// The queue as a report shows it.
+    pub fn report(&self) -> QueueReport {
+        self.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => sender.books.report(self.name),
+            Traffic::Rx(receiver) => receiver.books.report(self.name),
+        })
+    }
+
+    /// Takes the books out for the queue's next incarnation.
+    pub fn take_books(&self) -> QueueBooks {
+        self.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => QueueBooks::Tx(core::mem::take(&mut sender.books)),
+            Traffic::Rx(receiver) => QueueBooks::Rx(core::mem::take(&mut receiver.books)),
+        })
+    }
+
+    /// A notification from the driver. Any IRQL.
+    pub fn notify(&self) {
+        if !self.started.load(Relaxed) {
+            self.stop("NotifyAfterStop", 0, format!("{}: the queue's handle was used after EvtStop", self.name));
+        }
+        let armed = self.armed.swap(false, Relaxed);
+        if !armed && !watch::device_failed() {
+            self.stop("NotifyWithoutArm", 0, format!("{}: no SetNotificationEnabled since the last one", self.name));
+        }
+        self.muted.store(false, Relaxed);
+        self.ec.wake();
+    }
+
+    /// Both rings as they are now.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { packets: self.packets.copy(), fragments: self.fragments.copy() }
+    }
+
+    /// Stops for a rule of this queue.
+    pub fn stop(&self, rule: &str, code: u32, place: String) -> ! {
+        if code == 0 {
+            trace::stop(crate::wdf::object::WDF_VIOLATION, [0; 4], rule, place)
+        } else {
+            trace::stop(config::NETADAPTER_VIOLATION, [code.into(), 0, 0, 0], rule, place)
+        }
+    }
+
+    /// Calls EvtAdvance or EvtCancel with the checks before and after. Returns how far BeginIndex moved in both rings.
+    pub fn call(&self, what: &'static str) -> (u32, u32) {
+        let callback = if what == "EvtCancel" { self.config.EvtCancel } else { self.config.EvtAdvance };
+        let Some(callback) = callback else { return (0, 0) };
+        let verify = crate::settings::verifier();
+        let number = self.calls.fetch_add(1, Relaxed) + 1;
+        let raise = verify && (what == "EvtCancel" || number % 2 == 1);
+        let mut before = self.snapshot();
+        if verify && self.direction == Direction::Rx {
+            poison(&mut before);
+        }
+        self.last.with(|last| *last = what);
+        let old = raise.then(|| crate::ke::raise(2)).filter(|&old| old < 2);
+        let handle = self.handle() as NETPACKETQUEUE;
+        // SAFETY: the driver's callback with its own handle; callbacks of one queue never run at the same time.
+        trace::datapath_callback(self.name, what, || unsafe { callback(handle) }, || self.progress(&before));
+        if let Some(old) = old {
+            crate::ke::lower(old);
+        }
+        let after = self.snapshot();
+        if let Err(broken) = verifier::check(self.direction, &before, &after) {
+            self.stop_in(what, broken);
+        }
+        let moved = |before: &verifier::Ring, after: &verifier::Ring| before.header.distance(before.header.begin, after.header.begin);
+        (moved(&before.packets, &after.packets), moved(&before.fragments, &after.fragments))
+    }
+
+    fn stop_in(&self, what: &str, broken: verifier::Broken) -> ! {
+        self.stop(broken.rule, broken.code, format!("{} in {what}: {}", self.name, broken.place))
+    }
+
+    /// Whether the call moved an index that a report wants to see.
+    fn progress(&self, before: &Snapshot) -> bool {
+        let now = self.packets.header();
+        now.begin != before.packets.header.begin || now.next != before.packets.header.next
+    }
+
+    /// Whether the driver holds nothing any more.
+    pub fn is_empty(&self) -> bool {
+        self.packets.held() == 0 && (self.direction == Direction::Tx || self.fragments.held() == 0)
+    }
+
+    /// After a call of EvtCancel or EvtAdvance that gave back receive buffers unused: may the device still write them?
+    fn require_quiet(&self, what: &str, ignored: usize) {
+        if ignored != 0
+            && self.cancelled.load(Relaxed)
+            && let Some(state) = watch::may_write(self.direction)
+        {
+            self.stop(
+                "RxBufferReturnedEarly",
+                0,
+                format!("{} in {what}: {ignored} buffers returned while the device's STATE is {state}", self.name),
+            );
+        }
+    }
+
+    /// Accounts what a call gave back.
+    fn reap(&self, what: &str, moved: (u32, u32)) -> bool {
+        let result = self.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => sender.reap(self, moved.0).map(|()| 0),
+            Traffic::Rx(receiver) => receiver.reap(self, moved),
+        });
+        match result {
+            Ok(ignored) => self.require_quiet(what, ignored),
+            Err((rule, place)) => self.stop(rule, 0, format!("{} in {what}: {place}", self.name)),
+        }
+        moved != (0, 0)
+    }
+
+    fn fill(&self) -> bool {
+        let filled = self.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => sender.fill(self),
+            Traffic::Rx(receiver) => receiver.fill(self),
+        });
+        filled.unwrap_or_else(|(rule, place)| self.stop(rule, 0, format!("{}: {place}", self.name)))
+    }
+
+    /// Runs one of the three lifecycle callbacks.
+    fn lifecycle(&self, what: &'static str, callback: netadaptercx_sys::PFN_PACKET_QUEUE_START) {
+        self.last.with(|last| *last = what);
+        let Some(callback) = callback else { return };
+        let handle = self.handle() as NETPACKETQUEUE;
+        // SAFETY: the driver's callback with its own handle, on the queue's worker at PASSIVE_LEVEL.
+        trace::callback(self.name, what, || unsafe { callback(handle) });
+    }
+}
+
+/// The framework's verifier poisons the whole of the driver's range in its copy.
+fn poison(snapshot: &mut Snapshot) {
+    let header = snapshot.packets.header;
+    for step in 0..header.distance(header.begin, header.end) {
+        let index = header.begin.wrapping_add(step) & header.mask;
+        let packet = snapshot.packet(index).poisoned();
+        let at = index as usize * usize::from(header.stride);
+        packet.write(&mut snapshot.packets.bytes[at..]);
+    }
+}
+
+/// The books of a queue, kept over its re-creation.
+pub enum QueueBooks {
+    /// Transmit.
+    Tx(TxLedger),
+    /// Receive.
+    Rx(RxLedger),
+}
+
+impl Client for Queue {
+    fn poll(&self, mode: Mode) -> bool {
+        if self.muted.load(Relaxed) {
+            return false;
+        }
+        let filled = mode == Mode::Running && self.fill();
+        let advance = match (self.direction, mode) {
+            (Direction::Tx, _) => self.packets.held() != 0,
+            (Direction::Rx, Mode::Stopping) => !self.is_empty(),
+            (Direction::Rx, _) => true,
+        };
+        let reaped = advance && {
+            let moved = self.call("EvtAdvance");
+            self.reap("EvtAdvance", moved)
+        };
+        if mode == Mode::Stopping && self.is_empty() {
+            self.ready.set();
+        }
+        filled || reaped
+    }
+
+    fn arm(&self, _mode: Mode) {
+        if self.is_empty() && self.direction == Direction::Tx {
+            return;
+        }
+        let Some(callback) = self.config.EvtSetNotificationEnabled else { return };
+        self.last.with(|last| *last = "EvtSetNotificationEnabled");
+        self.armed.store(true, Relaxed);
+        let handle = self.handle() as NETPACKETQUEUE;
+        // SAFETY: the driver's callback with its own handle, at the poll's IRQL.
+        trace::quick_callback(self.name, "EvtSetNotificationEnabled", || unsafe { callback(handle, 1) });
+    }
+
+    fn task(&self, task: Task) {
+        match task {
+            Task::Start => {
+                self.calls.store(0, Relaxed);
+                self.started.store(true, Relaxed);
+                self.lifecycle("EvtStart", self.config.EvtStart);
+                self.resumed.store(false, Relaxed);
+            }
+            Task::Cancel => {
+                self.cancelled.store(true, Relaxed);
+                let moved = self.call("EvtCancel");
+                self.reap("EvtCancel", moved);
+                let unfinished = self.direction == Direction::Rx && !self.is_empty();
+                self.muted.store(unfinished && crate::settings::documented(), Relaxed);
+            }
+            Task::Stop => {
+                self.lifecycle("EvtStop", self.config.EvtStop);
+                self.started.store(false, Relaxed);
+                self.armed.store(false, Relaxed);
+                if self.direction == Direction::Tx
+                    && let Err(broken) = verifier::tx_fragments_followed(&self.snapshot())
+                {
+                    self.stop_in("EvtStop", broken);
+                }
+            }
+        }
+    }
+
+    fn asleep(&self, mode: Mode) {
+        // one look per life, once the driver has had packets to post
+        if mode == Mode::Running && !self.resumed.load(Relaxed) && self.packets.held() != 0 {
+            self.resumed.store(true, Relaxed);
+            if watch::is_stopped(self.direction) {
+                self.stop(
+                    "QueueNotResumed",
+                    0,
+                    format!("{}: packets are posted, but the device's STATE is STOPPED since EvtStart", self.name),
+                );
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Sets the rings to zero and calls EvtStart. PnP thread, PASSIVE_LEVEL.
+    pub fn start(&self) {
+        self.packets.restart();
+        self.fragments.restart();
+        self.cancelled.store(false, Relaxed);
+        self.muted.store(false, Relaxed);
+        self.ready.reset();
+        self.ec.run_task(Task::Start);
+        self.ec.set_mode(Mode::Running);
+        self.ec.wake();
+    }
+
+    /// Zeroed element as the framework gives it: packets are cleared with their extensions.
+    pub fn clear_packet(&self, index: u32, packet: Packet) {
+        self.packets.edit(index, |element| {
+            element.fill(0);
+            packet.write(element);
+        });
+    }
+
+    /// A fragment with its two addresses.
+    pub fn write_fragment(&self, index: u32, fragment: Fragment, place: (usize, u64)) {
+        let layout = self.layout;
+        self.fragments.edit(index, |element| {
+            element.fill(0);
+            fragment.write(element);
+            element[layout.virtual_address..][..8].copy_from_slice(&(place.0 as u64).to_le_bytes());
+            element[layout.logical_address..][..8].copy_from_slice(&place.1.to_le_bytes());
+        });
+    }
+}

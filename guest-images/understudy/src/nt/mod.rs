@@ -1,0 +1,205 @@
+//! ntoskrnl's functions: what a driver imports by name.
+
+pub mod print;
+
+use crate::agent::trace;
+use crate::ke;
+use crate::wdf::object::require_irql;
+use alloc::{format, vec};
+use core::arch::naked_asm;
+use core::ffi::c_void;
+use wdk_offline::{IO_ERROR_LOG_PACKET, LARGE_INTEGER, PHYSICAL_ADDRESS, UNICODE_STRING};
+
+/// POOL_FLAG_UNINITIALIZED.
+const UNINITIALIZED: u64 = 2;
+/// POOL_FLAG_NON_PAGED and POOL_FLAG_NON_PAGED_EXECUTE: what may be used at DISPATCH_LEVEL.
+const NON_PAGED: u64 = 0x40 | 0x80;
+/// PAGE_NOCACHE.
+const NO_CACHE: u32 = 0x200;
+
+/// The address of an exported function.
+pub fn resolve(dll: &str, name: &str) -> Option<usize> {
+    macro_rules! exports {
+        ($($name:literal => $function:path,)*) => {
+            match name { $($name => Some($function as *const () as usize),)* _ => None }
+        };
+    }
+    if dll.eq_ignore_ascii_case("WDFLDR.SYS") {
+        use crate::wdf::driver;
+        return exports! {
+            "WdfVersionBind" => driver::version_bind,
+            "WdfVersionUnbind" => driver::version_unbind,
+            "WdfVersionBindClass" => driver::version_bind_class,
+            "WdfVersionUnbindClass" => driver::version_unbind_class,
+        };
+    }
+    if !dll.eq_ignore_ascii_case("ntoskrnl.exe") {
+        return None;
+    }
+    exports! {
+        "ExAllocatePool2" => ex_allocate_pool2,
+        "ExFreePoolWithTag" => ex_free_pool_with_tag,
+        "KeBugCheckEx" => ke_bug_check_ex,
+        "DbgPrintEx" => print::dbg_print_ex,
+        "MmMapIoSpaceEx" => mm_map_io_space_ex,
+        "MmUnmapIoSpace" => mm_unmap_io_space,
+        "RtlCopyUnicodeString" => rtl_copy_unicode_string,
+        "KeStallExecutionProcessor" => ke_stall_execution_processor,
+        "KeDelayExecutionThread" => ke_delay_execution_thread,
+        "KeQueryPerformanceCounter" => ke_query_performance_counter,
+        "IoAllocateErrorLogEntry" => io_allocate_error_log_entry,
+        "IoWriteErrorLogEntry" => io_write_error_log_entry,
+        "__chkstk" => chkstk,
+        "memcpy" => memcpy,
+        "memmove" => memcpy,
+        "memset" => memset,
+        "memcmp" => memcmp,
+    }
+}
+
+unsafe extern "win64" fn ex_allocate_pool2(flags: u64, size: usize, tag: u32) -> *mut c_void {
+    const FUNCTION: &str = "ExAllocatePool2";
+    require_irql(FUNCTION, 2);
+    if flags & NON_PAGED == 0 {
+        require_irql("ExAllocatePool2 of paged pool", 1);
+    }
+    if tag == 0 || size == 0 {
+        trace::stop(0xC4, [0, 0, tag.into(), size as u64], "PoolAllocation", format!("{size} bytes with tag {tag:#x}"));
+    }
+    crate::mm::pool_alloc(tag, size, flags & UNINITIALIZED == 0).cast()
+}
+
+unsafe extern "win64" fn ex_free_pool_with_tag(block: *mut c_void, tag: u32) {
+    require_irql("ExFreePoolWithTag", 2);
+    if let Err(place) = crate::mm::pool_free(block.cast(), tag) {
+        trace::stop(0xC2, [7, 0, tag.into(), block as u64], "BadPoolFree", place);
+    }
+}
+
+unsafe extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
+    trace::stop(code, [p1, p2, p3, p4], "KeBugCheckEx", format!("the driver's own bug check {code:#x}"))
+}
+
+unsafe extern "win64" fn mm_map_io_space_ex(address: PHYSICAL_ADDRESS, size: usize, protect: u32) -> *mut c_void {
+    require_irql("MmMapIoSpaceEx", 2);
+    // SAFETY: every member of the union is plain numbers.
+    let address = unsafe { address.QuadPart } as u64;
+    if size == 0 || protect & NO_CACHE == 0 || !crate::pnp::owns_memory(address, size) {
+        trace::stop(
+            0xC4,
+            [0x83, address, size as u64, protect.into()],
+            "MapOfForeignMemory",
+            format!("{size:#x} bytes at {address:#x}, protection {protect:#x}: not in the device's resources, or cached"),
+        );
+    }
+    crate::mm::map_mmio(address, size, true) as *mut c_void
+}
+
+unsafe extern "win64" fn mm_unmap_io_space(address: *mut c_void, size: usize) {
+    require_irql("MmUnmapIoSpace", 2);
+    if let Err(place) = crate::mm::unmap_mmio(address as usize, size) {
+        trace::stop(0xC4, [0x84, address as u64, size as u64, 0], "BadUnmap", place);
+    }
+}
+
+unsafe extern "win64" fn rtl_copy_unicode_string(to: *mut UNICODE_STRING, from: *const UNICODE_STRING) {
+    // SAFETY: the driver passes two of its strings; `from` may be NULL.
+    unsafe {
+        let Some(from) = from.as_ref() else {
+            (*to).Length = 0;
+            return;
+        };
+        let bytes = from.Length.min((*to).MaximumLength);
+        core::ptr::copy(from.Buffer.cast::<u8>(), (*to).Buffer.cast::<u8>(), usize::from(bytes));
+        (*to).Length = bytes;
+        if bytes + 2 <= (*to).MaximumLength {
+            (*to).Buffer.add(usize::from(bytes) / 2).write(0);
+        }
+    }
+}
+
+unsafe extern "win64" fn ke_stall_execution_processor(us: u32) {
+    ke::stall_us(us.into());
+}
+
+unsafe extern "win64" fn ke_delay_execution_thread(_mode: i8, _alertable: u8, interval: *mut LARGE_INTEGER) -> i32 {
+    let level = ke::irql();
+    // SAFETY: the driver passes its interval; every member of the union is plain numbers.
+    let units = unsafe { (*interval).QuadPart };
+    if level >= 2 {
+        trace::stop(0x0A, [0, level.into(), 0, 0], "WaitAtDispatch", format!("KeDelayExecutionThread at IRQL {level}"));
+    }
+    if units > 0 {
+        trace::not_offered("KeDelayExecutionThread with an absolute time");
+    }
+    ke::delay_us(units.unsigned_abs().div_ceil(10));
+    0
+}
+
+unsafe extern "win64" fn ke_query_performance_counter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER {
+    // SAFETY: the driver passes NULL or its place.
+    if let Some(frequency) = unsafe { frequency.as_mut() } {
+        frequency.QuadPart = ke::time::frequency() as i64;
+    }
+    LARGE_INTEGER { QuadPart: ke::time::counter() as i64 }
+}
+
+/// Tag of error log entries in the pool: `ErrL`.
+const ERROR_LOG_TAG: u32 = u32::from_le_bytes(*b"ErrL");
+/// ERROR_LOG_MAXIMUM_SIZE.
+const ERROR_LOG_MOST: u8 = 240;
+
+unsafe extern "win64" fn io_allocate_error_log_entry(object: *mut c_void, size: u8) -> *mut c_void {
+    require_irql("IoAllocateErrorLogEntry", 2);
+    if object.is_null() || usize::from(size) < size_of::<IO_ERROR_LOG_PACKET>() || size > ERROR_LOG_MOST {
+        return core::ptr::null_mut();
+    }
+    crate::mm::pool_alloc(ERROR_LOG_TAG, size.into(), true).cast()
+}
+
+unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
+    require_irql("IoWriteErrorLogEntry", 2);
+    // SAFETY: the driver passes an entry of IoAllocateErrorLogEntry; pool_free refuses any other.
+    let packet = unsafe { *entry.cast::<IO_ERROR_LOG_PACKET>() };
+    trace::note(
+        "device",
+        &format!("event log {:#010x}, status {:#010x}, unique {}", packet.ErrorCode, packet.FinalStatus, packet.UniqueErrorValue),
+    );
+    if let Err(place) = crate::mm::pool_free(entry.cast(), ERROR_LOG_TAG) {
+        trace::stop(0xC2, [7, 0, 0, entry as u64], "BadPoolFree", place);
+    }
+}
+
+/// The compiler's stack probe: stacks here are whole and mapped, so there is nothing to probe. Keeps RAX.
+#[unsafe(naked)]
+unsafe extern "win64" fn chkstk() {
+    naked_asm!("ret")
+}
+
+unsafe extern "win64" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
+    // SAFETY: the driver vouches for both ranges; overlapping ones are fine.
+    unsafe { core::ptr::copy(from, to, len) };
+    to
+}
+
+unsafe extern "win64" fn memset(to: *mut u8, value: i32, len: usize) -> *mut u8 {
+    // SAFETY: the driver vouches for the range.
+    unsafe { core::ptr::write_bytes(to, value as u8, len) };
+    to
+}
+
+unsafe extern "win64" fn memcmp(left: *const u8, right: *const u8, len: usize) -> i32 {
+    // SAFETY: the driver vouches for both ranges.
+    let (left, right) = unsafe { (core::slice::from_raw_parts(left, len), core::slice::from_raw_parts(right, len)) };
+    left.cmp(right) as i32
+}
+
+/// A UNICODE_STRING over a text that stays for ever: registry paths.
+pub fn leak_unicode(text: &str) -> UNICODE_STRING {
+    let mut units = vec![0; 0];
+    units.extend(text.encode_utf16());
+    units.push(0);
+    let units = units.leak();
+    let bytes = (units.len() * 2) as u16;
+    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
+}

@@ -1,0 +1,85 @@
+//! DbgPrintEx: the format language of the C library, as far as drivers use it.
+
+use alloc::{format, string::String};
+use core::ffi::CStr;
+
+/// Arguments behind the format that one call may have.
+const ARGUMENTS: usize = 20;
+
+macro_rules! dbg_print_ex {
+    ($($argument:ident)*) => {
+        /// DbgPrintEx(ComponentId, Level, Format, ...): up to DIRQL. Variadic arguments of this convention stand where
+        /// further integer parameters would, hence the many.
+        #[expect(clippy::too_many_arguments, reason = "stands in for a variadic function")]
+        pub unsafe extern "win64" fn dbg_print_ex(_component: u32, _level: u32, text: *const i8, $($argument: u64),*) -> u32 {
+            let arguments = [$($argument),*];
+            // SAFETY: the driver passes a zero-terminated format, and strings where it says %s.
+            let line = unsafe { expand(text, &arguments) };
+            crate::log!("driver: {}", line.trim_end());
+            crate::agent::debug_line(&line);
+            0
+        }
+    };
+}
+dbg_print_ex!(a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19);
+
+/// Expands `%[flags][width][.precision][size]conversion`.
+///
+/// # Safety
+/// `text` and every argument of a %s is a zero-terminated string, or NULL.
+unsafe fn expand(text: *const i8, arguments: &[u64; ARGUMENTS]) -> String {
+    // SAFETY: by contract.
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let mut out = String::new();
+    let mut arguments = arguments.iter().copied();
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            out.push(char::from(byte));
+            continue;
+        }
+        let spec = rest.iter().position(|byte| !b"-+ #0123456789.*lhIzjtw".contains(byte)).unwrap_or(rest.len());
+        let (modifiers, tail) = rest.split_at(spec);
+        let Some((&conversion, tail)) = tail.split_first() else { break };
+        rest = tail;
+        if conversion == b'%' {
+            out.push('%');
+            continue;
+        }
+        let mut next = || arguments.next().unwrap_or_default();
+        let wide = modifiers.windows(2).any(|pair| pair == b"ll" || pair == b"I6") || modifiers.contains(&b'z');
+        let width_text: String = modifiers
+            .iter()
+            .skip_while(|byte| !byte.is_ascii_digit())
+            .take_while(|byte| byte.is_ascii_digit())
+            .map(|&byte| char::from(byte))
+            .collect();
+        let zero = width_text.starts_with('0');
+        let width = if modifiers.contains(&b'*') { next() as usize } else { width_text.parse().unwrap_or(0) };
+        let value = next();
+        let small = if wide { value } else { value & 0xffff_ffff };
+        let piece = match conversion {
+            b'd' | b'i' if wide => format!("{}", value as i64),
+            b'd' | b'i' => format!("{}", value as i32),
+            b'u' => format!("{small}"),
+            b'x' => format!("{small:x}"),
+            b'X' => format!("{small:X}"),
+            b'p' => format!("{value:016x}"),
+            b'c' => String::from(char::from(value as u8)),
+            b's' if value == 0 => "(null)".into(),
+            b's' => {
+                // SAFETY: by contract.
+                let bytes = unsafe { CStr::from_ptr(value as *const i8) }.to_bytes();
+                let precision = modifiers.contains(&b'.').then_some(width).filter(|_| modifiers.contains(&b'*'));
+                String::from_utf8_lossy(&bytes[..precision.unwrap_or(bytes.len()).min(bytes.len())]).into_owned()
+            }
+            _ => format!("%{}?", char::from(conversion)),
+        };
+        let pad = if zero { '0' } else { ' ' };
+        let missing = if conversion == b's' && modifiers.contains(&b'.') { 0 } else { width.saturating_sub(piece.len()) };
+        out.extend(core::iter::repeat_n(pad, missing));
+        out.push_str(&piece);
+    }
+    out
+}

@@ -1,0 +1,150 @@
+//! Loads a driver's image: sections, relocations, imports, and the rights of each section's pages.
+
+use alloc::{format, string::String, string::ToString, vec::Vec};
+use core::alloc::Layout;
+use object::LittleEndian as LE;
+use object::pe::{
+    IMAGE_REL_BASED_ABSOLUTE, IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, ImageNtHeaders64,
+};
+use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
+
+const PAGE: usize = 4096;
+/// Where images run: high, as on Windows, and never at their preferred address.
+const PLACE: usize = 0xffff_f800_1234_0000;
+
+/// A loaded image.
+#[derive(Debug)]
+pub struct Image {
+    /// File name.
+    pub name: String,
+    /// First address.
+    pub base: usize,
+    /// Bytes, whole pages.
+    pub size: usize,
+    /// Entry point.
+    pub entry: usize,
+    backing: usize,
+}
+
+impl Image {
+    /// Whether the address lies in the image.
+    #[must_use]
+    pub fn contains(&self, address: u64) -> bool {
+        (self.base as u64..(self.base + self.size) as u64).contains(&address)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        crate::mm::unmap_image(self.base, self.size);
+        if let Ok(layout) = Layout::from_size_align(self.size, PAGE) {
+            // SAFETY: allocated with this layout in `load`; nothing maps it any more.
+            unsafe { alloc::alloc::dealloc(self.backing as *mut u8, layout) };
+        }
+    }
+}
+
+fn text(error: object::read::Error) -> String {
+    error.to_string()
+}
+
+/// Loads `file`; `resolve` gives the address of a DLL's function.
+///
+/// # Errors
+/// One line: the file is damaged, or imports are missing (all of them are named).
+pub fn load(name: &str, file: &[u8], resolve: impl Fn(&str, &str) -> Option<usize>) -> Result<Image, String> {
+    let parsed = PeFile64::parse(file).map_err(text)?;
+    let optional = parsed.nt_headers().optional_header();
+    let size = (optional.size_of_image() as usize).next_multiple_of(PAGE);
+    let layout = Layout::from_size_align(size.max(PAGE), PAGE).map_err(|error| error.to_string())?;
+    // SAFETY: the size is not zero.
+    let backing = unsafe { alloc::alloc::alloc_zeroed(layout) };
+    if backing.is_null() {
+        return Err(format!("no memory for an image of {size} bytes"));
+    }
+    // from here on dropping the image frees the memory
+    let entry = PLACE + optional.address_of_entry_point() as usize;
+    let image = Image { name: name.into(), base: PLACE, size, entry, backing: backing as usize };
+    // SAFETY: fresh memory of that size, nobody else knows it.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(backing, size) };
+    fill(&parsed, file, bytes)?;
+    relocate(&parsed, file, bytes, (PLACE as u64).wrapping_sub(optional.image_base()))?;
+    import(&parsed, bytes, resolve)?;
+    crate::mm::map_image(PLACE, backing as usize, PAGE, false, false);
+    for section in parsed.section_table().iter() {
+        let rights = section.characteristics.get(LE);
+        let from = section.virtual_address.get(LE) as usize;
+        let len = section.virtual_size.get(LE) as usize;
+        crate::mm::map_image(
+            PLACE + from,
+            backing as usize + from,
+            len,
+            rights & IMAGE_SCN_MEM_WRITE != 0,
+            rights & IMAGE_SCN_MEM_EXECUTE != 0,
+        );
+    }
+    Ok(image)
+}
+
+fn fill(parsed: &PeFile64<'_>, file: &[u8], bytes: &mut [u8]) -> Result<(), String> {
+    let headers = parsed.nt_headers().optional_header().size_of_headers() as usize;
+    let (to, from) = (bytes.get_mut(..headers), file.get(..headers));
+    to.zip(from).ok_or("headers outside the image")?.0.copy_from_slice(&file[..headers]);
+    for section in parsed.section_table().iter() {
+        let len = section.size_of_raw_data.get(LE).min(section.virtual_size.get(LE)) as usize;
+        let (at, from) = (section.virtual_address.get(LE) as usize, section.pointer_to_raw_data.get(LE) as usize);
+        let content = file.get(from..from + len).ok_or("a section outside the file")?;
+        bytes.get_mut(at..at + len).ok_or("a section outside the image")?.copy_from_slice(content);
+    }
+    Ok(())
+}
+
+fn relocate(parsed: &PeFile64<'_>, file: &[u8], bytes: &mut [u8], by: u64) -> Result<(), String> {
+    let blocks = parsed.data_directories().relocation_blocks(file, &parsed.section_table()).map_err(text)?;
+    let mut blocks = blocks.ok_or("the image has no relocations")?;
+    while let Some(block) = blocks.next().map_err(text)? {
+        for relocation in block {
+            let at = relocation.virtual_address as usize;
+            match relocation.typ {
+                IMAGE_REL_BASED_ABSOLUTE => {}
+                IMAGE_REL_BASED_DIR64 => {
+                    let place = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<8>());
+                    let place = place.ok_or("a relocation outside the image")?;
+                    *place = u64::from_le_bytes(*place).wrapping_add(by).to_le_bytes();
+                }
+                other => return Err(format!("relocation type {other}")),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn import(
+    parsed: &PeFile64<'_>,
+    bytes: &mut [u8],
+    resolve: impl Fn(&str, &str) -> Option<usize>,
+) -> Result<(), String> {
+    let Some(table) = parsed.import_table().map_err(text)? else { return Ok(()) };
+    let mut missing = Vec::new();
+    let mut descriptors = table.descriptors().map_err(text)?;
+    while let Some(descriptor) = descriptors.next().map_err(text)? {
+        let dll = String::from_utf8_lossy(table.name(descriptor.name.get(LE)).map_err(text)?);
+        let mut thunks = table.thunks(descriptor.original_first_thunk.get(LE)).map_err(text)?;
+        let mut slot = descriptor.first_thunk.get(LE) as usize;
+        while let Some(thunk) = thunks.next::<ImageNtHeaders64>().map_err(text)? {
+            if thunk.is_ordinal() {
+                return Err(format!("{dll}: import by ordinal"));
+            }
+            let function = String::from_utf8_lossy(table.hint_name(thunk.address()).map_err(text)?.1);
+            match resolve(&dll, &function) {
+                Some(address) => bytes
+                    .get_mut(slot..slot + 8)
+                    .ok_or("an import slot outside the image")?
+                    .copy_from_slice(&(address as u64).to_le_bytes()),
+                None => missing.push(format!("{dll}!{function}")),
+            }
+            slot += 8;
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(format!("imports that understudy does not offer: {}", missing.join(", "))) }
+}

@@ -1,0 +1,269 @@
+//! The device on the bus: its identity, its resources in an order that differs with the seed, its message interrupt.
+
+use super::{Handle, object};
+use crate::hal::pci::{Bar, Function};
+use crate::inf::PciIdentity;
+use crate::ke::interrupt as vectors;
+use crate::ke::irqlock::IrqLock;
+use crate::netcx::watch;
+use crate::wdf::interrupt::Interrupt;
+use crate::wdf::object::{Attributes, Payload};
+use crate::wdf::resources::ResourceList;
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use wdk_offline::{
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1, _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_1,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3, _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1__bindgen_ty_1,
+    CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE,
+    CmResourceTypeInterrupt, CmResourceTypeMemory, LARGE_INTEGER,
+};
+
+/// virtio-net, modern.
+const VENDOR: u16 = 0x1af4;
+const DEVICE: u16 = 0x1041;
+/// CmResourceShareDeviceExclusive.
+const EXCLUSIVE: u8 = 1;
+/// CM_RESOURCE_MEMORY_PREFETCHABLE.
+const PREFETCHABLE: u16 = 4;
+/// Bytes of configuration space that BUS_INTERFACE_STANDARD reaches.
+const CONFIG_SPACE: u32 = 4096;
+/// Vendor-specific capability: virtio's structures.
+const VIRTIO_CAPABILITY: u8 = 9;
+/// Bytes mapped of each virtio structure that understudy looks at.
+const LOOK: usize = 256;
+
+/// What is known of the one device.
+struct Hardware {
+    function: Option<Function>,
+    bars: Vec<Bar>,
+    /// Raw and translated list.
+    lists: Option<(Handle, Handle)>,
+    /// Entry 0 of the MSI-X table, mapped.
+    msix: usize,
+    /// Mapped for the watch: common and device configuration.
+    watch: (usize, usize),
+}
+
+static HARDWARE: IrqLock<Hardware> =
+    IrqLock::new(Hardware { function: None, bars: Vec::new(), lists: None, msix: 0, watch: (0, 0) });
+
+fn function() -> Option<Function> {
+    HARDWARE.with(|hardware| hardware.function)
+}
+
+/// Finds the device.
+///
+/// # Errors
+/// There is none.
+pub fn find() -> Result<PciIdentity, String> {
+    let function = Function::find(VENDOR, DEVICE).ok_or("no virtio network device (PCI 1af4:1041) on the bus")?;
+    let bars = function.bars();
+    let old = HARDWARE.with(|hardware| {
+        hardware.function = Some(function);
+        core::mem::replace(&mut hardware.bars, bars)
+    });
+    drop(old);
+    Ok(PciIdentity {
+        vendor: VENDOR,
+        device: DEVICE,
+        revision: function.read8(8),
+        subsystem_vendor: function.read16(0x2c),
+        subsystem: function.read16(0x2e),
+        class: function.read32(8) >> 8,
+    })
+}
+
+fn memory(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    CM_PARTIAL_RESOURCE_DESCRIPTOR {
+        Type: CmResourceTypeMemory as u8,
+        ShareDisposition: EXCLUSIVE,
+        Flags: if bar.prefetchable { PREFETCHABLE } else { 0 },
+        u: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1 {
+            Memory: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_1 {
+                Start: LARGE_INTEGER { QuadPart: bar.address as i64 },
+                Length: bar.size as u32,
+            },
+        },
+    }
+}
+
+fn interrupt(message: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    CM_PARTIAL_RESOURCE_DESCRIPTOR {
+        Type: CmResourceTypeInterrupt as u8,
+        ShareDisposition: EXCLUSIVE,
+        Flags: (CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED) as u16,
+        u: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1 {
+            MessageInterrupt: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4 { __bindgen_anon_1: message },
+        },
+    }
+}
+
+fn message_interrupts() -> (CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_DESCRIPTOR) {
+    type Message = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1;
+    let vector = u32::from(vectors::DEVICE_VECTOR);
+    let raw = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1__bindgen_ty_1 {
+        Reserved: 0,
+        MessageCount: 1,
+        Vector: vector,
+        Affinity: 1,
+    };
+    let translated =
+        _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3 { Level: vector >> 4, Vector: vector, Affinity: 1 };
+    (interrupt(Message { Raw: raw }), interrupt(Message { Translated: translated }))
+}
+
+/// Starts the device on the bus and makes its two resource lists, below the device object.
+///
+/// # Errors
+/// The device has no MSI-X.
+pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
+    let function = function().ok_or("no device")?;
+    function.enable();
+    let bars = function.bars();
+    let (bar, offset) = function.msix_table().ok_or("the device has no MSI-X capability")?;
+    let table = bars.iter().find(|known| known.index == bar).ok_or("the MSI-X table is in no memory BAR")?;
+    let msix = crate::mm::map_mmio(table.address + offset, 16, false);
+
+    // any order of the memory descriptors, the interrupt anywhere between them
+    let mut order: Vec<&Bar> = bars.iter().collect();
+    let mut seed = crate::settings::seed();
+    for at in (1..order.len()).rev() {
+        order.swap(at, (seed % (at as u64 + 1)) as usize);
+        seed /= at as u64 + 1;
+    }
+    let position = (seed % (order.len() as u64 + 1)) as usize;
+    let (raw_interrupt, translated_interrupt) = message_interrupts();
+    let list = |interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR| {
+        let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> = order.iter().map(|bar| memory(bar)).collect();
+        descriptors.insert(position, interrupt);
+        let payload = Payload::Resources(Arc::new(ResourceList(descriptors.into_boxed_slice())));
+        object::create("PnP", payload, Some(device), Attributes::NONE)
+    };
+    let lists = (list(raw_interrupt), list(translated_interrupt));
+    let watch = map_watch(function, &bars);
+    let old = HARDWARE.with(|hardware| {
+        hardware.lists = Some(lists);
+        hardware.msix = msix;
+        hardware.watch = watch.unwrap_or_default();
+        core::mem::replace(&mut hardware.bars, bars)
+    });
+    drop(old);
+    watch::set(watch);
+    Ok(lists)
+}
+
+/// Maps virtio's common and device configuration for understudy's own looks.
+fn map_watch(function: Function, bars: &[Bar]) -> Option<(usize, usize)> {
+    let place = |kind: u8| {
+        let at = function.capabilities(VIRTIO_CAPABILITY).into_iter().find(|at| function.read8(at + 3) == kind)?;
+        let bar = bars.iter().find(|bar| bar.index == function.read8(at + 4))?;
+        Some(bar.address + u64::from(function.read32(at + 8)))
+    };
+    let (common, device) = (place(1)?, place(4)?);
+    Some((crate::mm::map_mmio(common, LOOK, false), crate::mm::map_mmio(device, LOOK, false)))
+}
+
+/// The translated list, while hardware is prepared.
+pub fn translated() -> Option<Handle> {
+    HARDWARE.with(|hardware| hardware.lists.map(|lists| lists.1))
+}
+
+/// Takes the resources back. The lists go with the device object.
+pub fn release() {
+    watch::set(None);
+    let (msix, watch, lists) = HARDWARE.with(|hardware| {
+        (core::mem::take(&mut hardware.msix), core::mem::take(&mut hardware.watch), hardware.lists.take())
+    });
+    for (place, len) in [(msix, 16), (watch.0, LOOK), (watch.1, LOOK)] {
+        if place != 0
+            && let Err(error) = crate::mm::unmap_mmio(place, len)
+        {
+            crate::log!("release: {error}");
+        }
+    }
+    if let Some((raw, translated)) = lists {
+        object::delete(raw);
+        object::delete(translated);
+    }
+}
+
+/// Whether the two pointers are the raw and the translated interrupt descriptor that were handed out.
+pub fn is_interrupt_descriptor(
+    raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
+    translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
+) -> bool {
+    let Some(lists) = HARDWARE.with(|hardware| hardware.lists) else { return false };
+    let is = |list: Handle, wanted: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR| {
+        let list = object::get::<ResourceList>(list.raw(), "PnP");
+        list.0.iter().any(|known| {
+            core::ptr::from_ref(known) == wanted.cast_const() && known.Type == CmResourceTypeInterrupt as u8
+        })
+    };
+    is(lists.0, raw) && is(lists.1, translated)
+}
+
+/// Whether the range lies in one of the device's memory BARs.
+pub fn owns_memory(address: u64, size: usize) -> bool {
+    let count = HARDWARE.with(|hardware| hardware.bars.len());
+    (0..count).filter_map(|at| HARDWARE.with(|hardware| hardware.bars.get(at).copied())).any(|bar| {
+        address >= bar.address && address.saturating_add(size as u64) <= bar.address + bar.size
+    })
+}
+
+/// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
+pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> u8 {
+    vectors::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
+    write_msix(true);
+    if let Some(function) = function() {
+        function.enable_msix(true);
+    }
+    vectors::DEVICE_VECTOR >> 4
+}
+
+/// Lets the device's messages through.
+pub fn unmask_interrupt() {
+    write_msix(false);
+}
+
+/// Masks the message and disconnects the vector.
+pub fn disconnect_interrupt() {
+    write_msix(true);
+    if let Some(function) = function() {
+        function.enable_msix(false);
+    }
+    vectors::disconnect(vectors::DEVICE_VECTOR);
+}
+
+/// Entry 0 of the table: this processor, our vector, masked or not.
+fn write_msix(masked: bool) {
+    let table = HARDWARE.with(|hardware| hardware.msix);
+    if table == 0 {
+        return;
+    }
+    let words = [0xfee0_0000, 0, u32::from(vectors::DEVICE_VECTOR), u32::from(masked)];
+    for (index, word) in words.into_iter().enumerate() {
+        // SAFETY: the table is mapped while hardware is assigned; these are entry 0's four words.
+        unsafe { ((table + index * 4) as *mut u32).write_volatile(word) };
+    }
+}
+
+/// Reads configuration space for the driver; returns how many bytes.
+pub fn read_config(offset: u32, buffer: &mut [u8]) -> u32 {
+    let Some(function) = function() else { return 0 };
+    let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
+    for (at, byte) in buffer.iter_mut().take(len).enumerate() {
+        *byte = function.read8(offset + at as u32);
+    }
+    len as u32
+}
+
+/// Writes configuration space for the driver; returns how many bytes.
+pub fn write_config(offset: u32, buffer: &[u8]) -> u32 {
+    let Some(function) = function() else { return 0 };
+    let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
+    for (at, &byte) in buffer.iter().take(len).enumerate() {
+        function.write8(offset + at as u32, byte);
+    }
+    len as u32
+}

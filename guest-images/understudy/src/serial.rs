@@ -1,0 +1,97 @@
+//! The two serial ports: COM1 for the log, COM2 for the agent protocol.
+
+use crate::hal::port::{read8, write8};
+use crate::ke::irqlock::IrqLock;
+use crate::ke::{Event, interrupt};
+use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
+use core::fmt;
+use x86_64::instructions::interrupts::without_interrupts;
+
+const COM1: u16 = 0x3f8;
+const COM2: u16 = 0x2f8;
+/// Line status: a byte has come; there is room for one.
+const RECEIVED: u8 = 1;
+const EMPTY: u8 = 0x20;
+
+static INPUT: IrqLock<VecDeque<u8>> = IrqLock::new(VecDeque::new());
+static ARRIVED: Event = Event::auto();
+
+/// Sets both ports up: 115200 8n1, FIFO on; COM2 interrupts when bytes come.
+pub fn start() {
+    for (port, interrupt) in [(COM1, 0), (COM2, 1)] {
+        for (register, value) in [(1, 0), (3, 0x80), (0, 1), (1, 0), (3, 3), (2, 0xc7), (4, 0x0b), (1, interrupt)] {
+            write8(port + register, value);
+        }
+    }
+}
+
+/// Connects COM2's interrupt.
+pub fn listen() {
+    interrupt::connect(
+        interrupt::SERIAL_VECTOR,
+        Box::new(|| {
+            let mut any = false;
+            while read8(COM2 + 5) & RECEIVED != 0 {
+                let byte = read8(COM2);
+                INPUT.with(|input| input.push_back(byte));
+                any = true;
+            }
+            if any {
+                ARRIVED.set();
+            }
+            any
+        }),
+    );
+}
+
+fn put(port: u16, byte: u8) {
+    while read8(port + 5) & EMPTY == 0 {
+        core::hint::spin_loop();
+    }
+    write8(port, byte);
+}
+
+/// Writes one line to COM2, whole: interrupts are off meanwhile.
+pub fn write_line(line: &str) {
+    without_interrupts(|| {
+        line.bytes().for_each(|byte| put(COM2, byte));
+        put(COM2, b'\n');
+    });
+}
+
+/// Waits for the next line from COM2. PASSIVE_LEVEL.
+pub fn read_line() -> String {
+    let mut line = Vec::new();
+    loop {
+        while let Some(byte) = INPUT.with(VecDeque::pop_front) {
+            match byte {
+                b'\n' if !line.is_empty() => return String::from_utf8_lossy(&line).into_owned(),
+                b'\n' | b'\r' => {}
+                _ => line.push(byte),
+            }
+        }
+        ARRIVED.wait();
+    }
+}
+
+/// COM1 as a formatter's target.
+pub struct Log;
+
+impl fmt::Write for Log {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| put(COM1, byte));
+        Ok(())
+    }
+}
+
+/// Writes a line to the log, whole.
+pub fn log(arguments: fmt::Arguments<'_>) {
+    use fmt::Write as _;
+    let _ = without_interrupts(|| writeln!(Log, "{arguments}"));
+}
+
+/// Writes a line to COM1.
+#[macro_export]
+macro_rules! log {
+    ($($arguments:tt)*) => { $crate::serial::log(format_args!($($arguments)*)) };
+}

@@ -1,0 +1,172 @@
+//! What the machine was started with: the command line's keys and the bundle's files.
+
+use alloc::{string::String, vec::Vec};
+use spin::Once;
+
+/// The command line, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `seed`: what varies between runs.
+    pub seed: u64,
+    /// `as=documented` rather than `as=source`.
+    pub documented: bool,
+    /// `ring`: elements of packet rings, a power of two from 4 to 8192.
+    pub ring: u32,
+    /// `verifier`: alternate IRQLs and receive poison.
+    pub verifier: bool,
+    /// `param.NAME=VALUE`: adapter keywords.
+    pub params: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// Names the word that is not understood.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        let mut settings = Self { seed: 1, documented: false, ring: 256, verifier: true, params: Vec::new() };
+        for word in line.split_ascii_whitespace() {
+            let wrong = || alloc::format!("command line: {word:?} is not understood");
+            let (key, value) = word.split_once('=').ok_or_else(wrong)?;
+            match (key, value) {
+                ("seed", _) => settings.seed = value.parse().map_err(|_| wrong())?,
+                ("as", "documented") => settings.documented = true,
+                ("as", "source") => settings.documented = false,
+                ("ring", _) => {
+                    let ring: u32 = value.parse().map_err(|_| wrong())?;
+                    if !ring.is_power_of_two() || !(4..=8192).contains(&ring) {
+                        return Err(wrong());
+                    }
+                    settings.ring = ring;
+                }
+                ("verifier", "0" | "1") => settings.verifier = value == "1",
+                _ => {
+                    let name = key.strip_prefix("param.").filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+                    settings.params.push((name.into(), value.into()));
+                }
+            }
+        }
+        Ok(settings)
+    }
+}
+
+static SETTINGS: Once<Settings> = Once::new();
+static BUNDLE: Once<&'static [u8]> = Once::new();
+
+/// Keeps what the machine was started with.
+///
+/// # Errors
+/// The command line is not understood.
+pub fn start(line: &str, bundle: &'static [u8]) -> Result<(), String> {
+    let settings = Settings::parse(line)?;
+    SETTINGS.call_once(|| settings);
+    BUNDLE.call_once(|| bundle);
+    Ok(())
+}
+
+fn get() -> &'static Settings {
+    SETTINGS.call_once(|| Settings { seed: 1, documented: false, ring: 256, verifier: true, params: Vec::new() })
+}
+
+/// What varies between runs.
+#[must_use]
+pub fn seed() -> u64 {
+    get().seed
+}
+
+/// Whether the framework behaves as documented where its source differs.
+#[must_use]
+pub fn documented() -> bool {
+    get().documented
+}
+
+/// Elements of a packet ring.
+#[must_use]
+pub fn ring() -> u32 {
+    get().ring
+}
+
+/// Whether the driver runs under the verifier.
+#[must_use]
+pub fn verifier() -> bool {
+    get().verifier
+}
+
+/// The command line's value for an adapter keyword.
+#[must_use]
+pub fn param(name: &str) -> Option<&'static str> {
+    get().params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// Name and content of each file in the bundle.
+#[must_use]
+pub fn files() -> Vec<(&'static str, &'static [u8])> {
+    BUNDLE.get().map_or_else(Vec::new, |bundle| entries(bundle))
+}
+
+/// Bytes of a ustar block.
+const BLOCK: usize = 512;
+
+/// The regular files of a ustar archive.
+fn entries(archive: &[u8]) -> Vec<(&str, &[u8])> {
+    let mut found = Vec::new();
+    let mut rest = archive;
+    while let Some((header, after)) = rest.split_at_checked(BLOCK) {
+        let text = |from: usize, len: usize| {
+            let field = &header[from..from + len];
+            let end = field.iter().position(|&byte| byte == 0).unwrap_or(len);
+            core::str::from_utf8(&field[..end]).unwrap_or_default().trim()
+        };
+        let (name, size) = (text(0, 100), usize::from_str_radix(text(124, 12), 8));
+        let (false, Ok(size)) = (name.is_empty(), size) else { break };
+        let Some(content) = after.get(..size) else { break };
+        if matches!(header[156], b'0' | 0) {
+            found.push((name.strip_prefix("./").unwrap_or(name), content));
+        }
+        rest = after.get(size.next_multiple_of(BLOCK)..).unwrap_or_default();
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_gives_the_defaults() {
+        let settings = Settings::parse("").unwrap();
+        assert_eq!((settings.seed, settings.ring, settings.verifier, settings.documented), (1, 256, true, false));
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let settings = Settings::parse("seed=7 as=documented ring=64 verifier=0 param.Mutant=3").unwrap();
+        assert_eq!((settings.seed, settings.ring, settings.verifier, settings.documented), (7, 64, false, true));
+        assert_eq!(settings.params, [("Mutant".into(), "3".into())]);
+    }
+
+    #[test]
+    fn a_word_that_is_not_understood_is_named() {
+        for word in ["sed=1", "as=wrong", "ring=100", "ring=2", "verifier=2", "quiet", "param.=1"] {
+            assert!(Settings::parse(word).unwrap_err().contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn files_of_an_archive_are_found() {
+        let mut archive = Vec::new();
+        for (name, content) in [("a.sys", &b"MZ"[..]), ("./b.inf", &[b'x'; 600][..])] {
+            let mut header = [0_u8; BLOCK];
+            header[..name.len()].copy_from_slice(name.as_bytes());
+            let size = alloc::format!("{:011o}", content.len());
+            header[124..135].copy_from_slice(size.as_bytes());
+            header[156] = b'0';
+            archive.extend_from_slice(&header);
+            archive.extend_from_slice(content);
+            archive.resize(archive.len().next_multiple_of(BLOCK), 0);
+        }
+        archive.resize(archive.len() + 2 * BLOCK, 0);
+        let files = entries(&archive);
+        assert_eq!(files.iter().map(|file| (file.0, file.1.len())).collect::<Vec<_>>(), [("a.sys", 2), ("b.inf", 600)]);
+    }
+}

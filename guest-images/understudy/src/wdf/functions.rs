@@ -1,0 +1,148 @@
+//! The two function tables that clients call through. Every entry that understudy does not offer traps by name.
+
+use super::{device, dma, driver, interrupt, lock, object, resources, timer};
+use crate::agent::trace;
+use crate::netcx;
+use alloc::{boxed::Box, format};
+use core::arch::global_asm;
+use spin::Once;
+use wdk_offline::{
+    FUNCTION_NAMES, PFN_WDFCOMMONBUFFERCREATE, PFN_WDFDEVICECREATE, PFN_WDFDMAENABLERCREATE, PFN_WDFDRIVERCREATE,
+    PFN_WDFFDOQUERYFORINTERFACE, PFN_WDFINTERRUPTCREATE, PFN_WDFOBJECTDELETE, PFN_WDFOBJECTGETTYPEDCONTEXTWORKER,
+    PFN_WDFSPINLOCKCREATE, PFN_WDFTIMERCREATE, PFN_WDFTIMERSTART, WDFFUNC,
+};
+
+/// Entries of the KMDF table.
+pub const WDF_FUNCTIONS: usize = 458;
+/// Entries of the NetAdapterCx 2.0 table.
+pub const NET_FUNCTIONS: usize = 75;
+/// Bytes of one trap stub.
+const STUB: usize = 16;
+
+// One stub per entry: its number in eax, then the common trap, which passes the number and the return address on.
+global_asm!(
+    ".balign 16",
+    ".global understudy_traps",
+    "understudy_traps:",
+    ".set entry, 0",
+    ".rept {count}",
+    ".balign 16",
+    "mov eax, entry",
+    "jmp 2f",
+    ".set entry, entry + 1",
+    ".endr",
+    "2:",
+    "mov ecx, eax",
+    "mov rdx, [rsp]",
+    "and rsp, -16",
+    "sub rsp, 32",
+    "call {trap}",
+    "ud2",
+    count = const WDF_FUNCTIONS + NET_FUNCTIONS,
+    trap = sym trap,
+);
+
+unsafe extern "C" {
+    static understudy_traps: [u8; STUB];
+}
+
+unsafe extern "win64" fn trap(entry: u32, caller: u64) -> ! {
+    let entry = entry as usize;
+    let name = match entry.checked_sub(WDF_FUNCTIONS) {
+        Some(net) => netcx::functions::name(net),
+        None => FUNCTION_NAMES[entry],
+    };
+    trace::stop(
+        super::object::WDF_VIOLATION,
+        [0, entry as u64, caller, 0],
+        "FunctionNotOffered",
+        format!("{name} is not offered by understudy, called from {}", crate::pnp::describe(caller)),
+    )
+}
+
+fn stub(entry: usize) -> usize {
+    &raw const understudy_traps as usize + entry * STUB
+}
+
+static WDF_TABLE: Once<Box<[usize]>> = Once::new();
+
+/// The KMDF table: the same for every client and never written again.
+pub fn wdf_table() -> *const WDFFUNC {
+    let table = WDF_TABLE.call_once(|| {
+        let mut table: Box<[usize]> = (0..WDF_FUNCTIONS).map(stub).collect();
+        for (name, function) in offered() {
+            let index = FUNCTION_NAMES.iter().position(|known| *known == name);
+            table[index.unwrap_or_else(|| panic!("no KMDF function {name}"))] = function;
+        }
+        table
+    });
+    table.as_ptr().cast()
+}
+
+/// The NetAdapterCx table, to be copied into a client's array.
+pub fn net_table() -> Box<[usize]> {
+    let mut table: Box<[usize]> = (0..NET_FUNCTIONS).map(|entry| stub(WDF_FUNCTIONS + entry)).collect();
+    for (index, function) in netcx::functions::offered() {
+        table[index] = function;
+    }
+    table
+}
+
+/// The address of a function after its type has been compared with the published one.
+macro_rules! typed {
+    ($ty:ty, $function:expr) => {{
+        let function: $ty = Some($function);
+        function.map_or(0, |function| function as usize)
+    }};
+}
+
+fn offered() -> [(&'static str, usize); 28] {
+    [
+        ("WdfDriverCreate", typed!(PFN_WDFDRIVERCREATE, driver::driver_create)),
+        (
+            "WdfDeviceInitSetPnpPowerEventCallbacks",
+            typed!(wdk_offline::PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS, device::set_pnp_power_event_callbacks),
+        ),
+        ("WdfDeviceCreate", typed!(PFN_WDFDEVICECREATE, device::device_create)),
+        ("WdfObjectGetTypedContextWorker", typed!(PFN_WDFOBJECTGETTYPEDCONTEXTWORKER, object::get_typed_context)),
+        ("WdfObjectDelete", typed!(PFN_WDFOBJECTDELETE, object::object_delete)),
+        ("WdfFdoQueryForInterface", typed!(PFN_WDFFDOQUERYFORINTERFACE, device::query_for_interface)),
+        ("WdfCmResourceListGetCount", typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETCOUNT, resources::get_count)),
+        (
+            "WdfCmResourceListGetDescriptor",
+            typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETDESCRIPTOR, resources::get_descriptor),
+        ),
+        ("WdfInterruptCreate", typed!(PFN_WDFINTERRUPTCREATE, interrupt::create)),
+        ("WdfInterruptQueueDpcForIsr", typed!(wdk_offline::PFN_WDFINTERRUPTQUEUEDPCFORISR, interrupt::queue_dpc_for_isr)),
+        ("WdfInterruptAcquireLock", typed!(wdk_offline::PFN_WDFINTERRUPTACQUIRELOCK, interrupt::acquire_lock)),
+        ("WdfInterruptReleaseLock", typed!(wdk_offline::PFN_WDFINTERRUPTRELEASELOCK, interrupt::release_lock)),
+        ("WdfInterruptGetDevice", typed!(wdk_offline::PFN_WDFINTERRUPTGETDEVICE, interrupt::get_device)),
+        ("WdfSpinLockCreate", typed!(PFN_WDFSPINLOCKCREATE, lock::spin_lock_create)),
+        ("WdfSpinLockAcquire", typed!(wdk_offline::PFN_WDFSPINLOCKACQUIRE, lock::spin_lock_acquire)),
+        ("WdfSpinLockRelease", typed!(wdk_offline::PFN_WDFSPINLOCKRELEASE, lock::spin_lock_release)),
+        ("WdfDmaEnablerCreate", typed!(PFN_WDFDMAENABLERCREATE, dma::enabler_create)),
+        (
+            "WdfDeviceSetAlignmentRequirement",
+            typed!(wdk_offline::PFN_WDFDEVICESETALIGNMENTREQUIREMENT, device::set_alignment_requirement),
+        ),
+        ("WdfCommonBufferCreate", typed!(PFN_WDFCOMMONBUFFERCREATE, dma::common_buffer_create)),
+        (
+            "WdfCommonBufferGetAlignedVirtualAddress",
+            typed!(wdk_offline::PFN_WDFCOMMONBUFFERGETALIGNEDVIRTUALADDRESS, dma::virtual_address),
+        ),
+        (
+            "WdfCommonBufferGetAlignedLogicalAddress",
+            typed!(wdk_offline::PFN_WDFCOMMONBUFFERGETALIGNEDLOGICALADDRESS, dma::logical_address),
+        ),
+        ("WdfCommonBufferGetLength", typed!(wdk_offline::PFN_WDFCOMMONBUFFERGETLENGTH, dma::length)),
+        ("WdfTimerCreate", typed!(PFN_WDFTIMERCREATE, timer::create)),
+        ("WdfTimerStart", typed!(PFN_WDFTIMERSTART, timer::start)),
+        ("WdfTimerStop", typed!(wdk_offline::PFN_WDFTIMERSTOP, timer::stop)),
+        ("WdfTimerGetParentObject", typed!(wdk_offline::PFN_WDFTIMERGETPARENTOBJECT, timer::get_parent_object)),
+        ("WdfDeviceSetFailed", typed!(wdk_offline::PFN_WDFDEVICESETFAILED, device::set_failed)),
+        (
+            "WdfDeviceWdmGetDeviceObject",
+            typed!(wdk_offline::PFN_WDFDEVICEWDMGETDEVICEOBJECT, device::wdm_get_device_object),
+        ),
+    ]
+}

@@ -1,0 +1,190 @@
+//! WDFINTERRUPT: a message interrupt with its ISR at DIRQL and its DPC.
+
+use super::lock::SpinLockObject;
+use super::object::{self, Attributes, Payload, get_ptr, parent, require_irql, violation};
+use super::table::Handle;
+use crate::agent::trace;
+use crate::ke::Dpc;
+use alloc::{boxed::Box, format, sync::Arc};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use wdk_offline::{
+    NTSTATUS, PFN_WDF_INTERRUPT_DISABLE, PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR, STATUS_INFO_LENGTH_MISMATCH,
+    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_INTERRUPT_CONFIG, WDF_OBJECT_ATTRIBUTES,
+    WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
+};
+
+/// An interrupt of the driver.
+pub struct Interrupt {
+    isr: PFN_WDF_INTERRUPT_ISR,
+    enable: PFN_WDF_INTERRUPT_ENABLE,
+    disable: PFN_WDF_INTERRUPT_DISABLE,
+    lock: SpinLockObject,
+    dpc: Dpc,
+    /// Its own and the device's handle, as the callbacks get them.
+    handle: Arc<AtomicU64>,
+    device: u64,
+    /// Number of the message in the translated descriptor; one vector, hence 0.
+    message: u32,
+    /// DIRQL while connected, else 0.
+    irql: AtomicU8,
+    connected: AtomicBool,
+}
+
+impl Interrupt {
+    /// Runs the ISR as an interrupt at DIRQL does. Called by the interrupt dispatcher.
+    pub fn service(&self) -> bool {
+        let Some(isr) = self.isr.filter(|_| self.connected.load(Relaxed)) else { return false };
+        let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
+        // SAFETY: the driver's ISR with its own handle, at DIRQL, on one processor: the interrupt lock is held in effect.
+        trace::quick_callback("device", "EvtInterruptIsr", || unsafe { isr(handle, self.message) }) != 0
+    }
+
+    /// Connects: EvtInterruptEnable at DIRQL, then interrupts may come.
+    ///
+    /// # Errors
+    /// The driver's status.
+    pub fn connect(&self, irql: u8) -> Result<(), NTSTATUS> {
+        self.irql.store(irql, Relaxed);
+        self.connected.store(true, Relaxed);
+        self.at_dirql("EvtInterruptEnable", self.enable)
+    }
+
+    /// Disconnects: EvtInterruptDisable at DIRQL; afterwards neither ISR nor DPC runs any more. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// The driver's status.
+    pub fn disconnect(&self) -> Result<(), NTSTATUS> {
+        let result = self.at_dirql("EvtInterruptDisable", self.disable);
+        self.connected.store(false, Relaxed);
+        self.irql.store(0, Relaxed);
+        // IRQL is PASSIVE again: a queued DPC has run on the way down
+        result
+    }
+
+    fn at_dirql(&self, what: &'static str, callback: PFN_WDF_INTERRUPT_ENABLE) -> Result<(), NTSTATUS> {
+        let Some(callback) = callback else { return Ok(()) };
+        let old = crate::ke::raise(self.irql.load(Relaxed));
+        let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
+        // SAFETY: the driver's callback with its own handles, at DIRQL as documented.
+        let status = trace::callback("device", what, || unsafe { callback(handle, self.device as WDFDEVICE) });
+        crate::ke::lower(old);
+        if status >= 0 { Ok(()) } else { Err(status) }
+    }
+
+    /// The object goes.
+    pub fn dispose(&self) {
+        if self.connected.load(Relaxed) {
+            violation("InterruptConnectedAtDelete", 0, 0, "WDFINTERRUPT".into());
+        }
+    }
+}
+
+/// The device's interrupt object, if the driver has made one.
+pub fn current() -> Option<Arc<Interrupt>> {
+    object::live()
+        .into_iter()
+        .find(|(_, kind)| *kind == "WDFINTERRUPT")
+        .map(|(handle, _)| object::get::<Interrupt>(handle.raw(), "PnP"))
+}
+
+/// WdfInterruptCreate: PASSIVE_LEVEL, in EvtDriverDeviceAdd or EvtDevicePrepareHardware (there with the descriptors).
+pub unsafe extern "win64" fn create(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+    config: *mut WDF_INTERRUPT_CONFIG,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    interrupt: *mut WDFINTERRUPT,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfInterruptCreate";
+    require_irql(FUNCTION, 0);
+    get_ptr::<super::device::Device, _>(device, FUNCTION);
+    // SAFETY: the driver passes its configuration.
+    let config = unsafe { &*config };
+    if config.Size as usize != size_of::<WDF_INTERRUPT_CONFIG>() {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
+    if config.EvtInterruptIsr.is_none() || config.EvtInterruptDpc.is_some() && config.EvtInterruptWorkItem.is_some() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if config.PassiveHandling != 0 || config.EvtInterruptWorkItem.is_some() || !config.SpinLock.is_null() {
+        trace::not_offered("WdfInterruptCreate with passive handling, a work item or a lock of the driver's");
+    }
+    let preparing = crate::pnp::in_prepare_hardware();
+    if preparing && (config.InterruptRaw.is_null() || config.InterruptTranslated.is_null()) {
+        crate::log!("{FUNCTION}: in EvtDevicePrepareHardware without InterruptRaw and InterruptTranslated");
+        return STATUS_INVALID_PARAMETER;
+    }
+    if preparing && !crate::pnp::is_interrupt_descriptor(config.InterruptRaw, config.InterruptTranslated) {
+        violation("InterruptDescriptor", 0, config.InterruptTranslated as u64, format!("{FUNCTION}: not the assigned descriptors"));
+    }
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    if attributes.parent().is_some() || current().is_some() {
+        return STATUS_INVALID_PARAMETER;
+    }
+    let raw_handle = Arc::new(AtomicU64::new(0));
+    let dpc_handle = raw_handle.clone();
+    let routine = config.EvtInterruptDpc;
+    let associated = device as WDFOBJECT as u64;
+    let dpc = Dpc::new(Box::new(move || {
+        if let Some(routine) = routine {
+            let handle = dpc_handle.load(Relaxed) as WDFINTERRUPT;
+            // SAFETY: the driver's DPC with its own handles, at DISPATCH_LEVEL.
+            trace::quick_callback("device", "EvtInterruptDpc", || unsafe { routine(handle, associated as WDFOBJECT) });
+        }
+    }));
+    let made = Interrupt {
+        isr: config.EvtInterruptIsr,
+        enable: config.EvtInterruptEnable,
+        disable: config.EvtInterruptDisable,
+        lock: SpinLockObject::default(),
+        dpc,
+        handle: raw_handle.clone(),
+        device: device as u64,
+        message: 0,
+        irql: AtomicU8::new(0),
+        connected: AtomicBool::new(false),
+    };
+    let handle = object::create(
+        FUNCTION,
+        Payload::Interrupt(Arc::new(made)),
+        Some(Handle::from_raw(device as u64)),
+        attributes,
+    );
+    raw_handle.store(handle.raw(), Relaxed);
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *interrupt = handle.raw() as WDFINTERRUPT };
+    STATUS_SUCCESS
+}
+
+/// WdfInterruptQueueDpcForIsr: any IRQL up to DIRQL. FALSE if it was queued already.
+pub unsafe extern "win64" fn queue_dpc_for_isr(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) -> u8 {
+    u8::from(get_ptr::<Interrupt, _>(interrupt, "WdfInterruptQueueDpcForIsr").dpc.queue())
+}
+
+/// WdfInterruptAcquireLock: up to DIRQL; raises to it.
+pub unsafe extern "win64" fn acquire_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
+    const FUNCTION: &str = "WdfInterruptAcquireLock";
+    let interrupt = get_ptr::<Interrupt, _>(interrupt, FUNCTION);
+    let irql = interrupt.irql.load(Relaxed);
+    if irql == 0 {
+        violation("InterruptNotConnected", 0, 0, format!("{FUNCTION}: the interrupt is not connected, it has no DIRQL"));
+    }
+    require_irql(FUNCTION, irql);
+    interrupt.lock.acquire(FUNCTION, irql);
+}
+
+/// WdfInterruptReleaseLock: at DIRQL.
+pub unsafe extern "win64" fn release_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
+    const FUNCTION: &str = "WdfInterruptReleaseLock";
+    get_ptr::<Interrupt, _>(interrupt, FUNCTION).lock.release(FUNCTION);
+}
+
+/// WdfInterruptGetDevice: any IRQL.
+pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) -> WDFDEVICE {
+    const FUNCTION: &str = "WdfInterruptGetDevice";
+    get_ptr::<Interrupt, _>(interrupt, FUNCTION);
+    parent(interrupt as u64, FUNCTION).map_or(core::ptr::null_mut(), |handle| handle.raw() as WDFDEVICE)
+}

@@ -1,0 +1,82 @@
+//! WDFSPINLOCK. One processor: acquiring raises IRQL to DISPATCH_LEVEL; what can go wrong is found all the same.
+
+use crate::ke::irqlock::IrqLock;
+use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use alloc::{format, sync::Arc};
+use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFSPINLOCK};
+
+/// A spin lock of the driver.
+#[derive(Default)]
+pub struct SpinLockObject {
+    /// IRQL to go back to, while it is held.
+    held: IrqLock<Option<u8>>,
+}
+
+impl Default for IrqLock<Option<u8>> {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl SpinLockObject {
+    /// Takes the lock, raising to `irql`.
+    pub fn acquire(&self, function: &str, irql: u8) {
+        let old = crate::ke::raise(irql);
+        let taken = self.held.with(|held| if held.is_none() { *held = Some(old); true } else { false });
+        if !taken {
+            violation("SpinLockAcquiredTwice", 0, 0, format!("{function}: the lock is held already"));
+        }
+        super::HELD_LOCKS.with(|count| *count += 1);
+    }
+
+    /// Gives it back and lowers IRQL again.
+    pub fn release(&self, function: &str) {
+        match self.held.with(Option::take) {
+            Some(old) => {
+                super::HELD_LOCKS.with(|count| *count -= 1);
+                crate::ke::lower(old);
+            }
+            None => violation("SpinLockNotHeld", 0, 0, format!("{function}: the lock is not held")),
+        }
+    }
+
+    /// The object goes.
+    pub fn dispose(&self) {
+        if self.held.with(|held| held.is_some()) {
+            violation("SpinLockHeldAtDelete", 0, 0, "WDFSPINLOCK".into());
+        }
+    }
+}
+
+/// WdfSpinLockCreate: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn spin_lock_create(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    spin_lock: *mut WDFSPINLOCK,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfSpinLockCreate";
+    require_irql(FUNCTION, 2);
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    let parent = attributes.parent().or_else(super::driver::handle);
+    let handle = object::create(FUNCTION, Payload::SpinLock(Arc::default()), parent, attributes);
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *spin_lock = handle.raw() as WDFSPINLOCK };
+    STATUS_SUCCESS
+}
+
+/// WdfSpinLockAcquire: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn spin_lock_acquire(_globals: *mut WDF_DRIVER_GLOBALS, spin_lock: WDFSPINLOCK) {
+    const FUNCTION: &str = "WdfSpinLockAcquire";
+    require_irql(FUNCTION, 2);
+    get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).acquire(FUNCTION, 2);
+}
+
+/// WdfSpinLockRelease: at DISPATCH_LEVEL.
+pub unsafe extern "win64" fn spin_lock_release(_globals: *mut WDF_DRIVER_GLOBALS, spin_lock: WDFSPINLOCK) {
+    const FUNCTION: &str = "WdfSpinLockRelease";
+    require_irql(FUNCTION, 2);
+    get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).release(FUNCTION);
+}

@@ -1,0 +1,313 @@
+//! Framework objects: typed contexts, parents, cleanup and destroy callbacks, deletion.
+//!
+//! A wrong handle, a wrong IRQL or a forbidden deletion is bug check 0x10D, as KMDF's verifier has it.
+
+use crate::ke::irqlock::IrqLock;
+use super::table::{Handle, HandleFault, Kinded, Table};
+use super::{device::Device, dma, driver, interrupt::Interrupt, lock::SpinLockObject, resources::ResourceList, timer};
+use crate::agent::trace;
+use crate::netcx;
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::alloc::Layout;
+use core::ffi::c_void;
+use wdk_offline::{
+    NTSTATUS, PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY,
+    STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, WDF_OBJECT_ATTRIBUTES, WDFOBJECT,
+};
+
+/// WDF_VIOLATION.
+pub const WDF_VIOLATION: u32 = 0x10D;
+/// First parameter of [`WDF_VIOLATION`] for a wrong handle.
+const INVALID_HANDLE: u64 = 5;
+
+macro_rules! payloads {
+    ($($(#[$doc:meta])* $variant:ident($ty:ty) = $kind:literal,)*) => {
+        /// What an object is.
+        pub enum Payload { $($(#[$doc])* $variant(Arc<$ty>),)* }
+
+        impl Payload {
+            fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)* }
+            }
+        }
+
+        $(impl Typed for $ty {
+            const KIND: &'static str = $kind;
+            fn of(payload: &Payload) -> Option<Arc<Self>> {
+                match payload { Payload::$variant(inner) => Some(inner.clone()), _ => None }
+            }
+        })*
+    };
+}
+
+/// A type that stands behind handles of one kind.
+pub trait Typed: Sized {
+    /// The handle type's name.
+    const KIND: &'static str;
+    /// The object, if the payload is of this kind.
+    fn of(payload: &Payload) -> Option<Arc<Self>>;
+}
+
+payloads! {
+    /// The driver.
+    Driver(driver::Driver) = "WDFDRIVER",
+    /// A device about to be created.
+    DeviceInit(super::device::DeviceInit) = "WDFDEVICE_INIT",
+    /// The device.
+    Device(Device) = "WDFDEVICE",
+    /// Raw or translated resources.
+    Resources(ResourceList) = "WDFCMRESLIST",
+    /// A message interrupt.
+    Interrupt(Interrupt) = "WDFINTERRUPT",
+    /// A spin lock.
+    SpinLock(SpinLockObject) = "WDFSPINLOCK",
+    /// A DMA enabler.
+    DmaEnabler(dma::Enabler) = "WDFDMAENABLER",
+    /// A common buffer.
+    CommonBuffer(dma::CommonBuffer) = "WDFCOMMONBUFFER",
+    /// A timer.
+    Timer(timer::TimerObject) = "WDFTIMER",
+    /// An adapter about to be created.
+    AdapterInit(netcx::adapter::AdapterInit) = "NETADAPTER_INIT",
+    /// An adapter.
+    Adapter(netcx::adapter::Adapter) = "NETADAPTER",
+    /// An adapter's configuration.
+    Configuration(netcx::config::Configuration) = "NETCONFIGURATION",
+    /// A queue about to be created.
+    QueueInit(netcx::queue::QueueInit) = "NETPACKETQUEUE_INIT",
+    /// A packet queue.
+    Queue(netcx::queue::Queue) = "NETPACKETQUEUE",
+}
+
+/// One typed context of an object.
+struct Context {
+    /// UniqueType of the type info.
+    kind: u64,
+    memory: *mut u8,
+    layout: Layout,
+}
+
+/// A framework object.
+pub struct Object {
+    payload: Payload,
+    contexts: IrqLock<Vec<Context>>,
+    cleanup: PFN_WDF_OBJECT_CONTEXT_CLEANUP,
+    destroy: PFN_WDF_OBJECT_CONTEXT_DESTROY,
+}
+
+// SAFETY: the raw pointers are context memory that only the driver touches; the payloads synchronise themselves.
+unsafe impl Send for Object {}
+// SAFETY: as above.
+unsafe impl Sync for Object {}
+
+impl Kinded for Arc<Object> {
+    fn kind(&self) -> &'static str {
+        self.payload.kind()
+    }
+}
+
+static OBJECTS: IrqLock<Table<Arc<Object>>> = IrqLock::new(Table::new());
+
+/// Stops with a WDF violation of that rule.
+pub fn violation(rule: &str, p1: u64, p2: u64, place: String) -> ! {
+    trace::stop(WDF_VIOLATION, [p1, p2, 0, 0], rule, place)
+}
+
+fn refuse(function: &str, handle: u64, why: &str) -> ! {
+    violation("InvalidHandle", INVALID_HANDLE, handle, format!("{function}: {why}"))
+}
+
+fn checked<T>(function: &str, handle: Handle, result: Result<T, HandleFault>) -> T {
+    result.unwrap_or_else(|fault| refuse(function, handle.raw(), &format!("{fault}")))
+}
+
+/// Stops unless the IRQL is at most `most`.
+pub fn require_irql(function: &str, most: u8) {
+    let now = crate::ke::irql();
+    if now > most {
+        violation("IrqlTooHigh", 6, u64::from(now), format!("{function} at IRQL {now}, allowed up to {most}"));
+    }
+}
+
+/// The object behind a handle of kind `T`; any other handle is a violation.
+pub fn get<T: Typed>(raw: u64, function: &str) -> Arc<T> {
+    let handle = Handle::from_raw(raw);
+    let object = checked(function, handle, OBJECTS.with(|table| table.get(handle)));
+    T::of(&object.payload).unwrap_or_else(|| {
+        refuse(function, raw, &format!("the handle is a {}, expected {}", object.payload.kind(), T::KIND))
+    })
+}
+
+/// As [`get`], for a handle of a pointer type.
+pub fn get_ptr<T: Typed, H>(handle: *mut H, function: &str) -> Arc<T> {
+    get(handle as u64, function)
+}
+
+/// The parent's handle.
+pub fn parent(raw: u64, function: &str) -> Option<Handle> {
+    let handle = Handle::from_raw(raw);
+    checked(function, handle, OBJECTS.with(|table| table.parent(handle)))
+}
+
+/// What a driver asked for with WDF_OBJECT_ATTRIBUTES, checked.
+#[derive(Clone, Copy)]
+pub struct Attributes {
+    raw: Option<WDF_OBJECT_ATTRIBUTES>,
+}
+
+impl Attributes {
+    /// None given.
+    pub const NONE: Self = Self { raw: None };
+
+    /// Reads and checks what the driver passed.
+    ///
+    /// # Errors
+    /// As KMDF: STATUS_INFO_LENGTH_MISMATCH for a wrong Size, STATUS_INVALID_PARAMETER for the enumerations' invalid
+    /// values and a context type without a size.
+    pub fn read(attributes: *const WDF_OBJECT_ATTRIBUTES, function: &str) -> Result<Self, NTSTATUS> {
+        // SAFETY: the driver passes null or a pointer to its own structure; a bad one faults in the driver's name.
+        let Some(attributes) = (unsafe { attributes.as_ref() }) else { return Ok(Self::NONE) };
+        if attributes.Size as usize != size_of::<WDF_OBJECT_ATTRIBUTES>() {
+            crate::log!("{function}: WDF_OBJECT_ATTRIBUTES.Size is {}", attributes.Size);
+            return Err(STATUS_INFO_LENGTH_MISMATCH);
+        }
+        if !(1..=3).contains(&attributes.ExecutionLevel) || !(1..=4).contains(&attributes.SynchronizationScope) {
+            crate::log!("{function}: ExecutionLevel or SynchronizationScope of the attributes is not set");
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        if matches!(attributes.SynchronizationScope, 2 | 3) {
+            trace::not_offered(&format!("{function} with a device or queue synchronization scope"));
+        }
+        if !attributes.ContextTypeInfo.is_null() {
+            // SAFETY: checked for null; the type info is a static of the driver.
+            let info = unsafe { &*attributes.ContextTypeInfo };
+            if info.Size < 40 || attributes.ContextSizeOverride != 0 && attributes.ContextSizeOverride < info.ContextSize {
+                crate::log!("{function}: context type information of size {}", info.Size);
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+        }
+        Ok(Self { raw: Some(*attributes) })
+    }
+
+    /// ParentObject, if given.
+    #[must_use]
+    pub fn parent(&self) -> Option<Handle> {
+        self.raw.and_then(|raw| (!raw.ParentObject.is_null()).then(|| Handle::from_raw(raw.ParentObject as u64)))
+    }
+}
+
+/// Makes an object below `parent` and returns its handle.
+pub fn create(function: &str, payload: Payload, parent: Option<Handle>, attributes: Attributes) -> Handle {
+    let mut contexts = Vec::new();
+    if let Some(info) = attributes.raw.map(|raw| raw.ContextTypeInfo).filter(|info| !info.is_null()) {
+        let size_override = attributes.raw.map_or(0, |raw| raw.ContextSizeOverride);
+        contexts.push(context(info, size_override));
+    }
+    let object = Arc::new(Object {
+        payload,
+        contexts: IrqLock::new(contexts),
+        cleanup: attributes.raw.and_then(|raw| raw.EvtCleanupCallback),
+        destroy: attributes.raw.and_then(|raw| raw.EvtDestroyCallback),
+    });
+    let inserted = OBJECTS.with(|table| table.insert(object, parent));
+    checked(function, parent.unwrap_or(Handle::from_raw(0)), inserted)
+}
+
+fn context(info: PCWDF_OBJECT_CONTEXT_TYPE_INFO, size_override: usize) -> Context {
+    // SAFETY: the caller has checked the pointer for null; the type info is a static of the driver.
+    let info = unsafe { &*info };
+    let size = info.ContextSize.max(size_override).max(1);
+    let layout = Layout::from_size_align(size, 16).unwrap_or_else(|_| {
+        violation("ContextTooLarge", 0, size as u64, format!("a context of {size} bytes"));
+    });
+    // SAFETY: the layout's size is at least 1.
+    let memory = unsafe { alloc::alloc::alloc_zeroed(layout) };
+    Context { kind: info.UniqueType as u64, memory, layout }
+}
+
+/// WdfObjectGetTypedContextWorker: any IRQL.
+pub unsafe extern "win64" fn get_typed_context(
+    _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    handle: WDFOBJECT,
+    info: PCWDF_OBJECT_CONTEXT_TYPE_INFO,
+) -> *mut c_void {
+    const FUNCTION: &str = "WdfObjectGetTypedContextWorker";
+    let handle = Handle::from_raw(handle as u64);
+    let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
+    // SAFETY: the driver passes the address of its static type info.
+    let kind = unsafe { info.as_ref() }.map_or(0, |info| info.UniqueType as u64);
+    object.contexts.with(|contexts| {
+        contexts.iter().find(|context| context.kind == kind).map_or(core::ptr::null_mut(), |context| context.memory.cast())
+    })
+}
+
+/// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
+pub unsafe extern "win64" fn object_delete(_globals: *mut wdk_offline::WDF_DRIVER_GLOBALS, handle: WDFOBJECT) {
+    const FUNCTION: &str = "WdfObjectDelete";
+    require_irql(FUNCTION, 2);
+    let raw = handle as u64;
+    let object = checked(FUNCTION, Handle::from_raw(raw), OBJECTS.with(|table| table.get(Handle::from_raw(raw))));
+    match object.payload {
+        Payload::SpinLock(_) | Payload::DmaEnabler(_) | Payload::CommonBuffer(_) | Payload::Timer(_) | Payload::Interrupt(_) => {
+            require_delete_irql(&object.payload);
+            delete(Handle::from_raw(raw));
+        }
+        Payload::Adapter(_) if crate::netcx::adapter::deletable(raw) => delete(Handle::from_raw(raw)),
+        _ => violation("ObjectNotDeletable", 3, raw, format!("{FUNCTION} of a {}", object.payload.kind())),
+    }
+}
+
+fn require_delete_irql(payload: &Payload) {
+    if !matches!(payload, Payload::SpinLock(_)) {
+        require_irql("WdfObjectDelete", 0);
+    }
+}
+
+/// Deletes an object with everything below it: cleanup callbacks from the leaves upwards, then the framework's own
+/// disposal, then destroy callbacks. PASSIVE_LEVEL, but for spin locks.
+pub fn delete(handle: Handle) {
+    let order = checked("deletion", handle, OBJECTS.with(|table| table.subtree(handle)));
+    for &each in &order {
+        let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
+        if let Some(cleanup) = object.cleanup {
+            // SAFETY: the driver gave this callback for this object; the handle is still live.
+            trace::callback("device", "EvtCleanupCallback", || unsafe { cleanup(each.raw() as WDFOBJECT) });
+        }
+        dispose(&object.payload);
+    }
+    for &each in &order {
+        let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
+        if let Some(destroy) = object.destroy {
+            // SAFETY: as above; the contexts are still there, as the contract of EvtDestroyCallback has it.
+            trace::callback("device", "EvtDestroyCallback", || unsafe { destroy(each.raw() as WDFOBJECT) });
+        }
+        let removed = OBJECTS.with(|table| table.remove(each));
+        if let Ok(removed) = removed {
+            for context in removed.contexts.with(core::mem::take) {
+                // SAFETY: allocated with this layout in `context`, freed only here; poisoned first, so that a late
+                // use shows.
+                unsafe {
+                    core::ptr::write_bytes(context.memory, 0xdd, context.layout.size());
+                    alloc::alloc::dealloc(context.memory, context.layout);
+                }
+            }
+        }
+    }
+}
+
+/// What the framework does itself when an object goes.
+fn dispose(payload: &Payload) {
+    match payload {
+        Payload::Timer(timer) => timer.dispose(),
+        Payload::CommonBuffer(buffer) => buffer.dispose(),
+        Payload::Interrupt(interrupt) => interrupt.dispose(),
+        Payload::SpinLock(lock) => lock.dispose(),
+        _ => {}
+    }
+}
+
+/// Every live object's kind and handle, for the check at unload.
+pub fn live() -> Vec<(Handle, &'static str)> {
+    // collected outside, as the heap must not be entered with interrupts off for long
+    OBJECTS.with(|table| table.live().collect())
+}

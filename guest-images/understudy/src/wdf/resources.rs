@@ -1,0 +1,32 @@
+//! WDFCMRESLIST: the resources that PnP assigned, raw or translated.
+
+use super::object::{get_ptr, require_irql};
+use alloc::boxed::Box;
+use wdk_offline::{CM_PARTIAL_RESOURCE_DESCRIPTOR, WDF_DRIVER_GLOBALS, WDFCMRESLIST};
+
+/// One list. The descriptors stay where they are as long as the list lives: drivers keep pointers into it.
+pub struct ResourceList(pub Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]>);
+
+// SAFETY: plain data, though its types hold pointers' worth of address.
+unsafe impl Send for ResourceList {}
+// SAFETY: as above.
+unsafe impl Sync for ResourceList {}
+
+/// WdfCmResourceListGetCount: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn get_count(_globals: *mut WDF_DRIVER_GLOBALS, list: WDFCMRESLIST) -> u32 {
+    const FUNCTION: &str = "WdfCmResourceListGetCount";
+    require_irql(FUNCTION, 2);
+    get_ptr::<ResourceList, _>(list, FUNCTION).0.len() as u32
+}
+
+/// WdfCmResourceListGetDescriptor: up to DISPATCH_LEVEL; NULL past the end.
+pub unsafe extern "win64" fn get_descriptor(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    list: WDFCMRESLIST,
+    index: u32,
+) -> *mut CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    const FUNCTION: &str = "WdfCmResourceListGetDescriptor";
+    require_irql(FUNCTION, 2);
+    let list = get_ptr::<ResourceList, _>(list, FUNCTION);
+    list.0.get(index as usize).map_or(core::ptr::null_mut(), |descriptor| (&raw const *descriptor).cast_mut())
+}

@@ -1,0 +1,104 @@
+//! WDFTIMER: one shot or periodic, callback at DISPATCH_LEVEL.
+
+use super::object::{self, Attributes, Payload, get_ptr, parent, require_irql, violation};
+use crate::agent::trace;
+use crate::ke::Timer;
+use alloc::{boxed::Box, sync::Arc};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use wdk_offline::{
+    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
+    WDF_OBJECT_ATTRIBUTES, WDF_TIMER_CONFIG, WDFOBJECT, WDFTIMER,
+};
+
+/// A timer of the driver.
+pub struct TimerObject {
+    timer: Timer,
+    /// Armed and not yet run.
+    pending: Arc<AtomicBool>,
+}
+
+impl TimerObject {
+    /// The object goes: it does not fire any more.
+    pub fn dispose(&self) {
+        self.timer.stop();
+        self.pending.store(false, Relaxed);
+    }
+}
+
+/// WdfTimerCreate: PASSIVE_LEVEL. A parent is required.
+pub unsafe extern "win64" fn create(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    config: *mut WDF_TIMER_CONFIG,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    timer: *mut WDFTIMER,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfTimerCreate";
+    require_irql(FUNCTION, 0);
+    // SAFETY: the driver passes its configuration.
+    let config = unsafe { &*config };
+    if config.Size as usize != size_of::<WDF_TIMER_CONFIG>() {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
+    let Some(routine) = config.EvtTimerFunc else { return STATUS_INVALID_PARAMETER };
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    let Some(parent) = attributes.parent() else {
+        crate::log!("{FUNCTION}: the attributes name no ParentObject");
+        return STATUS_INVALID_PARAMETER;
+    };
+    if config.Period != 0 {
+        trace::not_offered("WdfTimerCreate with a period");
+    }
+    let raw_handle = Arc::new(AtomicU64::new(0));
+    let pending = Arc::new(AtomicBool::new(false));
+    let (fired_handle, fired_pending) = (raw_handle.clone(), pending.clone());
+    let fired = Timer::new(Box::new(move || {
+        if fired_pending.swap(false, Relaxed) {
+            let handle = fired_handle.load(Relaxed) as WDFTIMER;
+            // SAFETY: the driver's timer function with its own handle, at DISPATCH_LEVEL.
+            trace::callback("device", "EvtTimerFunc", || unsafe { routine(handle) });
+        }
+    }));
+    let made = TimerObject { timer: fired, pending };
+    let handle = object::create(FUNCTION, Payload::Timer(Arc::new(made)), Some(parent), attributes);
+    raw_handle.store(handle.raw(), Relaxed);
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *timer = handle.raw() as WDFTIMER };
+    STATUS_SUCCESS
+}
+
+/// WdfTimerStart: up to DISPATCH_LEVEL; `due` in 100 ns units, negative for relative. TRUE if it was pending.
+pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, due: i64) -> u8 {
+    const FUNCTION: &str = "WdfTimerStart";
+    require_irql(FUNCTION, 2);
+    let timer = get_ptr::<TimerObject, _>(timer, FUNCTION);
+    if due > 0 {
+        trace::not_offered("WdfTimerStart with an absolute time");
+    }
+    let was = timer.pending.swap(true, Relaxed);
+    timer.timer.start(due.unsigned_abs().div_ceil(10));
+    u8::from(was)
+}
+
+/// WdfTimerStop: up to DISPATCH_LEVEL, with `wait` at PASSIVE_LEVEL. TRUE if it was pending.
+pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, wait: u8) -> u8 {
+    const FUNCTION: &str = "WdfTimerStop";
+    require_irql(FUNCTION, 2);
+    let timer = get_ptr::<TimerObject, _>(timer, FUNCTION);
+    if wait != 0 && crate::ke::irql() != 0 {
+        violation("WaitAtDispatch", 0, u64::from(crate::ke::irql()), "WdfTimerStop with Wait".into());
+    }
+    // at PASSIVE_LEVEL on one processor no callback is half done, so there is nothing to wait for
+    timer.timer.stop();
+    u8::from(timer.pending.swap(false, Relaxed))
+}
+
+/// WdfTimerGetParentObject: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn get_parent_object(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER) -> WDFOBJECT {
+    const FUNCTION: &str = "WdfTimerGetParentObject";
+    require_irql(FUNCTION, 2);
+    get_ptr::<TimerObject, _>(timer, FUNCTION);
+    parent(timer as u64, FUNCTION).map_or(core::ptr::null_mut(), |handle| handle.raw() as WDFOBJECT)
+}
