@@ -55,7 +55,25 @@ fn stamped(text: &str, date: &str, version: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::stamped;
+    use super::{super::Workspace, stamp, stamped};
+
+    #[test]
+    fn the_projects_inf_names_device_driver_and_interrupt() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let to = folder.path().join("cancelnic.inf");
+        stamp(&Workspace::find().expect("a workspace"), &to).expect("a stamped INF");
+        let text = std::fs::read_to_string(to).expect("the INF");
+        for wanted in [
+            "[Cancelnic.NTamd64.10.0...19041]",
+            "PCI\\VEN_1AF4&DEV_1041",
+            "ServiceBinary = %13%\\cancelnic.sys",
+            "KmdfLibraryVersion = 1.31",
+            "MSISupported,       0x00010001, 1",
+            "MessageNumberLimit, 0x00010001, 1",
+        ] {
+            assert!(text.contains(wanted), "no `{wanted}` in the INF");
+        }
+    }
 
     #[test]
     fn tokens_and_version_are_filled_in() {

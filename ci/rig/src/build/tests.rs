@@ -26,14 +26,13 @@ fn copy_sources(from: &Path, to: &Path) {
     }
 }
 
-/// Builds the shipped driver of the workspace at `root` into `root`'s own target folder.
-fn build_driver(root: &Path) -> Vec<u8> {
+/// Builds a variant of the driver of the workspace at `root` into `root`'s own target folder.
+fn build_driver(root: &Path, variant: Variant) -> Vec<u8> {
     let target = root.join("target");
     let workspace = Workspace::at(root).expect("a workspace").with_target(target.clone());
-    let out = target.join("cancelnic");
+    let out = target.join(format!("cancelnic/{variant:?}"));
     fs::create_dir_all(&out).expect("a folder for the artefacts");
-    let (image, _) =
-        driver::build(&workspace, &Options::default(), Variant::Shipped, &out).expect("a driver image");
+    let (image, _) = driver::build(&workspace, &Options::default(), variant, &out).expect("a driver image");
     fs::read(image.path).expect("the image")
 }
 
@@ -42,15 +41,20 @@ static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("one");
     copy_sources(Workspace::find().expect("a workspace").root(), &root);
-    build_driver(&root)
+    build_driver(&root, Variant::Shipped)
 });
 
 #[test]
-fn two_folders_give_the_same_driver() {
+fn another_folder_gives_the_same_driver_also_after_a_build_of_the_mutants() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("another/with a longer name");
     copy_sources(Workspace::find().expect("a workspace").root(), &root);
-    assert!(build_driver(&root) == *IMAGE, "the images differ");
+    let mutants = build_driver(&root, Variant::Mutants);
+    let shipped = build_driver(&root, Variant::Shipped);
+    let mutants_again = build_driver(&root, Variant::Mutants);
+    assert!(shipped == *IMAGE, "the images of two folders differ");
+    assert!(mutants != shipped, "the mutants' build is the shipped driver");
+    assert!(mutants == mutants_again, "the two variants overwrite each other");
 }
 
 #[test]
