@@ -35,8 +35,7 @@ impl Capture {
     /// Creates `path`, or empties it, and writes the headers. `name` and `mac` describe the interface.
     pub fn create(path: &Path, name: &str, mac: &[u8; 6]) -> io::Result<Capture> {
         let file = File::create(path)?;
-        let mut writer =
-            PcapNgWriter::new(WholeBlocks { file, block: Vec::new() }).map_err(into_io)?;
+        let mut writer = PcapNgWriter::new(WholeBlocks { file, block: Vec::new() }).map_err(into_io)?;
         let interface = InterfaceDescriptionBlock {
             linktype: DataLink::ETHERNET,
             snaplen: 0,

@@ -188,9 +188,7 @@ fn parse_queue_pairs(text: &str) -> Result<u8, String> {
 fn parse_queue_size(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(size) if QUEUE_SIZES.contains(&size) && size.is_power_of_two() => Ok(size),
-        _ => {
-            Err(format!("a power of 2 from {} to {} is needed", QUEUE_SIZES.start(), QUEUE_SIZES.end()))
-        }
+        _ => Err(format!("a power of 2 from {} to {} is needed", QUEUE_SIZES.start(), QUEUE_SIZES.end())),
     }
 }
 
@@ -315,7 +313,9 @@ mod tests {
     #[test]
     fn cli_help_names_every_option_of_the_contract() {
         let Err(CliExit::Print(text)) = parse(&["--help"]) else { panic!("not printed") };
-        for option in ["--socket-path", "--fd", "--queue-size", "--speed", "--wire", "--control", "--no-cancel"] {
+        for option in
+            ["--socket-path", "--fd", "--queue-size", "--speed", "--wire", "--control", "--no-cancel"]
+        {
             assert!(text.contains(option), "{option}");
         }
     }

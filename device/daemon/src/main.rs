@@ -1,9 +1,186 @@
-//! `vhost-device-cancelnic`
+//! `vhost-device-cancelnic`: the cancelnic NIC as a vhost-user back end.
+//!
+//! Its life: (1) the command line; (2) both sockets and the capture are opened; (3) the sandbox is
+//! entered; (4) threads start: control clients, wire time; (5) `listening SOCKET` on stdout; (6) one front
+//! end is served; (7) it leaves, or someone asks to end, and the sockets are removed.
+//!
+//! Exit codes: 0 ended as it should, 1 a fault of ours, 2 usage, 3 something outside is missing or taken.
+
+mod backend;
 mod capture;
 mod cli;
 mod control;
+mod frames;
 mod log;
+mod nic;
 mod sandbox;
 mod sockets;
 mod stop;
-fn main() {}
+mod timer;
+mod vring;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+use thiserror::Error;
+use vhost::vhost_user::Listener;
+use vhost_user_backend::VhostUserDaemon;
+use vm_memory::GuestMemoryMmap;
+
+use crate::backend::Backend;
+use crate::capture::Capture;
+use crate::cli::{Cli, CliExit};
+use crate::control::Control;
+use crate::nic::Nic;
+use crate::sockets::Bound;
+use crate::stop::{Stop, Woken};
+use crate::vring::Memory;
+
+/// Why the process ends with a code other than 0.
+#[derive(Debug, Error)]
+enum Failure {
+    /// Something outside is missing or taken.
+    #[error("{0:#}")]
+    Environment(anyhow::Error),
+    /// A fault of ours.
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::from_args(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(CliExit::Print(text)) => {
+            // A reader that left has what it wanted.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(CliExit::Usage(line)) => {
+            eprintln!("vhost-device-cancelnic: {line}");
+            return ExitCode::from(2);
+        }
+    };
+    log::start(cli.log);
+    end_with_a_panic();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vhost-device-cancelnic: {failure}");
+            ExitCode::from(match failure {
+                Failure::Internal(_) => 1,
+                Failure::Environment(_) => 3,
+            })
+        }
+    }
+}
+
+/// A thread that panics takes the process with it: without that thread the machine would hang, silently.
+fn end_with_a_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::exit(1);
+    }));
+}
+
+/// What is open before the sandbox closes.
+struct Opened {
+    vhost: Bound,
+    control: Option<Bound>,
+    capture: Option<Capture>,
+    greeting: String,
+}
+
+fn open(cli: &Cli) -> anyhow::Result<Opened> {
+    let (vhost, greeting) = match (&cli.socket_path, cli.fd) {
+        (Some(path), _) => (Bound::at(path)?, path.display().to_string()),
+        (None, Some(fd)) => (Bound::inherited(fd)?, format!("fd:{fd}")),
+        (None, None) => anyhow::bail!("neither --socket-path nor --fd"),
+    };
+    let control = cli.control.as_deref().map(Bound::at).transpose()?;
+    let capture = cli
+        .capture
+        .as_deref()
+        .map(|path| {
+            Capture::create(path, "cancelnic", &cli.mac.0)
+                .with_context(|| format!("{}: cannot write the capture here", path.display()))
+        })
+        .transpose()?;
+    Ok(Opened { vhost, control, capture, greeting })
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let Opened { vhost, control, capture, greeting } = open(cli).map_err(Failure::Environment)?;
+    sandbox::enter([&vhost].into_iter().chain(&control).filter_map(Bound::folder))
+        .map_err(Failure::Environment)?;
+
+    let stop = Arc::new(Stop::new().context("an event descriptor")?);
+    let asked = stop.clone();
+    ctrlc::set_handler(move || asked.ask("a signal asked for it")).context("signal handlers")?;
+
+    let nic = Nic::new(cli, capture, stop.clone());
+    timer::start(nic.clone()).context("the thread for wire time")?;
+    if let Some(control) = &control {
+        let listener = control.listener().try_clone().context("the control socket")?;
+        let methods = Control { nic: nic.clone(), stop: stop.clone() };
+        let serve = move || control::serve(&listener, methods);
+        thread::Builder::new()
+            .name("control-accept".into())
+            .spawn(serve)
+            .context("the thread for control clients")?;
+    }
+
+    // A parent that does not read is no reason to end.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening {greeting}").and_then(|()| stdout.flush());
+    tracing::info!("listening on {greeting}");
+
+    let waited = stop.wait_or(std::os::fd::AsFd::as_fd(&vhost)).context("waiting for the front end")?;
+    if waited == Woken::Ready {
+        let listener = vhost.listener().try_clone().context("the vhost-user socket")?;
+        serve(cli, &nic, &stop, Listener::from(listener))?;
+    }
+    Ok(())
+}
+
+/// Serves one front end until it leaves or someone asks to end.
+fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) -> anyhow::Result<()> {
+    let memory = Memory::new(GuestMemoryMmap::new());
+    let backend = Arc::new(Backend::new(nic.clone(), cli.queue_size).context("an event descriptor")?);
+    let services = nic.clone().services(&memory);
+    let mut daemon =
+        vring::with_services(services, || VhostUserDaemon::new("vhost-user".into(), backend, memory.clone()))
+            .map_err(|error| anyhow::anyhow!("the vhost-user library: {error}"))?;
+    daemon.start(&mut listener).map_err(|error| anyhow::anyhow!("accepting the front end: {error}"))?;
+    tracing::info!("front end connected");
+    nic.set_connected(true);
+
+    let connection = daemon.shutdown_handle().context("no connection to end")?;
+    let asked = stop.clone();
+    thread::Builder::new()
+        .name("stop".into())
+        .spawn(move || {
+            if asked.wait().is_err() {
+                tracing::error!("cannot wait for the end; ending now");
+            }
+            connection.shutdown();
+        })
+        .context("a thread")?;
+    let ended = daemon.wait();
+    nic.set_connected(false);
+    match ended {
+        _ if stop.asked() => {}
+        Ok(()) => tracing::info!("front end left; ending"),
+        Err(vhost_user_backend::Error::HandleRequest(
+            vhost::vhost_user::Error::Disconnected | vhost::vhost_user::Error::PartialMessage,
+        )) => tracing::info!("front end left; ending"),
+        Err(vhost_user_backend::Error::HandleRequest(error)) => {
+            tracing::warn!(%error, "the front end broke the protocol; ending");
+        }
+        Err(error) => anyhow::bail!("the thread that serves the front end: {error}"),
+    }
+    Ok(())
+}

@@ -48,9 +48,13 @@ fn restrict_files<'a>(folders: impl IntoIterator<Item = &'a Path>) -> anyhow::Re
     }
     match rules.restrict_self()?.ruleset {
         RulesetStatus::NotEnforced => {
-            tracing::warn!("this kernel has no Landlock: going on without; seccomp still forbids opening files");
+            tracing::warn!(
+                "this kernel has no Landlock: going on without; seccomp still forbids opening files"
+            );
         }
-        RulesetStatus::PartiallyEnforced => tracing::debug!("Landlock enforced as far as this kernel knows it"),
+        RulesetStatus::PartiallyEnforced => {
+            tracing::debug!("Landlock enforced as far as this kernel knows it")
+        }
         RulesetStatus::FullyEnforced => tracing::debug!("Landlock enforced"),
     }
     Ok(())
@@ -180,7 +184,8 @@ mod tests {
         std::thread::spawn(|| {
             enter([]).unwrap();
             let (sender, receiver) = std::sync::mpsc::channel();
-            let thread = std::thread::Builder::new().name("inner".into()).spawn(move || sender.send(7)).unwrap();
+            let thread =
+                std::thread::Builder::new().name("inner".into()).spawn(move || sender.send(7)).unwrap();
             assert_eq!(receiver.recv().unwrap(), 7);
             thread.join().unwrap().unwrap();
         })

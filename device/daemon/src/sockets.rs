@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -110,7 +111,8 @@ impl AsFd for Bound {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Only ours: someone may have put another socket there meanwhile.
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode);
+        let ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
         }
@@ -119,6 +121,9 @@ impl Drop for SocketFile {
 
 /// Binds with a umask that leaves only the owner in, so that the socket is never open to others.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    // The umask is the whole process's: one thread at a time.
+    static UMASK: Mutex<()> = Mutex::new(());
+    let _one = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
     let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
     let result = UnixListener::bind(path);
     rustix::process::umask(before);
@@ -133,9 +138,8 @@ fn remove_if_dead(path: &Path) -> Result<(), SocketError> {
     if !found.file_type().is_socket() {
         return Err(SocketError::NotASocket(path.to_owned()));
     }
-    let probe =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| failed(errno.into()))?;
+    let probe = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .map_err(|errno| failed(errno.into()))?;
     let address = SocketAddrUnix::new(path).map_err(|errno| failed(errno.into()))?;
     match rustix::net::connect(&probe, &address) {
         Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(failed),

@@ -47,7 +47,10 @@ impl Stop {
     /// Waits until `fd` is readable or someone has asked.
     pub fn wait_or(&self, fd: BorrowedFd<'_>) -> io::Result<Woken> {
         loop {
-            let mut fds = [PollFd::from_borrowed_fd(self.event.as_fd(), PollFlags::IN), PollFd::new(&fd, PollFlags::IN)];
+            let mut fds = [
+                PollFd::from_borrowed_fd(self.event.as_fd(), PollFlags::IN),
+                PollFd::new(&fd, PollFlags::IN),
+            ];
             match rustix::event::poll(&mut fds, None) {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),

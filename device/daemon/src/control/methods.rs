@@ -1,1 +1,146 @@
-//! stub
+//! The methods of the control socket: from checked parameters to calls on the NIC.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::params::Params;
+use super::rpc::RpcError;
+use super::server::Methods;
+use crate::frames;
+use crate::nic::{Gate, Nic, PENDING_LIMIT, QueueId};
+use crate::stop::Stop;
+
+/// Frames that one call may inject, and that may wait at the device.
+const INJECT_LIMIT: u64 = PENDING_LIMIT as u64;
+/// Longest step of the manual clock: an hour.
+const ADVANCE_LIMIT: u64 = 3_600_000_000;
+/// Longest text of a mark, in bytes.
+const MARK_LIMIT: usize = 1000;
+
+/// What a client of the control socket can do.
+pub struct Control {
+    /// The NIC that it does it to.
+    pub nic: Arc<Nic>,
+    /// Where `quit` goes.
+    pub stop: Arc<Stop>,
+}
+
+impl Methods for Control {
+    fn call(&self, method: &str, params: Option<Value>) -> Result<Value, RpcError> {
+        let mut params = Params::new(params)?;
+        let nic = &self.nic;
+        match method {
+            "stats" => {
+                params.end()?;
+                Ok(nic.stats())
+            }
+            "queue.get" => {
+                let queue = queue(&mut params)?;
+                params.end()?;
+                Ok(nic.queue(queue))
+            }
+            "gate.set" => {
+                let (queue, gate) = queue_and_gate(&mut params)?;
+                let open = params.boolean("open")?;
+                params.end()?;
+                nic.set_gate(queue, gate, open);
+                Ok(nic.queue(queue))
+            }
+            "gate.step" => {
+                let (queue, gate) = queue_and_gate(&mut params)?;
+                let count = params.number("count", 1, u32::MAX.into())?;
+                params.end()?;
+                nic.step_gate(queue, gate, count);
+                Ok(nic.queue(queue))
+            }
+            "rx.inject" => {
+                let frames = injected(&mut params, nic.mac())?;
+                params.end()?;
+                let count = frames.len();
+                nic.inject(frames).map_err(|refused| RpcError::state(refused.to_string()))?;
+                Ok(json!({ "injected": count }))
+            }
+            "clock.advance" => {
+                let us = params.number("us", 0, ADVANCE_LIMIT)?;
+                params.end()?;
+                let now = nic
+                    .advance(us)
+                    .ok_or_else(|| RpcError::state("the clock is real; start with --clock manual"))?;
+                Ok(json!({ "us": now }))
+            }
+            "clock.get" => {
+                params.end()?;
+                Ok(json!({ "us": nic.now_us(), "manual": nic.clock_is_manual() }))
+            }
+            "trace.mark" => {
+                let text = params.string("text")?;
+                params.end()?;
+                if text.len() > MARK_LIMIT {
+                    return Err(RpcError::params(format!("`text` must be at most {MARK_LIMIT} bytes long")));
+                }
+                tracing::info!(mark = %text.escape_debug(), us = nic.now_us(), "mark");
+                Ok(json!({ "us": nic.now_us() }))
+            }
+            "quit" => {
+                params.end()?;
+                Ok(json!({}))
+            }
+            "link.set" | "fault.arm" | "fault.clear" => {
+                Err(RpcError::state(format!("`{method}` is not supported in this version")))
+            }
+            other => Err(RpcError::method(other)),
+        }
+    }
+
+    fn answered(&self, method: &str) {
+        if method == "quit" {
+            self.stop.ask("quit over the control socket");
+        }
+    }
+}
+
+fn queue(params: &mut Params) -> Result<QueueId, RpcError> {
+    let name = params.string("queue")?;
+    QueueId::ALL
+        .into_iter()
+        .find(|queue| queue.name() == name)
+        .ok_or_else(|| RpcError::params(format!("`queue` must be rx0 or tx0, not `{}`", name.escape_debug())))
+}
+
+fn queue_and_gate(params: &mut Params) -> Result<(QueueId, Gate), RpcError> {
+    let queue = queue(params)?;
+    let name = params.string("gate")?;
+    let gates = queue.gates();
+    let gate = gates.iter().find(|gate| gate.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = gates.iter().map(|gate| gate.name()).collect();
+        RpcError::params(format!("`gate` of {} must be one of {}", queue.name(), names.join(", ")))
+    })?;
+    Ok((queue, *gate))
+}
+
+/// The frames of `rx.inject`: numbered ones, or one given byte by byte.
+fn injected(params: &mut Params, mac: [u8; 6]) -> Result<Vec<Vec<u8>>, RpcError> {
+    if queue(params)? != QueueId::Rx0 {
+        return Err(RpcError::params("`queue` must be a receive queue"));
+    }
+    if params.has("frame") {
+        let frame = frames::from_hex(&params.string("frame")?)
+            .filter(|frame| (frames::SHORTEST..=frames::LONGEST).contains(&frame.len()))
+            .ok_or_else(|| {
+                RpcError::params(format!(
+                    "`frame` must be {} to {} bytes in hexadecimal",
+                    frames::SHORTEST,
+                    frames::LONGEST
+                ))
+            })?;
+        return Ok(vec![frame]);
+    }
+    let first = params.number("first", 0, u64::MAX)?;
+    let count = params.number("count", 1, INJECT_LIMIT)?;
+    let len = params.number("len", frames::SHORTEST_NUMBERED as u64, frames::LONGEST as u64)?;
+    if first.checked_add(count).is_none() {
+        return Err(RpcError::params("`first` and `count` run past the largest number"));
+    }
+    Ok((first..first + count).map(|number| frames::numbered(number, len as usize, mac)).collect())
+}

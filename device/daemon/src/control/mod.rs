@@ -5,4 +5,5 @@ mod params;
 mod rpc;
 mod server;
 
+pub use methods::Control;
 pub use server::serve;

@@ -23,10 +23,12 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub trait Methods: Send + Sync + 'static {
     /// `Ok` is the answer's `result`.
     fn call(&self, method: &str, params: Option<Value>) -> Result<Value, RpcError>;
+    /// The answer to a method that was carried out is on its way.
+    fn answered(&self, method: &str);
 }
 
 /// Accepts clients until the process ends. Runs on a thread of its own.
-pub fn serve(listener: UnixListener, methods: impl Methods) {
+pub fn serve(listener: &UnixListener, methods: impl Methods) {
     let methods = Arc::new(methods);
     let clients = Arc::new(AtomicUsize::new(0));
     loop {
@@ -47,7 +49,9 @@ fn admit(mut stream: UnixStream, methods: &Arc<impl Methods>, clients: &Arc<Atom
         clients.fetch_sub(1, Ordering::SeqCst);
         let error = RpcError::state(format!("too many clients (at most {CLIENT_LIMIT})"));
         // The answer is a courtesy; the client may be gone.
-        let _ = stream.set_nonblocking(true).and_then(|()| stream.write_all(&rpc::answer(&Value::Null, Err(error))));
+        let _ = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.write_all(&rpc::answer(&Value::Null, Err(error))));
         return;
     }
     let (methods, left) = (methods.clone(), clients.clone());
@@ -86,19 +90,19 @@ fn converse(mut input: impl BufRead, mut output: impl Write, methods: &impl Meth
         if line.trim_ascii().is_empty() {
             continue;
         }
-        if let Some(answer) = answer_line(&line, methods) {
-            output.write_all(&answer)?;
+        match rpc::parse(&line) {
+            Ok(request) => {
+                let result = methods.call(&request.method, request.params);
+                let done = result.is_ok();
+                if let Some(id) = request.id {
+                    output.write_all(&rpc::answer(&id, result))?;
+                }
+                if done {
+                    methods.answered(&request.method);
+                }
+            }
+            Err((id, error)) => output.write_all(&rpc::answer(&id, Err(error)))?,
         }
-    }
-}
-
-fn answer_line(line: &[u8], methods: &impl Methods) -> Option<Vec<u8>> {
-    match rpc::parse(line) {
-        Ok(request) => {
-            let result = methods.call(&request.method, request.params);
-            request.id.map(|id| rpc::answer(&id, result))
-        }
-        Err((id, error)) => Some(rpc::answer(&id, Err(error))),
     }
 }
 
@@ -131,12 +135,18 @@ mod tests {
                 other => Err(RpcError::method(other)),
             }
         }
+
+        fn answered(&self, _: &str) {}
     }
 
     fn answers(input: &[u8]) -> Vec<Value> {
         let mut output = Vec::new();
         converse(input, &mut output, &Echo).unwrap();
-        output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+        output
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
     }
 
     #[test]

@@ -1,0 +1,55 @@
+//! Numbered frames, as everything in the project sends them: to everyone, from the NIC, EtherType
+//! 0x88B5 (IEEE 802, local experiments), then the number and filler bytes that follow from it.
+
+/// Shortest frame without its check sequence (IEEE 802.3), in bytes.
+pub const SHORTEST_NUMBERED: usize = 60;
+/// Shortest frame that is injected byte by byte: an Ethernet header.
+pub const SHORTEST: usize = 14;
+/// Longest frame that is injected, in bytes.
+pub const LONGEST: usize = 1514;
+
+/// Frame `number`, `len` bytes long (at least [`SHORTEST_NUMBERED`]), from `mac`.
+/// Byte i from 22 on is `(number + i) as u8`.
+pub fn numbered(number: u64, len: usize, mac: [u8; 6]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(len);
+    frame.extend_from_slice(&[0xff; 6]);
+    frame.extend_from_slice(&mac);
+    frame.extend_from_slice(&[0x88, 0xb5]);
+    frame.extend_from_slice(&number.to_be_bytes());
+    while frame.len() < len {
+        frame.push(number.wrapping_add(frame.len() as u64) as u8);
+    }
+    frame
+}
+
+/// Bytes from hexadecimal digits without anything between them.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_frame_is_laid_out_as_written_down() {
+        let frame = numbered(0x0102, 60, [2, 0, 0, 0, 0, 7]);
+        assert_eq!(frame.len(), 60);
+        assert_eq!(frame[..6], [0xff; 6]);
+        assert_eq!(frame[6..14], [2, 0, 0, 0, 0, 7, 0x88, 0xb5]);
+        assert_eq!(frame[14..22], [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!((frame[22], frame[59]), (0x02 + 22, 0x02 + 59));
+    }
+
+    #[test]
+    fn hex_is_whole_bytes_or_nothing() {
+        assert_eq!(from_hex("00fFa5"), Some(vec![0, 255, 0xa5]));
+        assert_eq!(from_hex(""), Some(vec![]));
+        assert_eq!(from_hex("abc"), None);
+        assert_eq!(from_hex("0g"), None);
+        assert_eq!(from_hex("é0"), None);
+    }
+}

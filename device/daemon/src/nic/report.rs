@@ -1,0 +1,95 @@
+//! How the NIC stands, as the control socket tells it.
+
+use std::sync::atomic::Ordering;
+
+use cancelnic_model::GateSnapshot;
+use cancelnic_registers::{State, StatusWord};
+use serde_json::{Value, json};
+
+use super::{Nic, QueueId};
+
+impl Nic {
+    /// Everything: the queues and what is counted besides them.
+    pub fn stats(&self) -> Value {
+        json!({
+            "connected": self.connected.load(Ordering::SeqCst),
+            "queues": QueueId::ALL.map(|queue| self.queue(queue)),
+            "counters": {
+                "capture_lost": self.ether.capture_lost(),
+                "clock_us": self.now_us(),
+            },
+        })
+    }
+
+    /// One queue. "Now" is one moment for all of it.
+    pub fn queue(&self, queue: QueueId) -> Value {
+        match queue {
+            QueueId::Tx0 => {
+                let state = self.tx.lock();
+                let tx = state.queue.snapshot(&*self.memory());
+                json!({
+                    "queue": queue.name(),
+                    "in_service": tx.in_service,
+                    "enabled": tx.enabled,
+                    "broken": tx.broken,
+                    "state": state_name(tx.status),
+                    "seq": tx.status.seq(),
+                    "result": result_number(tx.status),
+                    "count": tx.status.count(),
+                    "available": tx.available,
+                    "fetched": tx.fetched,
+                    "on_wire": tx.on_wire,
+                    "off_wire": tx.off_wire,
+                    "completed": tx.completed,
+                    "sent": tx.sent,
+                    "taken_back": tx.taken_back,
+                    "refused": tx.refused,
+                    "cancels": tx.cancels,
+                    "gates": { "fetch": gate(tx.fetch), "wire": gate(tx.wire), "complete": gate(tx.complete) },
+                })
+            }
+            QueueId::Rx0 => {
+                let state = self.rx.lock();
+                let rx = state.queue.snapshot(&*self.memory());
+                json!({
+                    "queue": queue.name(),
+                    "in_service": rx.in_service,
+                    "enabled": rx.enabled,
+                    "broken": rx.broken,
+                    "state": state_name(rx.status),
+                    "seq": rx.status.seq(),
+                    "result": result_number(rx.status),
+                    "count": rx.status.count(),
+                    "posted": rx.posted,
+                    "pending": rx.pending,
+                    "writing": u8::from(rx.writing),
+                    "completed": rx.completed,
+                    "received": rx.received,
+                    "returned": rx.returned,
+                    "refused": rx.refused,
+                    "dropped": rx.dropped,
+                    "cancels": rx.cancels,
+                    "gates": { "rx-write": gate(rx.rx_write) },
+                })
+            }
+        }
+    }
+}
+
+fn gate(gate: GateSnapshot) -> Value {
+    json!({ "open": gate.open, "steps": gate.steps })
+}
+
+fn state_name(status: StatusWord) -> &'static str {
+    match status.state() {
+        Some(State::Running) => "RUNNING",
+        Some(State::Cancelling) => "CANCELLING",
+        Some(State::Draining) => "DRAINING",
+        Some(State::Stopped) => "STOPPED",
+        None => "UNKNOWN",
+    }
+}
+
+fn result_number(status: StatusWord) -> u8 {
+    status.result().map_or(15, |result| result as u8)
+}

@@ -1,0 +1,93 @@
+//! The queues as the front end starts, stops and enables them.
+
+use std::io;
+use std::sync::Arc;
+
+use cancelnic_model::Rings;
+use vmm_sys_util::event::EventNotifier;
+
+use super::{Nic, QueueId};
+use crate::vring::{Layout, Memory, Service};
+
+impl Nic {
+    /// What the library's vrings talk to, one for each queue by index. `memory` is where the front end
+    /// will share the guest's. To be called once.
+    pub fn services(self: Arc<Nic>, memory: &Memory) -> Vec<Arc<dyn Service>> {
+        // One front end a process; a second memory would be a mistake of ours.
+        if self.memory.set(memory.clone()).is_err() {
+            tracing::error!("guest memory is set twice");
+        }
+        let service = |queue| Arc::new(QueueService { nic: self.clone(), queue }) as Arc<dyn Service>;
+        QueueId::ALL.into_iter().map(service).collect()
+    }
+}
+
+/// One queue of the NIC.
+struct QueueService {
+    nic: Arc<Nic>,
+    queue: QueueId,
+}
+
+impl Service for QueueService {
+    fn enter(&self, Layout { size, desc, avail, used, base, event_idx }: Layout) {
+        let nic = &self.nic;
+        tracing::info!(queue = self.queue.name(), size, base, "enters service");
+        let rings = Rings { size, desc, avail, used, base, event_idx };
+        match self.queue {
+            QueueId::Tx0 => {
+                let mut state = nic.tx.lock();
+                let turn = state.queue.enter(&*nic.memory(), &rings);
+                state.settle(&turn);
+            }
+            QueueId::Rx0 => {
+                let mut state = nic.rx.lock();
+                let turn = state.queue.enter(&*nic.memory(), &rings);
+                state.settle(&turn);
+            }
+        }
+        nic.run(self.queue);
+    }
+
+    fn leave(&self) -> u16 {
+        let nic = &self.nic;
+        let left = match self.queue {
+            QueueId::Tx0 => {
+                let mut state = nic.tx.lock();
+                let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
+                state.signal(left.signal);
+                left
+            }
+            QueueId::Rx0 => {
+                let mut state = nic.rx.lock();
+                let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
+                state.signal(left.signal);
+                left
+            }
+        };
+        tracing::info!(queue = self.queue.name(), base = left.base, "leaves service");
+        // Frames that left the wire just now may have come back.
+        nic.run_rx();
+        left.base
+    }
+
+    fn set_enabled(&self, enabled: bool) {
+        let nic = &self.nic;
+        match self.queue {
+            QueueId::Tx0 => nic.tx.lock().queue.set_enabled(enabled),
+            QueueId::Rx0 => nic.rx.lock().queue.set_enabled(enabled),
+        }
+        nic.run(self.queue);
+    }
+
+    fn set_call(&self, call: Option<EventNotifier>) {
+        match self.queue {
+            QueueId::Tx0 => self.nic.tx.lock().call = call,
+            QueueId::Rx0 => self.nic.rx.lock().call = call,
+        }
+    }
+
+    fn doorbell_failed(&self, error: io::Error) {
+        tracing::warn!(queue = self.queue.name(), %error, "the front end's doorbell cannot be read");
+        self.nic.stop.ask("the front end gave a doorbell that is none");
+    }
+}

@@ -1,0 +1,237 @@
+//! Guests and front ends that do what they must not: the process neither panics nor hangs, and where the
+//! connection survives the queue goes on.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+
+use vhost::vhost_user::VhostUserFrontend;
+use vhost::vhost_user::message::VhostUserConfigFlags;
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::cancel::captured;
+use crate::guest::{CANCEL, Guest, HEADER, MEMORY, REFUSED, RUNNING, RX, SIZE, STOPPED, TX};
+use crate::process::Daemon;
+
+/// Ends without a panic, with exit code 0.
+fn ends_cleanly(mut daemon: Daemon) {
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(!daemon.socket().exists());
+}
+
+#[test]
+fn garbage_on_the_socket_ends_the_process_cleanly() {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[0xff; 4096],
+        &[1, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f],
+        &[1],
+    ] {
+        let daemon = Daemon::start(&[]);
+        let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+        stream.write_all(bytes).unwrap();
+        drop(stream);
+        ends_cleanly(daemon);
+    }
+}
+
+#[test]
+fn every_request_code_with_a_random_body_is_survived() {
+    // request, body: little-endian words that are wrong for it in one way or another
+    for request in 1..=44u32 {
+        for word in [0u32, 7, 0xffff_ffff] {
+            let daemon = Daemon::start(&[]);
+            let mut stream = UnixStream::connect(daemon.socket()).unwrap();
+            for length in [0u32, 8, 40] {
+                let mut message = Vec::new();
+                for part in [request, 1, length] {
+                    message.extend_from_slice(&part.to_le_bytes());
+                }
+                message.extend(word.to_le_bytes().iter().cycle().take(length as usize));
+                if stream.write_all(&message).is_err() {
+                    break;
+                }
+            }
+            drop(stream);
+            ends_cleanly(daemon);
+        }
+    }
+}
+
+#[test]
+fn wrong_indices_sizes_and_addresses_are_refused_without_harm() {
+    type Wrong = fn(&mut Guest) -> bool;
+    let wrongs: [(&str, Wrong); 6] = [
+        ("queue number", |guest| guest.frontend.set_vring_num(0, 0).is_err()),
+        ("queue index", |guest| {
+            guest.frontend.set_vring_base(1, 0).and_then(|()| guest.frontend.set_vring_num(1, 4096)).is_err()
+        }),
+        ("ring outside memory", |guest| {
+            let config = vhost::VringConfigData {
+                queue_max_size: SIZE,
+                queue_size: SIZE,
+                desc_table_addr: 1,
+                ..Default::default()
+            };
+            guest.frontend.set_vring_addr(TX, &config).is_err()
+        }),
+        ("memory past its file", |guest| {
+            let region = vm_memory::GuestMemoryBackend::iter(&guest.memory).next().unwrap();
+            let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
+            info.memory_size = 1 << 40;
+            guest.frontend.set_mem_table(&[info]).is_err()
+        }),
+        ("overlapping memory", |guest| {
+            let region = vm_memory::GuestMemoryBackend::iter(&guest.memory).next().unwrap();
+            let info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
+            guest.frontend.set_mem_table(&[info, info]).is_err()
+        }),
+        ("features not offered", |guest| guest.frontend.set_features(u64::MAX).is_err()),
+    ];
+    for (what, wrong) in wrongs {
+        let daemon = Daemon::start(&[]);
+        let mut guest = Guest::start(&daemon.socket());
+        assert!(wrong(&mut guest), "{what} was accepted");
+        drop(guest);
+        ends_cleanly(daemon);
+    }
+}
+
+#[test]
+fn config_writes_of_every_size_and_place_are_answered() {
+    let mut daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    for offset in (0..256).step_by(3) {
+        for len in [1, 2, 3, 4, 7, 8, 64] {
+            if offset + len <= 256 {
+                let bytes = vec![offset as u8 ^ 0xa5; len];
+                guest.frontend.set_config(offset as u32, VhostUserConfigFlags::WRITABLE, &bytes).unwrap();
+            }
+        }
+    }
+    assert_eq!(guest.read32(0x40), u32::from_le_bytes(*b"CINC"));
+    assert!(daemon.alive());
+}
+
+#[test]
+fn malformed_chains_are_refused_and_the_queue_goes_on() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut control = daemon.control();
+    let (h, far) = (0x10000, MEMORY as u64);
+    let chains: [&[(u64, u32, bool)]; 9] = [
+        &[(far, HEADER, false), (h, 60, false)],
+        &[(h, HEADER, false), (far - 10, 60, false)],
+        &[(h, HEADER, false), (u64::MAX - 4, 60, false)],
+        &[(h, HEADER, false), (h, 0, false)],
+        &[(h, 0, false)],
+        &[(h, HEADER, false), (h, 60, true)],
+        &[(h, HEADER, true)],
+        &[(h, HEADER, false), (h, 65551, false)],
+        &[(h, HEADER, false), (h, u32::MAX, false), (h, u32::MAX, false)],
+    ];
+    for chain in chains {
+        guest.publish(TX, chain);
+    }
+    guest.kick(TX);
+    control.until("tx0", "refused", 9);
+    guest.transmit(1, 2);
+    control.until("tx0", "sent", 2);
+    let lens = guest.lens(TX);
+    assert_eq!(lens, [vec![REFUSED; 9], vec![0; 2]].concat());
+    assert_eq!(captured(&daemon, 2), [1, 2]);
+}
+
+#[test]
+fn chain_that_bites_its_tail_is_refused() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let desc = guest.rings[TX].desc();
+    guest.memory.write_obj(0x10000u64, GuestAddress(desc)).unwrap();
+    guest.memory.write_obj(60u32, GuestAddress(desc + 8)).unwrap();
+    guest.memory.write_obj([1u16, 0], GuestAddress(desc + 12)).unwrap();
+    guest.publish_head(TX, 0);
+    guest.kick(TX);
+    daemon.control().until("tx0", "refused", 1);
+    assert_eq!(guest.lens(TX), [REFUSED]);
+}
+
+#[test]
+fn head_outside_the_ring_does_not_stop_the_process() {
+    let mut daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.publish_head(TX, SIZE);
+    guest.publish_head(TX, 0xffff);
+    guest.kick(TX);
+    guest.command(TX, CANCEL);
+    assert!(daemon.alive());
+    guest.reset(TX);
+    guest.transmit(1, 1);
+    daemon.control().until("tx0", "sent", 1);
+}
+
+#[test]
+fn available_index_that_runs_ahead_breaks_the_queue_until_it_leaves_service() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut control = daemon.control();
+    let index = GuestAddress(guest.rings[TX].avail() + 2);
+    guest.memory.store(SIZE + 1, index, Ordering::Release).unwrap();
+    guest.kick(TX);
+    crate::process::until("broken", || control.queue("tx0")["broken"].as_bool().filter(|broken| *broken));
+    guest.command(TX, CANCEL);
+    assert_eq!((guest.stat(TX).result, guest.stat(TX).state), (5, RUNNING));
+    guest.command(RX, CANCEL);
+    assert_eq!(guest.stat(RX).state, STOPPED, "the other queue goes on");
+    guest.reset(TX);
+    guest.transmit(1, 1);
+    control.until("tx0", "sent", 1);
+}
+
+#[test]
+fn receive_buffers_that_are_no_buffers_are_refused() {
+    let daemon = Daemon::start(&["--wire", "loopback"]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut control = daemon.control();
+    guest.publish(RX, &[(0x80000, 1600, false)]);
+    guest.publish(RX, &[(0x80000, 11, true)]);
+    guest.publish(RX, &[(MEMORY as u64, 1600, true)]);
+    guest.post(1);
+    guest.transmit(1, 1);
+    control.until("rx0", "received", 1);
+    assert_eq!(guest.lens(RX), [0, 0, 0, HEADER + 100]);
+}
+
+#[test]
+fn doorbell_that_is_no_doorbell_ends_the_connection_not_in_a_spin() {
+    use std::os::fd::{FromRawFd, IntoRawFd};
+    let daemon = Daemon::start(&[]);
+    let guest = Guest::start(&daemon.socket());
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(ours);
+    // SAFETY: the number was just taken out of its only owner.
+    let fake = unsafe { vmm_sys_util::eventfd::EventFd::from_raw_fd(theirs.into_raw_fd()) };
+    // The answer may be lost with the connection.
+    let _ = guest.frontend.set_vring_kick(TX, &fake);
+    ends_cleanly(daemon);
+}
+
+#[test]
+fn command_storm_from_the_guest_is_answered_word_by_word() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut state = 0x1234_5678u32;
+    for round in 0..2000u32 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let offset = 0x80 + (state >> 8) as usize % 32 * 4;
+        guest.write32(offset, state);
+        if round % 50 == 0 {
+            guest.read_config();
+        }
+    }
+    let config = guest.read_config();
+    assert_eq!(config[0x40..0x44], *b"CINC");
+}

@@ -1,0 +1,233 @@
+//! The process: command line, sockets, signals, exit codes, control socket, capture, sandbox.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::guest::{Guest, TX};
+use crate::process::{Control, Daemon, command, until};
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = command().args(args).output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn bad_command_line_gives_one_line_and_exit_code_2() {
+    for args in [&["--queue-pairs", "4", "--socket-path", "s"][..], &["--socket-path"], &["--bogus"], &[]] {
+        let (code, out, err) = run(args);
+        assert_eq!(code, Some(2), "{args:?}: {err}");
+        assert_eq!((out.as_str(), err.lines().count()), ("", 1), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn print_capabilities_is_json_and_exit_code_0() {
+    let (code, out, err) = run(&["--print-capabilities"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["type"], "net");
+}
+
+#[test]
+fn greeting_names_the_socket_once_both_accept() {
+    let daemon = Daemon::start(&[]);
+    assert_eq!(daemon.greeting, format!("listening {}", daemon.socket().display()));
+    UnixStream::connect(daemon.path("control")).unwrap();
+}
+
+#[test]
+fn sockets_are_private_to_the_user() {
+    let daemon = Daemon::start(&[]);
+    for name in ["vhost", "control"] {
+        let found = fs::metadata(daemon.path(name)).unwrap();
+        assert!(found.file_type().is_socket());
+        assert_eq!(found.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn busy_socket_is_one_line_and_exit_code_3_and_the_owner_goes_on() {
+    let mut daemon = Daemon::start(&[]);
+    let (vhost, control) = (daemon.socket(), daemon.path("control"));
+    let other = daemon.path("other");
+    for args in [
+        &["--socket-path", vhost.to_str().unwrap()][..],
+        &["--socket-path", other.to_str().unwrap(), "--control", control.to_str().unwrap()],
+    ] {
+        let (code, out, err) = run(args);
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(3), "", 1), "{err}");
+        assert!(err.contains("another process"), "{err}");
+    }
+    assert!(daemon.alive() && !other.exists());
+    Guest::connect(&vhost);
+}
+
+#[test]
+fn stale_socket_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vhost");
+    drop(UnixListener::bind(&path).unwrap());
+    let mut command = command();
+    command.arg("--socket-path").arg(&path);
+    let daemon = Daemon::spawn(command, dir);
+    Guest::connect(&daemon.socket());
+}
+
+#[test]
+fn capture_that_cannot_be_made_is_exit_code_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let (code, _, err) =
+        run(&["--socket-path", socket.to_str().unwrap(), "--capture", "/nonexistent/folder/c.pcapng"]);
+    assert_eq!((code, err.lines().count()), (Some(3), 1), "{err}");
+    assert!(err.contains("/nonexistent/folder/c.pcapng") && !socket.exists(), "{err}");
+}
+
+#[test]
+fn inherited_descriptor_that_is_no_listener_is_exit_code_3() {
+    let (code, _, err) = run(&["--fd", "77"]);
+    assert_eq!((code, err.lines().count()), (Some(3), 1), "{err}");
+    assert!(err.contains("--fd 77"), "{err}");
+}
+
+#[test]
+fn inherited_listening_socket_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(dir.path().join("vhost")).unwrap();
+    let inherited = rustix::io::fcntl_dupfd_cloexec(&listener, 100).unwrap();
+    rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
+    let mut command = command();
+    command.arg("--fd").arg(std::os::fd::AsRawFd::as_raw_fd(&inherited).to_string());
+    let daemon = Daemon::spawn(command, dir);
+    Guest::connect(&daemon.socket());
+}
+
+#[test]
+fn signals_end_cleanly_and_remove_the_sockets() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon = Daemon::start(&[]);
+        let _guest = Guest::start(&daemon.socket());
+        daemon.signal(signal);
+        let (status, log) = daemon.wait();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(!daemon.socket().exists() && !daemon.path("control").exists());
+    }
+}
+
+#[test]
+fn signal_before_any_front_end_ends_cleanly() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().0.code(), Some(0));
+    assert!(!daemon.socket().exists());
+}
+
+#[test]
+fn quit_is_answered_and_ends_the_process() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.control().call("quit", json!({}));
+    assert_eq!(daemon.wait().0.code(), Some(0));
+    assert!(!daemon.socket().exists() && !daemon.path("control").exists());
+}
+
+#[test]
+fn front_end_that_leaves_ends_the_process_with_exit_code_0() {
+    let mut daemon = Daemon::start(&[]);
+    drop(Guest::start(&daemon.socket()));
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn killed_device_leaves_a_readable_capture_of_all_that_was_sent() {
+    let mut daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.transmit(1, 20);
+    daemon.control().until("tx0", "completed", 20);
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    assert_eq!(crate::cancel::captured(&daemon, 2), (1..=20).collect::<Vec<_>>());
+    assert_eq!(guest.lens(TX), [0; 20]);
+}
+
+#[test]
+fn running_device_is_sandboxed() {
+    let daemon = Daemon::start(&[]);
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().nth(1).map(str::to_owned)
+    };
+    assert_eq!(field("NoNewPrivs:").as_deref(), Some("1"));
+    assert_eq!(field("Seccomp:").as_deref(), Some("2"));
+}
+
+#[test]
+fn control_answers_nonsense_with_errors_and_goes_on() {
+    let daemon = Daemon::start(&[]);
+    let mut control = daemon.control();
+    control.send(b"\xff\xfe not json\n[]\n{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"no.such\"}\n");
+    assert_eq!(control.answer()["error"]["code"], -32700);
+    assert_eq!(control.answer()["error"]["code"], -32600);
+    let answer = control.answer();
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(-32601)));
+    control.send(&vec![b'x'; 1 << 20]);
+    control.send(b"\n");
+    assert_eq!(control.answer()["error"]["code"], -32600);
+    assert_eq!(control.call("stats", json!({}))["connected"], false);
+}
+
+#[test]
+fn control_errors_name_the_bad_field() {
+    let daemon = Daemon::start(&["--clock", "real"]);
+    let mut control = daemon.control();
+    for (method, params, part) in [
+        ("queue.get", json!({}), "`queue`"),
+        ("queue.get", json!({"queue": "tx9"}), "`queue`"),
+        ("queue.get", json!({"queue": 1}), "`queue`"),
+        ("queue.get", json!({"queue": "tx0", "more": 1}), "`more`"),
+        ("gate.set", json!({"queue": "tx0", "gate": "rx-write", "open": true}), "`gate`"),
+        ("gate.set", json!({"queue": "tx0", "gate": "wire", "open": "yes"}), "`open`"),
+        ("gate.step", json!({"queue": "tx0", "gate": "wire", "count": -1}), "`count`"),
+        ("rx.inject", json!({"queue": "tx0", "first": 0, "count": 1, "len": 60}), "`queue`"),
+        ("rx.inject", json!({"queue": "rx0", "first": 0, "count": 1, "len": 20}), "`len`"),
+        ("rx.inject", json!({"queue": "rx0", "frame": "zz"}), "`frame`"),
+        ("clock.advance", json!({"us": 5}), "--clock manual"),
+        ("link.set", json!({"up": false}), "not supported"),
+        ("fault.arm", json!({}), "not supported"),
+        ("stats", json!([1]), "`params`"),
+    ] {
+        let answer = control.try_call(method, params.clone());
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(part), "{method} {params}: {answer}");
+    }
+}
+
+#[test]
+fn many_control_clients_are_served_at_once() {
+    let daemon = Daemon::start(&[]);
+    let mut clients: Vec<Control> = (0..20).map(|_| daemon.control()).collect();
+    for client in &mut clients {
+        client.gate("tx0", "wire", false);
+    }
+    assert_eq!(clients[19].queue("tx0")["gates"]["wire"]["open"], false);
+}
+
+#[test]
+fn control_clients_come_and_go_without_leaving_threads() {
+    let daemon = Daemon::start(&[]);
+    for _ in 0..200 {
+        until("a client is admitted", || {
+            let mut control = daemon.control();
+            control.try_call_unless_full("stats")
+        });
+    }
+}

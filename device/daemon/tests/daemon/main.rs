@@ -1,0 +1,10 @@
+//! The daemon as its users meet it: a process with two sockets. A front end without a virtual machine
+//! plays QEMU and the guest's driver. No test sleeps: each waits on a condition, with a bound.
+
+mod cancel;
+mod guest;
+mod hostile;
+mod life;
+mod process;
+mod receive;
+mod service;
