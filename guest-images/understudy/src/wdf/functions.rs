@@ -96,7 +96,7 @@ macro_rules! typed {
     }};
 }
 
-fn offered() -> [(&'static str, usize); 28] {
+fn offered() -> [(&'static str, usize); 29] {
     [
         ("WdfDriverCreate", typed!(PFN_WDFDRIVERCREATE, driver::driver_create)),
         (
@@ -105,6 +105,10 @@ fn offered() -> [(&'static str, usize); 28] {
         ),
         ("WdfDeviceCreate", typed!(PFN_WDFDEVICECREATE, device::device_create)),
         ("WdfObjectGetTypedContextWorker", typed!(PFN_WDFOBJECTGETTYPEDCONTEXTWORKER, object::get_typed_context)),
+        (
+            "WdfObjectReferenceActual",
+            typed!(wdk_offline::PFN_WDFOBJECTREFERENCEACTUAL, object::reference_actual),
+        ),
         ("WdfObjectDelete", typed!(PFN_WDFOBJECTDELETE, object::object_delete)),
         ("WdfFdoQueryForInterface", typed!(PFN_WDFFDOQUERYFORINTERFACE, device::query_for_interface)),
         ("WdfCmResourceListGetCount", typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETCOUNT, resources::get_count)),

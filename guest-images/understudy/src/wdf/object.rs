@@ -10,6 +10,7 @@ use crate::netcx;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::alloc::Layout;
 use core::ffi::c_void;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
     NTSTATUS, PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY,
     STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, WDF_OBJECT_ATTRIBUTES, WDFOBJECT,
@@ -93,6 +94,8 @@ pub struct Object {
     contexts: IrqLock<Vec<Context>>,
     cleanup: PFN_WDF_OBJECT_CONTEXT_CLEANUP,
     destroy: PFN_WDF_OBJECT_CONTEXT_DESTROY,
+    /// References that the driver took and has not given back.
+    references: AtomicU32,
 }
 
 // SAFETY: the raw pointers are context memory that only the driver touches; the payloads synchronise themselves.
@@ -208,6 +211,7 @@ pub fn create(function: &str, payload: Payload, parent: Option<Handle>, attribut
         contexts: IrqLock::new(contexts),
         cleanup: attributes.raw.and_then(|raw| raw.EvtCleanupCallback),
         destroy: attributes.raw.and_then(|raw| raw.EvtDestroyCallback),
+        references: AtomicU32::new(0),
     });
     let inserted = OBJECTS.with(|table| table.insert(object, parent));
     checked(function, parent.unwrap_or(Handle::from_raw(0)), inserted)
@@ -239,6 +243,23 @@ pub unsafe extern "win64" fn get_typed_context(
     object.contexts.with(|contexts| {
         contexts.iter().find(|context| context.kind == kind).map_or(core::ptr::null_mut(), |context| context.memory.cast())
     })
+}
+
+/// WdfObjectReferenceActual: up to DISPATCH_LEVEL. A referenced object is deleted with its parent, but what it stands for
+/// is never given back: there is no WdfObjectDereferenceActual here.
+pub unsafe extern "win64" fn reference_actual(
+    _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    handle: WDFOBJECT,
+    _tag: *mut c_void,
+    _line: i32,
+    _file: *const i8,
+) {
+    const FUNCTION: &str = "WdfObjectReferenceActual";
+    require_irql(FUNCTION, 2);
+    let handle = Handle::from_raw(handle as u64);
+    let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
+    object.references.fetch_add(1, Relaxed);
+    trace::note("device", &format!("{FUNCTION} of a {}", object.payload.kind()));
 }
 
 /// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
@@ -273,7 +294,9 @@ pub fn delete(handle: Handle) {
             // SAFETY: the driver gave this callback for this object; the handle is still live.
             trace::callback("device", "EvtCleanupCallback", || unsafe { cleanup(each.raw() as WDFOBJECT) });
         }
-        dispose(&object.payload);
+        if object.references.load(Relaxed) == 0 {
+            dispose(&object.payload);
+        }
     }
     for &each in &order {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
