@@ -14,6 +14,7 @@ mod frames;
 mod log;
 mod nic;
 mod sandbox;
+mod shrunk;
 mod sockets;
 mod stop;
 mod timer;
@@ -121,6 +122,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let asked = stop.clone();
     ctrlc::set_handler(move || asked.ask("a signal asked for it")).context("signal handlers")?;
 
+    shrunk::guard(&stop)?;
+
     let nic = Nic::new(cli, capture, stop.clone());
     timer::start(nic.clone()).context("the thread for wire time")?;
     if let Some(control) = &control {
@@ -171,6 +174,9 @@ fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) ->
         .context("a thread")?;
     let ended = daemon.wait();
     nic.set_connected(false);
+    if stop.memory_shrank() {
+        tracing::warn!("the front end shared guest memory that is not there; ending");
+    }
     match ended {
         _ if stop.asked() => {}
         Ok(()) => tracing::info!("front end left; ending"),

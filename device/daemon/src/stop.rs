@@ -11,6 +11,8 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags};
 #[derive(Debug)]
 pub struct Stop {
     asked: AtomicBool,
+    /// The first to ask was a signal handler, which cannot log.
+    memory_shrank: AtomicBool,
     event: rustix::fd::OwnedFd,
 }
 
@@ -27,7 +29,7 @@ impl Stop {
     /// Nobody has asked yet.
     pub fn new() -> io::Result<Stop> {
         let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Stop { asked: AtomicBool::new(false), event })
+        Ok(Stop { asked: AtomicBool::new(false), memory_shrank: AtomicBool::new(false), event })
     }
 
     /// Asks to end. `why` is logged the first time; later requests change nothing.
@@ -35,6 +37,22 @@ impl Stop {
         if !self.asked.swap(true, Ordering::SeqCst) {
             tracing::info!("ending: {why}");
         }
+        self.wake();
+    }
+
+    /// Asks to end because guest memory is not there; see [`Stop::memory_shrank`]. Async-signal-safe.
+    pub fn ask_from_signal_handler(&self) {
+        self.memory_shrank.store(true, Ordering::SeqCst);
+        self.asked.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Whether the reason is that guest memory is not there.
+    pub fn memory_shrank(&self) -> bool {
+        self.memory_shrank.load(Ordering::SeqCst)
+    }
+
+    fn wake(&self) {
         // Fails only if the counter is full, and then it is readable anyway.
         let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
-use vm_memory::{Bytes, GuestAddress};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::cancel::captured;
 use crate::guest::{CANCEL, Guest, HEADER, MEMORY, REFUSED, RUNNING, RX, SIZE, STOPPED, TX};
@@ -64,7 +64,7 @@ fn every_request_code_with_a_random_body_is_survived() {
 #[test]
 fn wrong_indices_sizes_and_addresses_are_refused_without_harm() {
     type Wrong = fn(&mut Guest) -> bool;
-    let wrongs: [(&str, Wrong); 6] = [
+    let wrongs: [(&str, Wrong); 5] = [
         ("queue number", |guest| guest.frontend.set_vring_num(0, 0).is_err()),
         ("queue index", |guest| {
             guest.frontend.set_vring_base(1, 0).and_then(|()| guest.frontend.set_vring_num(1, 4096)).is_err()
@@ -78,14 +78,8 @@ fn wrong_indices_sizes_and_addresses_are_refused_without_harm() {
             };
             guest.frontend.set_vring_addr(TX, &config).is_err()
         }),
-        ("memory past its file", |guest| {
-            let region = vm_memory::GuestMemoryBackend::iter(&guest.memory).next().unwrap();
-            let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
-            info.memory_size = 1 << 40;
-            guest.frontend.set_mem_table(&[info]).is_err()
-        }),
         ("overlapping memory", |guest| {
-            let region = vm_memory::GuestMemoryBackend::iter(&guest.memory).next().unwrap();
+            let region = GuestMemoryBackend::iter(&guest.memory).next().unwrap();
             let info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
             guest.frontend.set_mem_table(&[info, info]).is_err()
         }),
@@ -209,13 +203,41 @@ fn receive_buffers_that_are_no_buffers_are_refused() {
 fn doorbell_that_is_no_doorbell_ends_the_connection_not_in_a_spin() {
     use std::os::fd::{FromRawFd, IntoRawFd};
     let daemon = Daemon::start(&[]);
-    let guest = Guest::start(&daemon.socket());
+    let mut guest = Guest::start(&daemon.socket());
+    guest.leave(TX);
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(ours);
     // SAFETY: the number was just taken out of its only owner.
     let fake = unsafe { vmm_sys_util::eventfd::EventFd::from_raw_fd(theirs.into_raw_fd()) };
-    // The answer may be lost with the connection.
+    // The answers may be lost with the connection.
     let _ = guest.frontend.set_vring_kick(TX, &fake);
+    let _ = guest.frontend.set_vring_enable(TX, true);
+    ends_cleanly(daemon);
+}
+
+#[test]
+fn guest_memory_that_is_taken_away_ends_the_process_cleanly() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let region = GuestMemoryBackend::iter(&guest.memory).next().unwrap();
+    let file = region.file_offset().unwrap().file().try_clone().unwrap();
+    guest.transmit(1, 1);
+    daemon.control().until("tx0", "sent", 1);
+    file.set_len(0).unwrap();
+    guest.kick(TX);
+    ends_cleanly(daemon);
+}
+
+#[test]
+fn guest_memory_past_its_file_ends_the_process_cleanly() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let region = GuestMemoryBackend::iter(&guest.memory).next().unwrap();
+    let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
+    info.memory_size *= 4;
+    guest.frontend.set_mem_table(&[info]).unwrap();
+    guest.publish(TX, &[(2 * MEMORY as u64, 100, false)]);
+    guest.kick(TX);
     ends_cleanly(daemon);
 }
 
