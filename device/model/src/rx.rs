@@ -10,13 +10,11 @@ use vm_memory::GuestMemory;
 use crate::chain::{self, Buffers};
 use crate::control::Control;
 use crate::gate::Gate;
-use crate::service::Service;
+use crate::service::{CHAINS_PER_RUN, Service};
 use crate::{Broken, Left, Rings, RxSnapshot, StatusRegister, Turn, Wire};
 
 /// `virtio_net_hdr` of every received frame: nothing but num_buffers = 1 (virtio 1.3 section 5.1.6.4).
 const HEADER: [u8; NET_HEADER_SIZE] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
-/// Turns of the loop in one `run`, for each entry of the ring.
-const TURNS_PER_ENTRY: u32 = 4;
 
 /// What a receive queue is made with.
 #[derive(Debug, Clone)]
@@ -158,7 +156,7 @@ impl RxQueue {
         while self.return_next(memory) {}
         self.settle();
         self.control.publish();
-        Turn { again: op.is_some(), ..self.turn(memory) }
+        Turn { again: true, ..self.turn(memory) }
     }
 
     /// Takes back every buffer available at this moment, but for the one that is being written.
@@ -183,14 +181,14 @@ impl RxQueue {
         }
     }
 
-    /// Does what there is to do at `now`: writes frames into buffers, completes, returns. Bounded to a few
-    /// rings' worth. `wire` is told of every frame delivered.
+    /// Does what there is to do at `now`: writes frames into buffers, completes, returns. A few hundred
+    /// chains at most: see [`Turn::again`]. `wire` is told of every frame delivered.
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
-        let mut budget =
-            self.service.ring().map_or(0, |ring| u32::from(ring.size()).saturating_mul(TURNS_PER_ENTRY));
-        let mut moved = budget > 0;
-        while moved && budget > 0 {
-            budget = budget.saturating_sub(1);
+        let mut moved = self.service.is_in();
+        for _ in 0..CHAINS_PER_RUN {
+            if !moved {
+                break;
+            }
             moved = (self.writing.is_some() && self.rx_write.pass() && self.finish_write(memory, now, wire))
                 | self.return_next(memory)
                 | self.settle()

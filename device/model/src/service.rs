@@ -6,6 +6,10 @@ use vm_memory::GuestMemory;
 use crate::ring::Ring;
 use crate::{Broken, Rings};
 
+/// Chains that one `run` takes, at most, so that nobody waits long for the queue's lock even if each chain
+/// is as long as the ring.
+pub(crate) const CHAINS_PER_RUN: usize = 512;
+
 /// A queue's service.
 #[derive(Debug)]
 pub(crate) enum Service {

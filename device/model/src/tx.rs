@@ -11,7 +11,7 @@ use crate::chain;
 use crate::control::Control;
 use crate::gate::Gate;
 use crate::link::Grant;
-use crate::service::Service;
+use crate::service::{CHAINS_PER_RUN, Service};
 use crate::{Broken, Left, Link, Rings, StatusRegister, Turn, TxSnapshot, Wire};
 
 /// What a transmit queue is made with.
@@ -171,20 +171,21 @@ impl TxQueue {
 
     /// Opens or closes a gate. Call [`TxQueue::run`] afterwards.
     pub fn set_gate(&mut self, gate: TxGate, open: bool, now: Duration) {
-        self.wire_gate_at = now;
-        self.gate(gate).set(open);
+        self.touch(gate, now).set(open);
     }
 
     /// Lets `count` pieces through a closed gate. Call [`TxQueue::run`] afterwards.
     pub fn step_gate(&mut self, gate: TxGate, count: u64, now: Duration) {
-        self.wire_gate_at = now;
-        self.gate(gate).step(count);
+        self.touch(gate, now).step(count);
     }
 
-    fn gate(&mut self, gate: TxGate) -> &mut Gate {
+    fn touch(&mut self, gate: TxGate, now: Duration) -> &mut Gate {
         match gate {
             TxGate::Fetch => &mut self.fetch,
-            TxGate::Wire => &mut self.wire,
+            TxGate::Wire => {
+                self.wire_gate_at = now;
+                &mut self.wire
+            }
             TxGate::Complete => &mut self.complete,
         }
     }
@@ -212,7 +213,7 @@ impl TxQueue {
         while self.complete_next(memory) {}
         self.settle();
         self.control.publish();
-        Turn { again: op.is_some(), ..self.turn(memory) }
+        Turn { again: true, ..self.turn(memory) }
     }
 
     /// Takes back every frame that is not yet on the wire and every chain available at this moment.
@@ -249,12 +250,14 @@ impl TxQueue {
         }
     }
 
-    /// Does what there is to do at `now`: fetches, sends, completes. Bounded to a few rings' worth.
+    /// Does what there is to do at `now`: fetches, sends, completes. A few hundred chains at most: see
+    /// [`Turn::again`].
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
-        let mut budget = self.service.ring().map_or(0, |ring| u32::from(ring.size()).saturating_mul(4));
-        let mut moved = budget > 0;
-        while moved && budget > 0 {
-            budget = budget.saturating_sub(1);
+        let mut moved = self.service.is_in();
+        for _ in 0..CHAINS_PER_RUN {
+            if !moved {
+                break;
+            }
             // Not short of each other: each step is to have its turn.
             moved = self.leave_wire(now, wire)
                 | self.complete_next(memory)
