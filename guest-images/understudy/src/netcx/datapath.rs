@@ -216,6 +216,12 @@ pub fn take_down() {
     drop(gone);
 }
 
+/// Forgets the books of an earlier driver.
+pub fn forget_books() {
+    let old = PATH.with(|path| (path.tx_books.take(), path.rx_books.take()));
+    drop(old);
+}
+
 /// Gives frames to the sender.
 ///
 /// # Errors

@@ -114,6 +114,7 @@ pub fn load() -> Result<(), String> {
     let service = package.service.clone();
     let old = PACKAGE.with(|slot| slot.replace(package));
     drop(old);
+    datapath::forget_books();
     set_stage(Stage::Loaded);
     let result = image::load(binary.0, binary.1, &service).and_then(|()| add_device()).and_then(|()| start_device());
     result.inspect_err(|error| {
