@@ -207,13 +207,13 @@ impl VringT<Memory> for Vring {
 
     fn set_queue_info(&self, desc: u64, avail: u64, used: u64) -> Result<(), QueueError> {
         // virtio 1.3 section 2.7: what the three parts are aligned to
-        if desc % 16 != 0 {
+        if !desc.is_multiple_of(16) {
             return Err(QueueError::InvalidDescTableAlign);
         }
-        if avail % 2 != 0 {
+        if !avail.is_multiple_of(2) {
             return Err(QueueError::InvalidAvailRingAlign);
         }
-        if used % 4 != 0 {
+        if !used.is_multiple_of(4) {
             return Err(QueueError::InvalidUsedRingAlign);
         }
         self.change(|said| said.addresses = Some([desc, avail, used]));

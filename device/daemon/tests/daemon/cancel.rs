@@ -18,10 +18,10 @@ pub fn captured(daemon: &Daemon, direction: u32) -> Vec<u64> {
     let mut reader = PcapNgReader::new(File::open(daemon.path("wire.pcapng")).unwrap()).unwrap();
     let mut found = Vec::new();
     while let Some(block) = reader.next_block() {
-        if let Block::EnhancedPacket(packet) = block.unwrap() {
-            if packet.options.contains(&EnhancedPacketOption::Flags(direction)) {
-                found.push(number_of(&packet.data));
-            }
+        if let Block::EnhancedPacket(packet) = block.unwrap()
+            && packet.options.contains(&EnhancedPacketOption::Flags(direction))
+        {
+            found.push(number_of(&packet.data));
         }
     }
     found
@@ -218,4 +218,30 @@ fn fetch_gate_holds_chains_in_the_ring() {
     assert_eq!(control.queue("tx0")["available"], 3);
     control.gate("tx0", "fetch", true);
     control.until("tx0", "completed", 5);
+}
+
+#[test]
+fn indirect_descriptors_are_followed() {
+    let daemon = Daemon::start(&[]);
+    let features = VERSION_1 | PROTOCOL_FEATURES | INDIRECT;
+    let mut guest = Guest::with_features(&daemon.socket(), features);
+    guest.enter(TX, 0);
+    guest.transmit_indirect(3);
+    daemon.control().until("tx0", "sent", 1);
+    assert_eq!(captured(&daemon, 2), [3]);
+    assert_eq!(guest.lens(TX), [0]);
+}
+
+#[test]
+fn interrupts_are_suppressed_for_completions_and_not_for_cancel() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.suppress_interrupts(TX);
+    guest.transmit(1, 3);
+    daemon.control().until("tx0", "completed", 3);
+    // An answer after the completions: whatever was to be signalled has been by now.
+    guest.read_config();
+    assert!(!guest.interrupted(TX));
+    guest.command(TX, CANCEL);
+    guest.interrupt(TX);
 }

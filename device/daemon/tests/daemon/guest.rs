@@ -44,6 +44,7 @@ pub const PROTOCOL_FEATURES: u64 = 1 << 30;
 
 const F_NEXT: u16 = 1;
 const F_WRITE: u16 = 2;
+const F_INDIRECT: u16 = 4;
 pub const HEADER: u32 = 12;
 
 /// A status word, taken apart.
@@ -228,6 +229,23 @@ impl Guest {
             self.publish(TX, &[(header, HEADER, false), (frame, 100, false)]);
         }
         self.kick(TX);
+    }
+
+    /// Publishes frame `number` through an indirect table (virtio 1.3 section 2.7.5.3).
+    pub fn transmit_indirect(&mut self, number: u64) {
+        let (header, frame, table) = (0x10000, 0x10100, 0x11000);
+        self.memory.write_slice(&[0; HEADER as usize], GuestAddress(header)).unwrap();
+        self.memory.write_slice(&numbered(number, 100), GuestAddress(frame)).unwrap();
+        write_desc(&self.memory, table, header, HEADER, F_NEXT, 1);
+        write_desc(&self.memory, table + 16, frame, 100, 0, 0);
+        write_desc(&self.memory, self.rings[TX].desc(), table, 32, F_INDIRECT, 0);
+        self.publish_head(TX, 0);
+        self.kick(TX);
+    }
+
+    /// The driver wants no interrupts for used elements (VRING_AVAIL_F_NO_INTERRUPT).
+    pub fn suppress_interrupts(&self, queue: usize) {
+        self.memory.write_obj(1u16.to_le(), GuestAddress(self.rings[queue].avail())).unwrap();
     }
 
     /// Publishes `count` receive buffers of a header and 1514 bytes.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -230,4 +232,29 @@ fn control_clients_come_and_go_without_leaving_threads() {
             control.try_call_unless_full("stats")
         });
     }
+}
+
+#[test]
+fn device_works_for_an_ordinary_user() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    // Where the build lives may be closed to others.
+    let program = dir.path().join("program");
+    fs::copy(command().get_program(), &program).unwrap();
+    let mut command = Command::new(program);
+    command.arg("--socket-path").arg(dir.path().join("vhost"));
+    command.arg("--control").arg(dir.path().join("control"));
+    command.arg("--capture").arg(dir.path().join("wire.pcapng"));
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let mut daemon = Daemon::spawn(command, dir);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.transmit(1, 2);
+    daemon.control().until("tx0", "completed", 2);
+    daemon.control().call("quit", json!({}));
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!daemon.socket().exists() && !daemon.path("control").exists(), "{log}");
+    assert_eq!(crate::cancel::captured(&daemon, 2), [1, 2]);
 }
