@@ -35,18 +35,9 @@ pub enum AgentError {
     Nonsense(String),
 }
 
-/// One thing that the guest said.
-#[derive(Debug, Clone)]
-pub struct Said {
-    /// When the rig read it.
-    pub at: Instant,
-    /// What.
-    pub message: Message,
-}
-
 #[derive(Debug, Default)]
 struct Heard {
-    said: Vec<Said>,
+    said: Vec<Message>,
     nonsense: Option<String>,
     ended: bool,
 }
@@ -93,7 +84,7 @@ impl Agent {
 
     /// Waits for the guest's greeting.
     pub fn hello(&mut self, limit: Duration) -> Result<Message, AgentError> {
-        let hello = self.wait(limit, |said| matches!(said.message, Message::Hello { .. }))?;
+        let hello = self.wait(limit, |said| matches!(said, Message::Hello { .. }))?;
         match hello {
             Message::Hello { version, .. } if version != VERSION => Err(AgentError::Failed(format!(
                 "the guest speaks version {version} of the agent protocol, this rig version {VERSION}"
@@ -116,8 +107,8 @@ impl Agent {
     /// Waits for the answer to a command that was begun.
     pub fn finish(&mut self, pending: &Pending, limit: Duration) -> Result<Vec<QueueReport>, AgentError> {
         let id = pending.id;
-        let answer = self.wait(limit, |said| match said.message {
-            Message::Done { id: answered, .. } | Message::Failed { id: answered, .. } => answered == id,
+        let answer = self.wait(limit, |said| match said {
+            Message::Done { id: answered, .. } | Message::Failed { id: answered, .. } => *answered == id,
             _ => false,
         })?;
         match answer {
@@ -134,7 +125,7 @@ impl Agent {
     }
 
     /// Everything that the guest has said up to now.
-    pub fn said(&self) -> Vec<Said> {
+    pub fn said(&self) -> Vec<Message> {
         self.shared.lock().said.clone()
     }
 
@@ -143,20 +134,17 @@ impl Agent {
         self.shared.lock().said.len()
     }
 
-    fn wait(&self, limit: Duration, is_it: impl Fn(&Said) -> bool) -> Result<Message, AgentError> {
+    fn wait(&self, limit: Duration, is_it: impl Fn(&Message) -> bool) -> Result<Message, AgentError> {
         let deadline = Instant::now() + limit;
         let mut heard = self.shared.lock();
         let mut looked_at = 0;
         loop {
             if let Some(found) = heard.said.iter().skip(looked_at).find(|said| is_it(said)) {
-                return Ok(found.message.clone());
+                return Ok(found.clone());
             }
             looked_at = heard.said.len();
-            if let Some(Message::BugCheck { violation, code, .. }) = heard
-                .said
-                .iter()
-                .map(|said| &said.message)
-                .find(|said| matches!(said, Message::BugCheck { .. }))
+            if let Some(Message::BugCheck { violation, code, .. }) =
+                heard.said.iter().find(|said| matches!(said, Message::BugCheck { .. }))
             {
                 return Err(AgentError::BugCheck { violation: violation.clone(), code: *code });
             }
@@ -193,7 +181,7 @@ fn listen(stream: UnixStream, shared: &Shared) {
         let mut heard = shared.lock();
         match read {
             Ok(read) if read > 0 && line.ends_with(b"\n") => match serde_json::from_slice(&line) {
-                Ok(message) => heard.said.push(Said { at: Instant::now(), message }),
+                Ok(message) => heard.said.push(message),
                 Err(_) => {
                     let text = String::from_utf8_lossy(&line);
                     heard.nonsense.get_or_insert(text.trim().chars().take(120).collect());

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,13 +17,8 @@ const PERIOD: Duration = Duration::from_millis(1);
 /// Everything that the device counts.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Stats {
-    /// Whether QEMU is there.
-    pub connected: bool,
     /// One for each queue.
     pub queues: Vec<Queue>,
-    /// Totals of the whole device.
-    #[serde(default)]
-    pub counters: BTreeMap<String, Value>,
 }
 
 impl Stats {

@@ -94,10 +94,3 @@ pub struct Facts {
     /// device's.
     pub device_given_up: bool,
 }
-
-impl Facts {
-    /// From QEMU's start to the guest's greeting, if it came up.
-    pub fn start_up(&self) -> Option<Duration> {
-        self.greeting.as_ref().map(|greeting| greeting.took)
-    }
-}

@@ -16,8 +16,10 @@ mod process;
 mod qmp;
 mod report;
 mod run;
+mod scenarios;
 mod session;
 mod settings;
+mod test;
 mod timeline;
 mod verdict;
 
@@ -51,6 +53,8 @@ enum Command {
     },
     /// Show the whole cancel path once
     Demo(demo::Options),
+    /// Run the scenarios through QEMU
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
@@ -77,5 +81,6 @@ fn carry_out(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Demo(options) => demo::demo(&options),
+        Command::Test(options) => test::test(&options),
     }
 }

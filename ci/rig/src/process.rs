@@ -169,11 +169,6 @@ impl Process {
         self.name
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Becomes readable when the process ends.
     pub fn ended(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
@@ -216,7 +211,9 @@ impl Process {
                 (None, None) => "ended".to_owned(),
             },
         };
-        match self.last_words() {
+        // A process that was killed had no time to say why.
+        let spoke = self.status.is_some_and(|status| status.code().is_some_and(|code| code != 0));
+        match self.last_words().filter(|_| spoke) {
             Some(words) => format!("{} {how}: {words}", self.name),
             None => format!("{} {how}", self.name),
         }

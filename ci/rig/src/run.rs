@@ -92,11 +92,6 @@ impl Run {
         })
     }
 
-    /// The settings of this run.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// Carries out a step: `act` says in a line what was seen.
     pub fn step<T>(
         &mut self,
@@ -247,17 +242,6 @@ impl Run {
                 }
                 thread::park_timeout(Duration::from_millis(1));
             }
-        })
-    }
-
-    /// Waits until every frame of the sender has come back as sent, and as many have been received.
-    pub fn await_all_received(&mut self) -> Result<()> {
-        let given = self.facts.offered.len();
-        let (before, received) = (self.facts.tx.taken_back.len() + self.facts.tx.never_posted.len(), given);
-        self.await_guest("every frame sent and received", move |tx, rx| {
-            tx.sent.len() + before >= received
-                && tx.outstanding.is_empty()
-                && rx.received.len() >= tx.sent.len()
         })
     }
 
@@ -476,7 +460,7 @@ impl Run {
             .agent
             .said()
             .iter()
-            .any(|said| matches!(said.message, agent_protocol::Message::BugCheck { .. }));
+            .any(|said| matches!(said, agent_protocol::Message::BugCheck { .. }));
         let went_well = self.facts.steps.iter().all(|step| step.ok);
         if bug_check || went_well {
             let _ = self.step("power off", |run| {

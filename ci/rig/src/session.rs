@@ -45,8 +45,6 @@ pub struct Greeting {
     pub boot: Duration,
     /// When the rig read it.
     pub at: Instant,
-    /// From the start of QEMU to the greeting.
-    pub took: Duration,
 }
 
 /// A running device and guest.
@@ -81,7 +79,6 @@ impl Session {
         let monitor = listen(&folder.path().join("monitor"))?;
 
         let (device, control) = start_device(&folder, settings)?;
-        let started = Instant::now();
         let mut qemu = start_qemu(&emulator, &folder, settings)?;
         let agent = accept(&agent, &mut qemu)?;
         let monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
@@ -91,8 +88,7 @@ impl Session {
             bail!("the guest greets with something else");
         };
         let at = Instant::now();
-        let greeting =
-            Greeting { guest, drivers, boot: Duration::from_micros(boot_us), at, took: at - started };
+        let greeting = Greeting { guest, drivers, boot: Duration::from_micros(boot_us), at };
         Ok(Self { agent, monitor, control, greeting, qemu, device, folder })
     }
 
@@ -109,11 +105,6 @@ impl Session {
     /// The guest's own log.
     pub fn guest_log(&self) -> PathBuf {
         self.folder().join("guest.log")
-    }
-
-    /// Process ids of QEMU and the device.
-    pub fn processes(&self) -> [u32; 2] {
-        [self.qemu.id(), self.device.id()]
     }
 
     /// Turns an error of the agent into one that says what really happened: a process that ended explains more than

@@ -15,7 +15,7 @@ pub fn collect(session: &Session, started: Instant, ended_lives: &[usize], facts
         while ended_lives.next_if(|&&end| end <= place).is_some() {
             facts.driver.queues_destroyed();
         }
-        match said.message {
+        match said {
             Message::Debug { text } => facts.driver.line(&text),
             Message::Event { us, took_us, queue, what, irql } => facts.callbacks.push(Callback {
                 at: zero + Duration::from_micros(us),

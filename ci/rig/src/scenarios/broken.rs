@@ -1,0 +1,61 @@
+//! Deliberately broken drivers: each runs a path that the same driver without its fault passes, and must be caught.
+
+use super::{Kind, Scenario, no_watchdog};
+use crate::run::{RX_WRITE, Run, WIRE};
+use crate::settings::Settings;
+use anyhow::Result;
+
+fn cancel_64(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(64)?;
+    run.await_device("tx0", "64 on the hardware", |tx| tx.available + tx.fetched == 64)?;
+    run.pause()
+}
+
+fn cancel_half_written(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.await_device("rx0", "buffers at the device", |rx| rx.posted > 0)?;
+    run.hold(RX_WRITE)?;
+    run.inject(1)?;
+    run.await_device("rx0", "a frame half written", |rx| rx.writing == 1)?;
+    let pausing = run.begin_pause(1)?;
+    run.await_device("rx0", "CANCELLING", |rx| rx.state == "CANCELLING")?;
+    // The faulty driver has given the buffers back by now, or does so while the queues are asked for.
+    run.await_guest("an answer", |_, _| true)?;
+    run.release(RX_WRITE)?;
+    run.finish_pause(&pausing)
+}
+
+fn cancel_and_restart(run: &mut Run) -> Result<()> {
+    cancel_64(run)?;
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(10)?;
+    run.await_guest("10 sent and received", |tx, rx| tx.sent.len() == 10 && rx.received.len() == 10)
+}
+
+const fn caught(
+    name: &'static str,
+    mutant: u32,
+    prepare: fn(&mut Settings),
+    body: fn(&mut Run) -> Result<()>,
+    rules: &'static [&'static str],
+) -> Scenario {
+    Scenario { name, kind: Kind::Caught { mutant, prepare, body, rules } }
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        caught("caught-packet-kept", 1, no_watchdog, cancel_64, &["PacketKept"]),
+        caught(
+            "caught-rx-buffers-before-stopped",
+            2,
+            no_watchdog,
+            cancel_half_written,
+            &["ReturnedBeforeStopped"],
+        ),
+        caught("caught-wait-in-cancel", 3, no_watchdog, cancel_64, &["WaitAtDispatch"]),
+        caught("caught-resume-forgotten", 4, no_watchdog, cancel_and_restart, &["QueueNotResumed"]),
+    ]
+}

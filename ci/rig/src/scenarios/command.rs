@@ -1,0 +1,312 @@
+//! The command as people use it: what it says and leaves behind when something goes wrong.
+//!
+//! Each use gets a folder for temporary files of its own, which must be empty afterwards, and whose path finds every
+//! process that the use started.
+
+use super::{Kind, PERIOD, Scenario};
+use crate::build::Built;
+use crate::capture::Capture;
+use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
+use crate::process::Folder;
+use crate::session::{LIMIT, Session};
+use crate::settings::{Files, Settings};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+/// The step after which a run is disturbed: device, machine and driver are up, frames are about to be sent.
+const MOMENT: &str = "hold the wire gate";
+
+/// One use of the command.
+struct Use {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+    seen: String,
+    folder: tempfile::TempDir,
+}
+
+/// How a use ended.
+struct Ended {
+    code: Option<i32>,
+    output: String,
+    errors: String,
+}
+
+impl Use {
+    fn demo<S: AsRef<OsStr>>(arguments: &[S], environment: &[(&str, &OsStr)]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let temporary = folder.path().join("t");
+        std::fs::create_dir(&temporary)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("demo")
+            .arg("--report")
+            .arg(folder.path().join("report"))
+            .args(arguments)
+            .env("TMPDIR", &temporary)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command.spawn().context("cannot start the command itself")?;
+        let output = BufReader::new(child.stdout.take().context("piped above")?);
+        Ok(Self { child, output, seen: String::new(), folder })
+    }
+
+    /// Reads the command's output up to the step at which it is to be disturbed. Ends with the command, at the latest.
+    fn reach_the_moment(&mut self) -> Result<()> {
+        loop {
+            let mut line = String::new();
+            if self.output.read_line(&mut line)? == 0 {
+                let mut errors = String::new();
+                if let Some(mut stream) = self.child.stderr.take() {
+                    stream.read_to_string(&mut errors)?;
+                }
+                bail!("the demo ended before `{MOMENT}`:\n{}{errors}", self.seen);
+            }
+            self.seen.push_str(&line);
+            if line.contains(MOMENT) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// The process of this use whose command line holds `name`.
+    fn process(&self, name: &str) -> Result<Pid> {
+        let mut found = processes_with(&[&self.marker(), name])?;
+        match (found.pop(), found.pop()) {
+            (Some(one), None) => Ok(one),
+            _ => bail!("not exactly one process `{name}`"),
+        }
+    }
+
+    fn marker(&self) -> String {
+        self.folder.path().join("t").display().to_string()
+    }
+
+    /// Reads the rest and waits for the end.
+    fn end(&mut self) -> Result<Ended> {
+        let mut output = std::mem::take(&mut self.seen);
+        self.output.read_to_string(&mut output)?;
+        let mut errors = String::new();
+        if let Some(mut stream) = self.child.stderr.take() {
+            stream.read_to_string(&mut errors)?;
+        }
+        let code = self.child.wait()?.code();
+        Ok(Ended { code, output, errors })
+    }
+
+    /// No process and no temporary file of this use may be left.
+    fn nothing_left(&self) -> Result<()> {
+        self.no_process_left()?;
+        let left: Vec<PathBuf> = std::fs::read_dir(self.folder.path().join("t"))?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
+        ensure!(left.is_empty(), "left behind: {left:?}");
+        Ok(())
+    }
+
+    fn no_process_left(&self) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let left = processes_with(&[&self.marker()])?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "still running: {left:?}");
+            thread::park_timeout(PERIOD);
+        }
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        // A scenario that failed half way leaves its command running, or stopped.
+        let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The exit code is `code`, and the errors are one line that holds `text`.
+    fn expect(&self, code: u8, text: &str) -> Result<()> {
+        let lines: Vec<_> = self.errors.lines().filter(|line| !line.trim().is_empty()).collect();
+        ensure!(
+            self.code == Some(code.into())
+                && lines.len() == 1
+                && lines.iter().all(|line| line.contains(text)),
+            "expected exit code {code} and one line with {text:?}; got {:?} and\n{}\nafter\n{}",
+            self.code,
+            self.errors,
+            self.output
+        );
+        Ok(())
+    }
+}
+
+/// Running processes whose command line holds all of `texts`.
+fn processes_with(texts: &[&str]) -> Result<Vec<Pid>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw)
+        else {
+            continue;
+        };
+        // Gone meanwhile, or a zombie: empty.
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        if texts.iter().all(|text| line.contains(text)) && !line.contains("\0--report\0") {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+fn report_is_whole(_: &Built) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let json = folder.path().join("demo.json");
+    let mut demo = Use::demo(&["--json".as_ref(), json.as_os_str()], &[])?;
+    let ended = demo.end()?;
+    ensure!(
+        ended.code == Some(0) && ended.errors.is_empty(),
+        "{:?}\n{}{}",
+        ended.code,
+        ended.output,
+        ended.errors
+    );
+    demo.nothing_left()?;
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json)?)?;
+    ensure!(report["verdict"] == "good", "{report}");
+    let capture = report["capture"].as_str().context("no capture")?;
+    let sent = serde_json::to_value(Capture::read(Path::new(capture))?.outbound)?;
+    let tx = &report["queues"][0];
+    ensure!(tx["ids"]["sent"] == sent, "the wire differs: {sent} against {}", tx["ids"]["sent"]);
+    for set in ["sent", "taken_back", "never_posted"] {
+        ensure!(tx[set].as_u64().is_some_and(|count| count > 0), "the demo shows no frame {set}");
+    }
+    for file in ["report.html", "report.json", "guest.log", "device.log", "qemu.log"] {
+        ensure!(demo.folder.path().join("report").join(file).is_file(), "no {file}");
+    }
+    Ok(())
+}
+
+fn device_killed(_: &Built) -> Result<()> {
+    let mut demo = Use::demo::<&str>(&[], &[])?;
+    demo.reach_the_moment()?;
+    // The rig stands still until the device is gone.
+    demo.signal(Signal::STOP)?;
+    kill_process(demo.process("vhost-device-cancelnic")?, Signal::KILL)?;
+    demo.signal(Signal::CONT)?;
+    demo.end()?.expect(FAULT, "the device process was killed by signal 9")?;
+    demo.nothing_left()
+}
+
+fn interrupted(_: &Built) -> Result<()> {
+    let mut demo = Use::demo::<&str>(&[], &[])?;
+    demo.reach_the_moment()?;
+    demo.signal(Signal::INT)?;
+    demo.end()?.expect(INTERRUPTED, "interrupted")?;
+    demo.nothing_left()
+}
+
+/// A rig that is killed cannot clean its folder, but nothing goes on running.
+fn rig_killed(_: &Built) -> Result<()> {
+    let mut demo = Use::demo::<&str>(&[], &[])?;
+    demo.reach_the_moment()?;
+    demo.signal(Signal::KILL)?;
+    demo.child.wait()?;
+    demo.no_process_left()
+}
+
+fn qemu_without_the_device(_: &Built) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let qemu = folder.path().join("qemu-system-x86_64");
+    std::fs::write(&qemu, "#!/bin/sh\necho 'name \"virtio-net-pci\", bus PCI'\n")?;
+    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755))?;
+    let mut demo = Use::demo::<&str>(&[], &[("CANCELNIC_QEMU", qemu.as_os_str())])?;
+    demo.end()?.expect(SETUP, "missing: vhost-user-test-device-pci in $CANCELNIC_QEMU")?;
+    demo.nothing_left()
+}
+
+fn with_files(driver: &Path, inf: &Path) -> Result<Use> {
+    let arguments = ["--driver".as_ref(), driver.as_os_str(), "--inf".as_ref(), inf.as_os_str()];
+    Use::demo(&arguments, &[])
+}
+
+fn truncated_driver(built: &Built) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let driver = folder.path().join("cancelnic.sys");
+    let whole = std::fs::read(&built.driver.path)?;
+    std::fs::write(&driver, &whole[..whole.len() / 2])?;
+    let mut demo = with_files(&driver, &built.inf.path)?;
+    demo.end()?.expect(FAULT, "cancelnic.sys")?;
+    demo.nothing_left()
+}
+
+fn inf_does_not_match(built: &Built) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let inf = folder.path().join("cancelnic.inf");
+    let text = std::fs::read_to_string(&built.inf.path)?;
+    let other = text.replace("DEV_1041", "DEV_1042");
+    ensure!(other != text, "the INF names no DEV_1041");
+    std::fs::write(&inf, other)?;
+    let mut demo = with_files(&built.driver.path, &inf)?;
+    demo.end()?.expect(FAULT, "cancelnic.inf")?;
+    demo.nothing_left()
+}
+
+/// Somebody else listens where the device wants to.
+fn socket_busy(built: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    let path = folder.path().to_path_buf();
+    let _other = UnixListener::bind(path.join("device"))?;
+    let error = match Session::start_in(folder, &Settings::new(Files::shipped(built))) {
+        Ok(_) => bail!("the session started all the same"),
+        Err(error) => crate::failure::one_line(&error),
+    };
+    ensure!(error.contains("the device process ended with exit code 3"), "{error}");
+    ensure!(!path.exists(), "{} is left behind", path.display());
+    ensure!(processes_with(&[&path.display().to_string()])?.is_empty(), "a process is left behind");
+    Ok(())
+}
+
+fn wrong_usage(_: &Built) -> Result<()> {
+    let mut demo = Use::demo(&["--frames", "0"], &[])?;
+    let ended = demo.end()?;
+    ensure!(
+        ended.code == Some(USAGE.into()) && ended.errors.contains("--frames"),
+        "{:?} {}",
+        ended.code,
+        ended.errors
+    );
+    demo.nothing_left()
+}
+
+pub fn all() -> Vec<Scenario> {
+    let command = |name, test| Scenario { name, kind: Kind::Command(test) };
+    vec![
+        command("demo-report-is-whole", report_is_whole),
+        command("failure-device-killed", device_killed),
+        command("failure-interrupted", interrupted),
+        command("failure-rig-killed", rig_killed),
+        command("failure-qemu-without-the-device", qemu_without_the_device),
+        command("failure-truncated-driver", truncated_driver),
+        command("failure-inf-does-not-match", inf_does_not_match),
+        command("failure-socket-busy", socket_busy),
+        command("failure-wrong-usage", wrong_usage),
+    ]
+}

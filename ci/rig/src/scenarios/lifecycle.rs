@@ -1,0 +1,114 @@
+//! The life of driver and queues: load, restart, power, unload, with and without traffic.
+
+use super::{Scenario, good, no_watchdog, usual};
+use crate::run::{Run, WIRE, sizes};
+use anyhow::Result;
+
+fn load_and_unload(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.unload()
+}
+
+/// A second driver goes on with the command words where the first one left them.
+fn reload(run: &mut Run) -> Result<()> {
+    for sent in [50, 100] {
+        run.load()?;
+        run.send(50)?;
+        run.await_guest("frames sent and received", move |tx, rx| {
+            tx.sent.len() == sent && rx.received.len() == sent
+        })?;
+        run.unload()?;
+    }
+    Ok(())
+}
+
+/// Packet queues come and go, virtqueues with them; what was taken back in the first life stays taken back.
+fn new_queues(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(64)?;
+    run.await_device("tx0", "64 on the hardware", |tx| tx.available + tx.fetched == 64)?;
+    run.power_down()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 0])?;
+    run.release(WIRE)?;
+    run.power_up()?;
+    run.send(100)?;
+    run.await_guest("100 sent and received", |tx, rx| tx.sent.len() == 100 && rx.received.len() == 100)
+}
+
+fn stop_in_traffic(run: &mut Run) -> Result<()> {
+    run.load()?;
+    for _ in 0..5 {
+        run.send(200)?;
+        run.pause()?;
+        run.restart()?;
+    }
+    run.send(1)?;
+    let given = run.facts.offered.len();
+    run.await_guest("every frame accounted for", move |tx, _| {
+        tx.outstanding.is_empty()
+            && tx.queued.is_empty()
+            && sizes(tx).iter().sum::<u64>() + tx.paused.len() == given
+    })
+}
+
+fn unload_in_traffic(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.send(200)?;
+    run.unload()
+}
+
+/// 1 Mbit/s by the real clock: 672 us a frame, so that the cancel comes while some are through and most are not.
+fn stop_a_slow_wire(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.send(200)?;
+    run.await_device("tx0", "some frames sent", |tx| tx.sent >= 3)?;
+    run.pause()?;
+    let [sent, taken_back, never_posted] = sizes(&run.facts.tx);
+    run.expect("frames that came back", sent + taken_back + never_posted + run.facts.tx.paused.len(), 200)?;
+    run.expect("some sent, some taken back", (sent >= 3, taken_back > 0), (true, true))
+}
+
+/// The same path for a guest that follows the source where it differs from the documents, and for other seeds.
+fn whole_path(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.send(20)?;
+    run.await_guest("20 sent and received", |tx, rx| tx.sent.len() == 20 && rx.received.len() == 20)?;
+    run.hold(WIRE)?;
+    run.send(64)?;
+    run.await_device("tx0", "64 on the hardware", |tx| tx.available + tx.fetched == 64)?;
+    run.pause()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [20, 64, 0])?;
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(20)?;
+    run.await_guest("40 sent and received", |tx, rx| tx.sent.len() == 40 && rx.received.len() == 40)?;
+    run.unload()
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        usual("load-and-unload", load_and_unload),
+        usual("reload-the-driver", reload),
+        usual("queues-destroyed-and-created-anew", new_queues),
+        usual("stop-while-traffic-flows", stop_in_traffic),
+        usual("unload-while-traffic-flows", unload_in_traffic),
+        good(
+            "stop-a-slow-wire",
+            |settings| {
+                no_watchdog(settings);
+                settings.device.speed = "1M";
+            },
+            stop_a_slow_wire,
+        ),
+        good("whole-path-as-documented", |settings| settings.guest.seed += 1, whole_path),
+        good(
+            "whole-path-as-source",
+            |settings| {
+                settings.guest.seed += 2;
+                settings.guest.as_documented = false;
+            },
+            whole_path,
+        ),
+    ]
+}

@@ -1,0 +1,135 @@
+//! What `cargo rig test` runs: every scenario by its name, each in a session of its own.
+
+mod broken;
+mod command;
+mod lifecycle;
+mod machine;
+mod receive;
+mod transmit;
+
+use crate::build::Built;
+use crate::facts::{Facts, Step};
+use crate::report::table::{Style, fault_line, step_line};
+use crate::run::Run;
+use crate::settings::{Files, Settings};
+use crate::verdict::judge;
+use agent_protocol::Violation;
+use anyhow::{Context, Result, bail};
+use std::time::Duration;
+
+/// One scenario.
+pub struct Scenario {
+    /// Its name in kebab case; its place in the list is of no meaning.
+    pub name: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A run that must be judged good.
+    Good { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()> },
+    /// A run of a deliberately broken driver, in which one of these rules must be found broken.
+    Caught {
+        mutant: u32,
+        prepare: fn(&mut Settings),
+        body: fn(&mut Run) -> Result<()>,
+        rules: &'static [&'static str],
+    },
+    /// A use of the command itself.
+    Command(fn(&Built) -> Result<()>),
+}
+
+const fn good(name: &'static str, prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()>) -> Scenario {
+    Scenario { name, kind: Kind::Good { prepare, body } }
+}
+
+/// The usual device and guest.
+const fn usual(name: &'static str, body: fn(&mut Run) -> Result<()>) -> Scenario {
+    good(name, |_| (), body)
+}
+
+/// Every scenario.
+pub fn all() -> Vec<Scenario> {
+    [transmit::all(), receive::all(), lifecycle::all(), machine::all(), broken::all(), command::all()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A scenario's watchdog must not fire while the rig holds a gate.
+fn no_watchdog(settings: &mut Settings) {
+    settings.guest.parameters.insert("WatchdogMs", 0);
+}
+
+impl Scenario {
+    /// Runs it. The error says what went wrong, step by step.
+    pub fn run(&self, built: &Built, seed: u64) -> Result<()> {
+        let mut settings = Settings::new(Files::shipped(built));
+        settings.guest.seed = seed;
+        match self.kind {
+            Kind::Good { prepare, body } => {
+                prepare(&mut settings);
+                let (facts, violations, log) = judged(settings, body)?;
+                if violations.is_empty() { Ok(()) } else { bail!("{}", account(&facts, &violations, &log)) }
+            }
+            Kind::Caught { mutant, prepare, body, rules } => {
+                let broken = built.mutants.as_ref().context("the broken drivers are not built")?;
+                settings.files.driver = broken.path.clone();
+                prepare(&mut settings);
+                // The same driver, behaving, passes: what is caught below is the mutant and nothing else.
+                let (facts, violations, log) = judged(settings.clone(), body)?;
+                if !violations.is_empty() {
+                    bail!("without the fault:\n{}", account(&facts, &violations, &log));
+                }
+                settings.guest.parameters.insert("Mutant", mutant);
+                let (facts, violations, log) = judged(settings, body)?;
+                if violations.iter().any(|violation| rules.contains(&violation.rule.as_str())) {
+                    Ok(())
+                } else {
+                    bail!("none of {rules:?} was found:\n{}", account(&facts, &violations, &log))
+                }
+            }
+            Kind::Command(test) => test(built),
+        }
+    }
+}
+
+/// One run and its judgement, with the end of the guest's log.
+fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<(Facts, Vec<Violation>, String)> {
+    let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
+    let outcome = body(&mut run);
+    let (facts, session) = run.finish(outcome);
+    let log = std::fs::read(session.guest_log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let tail: Vec<&str> = log.lines().rev().take(12).collect();
+    let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+    let violations = judge(&facts);
+    Ok((facts, violations, tail))
+}
+
+/// The steps, the faults and the guest's last lines.
+fn account(facts: &Facts, violations: &[Violation], log: &str) -> String {
+    let mut text: Vec<String> = facts.steps.iter().map(|step| step_line(step, Style::Plain)).collect();
+    text.extend(violations.iter().map(fault_line));
+    text.push("end of the guest's log:".into());
+    text.extend(log.lines().map(|line| format!("  {line}")));
+    text.join("\n")
+}
+
+/// Where a wait for a moment has to look again.
+const PERIOD: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_kebab_case_and_unique() {
+        let scenarios = all();
+        let names: HashSet<_> = scenarios.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), scenarios.len());
+        let kebab =
+            |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        assert!(names.iter().all(|name| kebab(name)), "{names:?}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Receive: what the device is doing with buffers when the cancel comes.
+
+use super::{Scenario, good, no_watchdog, usual};
+use crate::run::{RX_WRITE, Run};
+use anyhow::Result;
+
+fn idle(run: &mut Run) -> Result<()> {
+    run.load()?;
+    let rx = run.await_device("rx0", "buffers at the device", |rx| rx.posted > 0)?;
+    run.pause()?;
+    run.expect("frames received", run.facts.rx.received.len(), 0)?;
+    run.expect("at least the posted buffers back", run.facts.rx.returned_empty >= rx.posted, true)?;
+    run.expect("buffers still held", run.facts.rx.held, 0)
+}
+
+/// One frame is half in its buffer, nine wait behind it. The one arrives, no buffer goes back before STOPPED, and
+/// the nine arrive after the restart.
+fn half_written(run: &mut Run, waiting: u32) -> Result<()> {
+    run.load()?;
+    run.await_device("rx0", "buffers at the device", |rx| rx.posted > 0)?;
+    run.hold(RX_WRITE)?;
+    run.inject(1 + waiting)?;
+    run.await_device("rx0", "a frame half written", |rx| rx.writing == 1)?;
+    let pausing = run.begin_pause(1)?;
+    run.await_device("rx0", "CANCELLING", |rx| rx.state == "CANCELLING")?;
+    run.expect("buffers back before STOPPED", run.facts.rx.returned_empty, 0)?;
+    run.release(RX_WRITE)?;
+    run.finish_pause(&pausing)?;
+    run.expect("frames received", run.facts.rx.received.len(), 1)?;
+    run.restart()?;
+    run.await_guest("those that waited", move |_, rx| rx.received.len() == 1 + u64::from(waiting))
+}
+
+/// Frames are on their way through the ring while the queue is cancelled.
+fn frames_arriving(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.await_device("rx0", "buffers at the device", |rx| rx.posted > 0)?;
+    run.inject(100)?;
+    run.pause()?;
+    run.restart()?;
+    run.await_guest("all of them", |_, rx| rx.received.len() == 100)
+}
+
+fn again_and_again(run: &mut Run) -> Result<()> {
+    run.load()?;
+    for round in 1..=10 {
+        run.send(30)?;
+        run.await_guest("the round received", move |_, rx| rx.received.len() == 30 * round)?;
+        run.pause()?;
+        run.restart()?;
+    }
+    Ok(())
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        usual("rx-cancel-idle", idle),
+        good("rx-cancel-half-written", no_watchdog, |run| half_written(run, 0)),
+        good("rx-cancel-frames-waiting", no_watchdog, |run| half_written(run, 9)),
+        usual("rx-cancel-frames-arriving", frames_arriving),
+        usual("rx-cancel-again-and-again", again_and_again),
+    ]
+}

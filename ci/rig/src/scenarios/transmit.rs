@@ -1,0 +1,198 @@
+//! Transmit: where every frame is when the cancel comes.
+
+use super::{Scenario, good, no_watchdog, usual};
+use crate::run::{COMPLETE, FETCH, Run, WIRE, sizes};
+use anyhow::Result;
+
+/// What the device of these scenarios holds when `n` frames wait in front of the held wire.
+fn hold_and_send(run: &mut Run, count: u32) -> Result<()> {
+    run.hold(WIRE)?;
+    run.send(count)?;
+    let wanted = u64::from(count);
+    run.await_device("tx0", "all of them on the hardware", |tx| {
+        tx.available + tx.fetched + tx.on_wire == wanted
+    })?;
+    Ok(())
+}
+
+fn held(run: &mut Run, count: u32) -> Result<()> {
+    run.load()?;
+    hold_and_send(run, count)?;
+    run.pause()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, count.into(), 0])
+}
+
+/// Frames that 60 bytes, one fragment each, to make the ring's indices wrap: lets all but a few slots pass first.
+fn across_the_wrap(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.send(230)?;
+    run.await_guest("the first 230 sent and received", |tx, rx| {
+        tx.sent.len() == 230 && rx.received.len() == 230
+    })?;
+    hold_and_send(run, 64)?;
+    run.pause()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [230, 64, 0])
+}
+
+/// 24 rounds of 64: the virtqueue of 1024 wraps too, with cancelled chains in it.
+fn many_rounds(run: &mut Run) -> Result<()> {
+    run.load()?;
+    for round in 1..=24 {
+        hold_and_send(run, 64)?;
+        run.pause()?;
+        run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64 * round, 0])?;
+        run.restart()?;
+    }
+    run.release(WIRE)?;
+    run.send(64)?;
+    run.await_guest("64 more sent and received", |tx, rx| tx.sent.len() == 64 && rx.received.len() == 64)
+}
+
+/// At 1 Mbit/s by a clock that stands still, one frame is on the wire and stays there.
+fn one_on_the_wire(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.send(10)?;
+    run.await_device("tx0", "one on the wire, nine behind it", |tx| {
+        tx.on_wire == 1 && tx.available + tx.fetched == 9
+    })?;
+    let pausing = run.begin_pause(1)?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.advance_clock(10_000)?;
+    run.finish_pause(&pausing)?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, 9, 0])
+}
+
+fn one_off_the_wire(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(COMPLETE)?;
+    hold_and_send(run, 10)?;
+    run.let_pass(WIRE, 1)?;
+    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    let pausing = run.begin_pause(1)?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.release(COMPLETE)?;
+    run.finish_pause(&pausing)?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, 9, 0])
+}
+
+/// Nothing is fetched: the chains are taken back from the available ring.
+fn still_available(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(FETCH)?;
+    run.send(64)?;
+    run.await_device("tx0", "64 available", |tx| tx.available == 64)?;
+    run.pause()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 0])
+}
+
+/// A virtqueue of 128 holds 64 packets of two descriptors; the other 136 stay in the packet ring.
+fn never_posted(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(200)?;
+    run.await_device("tx0", "the virtqueue full", |tx| tx.available + tx.fetched == 64)?;
+    run.pause()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 136])
+}
+
+/// Nine descriptors a packet, 14 packets in a virtqueue of 128, the fifteenth does not fit.
+fn many_fragments(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send_as(20, 1514, 8)?;
+    run.await_device("tx0", "the virtqueue full", |tx| tx.available + tx.fetched == 14)?;
+    run.pause()?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 14, 6])?;
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send_as(20, 1514, 8)?;
+    run.await_guest("20 of 8 fragments sent and received", |tx, rx| {
+        tx.sent.len() == 20 && rx.received.len() == 20
+    })
+}
+
+fn twice(run: &mut Run) -> Result<()> {
+    run.load()?;
+    hold_and_send(run, 64)?;
+    run.pause_cancelling(2)?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 0])
+}
+
+fn restart_and_send(run: &mut Run) -> Result<()> {
+    held(run, 64)?;
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(100)?;
+    run.await_guest("100 sent and received", |tx, rx| tx.sent.len() == 100 && rx.received.len() == 100)
+}
+
+/// A device without TX_CANCEL: what was given to it drains as sent.
+fn no_cancel(run: &mut Run) -> Result<()> {
+    run.load()?;
+    hold_and_send(run, 64)?;
+    let pausing = run.begin_pause(1)?;
+    run.release(WIRE)?;
+    run.finish_pause(&pausing)?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [64, 0, 0])?;
+    let tx = run.await_device("tx0", "the device's counts", |_| true)?;
+    run.expect("cancels", tx.cancels, 0)?;
+    run.restart()?;
+    run.send(64)?;
+    run.await_guest("64 more sent", |tx, _| tx.sent.len() == 128)
+}
+
+/// The completion never comes: the watchdog resets the device, and every packet comes back all the same.
+fn watchdog(run: &mut Run) -> Result<()> {
+    run.facts.device_given_up = true;
+    run.load()?;
+    run.hold(COMPLETE)?;
+    hold_and_send(run, 10)?;
+    run.let_pass(WIRE, 1)?;
+    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    run.pause()?;
+    let [sent, taken_back, never_posted] = sizes(&run.facts.tx);
+    run.expect("frames that came back", sent + taken_back + never_posted, 10)?;
+    let tx = run.await_device("tx0", "the device reset", |tx| !tx.in_service)?;
+    run.expect("in service", tx.in_service, false)
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        usual("tx-cancel-wire-held-0", |run| held(run, 0)),
+        usual("tx-cancel-wire-held-1", |run| held(run, 1)),
+        usual("tx-cancel-wire-held-64", |run| held(run, 64)),
+        usual("tx-cancel-wire-held-ring-less-1", |run| held(run, 255)),
+        usual("tx-cancel-across-ring-wrap", across_the_wrap),
+        usual("tx-cancel-many-rounds", many_rounds),
+        usual("tx-cancel-still-available", still_available),
+        good(
+            "tx-cancel-one-on-the-wire",
+            |settings| {
+                no_watchdog(settings);
+                settings.device.speed = "1M";
+                settings.device.manual_clock = true;
+            },
+            one_on_the_wire,
+        ),
+        good("tx-cancel-one-off-the-wire", no_watchdog, one_off_the_wire),
+        good("tx-cancel-never-posted", |settings| settings.device.queue_size = 128, never_posted),
+        good("tx-cancel-many-fragments", |settings| settings.device.queue_size = 128, many_fragments),
+        usual("tx-cancel-twice", twice),
+        usual("tx-restart-and-send-again", restart_and_send),
+        good(
+            "tx-no-cancel-drains",
+            |settings| {
+                no_watchdog(settings);
+                settings.device.tx_cancel = false;
+            },
+            no_cancel,
+        ),
+        good(
+            "tx-watchdog-resets-the-device",
+            |settings| {
+                settings.guest.parameters.insert("WatchdogMs", 200);
+            },
+            watchdog,
+        ),
+    ]
+}
