@@ -1,6 +1,6 @@
 //! The daemon as a child process, and a client of its control socket.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -55,7 +55,13 @@ impl Daemon {
 
     /// Starts `command`, whose files are in `dir`, and waits until it listens.
     pub fn spawn(mut command: Command, dir: tempfile::TempDir) -> Daemon {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A copy of the program stays busy while a child of another test, just forked, still holds the
+        // descriptor that it was written through.
+        let mut child = until("the program can be run", || match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            child => Some(child.unwrap()),
+        });
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let readable = PollFd::new(stdout.get_ref(), PollFlags::IN);
         let timeout = BOUND.try_into().unwrap();
