@@ -149,10 +149,10 @@ impl<'q, 'm> RxQueue<'q, 'm> {
         StopLine::Rx { index: self.pair, counters: self.counters }
     }
 
-    /// Packets that the driver owns.
+    /// Packets that the driver owns, or fragments if there are more: the framework waits for both.
     #[must_use]
     pub fn owed(&self) -> u32 {
-        self.rings.packets.owned()
+        self.rings.packets.owned().max(self.rings.fragments.owned())
     }
 
     /// Counted since the queue was made.
@@ -258,7 +258,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
         while self.virtqueue.abandon_oldest().is_some() {
             owed += 1;
         }
-        while self.owed() != 0 {
+        while self.rings.packets.owned() != 0 {
             self.return_empty();
         }
         let Rings { packets, fragments, .. } = self.rings;

@@ -100,9 +100,11 @@ impl<'q, 'm> TxQueue<'q, 'm> {
     /// more, for what came meanwhile causes none.
     pub fn set_notification_enabled(&mut self, registers: &impl Registers, notify: &impl Notify) -> Outcome {
         self.signals.arm();
-        let mut work = self.virtqueue.enable_interrupt() || self.signals.is_lost();
+        let mut work = self.virtqueue.enable_interrupt();
         let mut fault = None;
-        if self.cancelled && !self.signals.is_lost() {
+        if self.signals.is_lost() {
+            work |= self.virtqueue.outstanding() != 0;
+        } else if self.cancelled {
             match self.port.answer(registers) {
                 Ok(Answer::Taken(State::Stopped)) => {
                     // All used elements are visible (C5), no other will come.

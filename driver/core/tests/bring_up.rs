@@ -107,7 +107,7 @@ impl Mmio for Common {
         self.read(offset) as u16
     }
     fn read32(&self, offset: u32) -> u32 {
-        assert!(offset < 0x10 || offset >= 0x20);
+        assert!(!(0x10..0x20).contains(&offset));
         self.read(offset)
     }
     fn write8(&self, offset: u32, value: u8) {
@@ -119,7 +119,7 @@ impl Mmio for Common {
         self.write(offset, value.into());
     }
     fn write32(&self, offset: u32, value: u32) {
-        assert!(offset < 0x10 || offset >= 0x20);
+        assert!(!(0x10..0x20).contains(&offset));
         self.write(offset, value);
     }
 }

@@ -335,10 +335,10 @@ impl<'m> Virtqueue<'m> {
         self.has_news()
     }
 
-    /// Whether the device has used something that [`Self::poll`] has not seen.
+    /// Whether the device has used something that [`Self::poll`] has not seen, and would look at.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.memory.load_used_index(&self.layout) != self.used.0
+        self.violation.is_none() && self.memory.load_used_index(&self.layout) != self.used.0
     }
 
     fn break_off(&mut self, violation: Violation) -> Violation {

@@ -1,0 +1,310 @@
+//! The model's queues behind registers, doorbells and one interrupt, as QEMU's transport joins them.
+
+use std::{
+    cell::{Cell, RefCell},
+    num::NonZeroU64,
+    rc::Rc,
+    time::Duration,
+};
+
+use cancelnic_core::{Doorbell, Registers};
+use cancelnic_model::{
+    ConfigSpace, Link, NetConfig, Rings, RxQueue, RxSettings, Speed, Turn, TxGate, TxQueue, TxSettings, Wire,
+};
+use cancelnic_registers::{Caps, Direction, SPACE_SIZE, StatusWord};
+
+use crate::{frame, memory::Guest};
+
+/// Calls of `run` within one event, after which the model runs in circles.
+const MOST_TURNS: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Tx,
+    Rx,
+}
+
+/// Where work can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    Fetch,
+    Wire,
+    Complete,
+    RxWrite,
+}
+
+/// Numbers of the frames that have left.
+#[derive(Default)]
+struct Sent(Vec<u64>);
+
+impl Wire for Sent {
+    fn transmit(&mut self, pair: usize, frame: Vec<u8>, _: Duration) {
+        assert_eq!(pair, 0);
+        self.0.push(frame::number_of(&frame));
+    }
+}
+
+struct Inside {
+    space: ConfigSpace,
+    tx: TxQueue,
+    rx: RxQueue,
+    wire: Sent,
+    now: Duration,
+    deadline: Option<Duration>,
+    interrupt: bool,
+    /// QEMU's copy of the configuration space, as the last read left it.
+    cache: [u8; SPACE_SIZE],
+}
+
+/// The device. Clones are the same one.
+#[derive(Clone)]
+pub struct Nic {
+    guest: Rc<Guest>,
+    inside: Rc<RefCell<Inside>>,
+    gone: Rc<Cell<bool>>,
+    /// Register reads, each of which takes a driver about 50 microseconds.
+    reads: Rc<Cell<usize>>,
+}
+
+impl Nic {
+    pub fn new(guest: Rc<Guest>, caps: Caps, speed: u64) -> Self {
+        let speed = NonZeroU64::new(speed).map_or(Speed::Unlimited, Speed::BitsPerSecond);
+        let tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: 64, caps, link: Link::new(speed) });
+        let rx = RxQueue::new(RxSettings { pair: 0, pending_limit: 1024, caps });
+        let net =
+            NetConfig { mac: [2, 0, 0, 0, 0, 1], link_up: true, mtu: 1500, speed: 1000, full_duplex: true };
+        let inside = Inside {
+            space: ConfigSpace::new(&net, caps, vec![tx.status()], vec![rx.status()]),
+            tx,
+            rx,
+            wire: Sent::default(),
+            now: Duration::ZERO,
+            deadline: None,
+            interrupt: false,
+            cache: [0; SPACE_SIZE],
+        };
+        Self { guest, inside: Rc::new(RefCell::new(inside)), gone: Rc::default(), reads: Rc::default() }
+    }
+
+    /// The driver has enabled a queue and said DRIVER_OK.
+    pub fn enter(&self, side: Side, size: u16, [desc, avail, used]: [u64; 3], event_idx: bool) {
+        let rings = Rings { size, desc, avail, used, base: 0, event_idx };
+        self.with(|guest, inside| match side {
+            Side::Tx => {
+                inside.tx.set_enabled(true);
+                inside.tx.enter(&guest.memory, &rings)
+            }
+            Side::Rx => {
+                inside.rx.set_enabled(true);
+                inside.rx.enter(&guest.memory, &rings)
+            }
+        });
+    }
+
+    /// The driver has written device_status 0: both queues leave service before it reads 0.
+    pub fn reset(&self) {
+        if self.gone.get() {
+            return;
+        }
+        let inside = &mut *self.inside.borrow_mut();
+        let left = inside.tx.leave(&self.guest.memory, inside.now, &mut inside.wire);
+        inside.interrupt |= left.signal;
+        let left = inside.rx.leave(&self.guest.memory, inside.now, &mut inside.wire);
+        inside.interrupt |= left.signal;
+    }
+
+    /// Surprise removal: nothing is read or written any more, registers read all ones.
+    pub fn remove(&self) {
+        self.gone.set(true);
+    }
+
+    pub fn close(&self, gate: Gate) {
+        self.set_gate(gate, false);
+    }
+
+    pub fn open(&self, gate: Gate) {
+        self.set_gate(gate, true);
+    }
+
+    fn set_gate(&self, gate: Gate, open: bool) {
+        self.with(|_, inside| {
+            match tx_gate(gate) {
+                Some(gate) => inside.tx.set_gate(gate, open, inside.now),
+                None => inside.rx.set_gate(open),
+            }
+            again()
+        });
+    }
+
+    /// Lets `count` pieces through a closed gate.
+    pub fn step(&self, gate: Gate, count: u64) {
+        self.with(|_, inside| {
+            match tx_gate(gate) {
+                Some(gate) => inside.tx.step_gate(gate, count, inside.now),
+                None => inside.rx.step_gate(count),
+            }
+            again()
+        });
+    }
+
+    /// Time goes by; whatever falls due in it happens at its time.
+    pub fn pass(&self, time: Duration) {
+        let end = self.inside.borrow().now + time;
+        loop {
+            let due = self.inside.borrow().deadline.filter(|due| *due <= end);
+            self.inside.borrow_mut().now = due.unwrap_or(end);
+            self.inside.borrow_mut().deadline = None;
+            self.with(|_, _| again());
+            if due.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// A numbered frame arrives from the wire; false if there was no room to wait.
+    pub fn inject(&self, number: u64) -> bool {
+        let mut taken = false;
+        self.with(|_, inside| {
+            taken = inside.rx.inject(frame::numbered(number, frame::length(number)));
+            again()
+        });
+        taken
+    }
+
+    /// Any bytes arrive from the wire.
+    pub fn inject_bytes(&self, bytes: Vec<u8>) {
+        self.with(|_, inside| {
+            assert!(inside.rx.inject(bytes));
+            again()
+        });
+    }
+
+    /// Numbers of the frames that have left, in order.
+    pub fn sent(&self) -> Vec<u64> {
+        self.inside.borrow().wire.0.clone()
+    }
+
+    /// The device's own books say the same.
+    pub fn check_totals(&self, sent: u64, taken_back: u64) {
+        let books = self.inside.borrow().tx.snapshot(&self.guest.memory);
+        assert_eq!((books.sent, books.taken_back), (sent, taken_back));
+        assert_eq!((books.available, books.fetched, books.on_wire, books.off_wire), (0, 0, 0, 0));
+    }
+
+    pub fn status(&self, side: Side) -> StatusWord {
+        let inside = self.inside.borrow();
+        match side {
+            Side::Tx => inside.tx.status().read(),
+            Side::Rx => inside.rx.status().read(),
+        }
+    }
+
+    /// Whether a frame is half written into its buffer.
+    pub fn is_writing(&self) -> bool {
+        self.inside.borrow().rx.snapshot(&self.guest.memory).writing
+    }
+
+    /// Whether the interrupt was raised since the last time.
+    pub fn take_interrupt(&self) -> bool {
+        std::mem::take(&mut self.inside.borrow_mut().interrupt)
+    }
+
+    /// Register reads so far.
+    pub fn reads(&self) -> usize {
+        self.reads.get()
+    }
+
+    pub fn doorbell(&self, side: Side) -> Bell {
+        Bell(self.clone(), side)
+    }
+
+    /// Something happened to a queue; then both run until neither has more to do now.
+    fn with(&self, event: impl FnOnce(&Guest, &mut Inside) -> Turn) {
+        if self.gone.get() {
+            return;
+        }
+        let inside = &mut *self.inside.borrow_mut();
+        let turn = event(&self.guest, inside);
+        let mut more = inside.note(turn);
+        for _ in 0..MOST_TURNS {
+            if !more {
+                return;
+            }
+            let turn = inside.tx.run(&self.guest.memory, inside.now, &mut inside.wire);
+            more = inside.note(turn);
+            let turn = inside.rx.run(&self.guest.memory, inside.now, &mut inside.wire);
+            more |= inside.note(turn);
+        }
+        panic!("the model runs for ever");
+    }
+}
+
+impl Inside {
+    /// Takes note of what a queue asks for; whether it has more to do now.
+    fn note(&mut self, turn: Turn) -> bool {
+        self.interrupt |= turn.signal;
+        let now = self.now;
+        if let Some(due) = turn.deadline.filter(|due| *due > now) {
+            self.deadline = Some(self.deadline.map_or(due, |deadline| deadline.min(due)));
+        }
+        turn.again || turn.deadline.is_some_and(|due| due <= now)
+    }
+}
+
+fn again() -> Turn {
+    Turn { again: true, ..Turn::default() }
+}
+
+fn tx_gate(gate: Gate) -> Option<TxGate> {
+    match gate {
+        Gate::Fetch => Some(TxGate::Fetch),
+        Gate::Wire => Some(TxGate::Wire),
+        Gate::Complete => Some(TxGate::Complete),
+        Gate::RxWrite => None,
+    }
+}
+
+/// One queue's doorbell.
+pub struct Bell(Nic, Side);
+
+impl Doorbell for Bell {
+    fn ring(&self) {
+        self.0.with(|guest, inside| match self.1 {
+            Side::Tx => inside.tx.run(&guest.memory, inside.now, &mut inside.wire),
+            Side::Rx => inside.rx.run(&guest.memory, inside.now, &mut inside.wire),
+        });
+    }
+}
+
+impl Registers for Nic {
+    fn read(&self, offset: u32) -> u32 {
+        self.reads.set(self.reads.get() + 1);
+        assert!(offset.is_multiple_of(4));
+        if self.gone.get() {
+            return u32::MAX;
+        }
+        let inside = &mut *self.inside.borrow_mut();
+        inside.cache = inside.space.bytes();
+        let word = inside.cache[offset as usize..][..4].try_into().expect("four bytes");
+        u32::from_le_bytes(word)
+    }
+
+    fn write(&self, offset: u32, value: u32) {
+        assert!(offset.is_multiple_of(4));
+        if self.gone.get() {
+            return;
+        }
+        let commands = {
+            let inside = &mut *self.inside.borrow_mut();
+            inside.cache[offset as usize..][..4].copy_from_slice(&value.to_le_bytes());
+            let all = inside.cache;
+            inside.space.write(0, &all)
+        };
+        for command in commands {
+            self.with(|guest, inside| match command.direction {
+                Direction::Tx => inside.tx.command(&guest.memory, inside.now, command.word, &mut inside.wire),
+                Direction::Rx => inside.rx.command(&guest.memory, command.word),
+            });
+        }
+    }
+}
