@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::cli::LogLevel;
 
 /// Lines that one place in the program may write in a second.
-const LINES_PER_SECOND: u32 = 5;
+const LINES_PER_SECOND: u32 = 20;
 
 /// Starts logging. Called once, first of all.
 pub fn start(level: LogLevel) {
@@ -111,7 +111,7 @@ mod tests {
             Identifier(&CALLSITE)
         };
         let count = |at| (0..100).filter(|_| limit.allows(place(), at)).count();
-        assert_eq!(count(start), 5);
-        assert_eq!(count(start + Duration::from_secs(1)), 5);
+        assert_eq!(count(start), LINES_PER_SECOND as usize);
+        assert_eq!(count(start + Duration::from_secs(1)), LINES_PER_SECOND as usize);
     }
 }
