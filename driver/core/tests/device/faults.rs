@@ -1,11 +1,11 @@
 //! Devices that go away, refuse, or hold work for ever: every packet comes cancelled.back, and never too early.
 
 use cancelnic_core::{Fault, outcome::Waiting};
-use cancelnic_registers::CommandResult;
+use cancelnic_registers::{CommandResult, State, StatusWord};
 
 use crate::{
     machine::{RxMachine, Setup, TxMachine},
-    nic::Gate,
+    nic::{Gate, Side},
     send_side::Fate,
 };
 
@@ -141,4 +141,65 @@ fn used_ring_scribbled_over_ends_in_a_fault_not_in_a_wild_access() {
     assert!(matches!(machine.faults[..], [Fault::Virtqueue(_)]), "{:?}", machine.faults);
     let cancelled = machine.cancel();
     assert_eq!((cancelled.back, machine.side.outstanding()), (255, 0));
+}
+
+#[test]
+fn transmit_queue_that_reads_stopped_and_owes_frames_is_given_up() {
+    let mut machine = TxMachine::new(Setup::default());
+    machine.nic.close(Gate::Complete);
+    machine.send(5);
+    machine.cancel();
+    machine.run();
+    machine.nic.lie(Some(machine.nic.status(Side::Tx).with_state(State::Stopped)));
+    machine.arm();
+    machine.run();
+    assert_eq!(machine.faults, [Fault::Incomplete(5)]);
+    assert_eq!(machine.side.with_fate(Fate::Sent), [0, 1, 2, 3, 4], "the reset completed them");
+}
+
+#[test]
+fn status_word_that_means_nothing_is_a_fault() {
+    let mut machine = RxMachine::new(Setup::default());
+    machine.nic.close(Gate::RxWrite);
+    assert!(machine.nic.inject(0));
+    machine.cancel();
+    let nonsense = StatusWord::from_bits(machine.nic.status(Side::Rx).into_bits() | 0x00e0_0000);
+    machine.nic.lie(Some(nonsense));
+    assert_eq!(machine.advance(), 0, "nothing goes back on nonsense");
+    assert_eq!(machine.faults, [Fault::Nonsense(nonsense)]);
+    machine.run();
+    assert_eq!(machine.side.outstanding(), 0);
+}
+
+#[test]
+fn old_stopped_is_not_taken_for_the_answer_to_a_cancel_on_its_way() {
+    let mut machine = RxMachine::new(Setup::default());
+    machine.nic.hold_commands();
+    // The register still shows an earlier command's SEQ, and a queue that stopped long ago.
+    let old = machine.nic.status(Side::Rx).with_state(State::Stopped);
+    machine.nic.lie(Some(old));
+    let cancelled = machine.cancel();
+    assert_eq!((cancelled.fault, cancelled.waiting, cancelled.back), (None, Waiting::Began, 0));
+    machine.run();
+    assert!(machine.nic.inject(0), "the device still writes buffers");
+    machine.run();
+    machine.nic.lie(None);
+    machine.nic.deliver_commands();
+    machine.run();
+    assert_eq!((machine.side.outstanding(), &machine.side.received[..]), (0, &[0][..]));
+    assert_eq!(machine.faults, []);
+}
+
+#[test]
+fn transmit_cancel_on_its_way_is_waited_for() {
+    let mut machine = TxMachine::new(Setup::default());
+    machine.nic.close(Gate::Wire);
+    machine.send(5);
+    machine.nic.hold_commands();
+    let cancelled = machine.cancel();
+    assert_eq!((cancelled.fault, cancelled.waiting, cancelled.back), (None, Waiting::Began, 0));
+    machine.run();
+    machine.nic.deliver_commands();
+    machine.run();
+    assert_eq!(machine.side.with_fate(Fate::TakenBack), [0, 1, 2, 3, 4]);
 }

@@ -62,6 +62,10 @@ pub struct Nic {
     guest: Rc<Guest>,
     inside: Rc<RefCell<Inside>>,
     gone: Rc<Cell<bool>>,
+    /// Commands written and not yet delivered, while they are held.
+    held: Rc<RefCell<Option<Vec<(u32, u32)>>>>,
+    /// What status registers are made to read instead.
+    lie: Rc<Cell<Option<StatusWord>>>,
     /// Register reads, each of which takes a driver about 50 microseconds.
     reads: Rc<Cell<usize>>,
 }
@@ -83,7 +87,14 @@ impl Nic {
             interrupt: false,
             cache: [0; SPACE_SIZE],
         };
-        Self { guest, inside: Rc::new(RefCell::new(inside)), gone: Rc::default(), reads: Rc::default() }
+        Self {
+            guest,
+            inside: Rc::new(RefCell::new(inside)),
+            gone: Rc::default(),
+            held: Rc::default(),
+            lie: Rc::default(),
+            reads: Rc::default(),
+        }
     }
 
     /// The driver has enabled a queue and said DRIVER_OK.
@@ -116,6 +127,23 @@ impl Nic {
     /// Surprise removal: nothing is read or written any more, registers read all ones.
     pub fn remove(&self) {
         self.gone.set(true);
+    }
+
+    /// Register writes are on their way for a while.
+    pub fn hold_commands(&self) {
+        *self.held.borrow_mut() = Some(vec![]);
+    }
+
+    /// The writes that were held arrive.
+    pub fn deliver_commands(&self) {
+        for (offset, value) in self.held.take().expect("they were held") {
+            self.write(offset, value);
+        }
+    }
+
+    /// Both status registers read this from now on.
+    pub fn lie(&self, word: Option<StatusWord>) {
+        self.lie.set(word);
     }
 
     pub fn close(&self, gate: Gate) {
@@ -283,6 +311,9 @@ impl Registers for Nic {
         if self.gone.get() {
             return u32::MAX;
         }
+        if let Some(lie) = self.lie.get() {
+            return lie.into_bits();
+        }
         let inside = &mut *self.inside.borrow_mut();
         inside.cache = inside.space.bytes();
         let word = inside.cache[offset as usize..][..4].try_into().expect("four bytes");
@@ -292,6 +323,10 @@ impl Registers for Nic {
     fn write(&self, offset: u32, value: u32) {
         assert!(offset.is_multiple_of(4));
         if self.gone.get() {
+            return;
+        }
+        if let Some(held) = &mut *self.held.borrow_mut() {
+            held.push((offset, value));
             return;
         }
         let commands = {
