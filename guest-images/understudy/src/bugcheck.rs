@@ -9,8 +9,10 @@ pub const EXIT_BUG_CHECK: u8 = 0x20;
 pub fn stop(code: u32, parameters: [u64; 4], violation: Violation) -> ! {
     x86_64::instructions::interrupts::disable();
     crate::log!(
-        "*** STOP {code:#x} {parameters:#x?}: {} in {}, {}",
-        violation.rule, violation.callback, violation.place
+        "*** STOP {code:#x} {parameters:x?}: {} in {}, {}",
+        violation.rule,
+        violation.callback,
+        violation.place
     );
     match serde_json::to_string(&Message::BugCheck { violation, code, parameters }) {
         Ok(line) => crate::serial::write_line(&line),

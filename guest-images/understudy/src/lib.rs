@@ -17,25 +17,25 @@ pub mod settings;
 pub mod wdf;
 
 #[cfg(target_os = "none")]
-pub mod agent;
+mod agent;
 #[cfg(target_os = "none")]
-pub mod boot;
+mod boot;
 #[cfg(target_os = "none")]
-pub mod bugcheck;
+mod bugcheck;
 #[cfg(target_os = "none")]
-pub mod hal;
+mod hal;
 #[cfg(target_os = "none")]
-pub mod ke;
+mod ke;
 #[cfg(target_os = "none")]
-pub mod mm;
+mod mm;
 #[cfg(target_os = "none")]
-pub mod nt;
+mod nt;
 #[cfg(target_os = "none")]
-pub mod pe;
+mod pe;
 #[cfg(target_os = "none")]
-pub mod pnp;
+mod pnp;
 #[cfg(target_os = "none")]
-pub mod serial;
+mod serial;
 
 #[cfg(target_os = "none")]
-pub use boot::{exit, fatal, power_off};
+pub(crate) use boot::{exit, fatal, power_off};

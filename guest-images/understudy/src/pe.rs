@@ -4,7 +4,8 @@ use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::alloc::Layout;
 use object::LittleEndian as LE;
 use object::pe::{
-    IMAGE_REL_BASED_ABSOLUTE, IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, ImageNtHeaders64,
+    IMAGE_REL_BASED_ABSOLUTE, IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
+    ImageNtHeaders64,
 };
 use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
 
@@ -92,7 +93,8 @@ fn fill(parsed: &PeFile64<'_>, file: &[u8], bytes: &mut [u8]) -> Result<(), Stri
     to.zip(from).ok_or("headers outside the image")?.0.copy_from_slice(&file[..headers]);
     for section in parsed.section_table().iter() {
         let len = section.size_of_raw_data.get(LE).min(section.virtual_size.get(LE)) as usize;
-        let (at, from) = (section.virtual_address.get(LE) as usize, section.pointer_to_raw_data.get(LE) as usize);
+        let (at, from) =
+            (section.virtual_address.get(LE) as usize, section.pointer_to_raw_data.get(LE) as usize);
         let content = file.get(from..from + len).ok_or("a section outside the file")?;
         bytes.get_mut(at..at + len).ok_or("a section outside the image")?.copy_from_slice(content);
     }
@@ -146,5 +148,9 @@ fn import(
             slot += 8;
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(format!("imports that understudy does not offer: {}", missing.join(", "))) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("imports that understudy does not offer: {}", missing.join(", ")))
+    }
 }

@@ -19,7 +19,9 @@ static ARRIVED: Event = Event::auto();
 /// Sets both ports up: 115200 8n1, FIFO on; COM2 interrupts when bytes come.
 pub fn start() {
     for (port, interrupt) in [(COM1, 0), (COM2, 1)] {
-        for (register, value) in [(1, 0), (3, 0x80), (0, 1), (1, 0), (3, 3), (2, 0xc7), (4, 0x0b), (1, interrupt)] {
+        for (register, value) in
+            [(1, 0), (3, 0x80), (0, 1), (1, 0), (3, 3), (2, 0xc7), (4, 0x0b), (1, interrupt)]
+        {
             write8(port + register, value);
         }
     }

@@ -41,7 +41,8 @@ impl Settings {
                 }
                 ("verifier", "0" | "1") => settings.verifier = value == "1",
                 _ => {
-                    let name = key.strip_prefix("param.").filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+                    let name =
+                        key.strip_prefix("param.").filter(|name| !name.is_empty()).ok_or_else(wrong)?;
                     settings.params.push((name.into(), value.into()));
                 }
             }
@@ -65,7 +66,13 @@ pub fn start(line: &str, bundle: &'static [u8]) -> Result<(), String> {
 }
 
 fn get() -> &'static Settings {
-    SETTINGS.call_once(|| Settings { seed: 1, documented: false, ring: 256, verifier: true, params: Vec::new() })
+    SETTINGS.call_once(|| Settings {
+        seed: 1,
+        documented: false,
+        ring: 256,
+        verifier: true,
+        params: Vec::new(),
+    })
 }
 
 /// What varies between runs.
@@ -135,13 +142,19 @@ mod tests {
     #[test]
     fn an_empty_line_gives_the_defaults() {
         let settings = Settings::parse("").unwrap();
-        assert_eq!((settings.seed, settings.ring, settings.verifier, settings.documented), (1, 256, true, false));
+        assert_eq!(
+            (settings.seed, settings.ring, settings.verifier, settings.documented),
+            (1, 256, true, false)
+        );
     }
 
     #[test]
     fn every_key_is_read() {
         let settings = Settings::parse("seed=7 as=documented ring=64 verifier=0 param.Mutant=3").unwrap();
-        assert_eq!((settings.seed, settings.ring, settings.verifier, settings.documented), (7, 64, false, true));
+        assert_eq!(
+            (settings.seed, settings.ring, settings.verifier, settings.documented),
+            (7, 64, false, true)
+        );
         assert_eq!(settings.params, [("Mutant".into(), "3".into())]);
     }
 
@@ -167,6 +180,9 @@ mod tests {
         }
         archive.resize(archive.len() + 2 * BLOCK, 0);
         let files = entries(&archive);
-        assert_eq!(files.iter().map(|file| (file.0, file.1.len())).collect::<Vec<_>>(), [("a.sys", 2), ("b.inf", 600)]);
+        assert_eq!(
+            files.iter().map(|file| (file.0, file.1.len())).collect::<Vec<_>>(),
+            [("a.sys", 2), ("b.inf", 600)]
+        );
     }
 }

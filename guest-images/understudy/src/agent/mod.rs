@@ -3,10 +3,10 @@
 pub mod output;
 pub mod trace;
 
+use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
 use crate::netcx::{datapath, frame, ledger::Pending};
 use crate::pnp;
-use crate::ke::irqlock::IrqLock;
 use agent_protocol::{Command, DriverFile, Message, Request, VERSION};
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
@@ -44,7 +44,9 @@ pub fn run() -> ! {
             }
         };
         match request.command {
-            Command::Send { first, count, len, fragments } => answer(request.id, send(first, count, len, fragments)),
+            Command::Send { first, count, len, fragments } => {
+                answer(request.id, send(first, count, len, fragments))
+            }
             Command::Report => output::push(Message::Done { id: request.id, queues: datapath::report() }),
             Command::Quit => {
                 output::push(Message::Done { id: request.id, queues: Vec::new() });
@@ -85,7 +87,11 @@ fn send(first: u64, count: u32, len: u32, fragments: u32) -> Result<(), String> 
         return Err(format!("fragments {fragments} is not in 1..=8"));
     }
     let last = first.checked_add(u64::from(count)).ok_or("frame numbers overflow")?;
-    datapath::send((first..last).map(|number| Pending { number, len: len as u16, fragments: fragments as u8 }))
+    datapath::send((first..last).map(|number| Pending {
+        number,
+        len: len as u16,
+        fragments: fragments as u8,
+    }))
 }
 
 fn worker() {
@@ -104,7 +110,9 @@ fn worker() {
                 Command::Send { .. } | Command::Report | Command::Quit => (Ok(()), false),
             };
             match result {
-                Ok(()) if report => output::push(Message::Done { id: request.id, queues: datapath::report() }),
+                Ok(()) if report => {
+                    output::push(Message::Done { id: request.id, queues: datapath::report() })
+                }
                 result => answer(request.id, result),
             }
         }

@@ -1,8 +1,8 @@
 //! Every call into the driver goes through here: it is timed for the report, and IRQL and locks are compared after it.
 
 use super::output;
-use crate::wdf::HELD_LOCKS;
 use crate::ke::irqlock::IrqLock;
+use crate::wdf::HELD_LOCKS;
 use agent_protocol::{Message, Violation};
 use alloc::{format, string::String};
 
@@ -75,10 +75,20 @@ fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) 
     let result = run();
     let after = (crate::ke::irql(), HELD_LOCKS.with(|count| *count));
     if after.0 != before.0 {
-        stop(0xC4, [0x121, after.0.into(), before.0.into(), 0], "IrqlNotRestored", format!("{} -> {}", before.0, after.0));
+        stop(
+            0xC4,
+            [0x121, after.0.into(), before.0.into(), 0],
+            "IrqlNotRestored",
+            format!("{} -> {}", before.0, after.0),
+        );
     }
     if after.1 != before.1 {
-        stop(0xC4, [0x8e, after.1.into(), before.1.into(), 0], "SpinLockHeldAfterCallback", format!("{} held", after.1));
+        stop(
+            0xC4,
+            [0x8e, after.1.into(), before.1.into(), 0],
+            "SpinLockHeldAfterCallback",
+            format!("{} held", after.1),
+        );
     }
     leave(queue, what);
     result
@@ -118,7 +128,12 @@ pub fn note(queue: &'static str, what: &str) {
 
 /// Stops the machine for a broken rule, in the name of the current callback.
 pub fn stop(code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
-    let violation = Violation { rule: rule.into(), callback: current(), place };
+    stop_in(current(), code, parameters, rule, place)
+}
+
+/// Stops the machine for a rule that was broken in a callback which has returned.
+pub fn stop_in(callback: String, code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
+    let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
     crate::bugcheck::stop(code, parameters, violation)
 }

@@ -97,7 +97,9 @@ pub fn select(bytes: &[u8], device: &PciIdentity) -> Result<Package, InfError> {
     let kmdf = kmdf(&inf, &section, &service)?;
     let interrupts = hardware_values(&inf, &section);
     let msi_key = |name: &str| {
-        interrupts.get(&format!("interrupt management\\messagesignaledinterruptproperties\\{name}")).map(String::as_str)
+        interrupts
+            .get(&format!("interrupt management\\messagesignaledinterruptproperties\\{name}"))
+            .map(String::as_str)
     };
     let keywords = keywords(&inf, &section)?;
     Ok(Package {
@@ -115,7 +117,9 @@ pub fn select(bytes: &[u8], device: &PciIdentity) -> Result<Package, InfError> {
 fn version(inf: &Inf) -> Result<(), InfError> {
     let class = inf.value("Version", "Class").unwrap_or_default();
     let guid = inf.value("Version", "ClassGuid").unwrap_or_default();
-    if !class.eq_ignore_ascii_case("Net") || !guid.eq_ignore_ascii_case("{4d36e972-e325-11ce-bfc1-08002be10318}") {
+    if !class.eq_ignore_ascii_case("Net")
+        || !guid.eq_ignore_ascii_case("{4d36e972-e325-11ce-bfc1-08002be10318}")
+    {
         return fault(format!("[Version] Class={class} ClassGuid={guid}: not the Net class"));
     }
     let date_and_version = inf.value("Version", "DriverVer").unwrap_or_default();
@@ -186,15 +190,20 @@ fn service(inf: &Inf, section: &str) -> Result<(String, String), InfError> {
 fn kmdf(inf: &Inf, section: &str, service: &str) -> Result<(u32, u32), InfError> {
     let wdf = format!("{section}.Wdf");
     let line = inf.lines(&wdf).find(|line| line.key.eq_ignore_ascii_case("KmdfService"));
-    let (Some(named), Some(target)) = (line.and_then(|l| l.values.first()), line.and_then(|l| l.values.get(1))) else {
+    let (Some(named), Some(target)) =
+        (line.and_then(|l| l.values.first()), line.and_then(|l| l.values.get(1)))
+    else {
         return fault(format!("[{wdf}] has no KmdfService"));
     };
     if !named.eq_ignore_ascii_case(service) {
         return fault(format!("[{wdf}] KmdfService={named}, but the function driver is {service}"));
     }
     let text = inf.value(target, "KmdfLibraryVersion").unwrap_or_default();
-    let parts = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    parts.ok_or_else(|| InfError(format!("[{target}] KmdfLibraryVersion=\"{text}\" is not major.minor (not stamped?)")))
+    let parts =
+        text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    parts.ok_or_else(|| {
+        InfError(format!("[{target}] KmdfLibraryVersion=\"{text}\" is not major.minor (not stamped?)"))
+    })
 }
 
 /// Values that the `.HW` section writes below the device's hardware key: `subkey\name`, lower case, to value.
@@ -234,7 +243,9 @@ fn keywords(inf: &Inf, section: &str) -> Result<BTreeMap<String, String>, InfErr
     defaults.append(&mut direct);
     for required in ["*iftype", "*mediatype", "*physicalmediatype"] {
         if !defaults.contains_key(required) {
-            return fault(format!("[{section}] has no {required}: Windows does not install it as a network adapter"));
+            return fault(format!(
+                "[{section}] has no {required}: Windows does not install it as a network adapter"
+            ));
         }
     }
     Ok(defaults)

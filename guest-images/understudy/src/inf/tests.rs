@@ -92,7 +92,8 @@ fn a_direct_value_wins_over_the_default_of_its_parameter() {
 
 #[test]
 fn utf16_with_a_byte_order_mark_reads_the_same() {
-    let bytes: Vec<u8> = [0xfeff_u16].into_iter().chain(GOOD.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let bytes: Vec<u8> =
+        [0xfeff_u16].into_iter().chain(GOOD.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     assert_eq!(select(&bytes, &DEVICE), select(GOOD.as_bytes(), &DEVICE));
 }
 
@@ -146,5 +147,8 @@ fn each_missing_piece_is_named() {
 
 #[test]
 fn a_service_that_is_not_the_function_driver_does_not_count() {
-    assert!(error_of(&GOOD.replace("sample, 0x2, Nic.Service", "sample, 0x0, Nic.Service")).contains("AddService"));
+    assert!(
+        error_of(&GOOD.replace("sample, 0x2, Nic.Service", "sample, 0x0, Nic.Service"))
+            .contains("AddService")
+    );
 }

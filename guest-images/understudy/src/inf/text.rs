@@ -16,6 +16,9 @@ pub struct Line {
     pub values: Vec<String>,
 }
 
+/// Key, if there is a `=`, and fields, before strings are expanded.
+type RawLine = (Option<String>, Vec<String>);
+
 /// A parsed file. Section names and string tokens are matched without regard to case.
 #[derive(Debug, Default)]
 pub struct Inf {
@@ -25,7 +28,8 @@ pub struct Inf {
 /// The file's text, whichever of the two encodings Windows accepts it has.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, InfError> {
     if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
-        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let units: Vec<u16> =
+            rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
         return String::from_utf16(&units).map_err(|_| InfError("not valid UTF-16".into()));
     }
     let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
@@ -34,7 +38,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String, InfError> {
 
 impl Inf {
     pub(super) fn parse(text: &str) -> Self {
-        let mut raw: BTreeMap<String, Vec<(Option<String>, Vec<String>)>> = BTreeMap::new();
+        let mut raw: BTreeMap<String, Vec<RawLine>> = BTreeMap::new();
         let mut section = String::new();
         let mut pending = String::new();
         for line in text.lines() {

@@ -159,9 +159,26 @@ extern "C" fn interrupt_entry(frame: &Frame) {
 }
 
 const NAMES: [&str; 20] = [
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode", "no FPU", "double fault",
-    "coprocessor segment", "invalid TSS", "segment not present", "stack fault", "general protection", "page fault",
-    "reserved", "x87", "alignment", "machine check", "SIMD",
+    "divide error",
+    "debug",
+    "NMI",
+    "breakpoint",
+    "overflow",
+    "bound",
+    "invalid opcode",
+    "no FPU",
+    "double fault",
+    "coprocessor segment",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection",
+    "page fault",
+    "reserved",
+    "x87",
+    "alignment",
+    "machine check",
+    "SIMD",
 ];
 
 fn exception(vector: u8, frame: &Frame) -> ! {
@@ -170,7 +187,11 @@ fn exception(vector: u8, frame: &Frame) -> ! {
     let at = crate::pnp::describe(frame.rip);
     crate::log!(
         "{name} at {at} (rip {:#x}), error {:#x}, cr2 {address:#x}, rsp {:#x}, rflags {:#x}, irql {}",
-        frame.rip, frame.error, frame.rsp, frame.rflags, irql()
+        frame.rip,
+        frame.error,
+        frame.rsp,
+        frame.rflags,
+        irql()
     );
     for (index, value) in frame.registers.iter().enumerate() {
         crate::log!("  r[{index}] = {value:#018x}");
@@ -188,7 +209,13 @@ fn exception(vector: u8, frame: &Frame) -> ! {
 }
 
 fn access(error: u64) -> String {
-    let what = if error & 16 != 0 { "execution of" } else if error & 2 != 0 { "write to" } else { "read of" };
+    let what = if error & 16 != 0 {
+        "execution of"
+    } else if error & 2 != 0 {
+        "write to"
+    } else {
+        "read of"
+    };
     let why = if error & 1 != 0 { "protected" } else { "unmapped" };
     format!("{what} {why}")
 }

@@ -30,13 +30,24 @@ pub fn virt_to_phys(address: usize) -> u64 {
     (if address >= DIRECT { address - DIRECT } else { address }) as u64
 }
 
-/// `count` pages in one piece: virtual and physical address. They stay allocated for ever.
+/// `count` pages in one piece: virtual and physical address.
 #[must_use]
 pub fn alloc_pages(count: usize) -> Option<(usize, u64)> {
     let layout = core::alloc::Layout::from_size_align(count.checked_mul(PAGE)?, PAGE).ok()?;
     // SAFETY: the layout's size is not zero: callers ask for at least one page.
     let at = unsafe { alloc::alloc::alloc(layout) } as usize;
     (at != 0).then(|| (at, virt_to_phys(at)))
+}
+
+/// Gives pages of [`alloc_pages`] back.
+///
+/// # Safety
+/// `virt` and `count` are those of one allocation, which nobody, no device either, uses any more.
+pub unsafe fn free_pages(virt: usize, count: usize) {
+    if let Ok(layout) = core::alloc::Layout::from_size_align(count * PAGE, PAGE) {
+        // SAFETY: by contract, allocated with this layout.
+        unsafe { alloc::alloc::dealloc(virt as *mut u8, layout) };
+    }
 }
 
 /// One device mapping.
@@ -95,7 +106,9 @@ pub fn unmap_mmio(virt: usize, len: usize) -> Result<(), String> {
 pub fn mapped_for_driver() -> Vec<String> {
     let count = MAPPINGS.with(|mappings| mappings.live.len());
     let each = (0..count).filter_map(|at| MAPPINGS.with(|mappings| mappings.live.get(at).copied()));
-    each.filter(|mapping| mapping.driver).map(|mapping| format!("{:#x} bytes at {:#x}", mapping.len, mapping.phys)).collect()
+    each.filter(|mapping| mapping.driver)
+        .map(|mapping| format!("{:#x} bytes at {:#x}", mapping.len, mapping.phys))
+        .collect()
 }
 
 /// Maps pages of the heap at an image's address with a section's rights.

@@ -63,7 +63,11 @@ pub fn pool_free(block: *mut u8, tag: u32) -> Result<(), String> {
         let guards = [block.sub(GUARD), block.add(known.size)];
         for guard in guards {
             if core::slice::from_raw_parts(guard, GUARD).iter().any(|&byte| byte != GUARD_BYTE) {
-                return Err(format!("{block:p} ({} bytes, {}): a guard was written", known.size, text(known.tag)));
+                return Err(format!(
+                    "{block:p} ({} bytes, {}): a guard was written",
+                    known.size,
+                    text(known.tag)
+                ));
             }
         }
         core::ptr::write_bytes(block, FREED, known.size);
@@ -73,7 +77,10 @@ pub fn pool_free(block: *mut u8, tag: u32) -> Result<(), String> {
 }
 
 fn text(tag: u32) -> String {
-    tag.to_le_bytes().iter().map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '.' }).collect()
+    tag.to_le_bytes()
+        .iter()
+        .map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '.' })
+        .collect()
 }
 
 /// Blocks that are left, in words.

@@ -1,7 +1,7 @@
 //! The processor's page tables, 4 levels.
 
-use crate::ke::irqlock::IrqLock;
 use super::{DIRECT, PAGE, virt_to_phys};
+use crate::ke::irqlock::IrqLock;
 use core::alloc::Layout;
 use x86_64::VirtAddr;
 use x86_64::instructions::tlb;

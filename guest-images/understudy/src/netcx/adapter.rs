@@ -58,25 +58,32 @@ pub struct Adapter {
 impl Adapter {
     /// Elements of the Tx fragment ring for a packet ring of `packets`.
     pub fn tx_fragment_ring(&self, packets: u32) -> u32 {
-        let hint = self.capabilities.with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.tx_ring_hint));
+        let hint = self
+            .capabilities
+            .with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.tx_ring_hint));
         if hint == 0 { packets * 2 } else { hint.max(packets) }
     }
 
     /// Most fragments that a Tx packet may have.
     pub fn tx_fragments(&self) -> usize {
-        let most = self.capabilities.with(|capabilities| capabilities.map_or(1, |capabilities| capabilities.tx_fragments));
+        let most = self
+            .capabilities
+            .with(|capabilities| capabilities.map_or(1, |capabilities| capabilities.tx_fragments));
         most.min(8) as usize
     }
 
     /// Capacity of a receive buffer.
     pub fn rx_capacity(&self) -> u32 {
-        let frame = self.capabilities.with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.rx_frame));
+        let frame = self
+            .capabilities
+            .with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.rx_frame));
         frame.min(super::buffers::SIZE as u64) as u32
     }
 
     /// The address that frames come from.
     pub fn mac(&self) -> [u8; 6] {
-        let address = self.current.with(|address| *address).or_else(|| self.permanent.with(|address| *address));
+        let address =
+            self.current.with(|address| *address).or_else(|| self.permanent.with(|address| *address));
         address.and_then(|address| address.Address.first_chunk().copied()).unwrap_or_default()
     }
 }
@@ -97,7 +104,8 @@ pub fn forget() {
 
 /// Whether WdfObjectDelete of the adapter is allowed: it is, as long as it has not been started.
 pub fn deletable(raw: u64) -> bool {
-    let allowed = current().is_some_and(|(handle, adapter)| handle.raw() == raw && !adapter.started.load(Relaxed));
+    let allowed =
+        current().is_some_and(|(handle, adapter)| handle.raw() == raw && !adapter.started.load(Relaxed));
     if allowed {
         forget();
     }
@@ -105,7 +113,10 @@ pub fn deletable(raw: u64) -> bool {
 }
 
 /// NetDeviceInitConfig: PASSIVE_LEVEL, in EvtDriverDeviceAdd.
-pub unsafe extern "win64" fn device_init_config(globals: *mut NET_DRIVER_GLOBALS, init: PWDFDEVICE_INIT) -> NTSTATUS {
+pub unsafe extern "win64" fn device_init_config(
+    globals: *mut NET_DRIVER_GLOBALS,
+    init: PWDFDEVICE_INIT,
+) -> NTSTATUS {
     const FUNCTION: &str = "NetDeviceInitConfig";
     enter(FUNCTION, globals, 0);
     get_ptr::<device::DeviceInit, _>(init, FUNCTION).net.store(true, Relaxed);
@@ -113,7 +124,10 @@ pub unsafe extern "win64" fn device_init_config(globals: *mut NET_DRIVER_GLOBALS
 }
 
 /// NetAdapterInitAllocate: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn init_allocate(globals: *mut NET_DRIVER_GLOBALS, device: WDFDEVICE) -> PNETADAPTER_INIT {
+pub unsafe extern "win64" fn init_allocate(
+    globals: *mut NET_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+) -> PNETADAPTER_INIT {
     const FUNCTION: &str = "NetAdapterInitAllocate";
     enter(FUNCTION, globals, 0);
     if !get_ptr::<device::Device, _>(device, FUNCTION).net {
@@ -146,7 +160,13 @@ pub unsafe extern "win64" fn set_datapath_callbacks(
     let callbacks = unsafe { *callbacks };
     require_size(FUNCTION, callbacks.Size, size_of::<NET_ADAPTER_DATAPATH_CALLBACKS>());
     if callbacks.EvtAdapterCreateTxQueue.is_none() || callbacks.EvtAdapterCreateRxQueue.is_none() {
-        violation(38, "InvalidDatapathCallbacks", 0, 0, format!("{FUNCTION}: a create-queue callback is missing"));
+        violation(
+            38,
+            "InvalidDatapathCallbacks",
+            0,
+            0,
+            format!("{FUNCTION}: a create-queue callback is missing"),
+        );
     }
     init.callbacks.with(|slot| *slot = Some(callbacks));
 }
@@ -280,7 +300,9 @@ pub unsafe extern "win64" fn set_datapath_capabilities(
     if tx.FragmentBufferAlignment != 1 || tx.PayloadBackfill != 0 {
         trace::not_offered("Tx FragmentBufferAlignment or PayloadBackfill");
     }
-    for (hint, which) in [(tx.FragmentRingNumberOfElementsHint, "Tx"), (rx.FragmentRingNumberOfElementsHint, "Rx")] {
+    for (hint, which) in
+        [(tx.FragmentRingNumberOfElementsHint, "Tx"), (rx.FragmentRingNumberOfElementsHint, "Rx")]
+    {
         if hint != 0 && !hint.is_power_of_two() {
             let place = format!("{FUNCTION}: {which} FragmentRingNumberOfElementsHint");
             violation(26, "NotPowerOfTwo", hint.into(), 5, place);
@@ -300,7 +322,13 @@ pub unsafe extern "win64" fn set_datapath_capabilities(
         violation(33, RX, 0, 3, format!("{FUNCTION}: MaximumNumberOfQueues is 0"));
     }
     if !system.FragmentBufferAlignment.is_power_of_two() {
-        violation(26, "NotPowerOfTwo", system.FragmentBufferAlignment, 4, format!("{FUNCTION}: Rx FragmentBufferAlignment"));
+        violation(
+            26,
+            "NotPowerOfTwo",
+            system.FragmentBufferAlignment,
+            4,
+            format!("{FUNCTION}: Rx FragmentBufferAlignment"),
+        );
     }
     let capabilities = Capabilities {
         tx_ring_hint: tx.FragmentRingNumberOfElementsHint,

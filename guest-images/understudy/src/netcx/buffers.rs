@@ -28,7 +28,8 @@ impl Pool {
     pub fn new(count: usize) -> Result<Self, String> {
         let mut places = Vec::with_capacity(count);
         for _ in 0..count.div_ceil(PAGE / SIZE) {
-            let (virt, phys) = crate::mm::alloc_pages(1).ok_or_else(|| String::from("no memory for packet buffers"))?;
+            let (virt, phys) =
+                crate::mm::alloc_pages(1).ok_or_else(|| String::from("no memory for packet buffers"))?;
             for part in 0..PAGE / SIZE {
                 places.push((virt + part * SIZE, phys + (part * SIZE) as u64));
             }
@@ -116,5 +117,14 @@ impl Pool {
         // SAFETY: as in `bytes_mut`.
         let words = unsafe { core::slice::from_raw_parts_mut(self.place(slot).0 as *mut u64, SIZE / 8) };
         words.fill(PATTERN);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for page in self.places.chunks(PAGE / SIZE) {
+            // SAFETY: the pool's queue is gone: it was empty, and the device had given everything back.
+            unsafe { crate::mm::free_pages(page[0].0, 1) };
+        }
     }
 }

@@ -57,7 +57,8 @@ pub fn take_books(direction: Direction) -> Option<QueueBooks> {
 /// # Errors
 /// The driver's status; PnP then reports the device as failed.
 pub fn create() -> Result<(), String> {
-    let Some((handle, adapter)) = adapter::current().filter(|(_, adapter)| adapter.started.load(Relaxed)) else {
+    let Some((handle, adapter)) = adapter::current().filter(|(_, adapter)| adapter.started.load(Relaxed))
+    else {
         return Err("the driver has started no adapter".into());
     };
     for direction in [Direction::Tx, Direction::Rx] {
@@ -88,7 +89,9 @@ pub fn create() -> Result<(), String> {
         object::delete(init_handle);
         match (status, made) {
             (Some(0..), Some(queue)) => PATH.with(|path| path.queues.push(queue)),
-            (Some(0..), None) => return Err(format!("{what} succeeded without a queue: STATUS_UNSUCCESSFUL")),
+            (Some(0..), None) => {
+                return Err(format!("{what} succeeded without a queue: STATUS_UNSUCCESSFUL"));
+            }
             (status, _) => return Err(format!("{what} failed with {:#010x}", status.unwrap_or(-1))),
         }
     }

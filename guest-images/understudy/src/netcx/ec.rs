@@ -4,8 +4,8 @@
 //! cancel, stop) comes before the next poll and always runs on the worker. Whoever notifies while the loop is awake
 //! makes it go round once more; whoever notifies while it sleeps wakes it, by DPC or by worker.
 
-use crate::ke::{Dpc, Event, Thread};
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Dpc, Event, Thread};
 use alloc::{boxed::Box, format, sync::Arc, sync::Weak};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use spin::Once;
@@ -139,11 +139,6 @@ impl Ec {
         });
     }
 
-    /// The mode now.
-    pub fn mode(&self) -> Mode {
-        self.inner.with(|inner| inner.mode)
-    }
-
     /// There may be work. Any IRQL.
     pub fn wake(&self) {
         let irql = crate::ke::irql();
@@ -204,7 +199,8 @@ impl Ec {
     fn worker_loop(&self) {
         loop {
             self.worker.wait();
-            let (exit, run) = self.inner.with(|inner| (inner.exit, inner.owner == Owner::Scheduled && inner.on_worker));
+            let (exit, run) =
+                self.inner.with(|inner| (inner.exit, inner.owner == Owner::Scheduled && inner.on_worker));
             if run {
                 self.run(true);
             } else if exit {

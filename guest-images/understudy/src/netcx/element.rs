@@ -198,7 +198,8 @@ impl Fragment {
     /// Reads the first [`Self::SIZE`] bytes of an element; a shorter slice reads as zeros.
     #[must_use]
     pub fn read(element: &[u8]) -> Self {
-        let raw = NET_FRAGMENT { Bits: u64::from_le_bytes(element.first_chunk().copied().unwrap_or_default()) };
+        let raw =
+            NET_FRAGMENT { Bits: u64::from_le_bytes(element.first_chunk().copied().unwrap_or_default()) };
         Self {
             valid_length: raw.ValidLength(),
             capacity: raw.Capacity(),

@@ -83,7 +83,13 @@ pub fn offered() -> [(usize, usize); 26] {
 fn queue_init(function: &str, raw: u64, direction: Direction) -> Arc<QueueInit> {
     let init = get::<QueueInit>(raw, function);
     if init.direction != direction {
-        violation(20, "InvalidQueueInitSignature", raw, 0, format!("{function}: the init is of the other direction"));
+        violation(
+            20,
+            "InvalidQueueInitSignature",
+            raw,
+            0,
+            format!("{function}: the init is of the other direction"),
+        );
     }
     if init.thread != crate::ke::current_thread() {
         violation(21, "QueueCreatedOnOtherThread", 0, 0, function.into());
@@ -111,7 +117,11 @@ fn create(
     let missing = [
         (configuration.EvtAdvance.is_none(), 2, "EvtAdvance"),
         (configuration.EvtCancel.is_none() && direction == Direction::Rx, 3, "EvtCancel"),
-        (configuration.EvtCancel.is_none() || configuration.EvtSetNotificationEnabled.is_none(), 0, "a callback"),
+        (
+            configuration.EvtCancel.is_none() || configuration.EvtSetNotificationEnabled.is_none(),
+            0,
+            "a callback",
+        ),
     ];
     if let Some((_, which, name)) = missing.iter().find(|missing| missing.0) {
         violation(22, "InvalidQueueConfiguration", *which, 0, format!("{function}: {name} is missing"));
@@ -146,7 +156,13 @@ fn queue(function: &str, handle: NETPACKETQUEUE, direction: Direction) -> Arc<Qu
     let queue = get_ptr::<Queue, _>(handle, function);
     if queue.direction != direction {
         let given = u64::from(queue.direction == Direction::Rx);
-        violation(44, "InvalidQueueHandle", given, 0, format!("{function} with the handle of {}", queue.name));
+        violation(
+            44,
+            "InvalidQueueHandle",
+            given,
+            0,
+            format!("{function} with the handle of {}", queue.name),
+        );
     }
     queue
 }
@@ -178,7 +194,8 @@ fn extension(function: &str, queue: &Queue, query: *const NET_EXTENSION_QUERY, a
         String::new()
     } else {
         // SAFETY: zero-terminated by contract; at most 64 units are read.
-        let units: Vec<u16> = (0..64).map(|at| unsafe { query.Name.add(at).read() }).take_while(|&unit| unit != 0).collect();
+        let units: Vec<u16> =
+            (0..64).map(|at| unsafe { query.Name.add(at).read() }).take_while(|&unit| unit != 0).collect();
         String::from_utf16_lossy(&units)
     };
     if name.is_empty() || name.starts_with(PREFIX) && !KNOWN.contains(&name.as_str()) {

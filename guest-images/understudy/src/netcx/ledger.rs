@@ -79,7 +79,10 @@ impl TxLedger {
     /// # Errors
     /// No packet was outstanding: the framework itself would have lost count.
     pub fn returned(&mut self, outcome: Outcome) -> Result<u64, String> {
-        let number = self.outstanding.pop_front().ok_or_else(|| String::from("a packet came back that was not out"))?;
+        let number = self
+            .outstanding
+            .pop_front()
+            .ok_or_else(|| String::from("a packet came back that was not out"))?;
         match outcome {
             Outcome::Sent => self.sent.push(number),
             Outcome::TakenBack => self.taken_back.push(number),
@@ -118,7 +121,8 @@ impl TxLedger {
     pub fn balance(&self) -> Result<(), String> {
         let mut given: Vec<u64> = self.posted.iter().collect();
         let ends = [&self.sent, &self.taken_back, &self.never_posted];
-        let mut found: Vec<u64> = ends.into_iter().flat_map(Ids::iter).chain(self.outstanding.iter().copied()).collect();
+        let mut found: Vec<u64> =
+            ends.into_iter().flat_map(Ids::iter).chain(self.outstanding.iter().copied()).collect();
         given.sort_unstable();
         found.sort_unstable();
         if given == found {
@@ -214,7 +218,10 @@ mod tests {
 
         let report = ledger.report("tx0");
         assert_eq!(report.posted, (0..4).collect());
-        assert_eq!((report.sent, report.taken_back, report.never_posted), ([0].into_iter().collect(), [1].into_iter().collect(), [2].into_iter().collect()));
+        assert_eq!(
+            (report.sent, report.taken_back, report.never_posted),
+            ([0].into_iter().collect(), [1].into_iter().collect(), [2].into_iter().collect())
+        );
         assert_eq!(report.outstanding, [3].into_iter().collect());
         assert_eq!(report.paused, [4, 5].into_iter().collect());
         assert_eq!(ledger.balance(), Ok(()));

@@ -121,12 +121,24 @@ impl Queue {
         let fragment_count = if direction == Direction::Tx { adapter.tx_fragment_ring(count) } else { count };
         let traffic = match (direction, previous) {
             (Direction::Tx, previous) => {
-                let books = if let Some(QueueBooks::Tx(books)) = previous { books } else { TxLedger::default() };
-                Traffic::Tx(tx::Sender::new(Pool::new(fragment_count as usize + 64)?, books, fragment_count, seed))
+                let books =
+                    if let Some(QueueBooks::Tx(books)) = previous { books } else { TxLedger::default() };
+                Traffic::Tx(tx::Sender::new(
+                    Pool::new(fragment_count as usize + 64)?,
+                    books,
+                    fragment_count,
+                    seed,
+                ))
             }
             (Direction::Rx, previous) => {
-                let books = if let Some(QueueBooks::Rx(books)) = previous { books } else { RxLedger::default() };
-                Traffic::Rx(rx::Receiver::new(Pool::new(count as usize + 64)?, books, count, adapter.rx_capacity()))
+                let books =
+                    if let Some(QueueBooks::Rx(books)) = previous { books } else { RxLedger::default() };
+                Traffic::Rx(rx::Receiver::new(
+                    Pool::new(count as usize + 64)?,
+                    books,
+                    count,
+                    adapter.rx_capacity(),
+                ))
             }
         };
         let packets = RingMemory::new(count, packet_stride);
@@ -193,11 +205,17 @@ impl Queue {
     /// A notification from the driver. Any IRQL.
     pub fn notify(&self) {
         if !self.started.load(Relaxed) {
-            self.stop("NotifyAfterStop", 0, format!("{}: the queue's handle was used after EvtStop", self.name));
+            self.stop_now(
+                "NotifyAfterStop",
+                format!("{}: the queue's handle was used after EvtStop", self.name),
+            );
         }
         let armed = self.armed.swap(false, Relaxed);
         if !armed && !watch::device_failed() {
-            self.stop("NotifyWithoutArm", 0, format!("{}: no SetNotificationEnabled since the last one", self.name));
+            self.stop_now(
+                "NotifyWithoutArm",
+                format!("{}: no SetNotificationEnabled since the last one", self.name),
+            );
         }
         self.muted.store(false, Relaxed);
         self.ec.wake();
@@ -208,12 +226,18 @@ impl Queue {
         Snapshot { packets: self.packets.copy(), fragments: self.fragments.copy() }
     }
 
-    /// Stops for a rule of this queue.
+    /// Stops in the name of whatever callback runs now.
+    fn stop_now(&self, rule: &str, place: String) -> ! {
+        trace::stop(crate::wdf::object::WDF_VIOLATION, [0; 4], rule, place)
+    }
+
+    /// Stops for a rule of this queue, in the name of its last callback.
     pub fn stop(&self, rule: &str, code: u32, place: String) -> ! {
+        let callback = format!("{} {}", self.name, self.last.with(|last| *last));
         if code == 0 {
-            trace::stop(crate::wdf::object::WDF_VIOLATION, [0; 4], rule, place)
+            trace::stop_in(callback, crate::wdf::object::WDF_VIOLATION, [0; 4], rule, place)
         } else {
-            trace::stop(config::NETADAPTER_VIOLATION, [code.into(), 0, 0, 0], rule, place)
+            trace::stop_in(callback, config::NETADAPTER_VIOLATION, [code.into(), 0, 0, 0], rule, place)
         }
     }
 
@@ -240,7 +264,9 @@ impl Queue {
         if let Err(broken) = verifier::check(self.direction, &before, &after) {
             self.stop_in(what, broken);
         }
-        let moved = |before: &verifier::Ring, after: &verifier::Ring| before.header.distance(before.header.begin, after.header.begin);
+        let moved = |before: &verifier::Ring, after: &verifier::Ring| {
+            before.header.distance(before.header.begin, after.header.begin)
+        };
         (moved(&before.packets, &after.packets), moved(&before.fragments, &after.fragments))
     }
 
@@ -268,7 +294,10 @@ impl Queue {
             self.stop(
                 "RxBufferReturnedEarly",
                 0,
-                format!("{} in {what}: {ignored} buffers returned while the device's STATE is {state}", self.name),
+                format!(
+                    "{} in {what}: {ignored} buffers returned while the device's STATE is {state}",
+                    self.name
+                ),
             );
         }
     }
@@ -392,7 +421,10 @@ impl Client for Queue {
                 self.stop(
                     "QueueNotResumed",
                     0,
-                    format!("{}: packets are posted, but the device's STATE is STOPPED since EvtStart", self.name),
+                    format!(
+                        "{}: packets are posted, but the device's STATE is STOPPED since EvtStart",
+                        self.name
+                    ),
                 );
             }
         }

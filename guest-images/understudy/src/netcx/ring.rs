@@ -122,7 +122,10 @@ impl RingMemory {
     pub fn edit(&self, index: u32, change: impl FnOnce(&mut [u8])) {
         // SAFETY: as in `read`; no callback of the queue runs now, so this is the only reference.
         let element = unsafe {
-            core::slice::from_raw_parts_mut(NetRingGetElementAtIndex(self.ring, index).cast::<u8>(), self.stride)
+            core::slice::from_raw_parts_mut(
+                NetRingGetElementAtIndex(self.ring, index).cast::<u8>(),
+                self.stride,
+            )
         };
         change(element);
     }

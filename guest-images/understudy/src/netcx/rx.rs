@@ -39,7 +39,8 @@ impl Receiver {
             let index = queue.fragments.header().end;
             let fragment = Fragment { capacity: self.capacity, ..Fragment::default() };
             let packet = Packet::default();
-            let (packet, fragment) = if poison { (packet.poisoned(), fragment.poisoned()) } else { (packet, fragment) };
+            let (packet, fragment) =
+                if poison { (packet.poisoned(), fragment.poisoned()) } else { (packet, fragment) };
             queue.write_fragment(index, fragment, self.pool.place(slot));
             self.slots[index as usize] = Some(slot);
             queue.clear_packet(queue.packets.header().end, packet);
@@ -107,7 +108,10 @@ impl Receiver {
     pub fn stopped(&mut self) -> Result<(), Fault> {
         self.pool.check_free().map_err(|place| ("RxBufferWrittenAfterReturn", place))?;
         if !self.pool.is_full() {
-            return Err(("RxBufferLost", format!("{} receive buffers are out though the rings are empty", self.pool.out())));
+            return Err((
+                "RxBufferLost",
+                format!("{} receive buffers are out though the rings are empty", self.pool.out()),
+            ));
         }
         Ok(())
     }

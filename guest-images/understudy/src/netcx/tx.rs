@@ -66,7 +66,9 @@ impl Sender {
             for (step, &len) in lengths.iter().enumerate() {
                 let index = first.wrapping_add(step as u32) & queue.fragments.mask();
                 let slot = self.pool.take().map_err(|place| ("TxBufferWrittenAfterReturn", place))?;
-                let Some(slot) = slot else { return Err(("FrameworkOutOfBuffers", "the Tx pool is empty".into())) };
+                let Some(slot) = slot else {
+                    return Err(("FrameworkOutOfBuffers", "the Tx pool is empty".into()));
+                };
                 let offset = (self.seed.rotate_left(step as u32) ^ pending.number) % MOST_OFFSET;
                 let fragment = Fragment {
                     valid_length: len as u32,

@@ -130,7 +130,10 @@ fn ring(name: &str, before: &Ring, after: &Ring) -> Result<(), Broken> {
         return broken(
             51,
             "InvalidRingImmutableFrameworkElement",
-            format!("{name} ring: element {index} changed, the driver's are [{}, {})", before.header.begin, before.header.end),
+            format!(
+                "{name} ring: element {index} changed, the driver's are [{}, {})",
+                before.header.begin, before.header.end
+            ),
         );
     }
     Ok(())
@@ -140,13 +143,21 @@ fn tx(before: &Snapshot, after: &Snapshot) -> Result<(), Broken> {
     for index in before.packets.driver() {
         let (was, is) = (before.packet(index), after.packet(index));
         if !was.same_but_scratch(&is) {
-            return broken(52, "InvalidRingImmutableDriverTxPacket", format!("packet {index}: {was:?} -> {is:?}"));
+            return broken(
+                52,
+                "InvalidRingImmutableDriverTxPacket",
+                format!("packet {index}: {was:?} -> {is:?}"),
+            );
         }
     }
     for index in before.fragments.driver() {
         let (was, is) = (before.fragment(index), after.fragment(index));
         if !was.same_but_scratch(&is) {
-            return broken(53, "InvalidRingImmutableDriverTxFragment", format!("fragment {index}: {was:?} -> {is:?}"));
+            return broken(
+                53,
+                "InvalidRingImmutableDriverTxFragment",
+                format!("fragment {index}: {was:?} -> {is:?}"),
+            );
         }
     }
     Ok(())
@@ -159,7 +170,11 @@ fn tx(before: &Snapshot, after: &Snapshot) -> Result<(), Broken> {
 pub fn tx_fragments_followed(after: &Snapshot) -> Result<(), Broken> {
     if after.packets.len() == 0 && after.fragments.len() != 0 {
         let RingHeader { begin, end, .. } = after.fragments.header;
-        return broken(0, "TxFragmentsNotReturned", format!("no packet is left, fragments [{begin}, {end}) are"));
+        return broken(
+            0,
+            "TxFragmentsNotReturned",
+            format!("no packet is left, fragments [{begin}, {end}) are"),
+        );
     }
     Ok(())
 }

@@ -64,7 +64,12 @@ unsafe extern "win64" fn ex_allocate_pool2(flags: u64, size: usize, tag: u32) ->
         require_irql("ExAllocatePool2 of paged pool", 1);
     }
     if tag == 0 || size == 0 {
-        trace::stop(0xC4, [0, 0, tag.into(), size as u64], "PoolAllocation", format!("{size} bytes with tag {tag:#x}"));
+        trace::stop(
+            0xC4,
+            [0, 0, tag.into(), size as u64],
+            "PoolAllocation",
+            format!("{size} bytes with tag {tag:#x}"),
+        );
     }
     crate::mm::pool_alloc(tag, size, flags & UNINITIALIZED == 0).cast()
 }
@@ -80,7 +85,11 @@ unsafe extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p
     trace::stop(code, [p1, p2, p3, p4], "KeBugCheckEx", format!("the driver's own bug check {code:#x}"))
 }
 
-unsafe extern "win64" fn mm_map_io_space_ex(address: PHYSICAL_ADDRESS, size: usize, protect: u32) -> *mut c_void {
+unsafe extern "win64" fn mm_map_io_space_ex(
+    address: PHYSICAL_ADDRESS,
+    size: usize,
+    protect: u32,
+) -> *mut c_void {
     require_irql("MmMapIoSpaceEx", 2);
     // SAFETY: every member of the union is plain numbers.
     let address = unsafe { address.QuadPart } as u64;
@@ -89,7 +98,9 @@ unsafe extern "win64" fn mm_map_io_space_ex(address: PHYSICAL_ADDRESS, size: usi
             0xC4,
             [0x83, address, size as u64, protect.into()],
             "MapOfForeignMemory",
-            format!("{size:#x} bytes at {address:#x}, protection {protect:#x}: not in the device's resources, or cached"),
+            format!(
+                "{size:#x} bytes at {address:#x}, protection {protect:#x}: not in the device's resources, or cached"
+            ),
         );
     }
     crate::mm::map_mmio(address, size, true) as *mut c_void
@@ -122,12 +133,21 @@ unsafe extern "win64" fn ke_stall_execution_processor(us: u32) {
     ke::stall_us(us.into());
 }
 
-unsafe extern "win64" fn ke_delay_execution_thread(_mode: i8, _alertable: u8, interval: *mut LARGE_INTEGER) -> i32 {
+unsafe extern "win64" fn ke_delay_execution_thread(
+    _mode: i8,
+    _alertable: u8,
+    interval: *mut LARGE_INTEGER,
+) -> i32 {
     let level = ke::irql();
     // SAFETY: the driver passes its interval; every member of the union is plain numbers.
     let units = unsafe { (*interval).QuadPart };
     if level >= 2 {
-        trace::stop(0x0A, [0, level.into(), 0, 0], "WaitAtDispatch", format!("KeDelayExecutionThread at IRQL {level}"));
+        trace::stop(
+            0x0A,
+            [0, level.into(), 0, 0],
+            "WaitAtDispatch",
+            format!("KeDelayExecutionThread at IRQL {level}"),
+        );
     }
     if units > 0 {
         trace::not_offered("KeDelayExecutionThread with an absolute time");
@@ -163,7 +183,10 @@ unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
     let packet = unsafe { *entry.cast::<IO_ERROR_LOG_PACKET>() };
     trace::note(
         "device",
-        &format!("event log {:#010x}, status {:#010x}, unique {}", packet.ErrorCode, packet.FinalStatus, packet.UniqueErrorValue),
+        &format!(
+            "event log {:#010x}, status {:#010x}, unique {}",
+            packet.ErrorCode, packet.FinalStatus, packet.UniqueErrorValue
+        ),
     );
     if let Err(place) = crate::mm::pool_free(entry.cast(), ERROR_LOG_TAG) {
         trace::stop(0xC2, [7, 0, 0, entry as u64], "BadPoolFree", place);
@@ -190,7 +213,8 @@ unsafe extern "win64" fn memset(to: *mut u8, value: i32, len: usize) -> *mut u8 
 
 unsafe extern "win64" fn memcmp(left: *const u8, right: *const u8, len: usize) -> i32 {
     // SAFETY: the driver vouches for both ranges.
-    let (left, right) = unsafe { (core::slice::from_raw_parts(left, len), core::slice::from_raw_parts(right, len)) };
+    let (left, right) =
+        unsafe { (core::slice::from_raw_parts(left, len), core::slice::from_raw_parts(right, len)) };
     left.cmp(right) as i32
 }
 

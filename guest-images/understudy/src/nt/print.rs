@@ -10,7 +10,6 @@ macro_rules! dbg_print_ex {
     ($($argument:ident)*) => {
         /// DbgPrintEx(ComponentId, Level, Format, ...): up to DIRQL. Variadic arguments of this convention stand where
         /// further integer parameters would, hence the many.
-        #[expect(clippy::too_many_arguments, reason = "stands in for a variadic function")]
         pub unsafe extern "win64" fn dbg_print_ex(_component: u32, _level: u32, text: *const i8, $($argument: u64),*) -> u32 {
             let arguments = [$($argument),*];
             // SAFETY: the driver passes a zero-terminated format, and strings where it says %s.
@@ -39,7 +38,8 @@ unsafe fn expand(text: *const i8, arguments: &[u64; ARGUMENTS]) -> String {
             out.push(char::from(byte));
             continue;
         }
-        let spec = rest.iter().position(|byte| !b"-+ #0123456789.*lhIzjtw".contains(byte)).unwrap_or(rest.len());
+        let spec =
+            rest.iter().position(|byte| !b"-+ #0123456789.*lhIzjtw".contains(byte)).unwrap_or(rest.len());
         let (modifiers, tail) = rest.split_at(spec);
         let Some((&conversion, tail)) = tail.split_first() else { break };
         rest = tail;
@@ -48,7 +48,8 @@ unsafe fn expand(text: *const i8, arguments: &[u64; ARGUMENTS]) -> String {
             continue;
         }
         let mut next = || arguments.next().unwrap_or_default();
-        let wide = modifiers.windows(2).any(|pair| pair == b"ll" || pair == b"I6") || modifiers.contains(&b'z');
+        let wide =
+            modifiers.windows(2).any(|pair| pair == b"ll" || pair == b"I6") || modifiers.contains(&b'z');
         let width_text: String = modifiers
             .iter()
             .skip_while(|byte| !byte.is_ascii_digit())
@@ -71,13 +72,19 @@ unsafe fn expand(text: *const i8, arguments: &[u64; ARGUMENTS]) -> String {
             b's' => {
                 // SAFETY: by contract.
                 let bytes = unsafe { CStr::from_ptr(value as *const i8) }.to_bytes();
-                let precision = modifiers.contains(&b'.').then_some(width).filter(|_| modifiers.contains(&b'*'));
-                String::from_utf8_lossy(&bytes[..precision.unwrap_or(bytes.len()).min(bytes.len())]).into_owned()
+                let precision =
+                    modifiers.contains(&b'.').then_some(width).filter(|_| modifiers.contains(&b'*'));
+                String::from_utf8_lossy(&bytes[..precision.unwrap_or(bytes.len()).min(bytes.len())])
+                    .into_owned()
             }
             _ => format!("%{}?", char::from(conversion)),
         };
         let pad = if zero { '0' } else { ' ' };
-        let missing = if conversion == b's' && modifiers.contains(&b'.') { 0 } else { width.saturating_sub(piece.len()) };
+        let missing = if conversion == b's' && modifiers.contains(&b'.') {
+            0
+        } else {
+            width.saturating_sub(piece.len())
+        };
         out.extend(core::iter::repeat_n(pad, missing));
         out.push_str(&piece);
     }

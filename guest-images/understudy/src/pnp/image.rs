@@ -38,7 +38,8 @@ pub fn load(name: &str, file: &[u8], service: &str) -> Result<(), String> {
     crate::log!("{name}: {:#x}, {} bytes, entry {:#x}", image.base, image.size, entry);
     let old = LOADED.with(|slot| slot.replace(Loaded { image, driver }));
     drop(old);
-    let mut path = crate::nt::leak_unicode(&format!("\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{service}"));
+    let mut path =
+        crate::nt::leak_unicode(&format!("\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{service}"));
     // SAFETY: the optional header names this address as the entry point; it is mapped executable.
     let entry = unsafe { core::mem::transmute::<usize, Entry>(entry) };
     // SAFETY: a driver object and a registry path, at PASSIVE_LEVEL, as an entry point expects.
@@ -88,7 +89,8 @@ pub fn unload() {
 
 /// A driver that leaves something behind leaks it at every unload.
 fn require_nothing_left() {
-    let objects: Vec<String> = object::live().into_iter().map(|(handle, kind)| format!("{kind} {handle:?}")).collect();
+    let objects: Vec<String> =
+        object::live().into_iter().map(|(handle, kind)| format!("{kind} {handle:?}")).collect();
     let bound: Vec<String> = driver::still_bound().into_iter().map(String::from).collect();
     let references = device::interface_references();
     let interfaces: Vec<String> =
@@ -102,7 +104,12 @@ fn require_nothing_left() {
     ];
     for (rule, left) in kinds {
         if !left.is_empty() {
-            trace::stop(0xC4, [0x62, 0, 0, left.len() as u64], rule, format!("after unload: {}", left.join("; ")));
+            trace::stop(
+                0xC4,
+                [0x62, 0, 0, left.len() as u64],
+                rule,
+                format!("after unload: {}", left.join("; ")),
+            );
         }
     }
     dma::require_quiet_graveyard();

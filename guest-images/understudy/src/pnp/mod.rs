@@ -5,9 +5,9 @@ mod resources;
 
 use crate::agent::trace;
 use crate::inf::{self, Package};
+use crate::ke::irqlock::IrqLock;
 use crate::netcx::{adapter, datapath};
 use crate::wdf::device::{self, Device, DeviceInit};
-use crate::ke::irqlock::IrqLock;
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
 use crate::wdf::{driver, interrupt};
@@ -104,7 +104,9 @@ pub fn load() -> Result<(), String> {
         .ok_or("the bundle holds no INF")?;
     let package = inf::select(text, &identity).map_err(|error| format!("{name}: {error}"))?;
     if !package.msi {
-        return Err(format!("{name}: without MSISupported the device gets a line interrupt, which understudy does not have"));
+        return Err(format!(
+            "{name}: without MSISupported the device gets a line interrupt, which understudy does not have"
+        ));
     }
     let binary = crate::settings::files()
         .into_iter()
@@ -116,7 +118,8 @@ pub fn load() -> Result<(), String> {
     drop(old);
     datapath::forget_books();
     set_stage(Stage::Loaded);
-    let result = image::load(binary.0, binary.1, &service).and_then(|()| add_device()).and_then(|()| start_device());
+    let result =
+        image::load(binary.0, binary.1, &service).and_then(|()| add_device()).and_then(|()| start_device());
     result.inspect_err(|error| {
         crate::log!("load: {error}");
         take_down();
@@ -165,8 +168,9 @@ fn enter_d0(previous: i32) -> Result<(), String> {
     let callbacks = device.callbacks;
     let first = previous == D3_FINAL;
     if let Some(entry) = callbacks.EvtDeviceD0Entry {
+        const WHAT: &str = "EvtDeviceD0Entry";
         // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
-        check("EvtDeviceD0Entry", trace::callback("device", "EvtDeviceD0Entry", || unsafe { entry(raw, previous) }))?;
+        check(WHAT, trace::callback("device", WHAT, || unsafe { entry(raw, previous) }))?;
     }
     set_stage(Stage::Working);
     if let Some(interrupt) = interrupt::current() {
@@ -225,7 +229,10 @@ fn leave_d0(target: i32) -> Result<(), String> {
     }
     if let Some(exit) = callbacks.EvtDeviceD0Exit {
         // SAFETY: as above.
-        note("EvtDeviceD0Exit", trace::callback("device", "EvtDeviceD0Exit", || unsafe { exit(raw, target) }));
+        note(
+            "EvtDeviceD0Exit",
+            trace::callback("device", "EvtDeviceD0Exit", || unsafe { exit(raw, target) }),
+        );
     }
     set_stage(Stage::Prepared);
     result

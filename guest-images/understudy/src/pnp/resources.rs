@@ -11,8 +11,10 @@ use crate::wdf::object::{Attributes, Payload};
 use crate::wdf::resources::ResourceList;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use wdk_offline::{
-    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1, _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_1,
-    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3, _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_1,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3,
+    _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4,
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1,
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1__bindgen_ty_1,
     CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE,
@@ -57,7 +59,8 @@ fn function() -> Option<Function> {
 /// # Errors
 /// There is none.
 pub fn find() -> Result<PciIdentity, String> {
-    let function = Function::find(VENDOR, DEVICE).ok_or("no virtio network device (PCI 1af4:1041) on the bus")?;
+    let function =
+        Function::find(VENDOR, DEVICE).ok_or("no virtio network device (PCI 1af4:1041) on the bus")?;
     let bars = function.bars();
     let old = HARDWARE.with(|hardware| {
         hardware.function = Some(function);
@@ -88,13 +91,17 @@ fn memory(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
     }
 }
 
-fn interrupt(message: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+fn interrupt(
+    message: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1,
+) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
     CM_PARTIAL_RESOURCE_DESCRIPTOR {
         Type: CmResourceTypeInterrupt as u8,
         ShareDisposition: EXCLUSIVE,
         Flags: (CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED) as u16,
         u: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1 {
-            MessageInterrupt: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4 { __bindgen_anon_1: message },
+            MessageInterrupt: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4 {
+                __bindgen_anon_1: message,
+            },
         },
     }
 }
@@ -108,8 +115,11 @@ fn message_interrupts() -> (CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_
         Vector: vector,
         Affinity: 1,
     };
-    let translated =
-        _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3 { Level: vector >> 4, Vector: vector, Affinity: 1 };
+    let translated = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3 {
+        Level: vector >> 4,
+        Vector: vector,
+        Affinity: 1,
+    };
     (interrupt(Message { Raw: raw }), interrupt(Message { Translated: translated }))
 }
 
@@ -135,7 +145,8 @@ pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
     let position = (seed % (order.len() as u64 + 1)) as usize;
     let (raw_interrupt, translated_interrupt) = message_interrupts();
     let list = |interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR| {
-        let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> = order.iter().map(|bar| memory(bar)).collect();
+        let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> =
+            order.iter().map(|bar| memory(bar)).collect();
         descriptors.insert(position, interrupt);
         let payload = Payload::Resources(Arc::new(ResourceList(descriptors.into_boxed_slice())));
         object::create("PnP", payload, Some(device), Attributes::NONE)
@@ -156,7 +167,8 @@ pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
 /// Maps virtio's common and device configuration for understudy's own looks.
 fn map_watch(function: Function, bars: &[Bar]) -> Option<(usize, usize)> {
     let place = |kind: u8| {
-        let at = function.capabilities(VIRTIO_CAPABILITY).into_iter().find(|at| function.read8(at + 3) == kind)?;
+        let at =
+            function.capabilities(VIRTIO_CAPABILITY).into_iter().find(|at| function.read8(at + 3) == kind)?;
         let bar = bars.iter().find(|bar| bar.index == function.read8(at + 4))?;
         Some(bar.address + u64::from(function.read32(at + 8)))
     };
@@ -206,9 +218,9 @@ pub fn is_interrupt_descriptor(
 /// Whether the range lies in one of the device's memory BARs.
 pub fn owns_memory(address: u64, size: usize) -> bool {
     let count = HARDWARE.with(|hardware| hardware.bars.len());
-    (0..count).filter_map(|at| HARDWARE.with(|hardware| hardware.bars.get(at).copied())).any(|bar| {
-        address >= bar.address && address.saturating_add(size as u64) <= bar.address + bar.size
-    })
+    (0..count)
+        .filter_map(|at| HARDWARE.with(|hardware| hardware.bars.get(at).copied()))
+        .any(|bar| address >= bar.address && address.saturating_add(size as u64) <= bar.address + bar.size)
 }
 
 /// Connects the interrupt to its vector, masked at the device. Returns DIRQL.

@@ -1,8 +1,8 @@
 //! WDFDEVICE and the init structure before it.
 
-use crate::ke::irqlock::IrqLock;
 use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
 use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
 use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -82,7 +82,12 @@ pub unsafe extern "win64" fn set_pnp_power_event_callbacks(
     // SAFETY: the driver passes its own structure.
     let callbacks = unsafe { *callbacks };
     if callbacks.Size as usize != size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() {
-        violation("StructureSize", 0, u64::from(callbacks.Size), format!("{FUNCTION}: WDF_PNPPOWER_EVENT_CALLBACKS"));
+        violation(
+            "StructureSize",
+            0,
+            u64::from(callbacks.Size),
+            format!("{FUNCTION}: WDF_PNPPOWER_EVENT_CALLBACKS"),
+        );
     }
     init.callbacks.with(|slot| *slot = Some(callbacks));
 }
@@ -119,7 +124,8 @@ pub unsafe extern "win64" fn device_create(
         failed: AtomicBool::new(false),
         wdm: Box::into_raw(wdm),
     };
-    let handle = object::create(FUNCTION, Payload::Device(Arc::new(made)), super::driver::handle(), attributes);
+    let handle =
+        object::create(FUNCTION, Payload::Device(Arc::new(made)), super::driver::handle(), attributes);
     HANDLE.store(handle.raw(), Relaxed);
     // SAFETY: both are places of the driver; the init pointer is cleared as the framework does.
     unsafe {
@@ -145,7 +151,10 @@ pub unsafe extern "win64" fn set_failed(_globals: *mut WDF_DRIVER_GLOBALS, devic
     const FUNCTION: &str = "WdfDeviceSetFailed";
     require_irql(FUNCTION, 2);
     get_ptr::<Device, _>(device, FUNCTION).failed.store(true, Relaxed);
-    trace::note("device", if action == 1 { "WdfDeviceSetFailed(AttemptRestart)" } else { "WdfDeviceSetFailed(NoRestart)" });
+    trace::note(
+        "device",
+        if action == 1 { "WdfDeviceSetFailed(AttemptRestart)" } else { "WdfDeviceSetFailed(NoRestart)" },
+    );
 }
 
 /// WdfDeviceWdmGetDeviceObject: up to DISPATCH_LEVEL.
@@ -235,12 +244,22 @@ unsafe extern "win64" fn translate_bus_address(
     1
 }
 
-unsafe extern "win64" fn get_dma_adapter(context: *mut c_void, _description: *mut c_void, _registers: *mut u32) -> *mut c_void {
+unsafe extern "win64" fn get_dma_adapter(
+    context: *mut c_void,
+    _description: *mut c_void,
+    _registers: *mut u32,
+) -> *mut c_void {
     require_bus_context("GetDmaAdapter", context);
     trace::not_offered("BUS_INTERFACE_STANDARD.GetDmaAdapter")
 }
 
-unsafe extern "win64" fn get_bus_data(context: *mut c_void, kind: u32, buffer: *mut c_void, offset: u32, length: u32) -> u32 {
+unsafe extern "win64" fn get_bus_data(
+    context: *mut c_void,
+    kind: u32,
+    buffer: *mut c_void,
+    offset: u32,
+    length: u32,
+) -> u32 {
     require_bus_context("GetBusData", context);
     require_irql("GetBusData", 2);
     if kind != PCI_WHICHSPACE_CONFIG {
@@ -251,7 +270,13 @@ unsafe extern "win64" fn get_bus_data(context: *mut c_void, kind: u32, buffer: *
     crate::pnp::read_config(offset, buffer)
 }
 
-unsafe extern "win64" fn set_bus_data(context: *mut c_void, kind: u32, buffer: *mut c_void, offset: u32, length: u32) -> u32 {
+unsafe extern "win64" fn set_bus_data(
+    context: *mut c_void,
+    kind: u32,
+    buffer: *mut c_void,
+    offset: u32,
+    length: u32,
+) -> u32 {
     require_bus_context("SetBusData", context);
     require_irql("SetBusData", 2);
     if kind != PCI_WHICHSPACE_CONFIG {

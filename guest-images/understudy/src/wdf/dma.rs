@@ -1,16 +1,16 @@
 //! WDFDMAENABLER and WDFCOMMONBUFFER: no IOMMU here, so a logical address is the physical one.
 
 use super::device::Device;
-use crate::ke::irqlock::IrqLock;
 use super::object::{self, Attributes, Payload, get_ptr, parent, require_irql, violation};
 use super::table::Handle;
+use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
 use wdk_offline::{
     LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DMA_ENABLER_CONFIG, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES,
-    WDFCOMMONBUFFER, WDFDEVICE, WDFDMAENABLER,
+    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DMA_ENABLER_CONFIG, WDF_DRIVER_GLOBALS,
+    WDF_OBJECT_ATTRIBUTES, WDFCOMMONBUFFER, WDFDEVICE, WDFDMAENABLER,
 };
 
 const PAGE: usize = 4096;
@@ -21,8 +21,6 @@ const FREED: u8 = 0xdb;
 pub struct Enabler {
     /// Version 3 of the DMA operations, which NetAdapterCx needs for mapped buffers.
     pub version3: bool,
-    /// MaximumLength.
-    pub maximum_length: usize,
 }
 
 /// A common buffer.
@@ -57,7 +55,11 @@ pub fn check_graveyard() -> Result<(), String> {
         // SAFETY: pages in the graveyard stay mapped and are read only here.
         let bytes = unsafe { core::slice::from_raw_parts(base as *const u8, pages * PAGE) };
         if let Some(at) = bytes.iter().position(|&byte| byte != FREED) {
-            return Err(format!("freed common buffer of {} bytes: byte {at} is {:#04x}", pages * PAGE, bytes[at]));
+            return Err(format!(
+                "freed common buffer of {} bytes: byte {at} is {:#04x}",
+                pages * PAGE,
+                bytes[at]
+            ));
         }
     }
     Ok(())
@@ -91,8 +93,8 @@ pub unsafe extern "win64" fn enabler_create(
     }
     let made = Enabler {
         // duplex and system profiles use version 3 by themselves
-        version3: config.WdmDmaVersionOverride == 3 || config.WdmDmaVersionOverride == 0 && config.Profile >= 5,
-        maximum_length: config.MaximumLength,
+        version3: config.WdmDmaVersionOverride == 3
+            || config.WdmDmaVersionOverride == 0 && config.Profile >= 5,
     };
     let handle = object::create(
         FUNCTION,
@@ -144,14 +146,20 @@ pub unsafe extern "win64" fn common_buffer_create(
 }
 
 /// WdfCommonBufferGetAlignedVirtualAddress: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn virtual_address(_globals: *mut WDF_DRIVER_GLOBALS, buffer: WDFCOMMONBUFFER) -> *mut c_void {
+pub unsafe extern "win64" fn virtual_address(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    buffer: WDFCOMMONBUFFER,
+) -> *mut c_void {
     const FUNCTION: &str = "WdfCommonBufferGetAlignedVirtualAddress";
     require_irql(FUNCTION, 2);
     get_ptr::<CommonBuffer, _>(buffer, FUNCTION).start.0 as *mut c_void
 }
 
 /// WdfCommonBufferGetAlignedLogicalAddress: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn logical_address(_globals: *mut WDF_DRIVER_GLOBALS, buffer: WDFCOMMONBUFFER) -> PHYSICAL_ADDRESS {
+pub unsafe extern "win64" fn logical_address(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    buffer: WDFCOMMONBUFFER,
+) -> PHYSICAL_ADDRESS {
     const FUNCTION: &str = "WdfCommonBufferGetAlignedLogicalAddress";
     require_irql(FUNCTION, 2);
     LARGE_INTEGER { QuadPart: get_ptr::<CommonBuffer, _>(buffer, FUNCTION).start.1 as i64 }

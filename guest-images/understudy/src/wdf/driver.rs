@@ -1,10 +1,10 @@
 //! WDFDRIVER, and binding: WDFLDR's four functions.
 
 use super::functions;
-use crate::ke::irqlock::IrqLock;
 use super::object::{self, Attributes, Payload, require_irql, violation};
 use super::table::Handle;
 use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
 use alloc::{boxed::Box, format, string::String, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use wdk_offline::loader::{
@@ -12,8 +12,8 @@ use wdk_offline::loader::{
 };
 use wdk_offline::{
     DRIVER_OBJECT, NTSTATUS, PFN_WDF_DRIVER_DEVICE_ADD, PFN_WDF_DRIVER_UNLOAD, STATUS_INFO_LENGTH_MISMATCH,
-    STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
-    WDF_DRIVER_CONFIG, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFDRIVER, WDFFUNC,
+    STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
+    UNICODE_STRING, WDF_DRIVER_CONFIG, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFDRIVER, WDFFUNC,
 };
 
 /// WdfDriverInitNonPnpDriver.
@@ -81,7 +81,10 @@ pub unsafe extern "win64" fn version_bind(
     // SAFETY: the driver passes its static bind request.
     let request = unsafe { &*info };
     if request.Size as usize != size_of::<WDF_BIND_INFO>() {
-        return refuse_bind(STATUS_INFO_LENGTH_MISMATCH, &format!("WDF_BIND_INFO.Size {:#x}, not 0x30", request.Size));
+        return refuse_bind(
+            STATUS_INFO_LENGTH_MISMATCH,
+            &format!("WDF_BIND_INFO.Size {:#x}, not 0x30", request.Size),
+        );
     }
     // SAFETY: as above, zero-terminated by contract.
     let component = unsafe { wide(request.Component) };
@@ -90,15 +93,27 @@ pub unsafe extern "win64" fn version_bind(
     }
     let version = request.Version;
     if (version.Major, version.Minor, version.Build) != (1, 31, 0) {
-        return refuse_bind(STATUS_NOT_SUPPORTED, &format!("KMDF {}.{} is not here, only 1.31", version.Major, version.Minor));
+        return refuse_bind(
+            STATUS_NOT_SUPPORTED,
+            &format!("KMDF {}.{} is not here, only 1.31", version.Major, version.Minor),
+        );
     }
     if let Some((major, minor)) = crate::pnp::declared_kmdf().filter(|declared| *declared != (1, 31)) {
-        return refuse_bind(STATUS_NOT_SUPPORTED, &format!("the INF declares KMDF {major}.{minor}, the driver binds 1.31"));
+        return refuse_bind(
+            STATUS_NOT_SUPPORTED,
+            &format!("the INF declares KMDF {major}.{minor}, the driver binds 1.31"),
+        );
     }
     if request.FuncCount != KMDF_1_31_FUNCTION_COUNT {
-        return refuse_bind(STATUS_INVALID_PARAMETER, &format!("KMDF 1.31 has 458 functions, not {}", request.FuncCount));
+        return refuse_bind(
+            STATUS_INVALID_PARAMETER,
+            &format!("KMDF 1.31 has 458 functions, not {}", request.FuncCount),
+        );
     }
-    let made = Box::into_raw(Box::new(WDF_DRIVER_GLOBALS { DisplaceDriverUnload: 1, ..WDF_DRIVER_GLOBALS::default() }));
+    let made = Box::into_raw(Box::new(WDF_DRIVER_GLOBALS {
+        DisplaceDriverUnload: 1,
+        ..WDF_DRIVER_GLOBALS::default()
+    }));
     let net = Box::into_raw(Box::new(0_u32));
     GLOBALS.with(|slot| *slot = Some(Globals(made, net)));
     // SAFETY: FuncTable is the address of the client's table pointer, `globals` of its globals pointer.
@@ -142,7 +157,10 @@ pub unsafe extern "win64" fn version_bind_class(
     // SAFETY: the driver passes its static class bind request.
     let request = unsafe { &*class };
     if request.Size as usize != size_of::<WDF_CLASS_BIND_INFO>() {
-        return refuse_bind(STATUS_INFO_LENGTH_MISMATCH, &format!("WDF_CLASS_BIND_INFO.Size {:#x}, not 0x50", request.Size));
+        return refuse_bind(
+            STATUS_INFO_LENGTH_MISMATCH,
+            &format!("WDF_CLASS_BIND_INFO.Size {:#x}, not 0x50", request.Size),
+        );
     }
     // SAFETY: as above, zero-terminated by contract.
     let name = unsafe { wide(request.ClassName) };
@@ -153,14 +171,22 @@ pub unsafe extern "win64" fn version_bind_class(
     if (version.Major, version.Minor, version.Build) != (2, 0, 0) {
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
-            &format!("NetAdapterCx {}.{}.{} is not here, only 2.0", version.Major, version.Minor, version.Build),
+            &format!(
+                "NetAdapterCx {}.{}.{} is not here, only 2.0",
+                version.Major, version.Minor, version.Build
+            ),
         );
     }
     if request.FunctionTableCount != NETADAPTERCX_2_0_FUNCTION_COUNT {
         let count = request.FunctionTableCount;
-        return refuse_bind(STATUS_INVALID_PARAMETER, &format!("NetAdapterCx 2.0 has 75 functions, not {count}"));
+        return refuse_bind(
+            STATUS_INVALID_PARAMETER,
+            &format!("NetAdapterCx 2.0 has 75 functions, not {count}"),
+        );
     }
-    let Some(net) = GLOBALS.with(|slot| slot.as_ref().filter(|slot| slot.0 == globals).map(|slot| slot.1 as u64)) else {
+    let Some(net) =
+        GLOBALS.with(|slot| slot.as_ref().filter(|slot| slot.0 == globals).map(|slot| slot.1 as u64))
+    else {
         return refuse_bind(STATUS_INVALID_PARAMETER, "WdfVersionBindClass with globals that no bind gave");
     };
     let table = functions::net_table();
@@ -187,7 +213,8 @@ pub unsafe extern "win64" fn version_unbind_class(
 
 /// Whether `globals` is the pointer that the class binding gave out.
 pub fn is_net_globals(globals: u64) -> bool {
-    CLASS_BOUND.load(Relaxed) && GLOBALS.with(|slot| slot.as_ref().is_some_and(|slot| slot.1 as u64 == globals))
+    CLASS_BOUND.load(Relaxed)
+        && GLOBALS.with(|slot| slot.as_ref().is_some_and(|slot| slot.1 as u64 == globals))
 }
 
 /// WdfDriverCreate: PASSIVE_LEVEL, from DriverEntry, once.

@@ -7,9 +7,10 @@ use alloc::{boxed::Box, format};
 use core::arch::global_asm;
 use spin::Once;
 use wdk_offline::{
-    FUNCTION_NAMES, PFN_WDFCOMMONBUFFERCREATE, PFN_WDFDEVICECREATE, PFN_WDFDMAENABLERCREATE, PFN_WDFDRIVERCREATE,
-    PFN_WDFFDOQUERYFORINTERFACE, PFN_WDFINTERRUPTCREATE, PFN_WDFOBJECTDELETE, PFN_WDFOBJECTGETTYPEDCONTEXTWORKER,
-    PFN_WDFSPINLOCKCREATE, PFN_WDFTIMERCREATE, PFN_WDFTIMERSTART, WDFFUNC,
+    FUNCTION_NAMES, PFN_WDFCOMMONBUFFERCREATE, PFN_WDFDEVICECREATE, PFN_WDFDMAENABLERCREATE,
+    PFN_WDFDRIVERCREATE, PFN_WDFFDOQUERYFORINTERFACE, PFN_WDFINTERRUPTCREATE, PFN_WDFOBJECTDELETE,
+    PFN_WDFOBJECTGETTYPEDCONTEXTWORKER, PFN_WDFSPINLOCKCREATE, PFN_WDFTIMERCREATE, PFN_WDFTIMERSTART,
+    WDFFUNC,
 };
 
 /// Entries of the KMDF table.
@@ -101,25 +102,43 @@ fn offered() -> [(&'static str, usize); 29] {
         ("WdfDriverCreate", typed!(PFN_WDFDRIVERCREATE, driver::driver_create)),
         (
             "WdfDeviceInitSetPnpPowerEventCallbacks",
-            typed!(wdk_offline::PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS, device::set_pnp_power_event_callbacks),
+            typed!(
+                wdk_offline::PFN_WDFDEVICEINITSETPNPPOWEREVENTCALLBACKS,
+                device::set_pnp_power_event_callbacks
+            ),
         ),
         ("WdfDeviceCreate", typed!(PFN_WDFDEVICECREATE, device::device_create)),
-        ("WdfObjectGetTypedContextWorker", typed!(PFN_WDFOBJECTGETTYPEDCONTEXTWORKER, object::get_typed_context)),
+        (
+            "WdfObjectGetTypedContextWorker",
+            typed!(PFN_WDFOBJECTGETTYPEDCONTEXTWORKER, object::get_typed_context),
+        ),
         (
             "WdfObjectReferenceActual",
             typed!(wdk_offline::PFN_WDFOBJECTREFERENCEACTUAL, object::reference_actual),
         ),
         ("WdfObjectDelete", typed!(PFN_WDFOBJECTDELETE, object::object_delete)),
         ("WdfFdoQueryForInterface", typed!(PFN_WDFFDOQUERYFORINTERFACE, device::query_for_interface)),
-        ("WdfCmResourceListGetCount", typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETCOUNT, resources::get_count)),
+        (
+            "WdfCmResourceListGetCount",
+            typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETCOUNT, resources::get_count),
+        ),
         (
             "WdfCmResourceListGetDescriptor",
             typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETDESCRIPTOR, resources::get_descriptor),
         ),
         ("WdfInterruptCreate", typed!(PFN_WDFINTERRUPTCREATE, interrupt::create)),
-        ("WdfInterruptQueueDpcForIsr", typed!(wdk_offline::PFN_WDFINTERRUPTQUEUEDPCFORISR, interrupt::queue_dpc_for_isr)),
-        ("WdfInterruptAcquireLock", typed!(wdk_offline::PFN_WDFINTERRUPTACQUIRELOCK, interrupt::acquire_lock)),
-        ("WdfInterruptReleaseLock", typed!(wdk_offline::PFN_WDFINTERRUPTRELEASELOCK, interrupt::release_lock)),
+        (
+            "WdfInterruptQueueDpcForIsr",
+            typed!(wdk_offline::PFN_WDFINTERRUPTQUEUEDPCFORISR, interrupt::queue_dpc_for_isr),
+        ),
+        (
+            "WdfInterruptAcquireLock",
+            typed!(wdk_offline::PFN_WDFINTERRUPTACQUIRELOCK, interrupt::acquire_lock),
+        ),
+        (
+            "WdfInterruptReleaseLock",
+            typed!(wdk_offline::PFN_WDFINTERRUPTRELEASELOCK, interrupt::release_lock),
+        ),
         ("WdfInterruptGetDevice", typed!(wdk_offline::PFN_WDFINTERRUPTGETDEVICE, interrupt::get_device)),
         ("WdfSpinLockCreate", typed!(PFN_WDFSPINLOCKCREATE, lock::spin_lock_create)),
         ("WdfSpinLockAcquire", typed!(wdk_offline::PFN_WDFSPINLOCKACQUIRE, lock::spin_lock_acquire)),
@@ -142,7 +161,10 @@ fn offered() -> [(&'static str, usize); 29] {
         ("WdfTimerCreate", typed!(PFN_WDFTIMERCREATE, timer::create)),
         ("WdfTimerStart", typed!(PFN_WDFTIMERSTART, timer::start)),
         ("WdfTimerStop", typed!(wdk_offline::PFN_WDFTIMERSTOP, timer::stop)),
-        ("WdfTimerGetParentObject", typed!(wdk_offline::PFN_WDFTIMERGETPARENTOBJECT, timer::get_parent_object)),
+        (
+            "WdfTimerGetParentObject",
+            typed!(wdk_offline::PFN_WDFTIMERGETPARENTOBJECT, timer::get_parent_object),
+        ),
         ("WdfDeviceSetFailed", typed!(wdk_offline::PFN_WDFDEVICESETFAILED, device::set_failed)),
         (
             "WdfDeviceWdmGetDeviceObject",

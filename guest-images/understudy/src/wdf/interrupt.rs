@@ -8,9 +8,9 @@ use crate::ke::Dpc;
 use alloc::{boxed::Box, format, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    NTSTATUS, PFN_WDF_INTERRUPT_DISABLE, PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR, STATUS_INFO_LENGTH_MISMATCH,
-    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_INTERRUPT_CONFIG, WDF_OBJECT_ATTRIBUTES,
-    WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
+    NTSTATUS, PFN_WDF_INTERRUPT_DISABLE, PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR,
+    STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
+    WDF_INTERRUPT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
 };
 
 /// An interrupt of the driver.
@@ -66,7 +66,8 @@ impl Interrupt {
         let old = crate::ke::raise(self.irql.load(Relaxed));
         let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
         // SAFETY: the driver's callback with its own handles, at DIRQL as documented.
-        let status = trace::callback("device", what, || unsafe { callback(handle, self.device as WDFDEVICE) });
+        let status =
+            trace::callback("device", what, || unsafe { callback(handle, self.device as WDFDEVICE) });
         crate::ke::lower(old);
         if status >= 0 { Ok(()) } else { Err(status) }
     }
@@ -103,7 +104,9 @@ pub unsafe extern "win64" fn create(
     if config.Size as usize != size_of::<WDF_INTERRUPT_CONFIG>() {
         return STATUS_INFO_LENGTH_MISMATCH;
     }
-    if config.EvtInterruptIsr.is_none() || config.EvtInterruptDpc.is_some() && config.EvtInterruptWorkItem.is_some() {
+    if config.EvtInterruptIsr.is_none()
+        || config.EvtInterruptDpc.is_some() && config.EvtInterruptWorkItem.is_some()
+    {
         return STATUS_INVALID_PARAMETER;
     }
     if config.PassiveHandling != 0 || config.EvtInterruptWorkItem.is_some() || !config.SpinLock.is_null() {
@@ -115,7 +118,12 @@ pub unsafe extern "win64" fn create(
         return STATUS_INVALID_PARAMETER;
     }
     if preparing && !crate::pnp::is_interrupt_descriptor(config.InterruptRaw, config.InterruptTranslated) {
-        violation("InterruptDescriptor", 0, config.InterruptTranslated as u64, format!("{FUNCTION}: not the assigned descriptors"));
+        violation(
+            "InterruptDescriptor",
+            0,
+            config.InterruptTranslated as u64,
+            format!("{FUNCTION}: not the assigned descriptors"),
+        );
     }
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
@@ -132,7 +140,9 @@ pub unsafe extern "win64" fn create(
         if let Some(routine) = routine {
             let handle = dpc_handle.load(Relaxed) as WDFINTERRUPT;
             // SAFETY: the driver's DPC with its own handles, at DISPATCH_LEVEL.
-            trace::quick_callback("device", "EvtInterruptDpc", || unsafe { routine(handle, associated as WDFOBJECT) });
+            trace::quick_callback("device", "EvtInterruptDpc", || unsafe {
+                routine(handle, associated as WDFOBJECT)
+            });
         }
     }));
     let made = Interrupt {
@@ -160,7 +170,10 @@ pub unsafe extern "win64" fn create(
 }
 
 /// WdfInterruptQueueDpcForIsr: any IRQL up to DIRQL. FALSE if it was queued already.
-pub unsafe extern "win64" fn queue_dpc_for_isr(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) -> u8 {
+pub unsafe extern "win64" fn queue_dpc_for_isr(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    interrupt: WDFINTERRUPT,
+) -> u8 {
     u8::from(get_ptr::<Interrupt, _>(interrupt, "WdfInterruptQueueDpcForIsr").dpc.queue())
 }
 
@@ -170,7 +183,12 @@ pub unsafe extern "win64" fn acquire_lock(_globals: *mut WDF_DRIVER_GLOBALS, int
     let interrupt = get_ptr::<Interrupt, _>(interrupt, FUNCTION);
     let irql = interrupt.irql.load(Relaxed);
     if irql == 0 {
-        violation("InterruptNotConnected", 0, 0, format!("{FUNCTION}: the interrupt is not connected, it has no DIRQL"));
+        violation(
+            "InterruptNotConnected",
+            0,
+            0,
+            format!("{FUNCTION}: the interrupt is not connected, it has no DIRQL"),
+        );
     }
     require_irql(FUNCTION, irql);
     interrupt.lock.acquire(FUNCTION, irql);
@@ -183,7 +201,10 @@ pub unsafe extern "win64" fn release_lock(_globals: *mut WDF_DRIVER_GLOBALS, int
 }
 
 /// WdfInterruptGetDevice: any IRQL.
-pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) -> WDFDEVICE {
+pub unsafe extern "win64" fn get_device(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    interrupt: WDFINTERRUPT,
+) -> WDFDEVICE {
     const FUNCTION: &str = "WdfInterruptGetDevice";
     get_ptr::<Interrupt, _>(interrupt, FUNCTION);
     parent(interrupt as u64, FUNCTION).map_or(core::ptr::null_mut(), |handle| handle.raw() as WDFDEVICE)

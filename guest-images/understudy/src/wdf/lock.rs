@@ -1,7 +1,7 @@
 //! WDFSPINLOCK. One processor: acquiring raises IRQL to DISPATCH_LEVEL; what can go wrong is found all the same.
 
-use crate::ke::irqlock::IrqLock;
 use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use crate::ke::irqlock::IrqLock;
 use alloc::{format, sync::Arc};
 use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFSPINLOCK};
 
@@ -22,7 +22,14 @@ impl SpinLockObject {
     /// Takes the lock, raising to `irql`.
     pub fn acquire(&self, function: &str, irql: u8) {
         let old = crate::ke::raise(irql);
-        let taken = self.held.with(|held| if held.is_none() { *held = Some(old); true } else { false });
+        let taken = self.held.with(|held| {
+            if held.is_none() {
+                *held = Some(old);
+                true
+            } else {
+                false
+            }
+        });
         if !taken {
             violation("SpinLockAcquiredTwice", 0, 0, format!("{function}: the lock is held already"));
         }

@@ -3,24 +3,24 @@
 pub mod table;
 
 #[cfg(target_os = "none")]
-pub mod device;
+pub(crate) mod device;
 #[cfg(target_os = "none")]
-pub mod dma;
+pub(crate) mod dma;
 #[cfg(target_os = "none")]
-pub mod driver;
+pub(crate) mod driver;
 #[cfg(target_os = "none")]
-pub mod functions;
+pub(crate) mod functions;
 #[cfg(target_os = "none")]
-pub mod interrupt;
+pub(crate) mod interrupt;
 #[cfg(target_os = "none")]
-pub mod lock;
+pub(crate) mod lock;
 #[cfg(target_os = "none")]
-pub mod object;
+pub(crate) mod object;
 #[cfg(target_os = "none")]
-pub mod resources;
+pub(crate) mod resources;
 #[cfg(target_os = "none")]
-pub mod timer;
+pub(crate) mod timer;
 
 /// Spin locks of the driver that are held now. A callback must leave as many as it found.
 #[cfg(target_os = "none")]
-pub static HELD_LOCKS: crate::ke::irqlock::IrqLock<u32> = crate::ke::irqlock::IrqLock::new(0);
+pub(crate) static HELD_LOCKS: crate::ke::irqlock::IrqLock<u32> = crate::ke::irqlock::IrqLock::new(0);

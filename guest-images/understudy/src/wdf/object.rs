@@ -2,10 +2,12 @@
 //!
 //! A wrong handle, a wrong IRQL or a forbidden deletion is bug check 0x10D, as KMDF's verifier has it.
 
-use crate::ke::irqlock::IrqLock;
 use super::table::{Handle, HandleFault, Kinded, Table};
-use super::{device::Device, dma, driver, interrupt::Interrupt, lock::SpinLockObject, resources::ResourceList, timer};
+use super::{
+    device::Device, dma, driver, interrupt::Interrupt, lock::SpinLockObject, resources::ResourceList, timer,
+};
 use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
 use crate::netcx;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::alloc::Layout;
@@ -128,7 +130,12 @@ fn checked<T>(function: &str, handle: Handle, result: Result<T, HandleFault>) ->
 pub fn require_irql(function: &str, most: u8) {
     let now = crate::ke::irql();
     if now > most {
-        violation("IrqlTooHigh", 6, u64::from(now), format!("{function} at IRQL {now}, allowed up to {most}"));
+        violation(
+            "IrqlTooHigh",
+            6,
+            u64::from(now),
+            format!("{function} at IRQL {now}, allowed up to {most}"),
+        );
     }
 }
 
@@ -174,7 +181,9 @@ impl Attributes {
             crate::log!("{function}: WDF_OBJECT_ATTRIBUTES.Size is {}", attributes.Size);
             return Err(STATUS_INFO_LENGTH_MISMATCH);
         }
-        if !(1..=3).contains(&attributes.ExecutionLevel) || !(1..=4).contains(&attributes.SynchronizationScope) {
+        if !(1..=3).contains(&attributes.ExecutionLevel)
+            || !(1..=4).contains(&attributes.SynchronizationScope)
+        {
             crate::log!("{function}: ExecutionLevel or SynchronizationScope of the attributes is not set");
             return Err(STATUS_INVALID_PARAMETER);
         }
@@ -184,7 +193,9 @@ impl Attributes {
         if !attributes.ContextTypeInfo.is_null() {
             // SAFETY: checked for null; the type info is a static of the driver.
             let info = unsafe { &*attributes.ContextTypeInfo };
-            if info.Size < 40 || attributes.ContextSizeOverride != 0 && attributes.ContextSizeOverride < info.ContextSize {
+            if info.Size < 40
+                || attributes.ContextSizeOverride != 0 && attributes.ContextSizeOverride < info.ContextSize
+            {
                 crate::log!("{function}: context type information of size {}", info.Size);
                 return Err(STATUS_INVALID_PARAMETER);
             }
@@ -195,7 +206,8 @@ impl Attributes {
     /// ParentObject, if given.
     #[must_use]
     pub fn parent(&self) -> Option<Handle> {
-        self.raw.and_then(|raw| (!raw.ParentObject.is_null()).then(|| Handle::from_raw(raw.ParentObject as u64)))
+        self.raw
+            .and_then(|raw| (!raw.ParentObject.is_null()).then(|| Handle::from_raw(raw.ParentObject as u64)))
     }
 }
 
@@ -241,7 +253,10 @@ pub unsafe extern "win64" fn get_typed_context(
     // SAFETY: the driver passes the address of its static type info.
     let kind = unsafe { info.as_ref() }.map_or(0, |info| info.UniqueType as u64);
     object.contexts.with(|contexts| {
-        contexts.iter().find(|context| context.kind == kind).map_or(core::ptr::null_mut(), |context| context.memory.cast())
+        contexts
+            .iter()
+            .find(|context| context.kind == kind)
+            .map_or(core::ptr::null_mut(), |context| context.memory.cast())
     })
 }
 
@@ -263,13 +278,21 @@ pub unsafe extern "win64" fn reference_actual(
 }
 
 /// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
-pub unsafe extern "win64" fn object_delete(_globals: *mut wdk_offline::WDF_DRIVER_GLOBALS, handle: WDFOBJECT) {
+pub unsafe extern "win64" fn object_delete(
+    _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    handle: WDFOBJECT,
+) {
     const FUNCTION: &str = "WdfObjectDelete";
     require_irql(FUNCTION, 2);
     let raw = handle as u64;
-    let object = checked(FUNCTION, Handle::from_raw(raw), OBJECTS.with(|table| table.get(Handle::from_raw(raw))));
+    let object =
+        checked(FUNCTION, Handle::from_raw(raw), OBJECTS.with(|table| table.get(Handle::from_raw(raw))));
     match object.payload {
-        Payload::SpinLock(_) | Payload::DmaEnabler(_) | Payload::CommonBuffer(_) | Payload::Timer(_) | Payload::Interrupt(_) => {
+        Payload::SpinLock(_)
+        | Payload::DmaEnabler(_)
+        | Payload::CommonBuffer(_)
+        | Payload::Timer(_)
+        | Payload::Interrupt(_) => {
             require_delete_irql(&object.payload);
             delete(Handle::from_raw(raw));
         }

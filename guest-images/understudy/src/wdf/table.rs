@@ -191,7 +191,9 @@ impl<T: Kinded + Clone> Table<T> {
     /// Every live handle with its kind.
     pub fn live(&self) -> impl Iterator<Item = (Handle, &'static str)> + '_ {
         let slots = self.slots.iter().enumerate();
-        slots.filter(|(_, slot)| slot.object.is_some()).map(|(at, slot)| (Handle::new(at, slot.generation), slot.kind))
+        slots
+            .filter(|(_, slot)| slot.object.is_some())
+            .map(|(at, slot)| (Handle::new(at, slot.generation), slot.kind))
     }
 }
 

@@ -96,7 +96,10 @@ pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFT
 }
 
 /// WdfTimerGetParentObject: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_parent_object(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER) -> WDFOBJECT {
+pub unsafe extern "win64" fn get_parent_object(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    timer: WDFTIMER,
+) -> WDFOBJECT {
     const FUNCTION: &str = "WdfTimerGetParentObject";
     require_irql(FUNCTION, 2);
     get_ptr::<TimerObject, _>(timer, FUNCTION);

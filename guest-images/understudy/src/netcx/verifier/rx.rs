@@ -11,7 +11,11 @@ pub(super) fn check(before: &Snapshot, after: &Snapshot) -> Result<(), Broken> {
         let (was, is) = (before.packet(index), after.packet(index));
         if is.ignore {
             if !is.is_poison() {
-                return broken(54, "InvalidRingImmutableDriverRxPacketIgnore", format!("packet {index}: {is:?}"));
+                return broken(
+                    54,
+                    "InvalidRingImmutableDriverRxPacketIgnore",
+                    format!("packet {index}: {is:?}"),
+                );
             }
             continue;
         }
@@ -21,7 +25,11 @@ pub(super) fn check(before: &Snapshot, after: &Snapshot) -> Result<(), Broken> {
             returned = false;
         }
         if is.reserved != was.reserved || is.layout_reserved != was.layout_reserved {
-            return broken(55, "InvalidRingModifiedRxPacket", format!("packet {index}: reserved bits {was:?} -> {is:?}"));
+            return broken(
+                55,
+                "InvalidRingModifiedRxPacket",
+                format!("packet {index}: reserved bits {was:?} -> {is:?}"),
+            );
         }
         if returned {
             self::packet(index, &is)?;
@@ -53,7 +61,11 @@ fn layout(packet: &Packet) -> Result<(), (u32, &'static str)> {
         (l2_type == ETHERNET && short(l2_len.into(), 14), 68, "InvalidRingLayer2EthernetLength"),
         (matches!(l3_type, 1..=3) && short(l3_len, 20), 69, "InvalidRingLayer3IPv4Length"),
         (matches!(l3_type, 4..=6) && short(l3_len, 40), 70, "InvalidRingLayer3IPv6Length"),
-        (l4_type == 1 && l4_len != 0 && !(matches!(l4_len, 20..=60) && l4_len % 4 == 0), 71, "InvalidRingLayer4TcpLength"),
+        (
+            l4_type == 1 && l4_len != 0 && !(matches!(l4_len, 20..=60) && l4_len % 4 == 0),
+            71,
+            "InvalidRingLayer4TcpLength",
+        ),
         (l4_type == 2 && short(l4_len.into(), 8), 72, "InvalidRingLayer4UdpLength"),
     ];
     rules.into_iter().find(|rule| rule.0).map_or(Ok(()), |(_, code, name)| Err((code, name)))
@@ -70,7 +82,8 @@ fn fragments(
     let held = before.fragments.len();
     let count = u32::from(packet.fragment_count);
     let first = packet.fragment_index;
-    let place = || format!("packet {index}: FragmentIndex {first}, FragmentCount {count}, {held} fragments held");
+    let place =
+        || format!("packet {index}: FragmentIndex {first}, FragmentCount {count}, {held} fragments held");
     if count == 0 {
         return broken(60, "InvalidRingFragmentCountZero", place());
     }

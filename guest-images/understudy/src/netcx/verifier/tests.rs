@@ -6,7 +6,8 @@ use alloc::vec;
 const MASK: u32 = 7;
 
 fn ring(stride: u16, begin: u32, end: u32) -> Ring {
-    let header = RingHeader { stride, count: MASK + 1, mask: MASK, end, begin, next: begin, reserved: (0, [0; 4]) };
+    let header =
+        RingHeader { stride, count: MASK + 1, mask: MASK, end, begin, next: begin, reserved: (0, [0; 4]) };
     Ring { header, bytes: vec![0; usize::from(stride) * 8] }
 }
 
@@ -29,10 +30,9 @@ fn given(direction: Direction) -> Snapshot {
                 Packet { fragment_index: index, fragment_count: 1, ..Packet::default() },
                 Fragment { valid_length: 60, capacity: 60, ..Fragment::default() },
             ),
-            Direction::Rx => (
-                Packet::default().poisoned(),
-                Fragment { capacity: 2048, ..Fragment::default() }.poisoned(),
-            ),
+            Direction::Rx => {
+                (Packet::default().poisoned(), Fragment { capacity: 2048, ..Fragment::default() }.poisoned())
+            }
         };
         set_packet(&mut snapshot, index, packet);
         set_fragment(&mut snapshot, index, fragment);
@@ -61,7 +61,11 @@ fn received(count: u32) -> Snapshot {
     for step in 0..count {
         let index = (6 + step) & MASK;
         set_packet(&mut snapshot, index, Packet { fragment_index: index, ..FRAME });
-        set_fragment(&mut snapshot, index, Fragment { valid_length: 100, capacity: 2048, ..Fragment::default() });
+        set_fragment(
+            &mut snapshot,
+            index,
+            Fragment { valid_length: 100, capacity: 2048, ..Fragment::default() },
+        );
     }
     snapshot.packets.header.begin = (6 + count) & MASK;
     snapshot.fragments.header.begin = (6 + count) & MASK;
@@ -292,7 +296,8 @@ fn elements_write_and_read_back() {
     let mut bytes = [0; 16];
     packet.write(&mut bytes);
     assert_eq!(Packet::read(&bytes), packet);
-    let fragment = Fragment { valid_length: 1, capacity: 0x2ff_ffff, offset: 0x155, scratch: true, bounced: false };
+    let fragment =
+        Fragment { valid_length: 1, capacity: 0x2ff_ffff, offset: 0x155, scratch: true, bounced: false };
     fragment.write(&mut bytes);
     assert_eq!(Fragment::read(&bytes), fragment);
 }
