@@ -18,6 +18,9 @@ use crate::{frame, memory::Guest};
 /// Calls of `run` within one event, after which the model runs in circles.
 const MOST_TURNS: usize = 10_000;
 
+/// Offsets and words.
+type Writes = Vec<(u32, u32)>;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Tx,
@@ -63,7 +66,7 @@ pub struct Nic {
     inside: Rc<RefCell<Inside>>,
     gone: Rc<Cell<bool>>,
     /// Commands written and not yet delivered, while they are held.
-    held: Rc<RefCell<Option<Vec<(u32, u32)>>>>,
+    held: Rc<RefCell<Option<Writes>>>,
     /// What status registers are made to read instead.
     lie: Rc<Cell<Option<StatusWord>>>,
     /// Register reads, each of which takes a driver about 50 microseconds.
