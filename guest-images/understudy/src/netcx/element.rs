@@ -151,10 +151,10 @@ impl Packet {
         Self { ignore, scratch, reserved, layout_reserved, ..Self::POISON }
     }
 
-    /// Whether everything that [`Self::poisoned`] writes still stands.
+    /// Equal in all that a receiving driver may not write in a packet which it ignores.
     #[must_use]
-    pub fn is_poison(&self) -> bool {
-        *self == self.poisoned()
+    pub fn same_but_ignored(&self, was: &Self) -> bool {
+        *self == Self { ignore: self.ignore, scratch: self.scratch, ..*was }
     }
 
     /// Whether a field that each returned receive packet must have set is still poison.

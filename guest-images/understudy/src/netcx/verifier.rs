@@ -90,7 +90,7 @@ fn broken<T>(code: u32, rule: &'static str, place: String) -> Result<T, Broken> 
     Err(Broken { code, rule, place })
 }
 
-/// Checks what the driver did between two snapshots. For Rx, `before` carries the poison that
+/// Checks what the driver did between two snapshots. For Rx under the verifier, `before` carries the poison that
 /// [`super::element::Packet::POISON`] describes in the whole of `[begin, end)`.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ pub(super) fn check(before: &Snapshot, after: &Snapshot) -> Result<(), Broken> {
     for index in before.packets.driver() {
         let (was, is) = (before.packet(index), after.packet(index));
         if is.ignore {
-            if !is.is_poison() {
+            if !is.same_but_ignored(&was) {
                 return broken(
                     54,
                     "InvalidRingImmutableDriverRxPacketIgnore",

@@ -130,6 +130,17 @@ fn allowed_rx_frames_then_ignored_packets_return() {
 }
 
 #[test]
+fn allowed_rx_packets_are_ignored_without_the_verifiers_poison() {
+    let mut before = given(Direction::Rx);
+    [6, 7, 0, 1].into_iter().for_each(|index| set_packet(&mut before, index, Packet::default()));
+    let mut after = before.clone();
+    set_packet(&mut after, 6, Packet { ignore: true, ..Packet::default() });
+    after.packets.header.begin = 7;
+    after.fragments.header.begin = 7;
+    assert_eq!(check(Direction::Rx, &before, &after), Ok(()));
+}
+
+#[test]
 fn code_50_end_index_written_by_the_driver() {
     let mut after = given(Direction::Tx);
     after.packets.header.end = 3;
