@@ -7,6 +7,7 @@ mod agent;
 mod build;
 mod capture;
 mod control;
+mod debug;
 mod demo;
 mod driver_log;
 mod facts;
@@ -55,6 +56,8 @@ enum Command {
     Demo(demo::Options),
     /// Run the scenarios through QEMU
     Test(test::Options),
+    /// Stop in the driver's Cancel callback under gdb
+    Debug(debug::Options),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn carry_out(command: Command) -> Result<bool> {
             Ok(true)
         }
         Command::Demo(options) => demo::demo(&options),
+        Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
     }
 }

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,22 @@ struct Left {
 
 static LEFT: Mutex<Left> = Mutex::new(Left { groups: Vec::new(), folders: Vec::new() });
 
+/// Whether Ctrl-C is meant for a child that has the terminal.
+static LEFT_ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Until dropped, Ctrl-C does not end the rig: a child has the terminal and takes it.
+#[must_use = "dropping it ends what it stands for"]
+pub fn leave_interrupts_alone() -> impl Drop {
+    struct Alone;
+    impl Drop for Alone {
+        fn drop(&mut self) {
+            LEFT_ALONE.store(false, Ordering::SeqCst);
+        }
+    }
+    LEFT_ALONE.store(true, Ordering::SeqCst);
+    Alone
+}
+
 fn left() -> MutexGuard<'static, Left> {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -31,6 +48,9 @@ fn left() -> MutexGuard<'static, Left> {
 /// Makes Ctrl-C, SIGTERM and SIGHUP end every child and remove every folder before the rig exits.
 pub fn clean_up_on_signals() -> Result<()> {
     ctrlc::set_handler(|| {
+        if LEFT_ALONE.load(Ordering::SeqCst) {
+            return;
+        }
         // Held until the process ends: nothing new can be started meanwhile.
         let left = left();
         for &group in &left.groups {

@@ -48,6 +48,8 @@ pub struct Run {
     pub session: Session,
     /// What is known up to now; completed by [`Run::finish`].
     pub facts: Facts,
+    /// How long an answer may take.
+    pub patience: Duration,
     settings: Settings,
     started: Instant,
     watcher: Watcher,
@@ -81,6 +83,7 @@ impl Run {
         Ok(Self {
             session,
             facts,
+            patience: LIMIT,
             settings,
             started,
             watcher,
@@ -385,7 +388,7 @@ impl Run {
     }
 
     fn collect(&mut self, pending: &Pending, lives: Lives) -> Result<()> {
-        match self.session.agent.finish(pending, LIMIT) {
+        match self.session.agent.finish(pending, self.patience) {
             Ok(queues) => {
                 self.keep(queues);
                 if lives == Lives::End {

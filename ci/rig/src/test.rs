@@ -77,6 +77,7 @@ fn arguments(options: &Options) -> Arguments {
 }
 
 fn trial(scenario: Scenario, built: Option<Arc<Built>>, seed: u64, outcomes: Outcomes) -> Trial {
+    let ignored = scenario.cannot_run_here();
     Trial::test(scenario.name, move || {
         let built = built.ok_or("nothing is built")?;
         let started = Instant::now();
@@ -90,6 +91,7 @@ fn trial(scenario: Scenario, built: Option<Arc<Built>>, seed: u64, outcomes: Out
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
         failed.map_or(Ok(()), |error| Err(Failed::from(error)))
     })
+    .with_ignored_flag(ignored)
 }
 
 fn write_junit(path: &Path, outcomes: &Outcomes) -> Result<()> {

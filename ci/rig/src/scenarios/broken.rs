@@ -47,13 +47,13 @@ const fn caught(
 
 pub fn all() -> Vec<Scenario> {
     vec![
-        caught("caught-packet-kept", 1, no_watchdog, cancel_64, &["PacketKept"]),
+        caught("caught-packet-kept", 1, no_watchdog, cancel_64, &["QueueNotDrained"]),
         caught(
             "caught-rx-buffers-before-stopped",
             2,
             no_watchdog,
             cancel_half_written,
-            &["ReturnedBeforeStopped"],
+            &["RxBufferReturnedEarly"],
         ),
         caught("caught-wait-in-cancel", 3, no_watchdog, cancel_64, &["WaitAtDispatch"]),
         caught("caught-resume-forgotten", 4, no_watchdog, cancel_and_restart, &["QueueNotResumed"]),

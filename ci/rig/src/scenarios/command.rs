@@ -296,10 +296,15 @@ fn wrong_usage(_: &Built) -> Result<()> {
     demo.nothing_left()
 }
 
+fn debugger_stops_in_cancel(built: &Built) -> Result<()> {
+    crate::debug::check(Files::shipped(built), 1, |_| ()).map(drop)
+}
+
 pub fn all() -> Vec<Scenario> {
     let command = |name, test| Scenario { name, kind: Kind::Command(test) };
     vec![
         command("demo-report-is-whole", report_is_whole),
+        command("debug-stops-in-cancel-callback", debugger_stops_in_cancel),
         command("failure-device-killed", device_killed),
         command("failure-interrupted", interrupted),
         command("failure-rig-killed", rig_killed),

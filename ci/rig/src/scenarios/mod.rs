@@ -61,6 +61,11 @@ fn no_watchdog(settings: &mut Settings) {
 }
 
 impl Scenario {
+    /// Whether this machine lacks what the scenario needs beyond the set-up.
+    pub fn cannot_run_here(&self) -> bool {
+        self.name == "debug-stops-in-cancel-callback" && !crate::debug::gdb_is_there()
+    }
+
     /// Runs it. The error says what went wrong, step by step.
     pub fn run(&self, built: &Built, seed: u64) -> Result<()> {
         let mut settings = Settings::new(Files::shipped(built));

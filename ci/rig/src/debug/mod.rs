@@ -1,0 +1,225 @@
+//! `cargo rig debug`: the machine stopped in the driver's Cancel callback, under gdb, with symbols.
+//!
+//! The rig loads the driver, holds the wire, hands frames over, then stops the machine and asks for a pause: the
+//! request waits in the serial port until gdb, attached with a break point on the callback, lets the machine go on.
+
+mod symbols;
+
+use crate::build;
+use crate::facts::Step;
+use crate::failure::SetupMissing;
+use crate::places;
+use crate::process::{self, Process};
+use crate::report::table::{self, Style};
+use crate::run::{Pausing, Run, WIRE, sizes};
+use crate::session::LIMIT;
+use crate::settings::{Files, Settings};
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use symbols::Function;
+
+/// The callback at which the machine stops.
+const CALLBACK: &str = "cancelnic::queue::tx_cancel";
+const FRAMES: u32 = 64;
+/// For a person at a debugger.
+const ALL_DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The guests that can be debugged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Guest {
+    /// The stand-in kernel
+    Understudy,
+}
+
+/// What `cargo rig debug` takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Which guest
+    #[arg(long, value_enum, default_value_t = Guest::Understudy)]
+    guest: Guest,
+    /// Run gdb without a person: show that the break point is hit, go on, and end well
+    #[arg(long)]
+    check: bool,
+    /// Seed for what the guest may vary
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Whether gdb can be started.
+pub fn gdb_is_there() -> bool {
+    let version = Command::new("gdb").arg("--version").stdin(Stdio::null()).output();
+    version.is_ok_and(|version| version.status.success())
+}
+
+/// Debugs; `true` if the run ended well.
+pub fn debug(options: &Options) -> Result<bool> {
+    match options.guest {
+        Guest::Understudy => {}
+    }
+    places::qemu()?;
+    if options.check && !gdb_is_there() {
+        return Err(SetupMissing::new("gdb", "apt-get install gdb").into());
+    }
+    let files = Files::shipped(&build::build(build::Options::default())?);
+    if options.check {
+        let style = Style::of_stdout();
+        let told = check(files, options.seed, move |step| println!("{}", table::step_line(step, style)))?;
+        println!("\ngdb said:\n{told}");
+        return Ok(true);
+    }
+    with_a_person(files, options.seed)
+}
+
+/// The machine, stopped before the cancel, with all that gdb needs.
+struct Stopped {
+    run: Run,
+    pausing: Pausing,
+    script: PathBuf,
+    entry: u64,
+}
+
+fn stop(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
+    let mut settings = Settings::new(files);
+    settings.gdb = true;
+    settings.guest.seed = seed;
+    // The machine stands still at a break point; the watchdog must not take that for a hang.
+    settings.guest.parameters.insert("WatchdogMs", 0);
+    let files = settings.files.clone();
+    let mut run = Run::start(settings, Box::new(watcher))?;
+    run.load()?;
+    // One completion first: a queue that never completed anything starts anew when the machine goes on.
+    run.send(1)?;
+    run.await_guest("one sent and received", |tx, rx| tx.sent.len() == 1 && rx.received.len() == 1)?;
+    run.hold(WIRE)?;
+    run.send(FRAMES)?;
+    run.await_device("tx0", "all on the hardware", |tx| tx.available + tx.fetched == u64::from(FRAMES))?;
+    run.stop_machine()?;
+    let pausing = run.begin_pause(1)?;
+
+    let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
+    let (base, size) = image(&log).context("the guest's log does not say where cancelnic.sys is")?;
+    let functions = symbols::functions(&files.symbols)?;
+    let callback = functions
+        .iter()
+        .find(|function| function.name == CALLBACK)
+        .with_context(|| format!("{} has no {CALLBACK}", files.symbols.display()))?;
+    let entry = base + u64::from(callback.rva);
+    let script = write_script(run.session.folder(), &files.kernel, base, size, &functions, entry)?;
+    Ok(Stopped { run, pausing, script, entry })
+}
+
+/// Where the log says that the driver is: `cancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0x...`.
+fn image(log: &str) -> Option<(u64, u64)> {
+    let line = log.lines().find_map(|line| line.trim().strip_prefix("cancelnic.sys: "))?;
+    let mut parts = line.split(", ");
+    let base = u64::from_str_radix(parts.next()?.strip_prefix("0x")?, 16).ok()?;
+    let size = parts.next()?.strip_suffix(" bytes")?.parse().ok()?;
+    Some((base, size))
+}
+
+fn write_script(
+    folder: &Path,
+    kernel: &Path,
+    base: u64,
+    size: u64,
+    functions: &[Function],
+    entry: u64,
+) -> Result<PathBuf> {
+    let driver = folder.join("cancelnic.elf");
+    std::fs::write(&driver, symbols::elf(functions, size)?)?;
+    let mut script = String::new();
+    for line in [
+        "set pagination off".to_owned(),
+        "set confirm off".to_owned(),
+        // Without it, `quit` would end the machine.
+        "define hook-quit\n  detach\nend".to_owned(),
+        "set architecture i386:x86-64".to_owned(),
+        format!("file {}", kernel.display()),
+        format!("add-symbol-file {} {base:#x}", driver.display()),
+        format!("target remote {}", folder.join("gdb").display()),
+        // By address: a path with colons would have to be quoted differently by each version of gdb.
+        format!("break *{entry:#x}"),
+        "continue".to_owned(),
+        "info symbol $pc".to_owned(),
+        "backtrace 6".to_owned(),
+    ] {
+        writeln!(script, "{line}")?;
+    }
+    let path = folder.join("cancel.gdb");
+    std::fs::write(&path, script)?;
+    Ok(path)
+}
+
+/// Runs gdb without a person. What it said, if the callback was reached and the run ended well.
+pub fn check(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result<String> {
+    let Stopped { mut run, pausing, script, entry } = stop(files, seed, watcher)?;
+    let told = run.step("gdb: break in the Cancel callback, go on", |run| {
+        let said = run.session.folder().join("gdb.txt");
+        let mut command = Command::new("gdb");
+        command
+            .args(["-nx", "-batch", "-x"])
+            .arg(&script)
+            .args(["-ex", "delete", "-ex", "detach"])
+            .stdout(std::fs::File::create(&said)?);
+        let mut gdb = Process::start("gdb", &mut command, run.session.folder().join("gdb.log"))?;
+        let ended = gdb.wait(LIMIT);
+        let said = std::fs::read_to_string(&said)?;
+        ensure!(ended.is_some_and(|status| status.success()), "{}; it said: {said}", gdb.epitaph());
+        let hit = format!("Breakpoint 1, {entry:#018x} in {CALLBACK}");
+        ensure!(said.contains(&hit), "gdb did not stop in {CALLBACK}; it said: {said}");
+        Ok((said, hit))
+    })?;
+    run.finish_pause(&pausing)?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, FRAMES.into(), 0])?;
+    let (facts, _session) = run.finish(Ok(()));
+    let violations = crate::verdict::judge(&facts);
+    if let Some(first) = violations.first() {
+        bail!("{}", table::fault_line(first));
+    }
+    Ok(told)
+}
+
+/// Leaves the machine to a person: in gdb, or in whatever they attach by the lines printed.
+fn with_a_person(files: Files, seed: u64) -> Result<bool> {
+    let style = Style::of_stdout();
+    let stopped = stop(files, seed, move |step| println!("{}", table::step_line(step, style)))?;
+    let Stopped { mut run, pausing, script, .. } = stopped;
+    if gdb_is_there() {
+        println!("\ngdb stops in {CALLBACK}; `detach` (or `quit`) lets the run go on to its end.\n");
+        let interrupts = process::leave_interrupts_alone();
+        let status = Command::new("gdb")
+            .args(["-nx", "-q", "-x"])
+            .arg(&script)
+            .status()
+            .context("cannot start gdb")?;
+        drop(interrupts);
+        ensure!(status.success(), "gdb ended with {status}");
+    } else {
+        println!("\nThere is no gdb here. In one that reaches this machine's files, paste:\n");
+        println!("{}", std::fs::read_to_string(&script)?);
+        println!("Then `detach`; the run goes on to its end. Ctrl-C here ends it at once.\n");
+        run.patience = ALL_DAY;
+    }
+    let outcome = run.finish_pause(&pausing);
+    run.patience = LIMIT;
+    let (facts, _session) = run.finish(outcome);
+    let violations = crate::verdict::judge(&facts);
+    println!("{}", table::verdict(&violations, style));
+    Ok(violations.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drivers_place_is_read_from_the_guests_log() {
+        let log = "understudy: \"seed=1\"\ncancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0xfffff80012341000\n";
+        assert_eq!(image(log), Some((0xffff_f800_1234_0000, 69632)));
+        assert_eq!(image("cancelnic.sys: nowhere\n"), None);
+    }
+}
