@@ -159,3 +159,31 @@ impl Control {
         std::mem::take(&mut self.untold)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn count_is_full_at_65535() {
+        let mut control = Control::new(true, true);
+        control.cancel(40_000);
+        assert_eq!(control.word().count(), 40_000);
+        control.cancel(40_000);
+        assert_eq!(control.word().count(), 65535);
+        assert!(control.settle());
+        control.cancel(70_000);
+        assert_eq!(control.word().count(), 65535);
+    }
+
+    #[test]
+    fn register_shows_nothing_before_it_is_published() {
+        let mut control = Control::new(true, true);
+        let register = control.register();
+        assert_eq!(control.take(CommandWord::command(1, Op::Cancel), Ok(())), Some(Op::Cancel));
+        control.cancel(3);
+        assert_eq!(register.read(), StatusWord::new());
+        control.settle();
+        assert_eq!(register.read().state(), Some(State::Stopped));
+    }
+}

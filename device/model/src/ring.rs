@@ -45,6 +45,8 @@ pub enum Broken {
 pub(crate) struct Ring {
     queue: Queue,
     event_idx: bool,
+    /// Chains taken and neither completed nor skipped.
+    outstanding: u16,
     /// Doorbell asked for at this index.
     armed: Option<u16>,
     /// Used elements that nobody was told about.
@@ -68,7 +70,7 @@ impl Ring {
         // Not the base: a chain whose head is unknown gets no used element.
         let used = queue.used_idx(memory, Ordering::Relaxed).map_err(|_| Broken::Memory)?;
         queue.set_next_used(used.0);
-        Ok(Ring { queue, event_idx: rings.event_idx, armed: None, untold: false })
+        Ok(Ring { queue, event_idx: rings.event_idx, outstanding: 0, armed: None, untold: false })
     }
 
     pub(crate) fn size(&self) -> u16 {
@@ -85,11 +87,13 @@ impl Ring {
         head < self.queue.size()
     }
 
-    /// Chains published and not yet taken.
+    /// Chains published and not yet taken. Together with those outstanding they are a ring's worth at most,
+    /// or the driver has published over chains that are not its own yet.
     pub(crate) fn available<M: GuestMemory>(&self, memory: &M) -> Result<u16, Broken> {
         let index = self.queue.avail_idx(memory, Ordering::Acquire).map_err(|_| Broken::Memory)?;
         let ahead = index.0.wrapping_sub(self.queue.next_avail());
-        if ahead > self.queue.size() { Err(Broken::Index) } else { Ok(ahead) }
+        let room = self.queue.size().saturating_sub(self.outstanding);
+        if ahead > room { Err(Broken::Index) } else { Ok(ahead) }
     }
 
     /// Takes the next chain.
@@ -101,12 +105,15 @@ impl Ring {
             return Ok(None);
         }
         let mut chains = self.queue.iter(memory).map_err(|_| Broken::Index)?;
-        chains.next().map(Some).ok_or(Broken::Memory)
+        let chain = chains.next().ok_or(Broken::Memory)?;
+        self.outstanding = self.outstanding.saturating_add(1);
+        Ok(Some(chain))
     }
 
     /// Gives the chain taken last back to the available ring.
     pub(crate) fn put_back(&mut self) {
         self.queue.go_to_previous_position();
+        self.outstanding = self.outstanding.saturating_sub(1);
     }
 
     /// Takes every chain that is available at this moment, and gives `each` their heads in order.
@@ -122,6 +129,7 @@ impl Ring {
             each(chain.head_index());
             taken = taken.saturating_add(1);
         }
+        self.outstanding = self.outstanding.saturating_add(taken);
         if taken == count { Ok(()) } else { Err(Broken::Memory) }
     }
 
@@ -137,8 +145,14 @@ impl Ring {
 
     /// Writes a used element and makes it visible.
     pub(crate) fn complete<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> Result<(), Broken> {
+        self.skip();
         self.untold = true;
         self.queue.add_used(memory, head, len).map_err(|_| Broken::Memory)
+    }
+
+    /// Gives up on a chain whose head is unknown: it gets no used element.
+    pub(crate) fn skip(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
     }
 
     /// Whether the driver wants an interrupt for what was completed since it was last asked (virtio 1.3

@@ -235,6 +235,7 @@ impl RxQueue {
         };
         let head = chain.head_index();
         if !ring.knows(head) {
+            ring.skip();
             self.count_refused();
             return true;
         }
@@ -289,7 +290,12 @@ impl RxQueue {
         }
         match self.returning.pop_front() {
             None => return false,
-            Some(None) => self.count_refused(),
+            Some(None) => {
+                if let Some(ring) = self.service.ring() {
+                    ring.skip();
+                }
+                self.count_refused();
+            }
             Some(Some(head)) => {
                 if self.write_used(memory, head, RX_RETURNED) {
                     self.totals.returned = self.totals.returned.saturating_add(1);

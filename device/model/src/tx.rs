@@ -360,11 +360,12 @@ impl TxQueue {
     }
 
     fn write_used<M: GuestMemory>(&mut self, memory: &M, chain: Chain<TxOutcome>) {
+        let Some(ring) = self.service.ring() else { return };
         let Some(head) = chain.head else {
+            ring.skip();
             self.count_refused();
             return;
         };
-        let Some(ring) = self.service.ring() else { return };
         if let Err(why) = ring.complete(memory, head, chain.what.used_len()) {
             self.mark_broken(why);
             return;

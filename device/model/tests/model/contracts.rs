@@ -210,7 +210,7 @@ proptest! {
             // Frames by their place in the queue, not by number.
             calls(world, lane)
                 .flat_map(|call| call.used.iter().map(|used| format!("{:?} at {:?}", used.1, call.now)))
-                .map(|text| text.split(|c: char| c == '(').next().unwrap_or_default().to_string())
+                .map(|text| text.split('(').next().unwrap_or_default().to_string())
                 .enumerate()
                 .collect()
         };

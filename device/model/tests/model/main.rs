@@ -1,7 +1,11 @@
 //! The model against a driver that keeps its own view of the rings.
 
+mod config;
 mod contracts;
 mod guest;
+mod malformed;
 mod memory;
 mod schedule;
+mod service;
+mod table;
 mod world;

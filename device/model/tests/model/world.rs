@@ -229,7 +229,10 @@ impl World {
                     TxOutcome::Refused => Fate::Refused,
                 },
             };
-            this.out.retain(|out| *out != chain);
+            match this.out.front() {
+                Some(front) if *front == chain => drop(this.out.pop_front()),
+                _ => this.out.retain(|out| *out != chain),
+            }
             this.vq.release(head);
             used.push((chain, fate));
         }

@@ -1,0 +1,331 @@
+//! Chains and rings that no honest driver makes.
+
+use cancelnic_registers::Op;
+use proptest::prelude::*;
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::guest::{Virtqueue, frame};
+use crate::world::{Plan, RX0, TX0, WIRE, World};
+
+const NEXT: u16 = 1;
+const WRITE: u16 = 2;
+const INDIRECT: u16 = 4;
+const REFUSED: u32 = 0x8000_0001;
+
+type Raw = (u64, u32, u16, u16);
+
+/// Descriptors 0.. of `lane`'s table, then head 0 published, between two good chains; the used lens.
+fn around(lane: usize, descriptors: &[Raw]) -> (World, Vec<(u16, u32)>) {
+    let mut world = World::new(Plan::default());
+    let memory = world.memory.inner.clone();
+    let mut vq = Virtqueue::new(world.lanes[lane].vq.start(), 16, false);
+    let good = if lane == RX0 { WRITE } else { 0 };
+    let mut bytes = vec![0; 12];
+    bytes.extend(frame(1, 60));
+    for index in [14, 15] {
+        memory.write_slice(&bytes, GuestAddress(vq.buffer(index))).unwrap();
+        vq.put_descriptor(&memory, index, (vq.buffer(index), 72, good, 0));
+    }
+    for (index, raw) in descriptors.iter().enumerate() {
+        vq.put_descriptor(&memory, index as u16, *raw);
+    }
+    for head in [14, 0, 15] {
+        vq.publish(&memory, head);
+    }
+    let mut wire = Sink::default();
+    let (now, memory) = (world.now, &memory);
+    if lane == RX0 {
+        for number in [7, 8] {
+            world.rx().inject(frame(number, 60));
+        }
+        while world.rx().run(memory, now, &mut wire).again {}
+        assert_eq!(wire.0, [7, 8]);
+    } else {
+        while world.tx(lane).run(memory, now, &mut wire).again {}
+        assert_eq!(wire.0, [1, 1]);
+    }
+    let used = vq.reap(memory);
+    (world, used)
+}
+
+#[derive(Default)]
+struct Sink(Vec<u64>);
+
+impl cancelnic_model::Wire for Sink {
+    fn transmit(&mut self, _: usize, bytes: Vec<u8>, _: std::time::Duration) {
+        self.0.push(crate::guest::number(&bytes));
+    }
+    fn delivered(&mut self, _: usize, bytes: Vec<u8>, _: std::time::Duration) {
+        self.0.push(crate::guest::number(&bytes));
+    }
+}
+
+fn refused_on_transmit(descriptors: &[Raw]) {
+    let (mut world, used) = around(TX0, descriptors);
+    assert_eq!(used, [(14, 0), (0, REFUSED), (15, 0)]);
+    assert_eq!(world.tx_snapshot(TX0).refused, 1);
+    assert!(!world.tx_snapshot(TX0).broken);
+}
+
+fn refused_on_receive(descriptors: &[Raw]) {
+    let (mut world, used) = around(RX0, descriptors);
+    assert_eq!(used, [(14, 72), (0, 0), (15, 72)]);
+    assert_eq!(world.rx_snapshot().refused, 1);
+    assert!(!world.rx_snapshot().broken);
+}
+
+const IN: u64 = 0x2000;
+const OUTSIDE: u64 = 0x4000_0000;
+
+#[test]
+fn transmit_loop_is_refused() {
+    refused_on_transmit(&[(IN, 40, NEXT, 1), (IN, 40, NEXT, 0)]);
+}
+
+#[test]
+fn transmit_next_outside_the_table_is_refused() {
+    refused_on_transmit(&[(IN, 40, NEXT, 16)]);
+}
+
+#[test]
+fn transmit_buffer_outside_memory_is_refused() {
+    refused_on_transmit(&[(IN, 40, NEXT, 1), (OUTSIDE, 40, 0, 0)]);
+}
+
+#[test]
+fn transmit_buffer_around_the_end_of_the_address_space_is_refused() {
+    refused_on_transmit(&[(u64::MAX - 20, 40, 0, 0)]);
+}
+
+#[test]
+fn transmit_buffer_of_no_byte_is_refused() {
+    refused_on_transmit(&[(IN, 40, NEXT, 1), (IN, 0, 0, 0)]);
+}
+
+#[test]
+fn transmit_header_without_a_frame_is_refused() {
+    refused_on_transmit(&[(IN, 12, 0, 0)]);
+}
+
+#[test]
+fn transmit_writable_buffer_is_refused() {
+    refused_on_transmit(&[(IN, 40, NEXT, 1), (IN, 40, WRITE, 0)]);
+}
+
+#[test]
+fn transmit_of_more_than_65550_bytes_is_refused() {
+    refused_on_transmit(&[(0, 65550, NEXT, 1), (0, 1, 0, 0)]);
+}
+
+#[test]
+fn transmit_of_more_than_32_bits_is_refused() {
+    refused_on_transmit(&[(0, 60, NEXT, 1), (0, u32::MAX, 0, 0)]);
+}
+
+#[test]
+fn transmit_indirect_table_inside_an_indirect_table_is_refused() {
+    // The table is the ring's own: its first entry is indirect again.
+    refused_on_transmit(&[(0x1000, 32, INDIRECT, 0)]);
+}
+
+#[test]
+fn transmit_indirect_table_of_odd_size_is_refused() {
+    refused_on_transmit(&[(IN, 20, INDIRECT, 0)]);
+}
+
+#[test]
+fn receive_loop_is_refused() {
+    refused_on_receive(&[(IN, 40, NEXT | WRITE, 1), (IN, 40, NEXT | WRITE, 0)]);
+}
+
+#[test]
+fn receive_readable_buffer_is_refused() {
+    refused_on_receive(&[(IN, 40, NEXT | WRITE, 1), (IN, 40, 0, 0)]);
+}
+
+#[test]
+fn receive_buffer_without_room_for_the_header_is_refused() {
+    refused_on_receive(&[(IN, 11, WRITE, 0)]);
+}
+
+#[test]
+fn receive_buffer_of_no_byte_is_refused() {
+    refused_on_receive(&[(IN, 40, NEXT | WRITE, 1), (IN, 0, WRITE, 0)]);
+}
+
+#[test]
+fn receive_buffer_outside_memory_is_refused() {
+    refused_on_receive(&[(OUTSIDE, 2000, WRITE, 0)]);
+}
+
+#[test]
+fn frame_longer_than_the_buffer_is_dropped_and_the_buffer_kept() {
+    let mut world = World::new(Plan::default());
+    let chains = world.post(RX0, 1);
+    world.rx().inject(frame(1, 1601));
+    world.run(RX0);
+    let queue = world.rx_snapshot();
+    assert_eq!((queue.dropped, queue.posted, queue.pending), (1, 1, 0));
+    world.inject();
+    assert_eq!(world.rx_snapshot().received, 1);
+    assert!(world.out(RX0).is_empty());
+    assert_eq!(chains.len(), 1);
+}
+
+#[test]
+fn frames_beyond_the_limit_are_dropped_and_counted() {
+    let mut world = World::new(Plan::default());
+    for _ in 0..64 {
+        world.inject();
+    }
+    assert_eq!((world.rx_snapshot().pending, world.rx_snapshot().dropped), (64, 0));
+    assert_eq!(world.rx().room(), 0);
+    assert!(!world.rx().inject(frame(1, 60)));
+    assert_eq!((world.rx_snapshot().pending, world.rx_snapshot().dropped), (64, 1));
+}
+
+#[test]
+fn head_outside_the_table_is_skipped_and_the_queue_goes_on() {
+    for (lane, cancel) in [(TX0, false), (TX0, true), (RX0, false), (RX0, true)] {
+        let mut world = World::new(Plan::default());
+        let memory = world.memory.inner.clone();
+        world.gate(lane, WIRE.min(if lane == RX0 { 0 } else { WIRE }), !cancel);
+        world.lanes[lane].vq.publish(&memory, 16);
+        if lane == RX0 && !cancel {
+            world.inject();
+        }
+        let chains = world.post(lane, 1);
+        if cancel {
+            assert_eq!(world.command(lane, Op::Cancel).count(), 1);
+        }
+        assert_eq!(world.fates(&chains).len(), 1);
+        let refused = if lane == RX0 { world.rx_snapshot().refused } else { world.tx_snapshot(lane).refused };
+        assert_eq!(refused, 1);
+        // Two chains were taken, one used element was written: the base speaks of the former.
+        assert_eq!(world.leave(lane), 2);
+    }
+}
+
+#[test]
+fn layouts_of_every_shape_carry_the_same_frame() {
+    for cuts in 1..=3 {
+        let mut world = World::new(Plan::default());
+        let chains: Vec<u64> = (0..5).map_while(|_| world.publish(TX0, cuts)).collect();
+        world.run(TX0);
+        // The wire checks every byte.
+        assert_eq!(world.sent(TX0), chains);
+    }
+}
+
+#[test]
+fn indirect_chain_is_sent() {
+    let mut world = World::new(Plan::default());
+    let memory = world.memory.inner.clone();
+    let vq = &mut world.lanes[TX0].vq;
+    let mut bytes = vec![0; 12];
+    bytes.extend(frame(5, 60));
+    memory.write_slice(&bytes, GuestAddress(vq.buffer(3))).unwrap();
+    let table = Virtqueue::new(vq.buffer(4), 2, false);
+    table.put_descriptor(&memory, 0, (vq.buffer(3), 12, NEXT, 1));
+    table.put_descriptor(&memory, 1, (vq.buffer(3) + 12, 60, 0, 0));
+    vq.put_descriptor(&memory, 0, (table.desc(), 32, INDIRECT, 0));
+    vq.publish(&memory, 0);
+    let mut wire = Sink::default();
+    let now = world.now;
+    while world.tx(TX0).run(&memory, now, &mut wire).again {}
+    assert_eq!(wire.0, [5]);
+}
+
+/// What a hostile guest does between two of its writes.
+#[derive(Debug, Clone, Copy)]
+enum Hostile {
+    Scribble { at: u64, value: u64 },
+    Avail { value: u16 },
+    Descriptor { index: u16, raw: Raw },
+    Head { slot: u64, head: u16 },
+    Act { what: u8, gate: u8 },
+}
+
+fn hostile() -> impl Strategy<Value = Hostile> {
+    let address = prop_oneof![0u64..0x20000, any::<u64>(), Just(u64::MAX)];
+    let len = prop_oneof![0u32..3000, any::<u32>()];
+    prop_oneof![
+        2 => (0u64..0x400, any::<u64>()).prop_map(|(at, value)| Hostile::Scribble { at, value }),
+        4 => prop_oneof![0u16..20, any::<u16>()].prop_map(|value| Hostile::Avail { value }),
+        6 => (0u16..16, address, len, 0u16..8, 0u16..18)
+            .prop_map(|(index, address, len, flags, next)| Hostile::Descriptor { index, raw: (address, len, flags, next) }),
+        4 => (0u64..16, 0u16..18).prop_map(|(slot, head)| Hostile::Head { slot, head }),
+        8 => (0u8..9, 0u8..6).prop_map(|(what, gate)| Hostile::Act { what, gate }),
+    ]
+}
+
+/// Discards; the frames mean nothing.
+struct Nowhere;
+
+impl cancelnic_model::Wire for Nowhere {
+    fn transmit(&mut self, _: usize, bytes: Vec<u8>, _: std::time::Duration) {
+        assert!(!bytes.is_empty() && bytes.len() <= 65550);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is in the rings: no panic, every run comes to an end, and a transmit queue writes nothing
+    /// but its used ring.
+    #[test]
+    fn hostile_rings_do_no_harm(acts in prop::collection::vec(hostile(), 1..200), receive in any::<bool>(), event_idx in any::<bool>()) {
+        let lane = if receive { RX0 } else { TX0 };
+        let mut world = World::new(Plan { event_idx, ..Plan::default() });
+        let memory = std::mem::replace(&mut world.memory, crate::memory::Watched::new(0x1000));
+        let vq = Virtqueue::new(world.lanes[lane].vq.start(), 16, event_idx);
+        let mut now = world.now;
+        let mut seq = 0u8;
+        let mut in_service = true;
+        let mut base = 0;
+        memory.accesses();
+        for act in acts {
+            match act {
+                Hostile::Scribble { at, value } => memory.inner.write_obj(value, GuestAddress(vq.start() + at)).unwrap(),
+                Hostile::Avail { value } => memory.inner.write_obj(value, GuestAddress(vq.avail() + 2)).unwrap(),
+                Hostile::Descriptor { index, raw } => vq.put_descriptor(&memory.inner, index, raw),
+                Hostile::Head { slot, head } => memory.inner.write_obj(head, GuestAddress(vq.avail() + 4 + 2 * slot)).unwrap(),
+                Hostile::Act { what, gate } => {
+                    seq = seq.wrapping_add(1);
+                    now += std::time::Duration::from_micros(10);
+                    let op = [Op::Cancel, Op::Resume, Op::Drain][usize::from(gate) % 3];
+                    let word = cancelnic_registers::CommandWord::command(seq, op);
+                    let rings = vq.rings(base);
+                    match (what, receive) {
+                        (0, false) => drop(world.tx(lane).command(&memory, now, word, &mut Nowhere)),
+                        (0, true) => drop(world.rx().command(&memory, word)),
+                        (1, false) => base = world.tx(lane).leave(&memory, now, &mut Nowhere).base,
+                        (1, true) => base = world.rx().leave(&memory, now, &mut Nowhere).base,
+                        (2, false) => drop(world.tx(lane).enter(&memory, &rings)),
+                        (2, true) => drop(world.rx().enter(&memory, &rings)),
+                        (3, true) => world.rx().set_gate(gate % 2 == 0),
+                        (4, true) => world.rx().step_gate(1),
+                        (3, false) => world.tx(lane).set_gate([cancelnic_model::TxGate::Fetch, cancelnic_model::TxGate::Wire, cancelnic_model::TxGate::Complete][usize::from(gate) % 3], gate < 3, now),
+                        (4, false) => world.tx(lane).step_gate(cancelnic_model::TxGate::Wire, 1, now),
+                        (_, true) => drop(world.rx().inject(frame(1, 60))),
+                        _ => {}
+                    }
+                    in_service = match what { 1 => false, 2 => true, _ => in_service };
+                    let mut runs = 0;
+                    while match receive {
+                        true => world.rx().run(&memory, now, &mut Nowhere).again,
+                        false => world.tx(lane).run(&memory, now, &mut Nowhere).again,
+                    } {
+                        runs += 1;
+                        prop_assert!(runs < 100, "no end");
+                    }
+                    for access in memory.accesses() {
+                        prop_assert!(receive || !access.write || (access.touches(vq.used(), vq.used_len()) && access.address >= vq.used()), "{:?}", access);
+                    }
+                    let shown = if receive { world.rx_snapshot().in_service } else { world.tx_snapshot(lane).in_service };
+                    prop_assert_eq!(shown, in_service);
+                }
+            }
+        }
+    }
+}
