@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::LazyLock};
 
 use super::{
-    Options, Workspace,
+    BARE_TARGET, DRIVER_TARGET, Options, SetupMissing, Workspace,
     driver::{self, Variant},
     image::{self, ImageFault, checksum},
 };
@@ -134,6 +134,23 @@ fn a_wrong_checksum_is_refused() {
     let mut bytes = IMAGE.clone();
     *bytes.last_mut().expect("bytes") ^= 1;
     assert!(matches!(image::check(&bytes), Err(ImageFault::Checksum { .. })));
+}
+
+#[test]
+fn a_target_that_is_not_installed_is_named() {
+    let workspace = Workspace::find().expect("a workspace");
+    // a target that rustc knows and that nobody needs here
+    let error = workspace.require_target("sparc64-unknown-linux-gnu").expect_err("it is not installed");
+    let missing = error.downcast_ref::<SetupMissing>().expect("a missing piece of set-up");
+    assert!(missing.to_string().contains("rustup target add sparc64-unknown-linux-gnu"), "{missing}");
+}
+
+#[test]
+fn installed_targets_are_accepted() {
+    let workspace = Workspace::find().expect("a workspace");
+    for target in [DRIVER_TARGET, BARE_TARGET] {
+        workspace.require_target(target).expect("the set-up installs it");
+    }
 }
 
 #[test]
