@@ -113,6 +113,13 @@ impl DeviceContext {
         // device is active.
         unsafe { (*self.virtqueues.get()).as_ref() }
     }
+
+    /// A side's packet queue is gone, or did not come to be: its virtqueue is free for another.
+    pub fn give_back(&self, side: Side) {
+        if let Some(virtqueues) = self.virtqueues() {
+            virtqueues.give_back(side);
+        }
+    }
 }
 
 /// A device was found: makes its objects. PASSIVE_LEVEL.

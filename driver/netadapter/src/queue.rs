@@ -142,6 +142,7 @@ pub unsafe extern "win64" fn evt_create_tx_queue(adapter: NETADAPTER, init: PNET
         };
         let signals = device.wakes().signals(Side::Tx);
         let Some(tx) = TxQueue::new(virtqueue, rings, signals, 0, device.caps(), device.mutant()) else {
+            device.give_back(Side::Tx);
             return STATUS_INVALID_DEVICE_STATE;
         };
         context::address::<QueueContext<Tx>>(queue.cast())
@@ -184,6 +185,7 @@ pub unsafe extern "win64" fn evt_create_rx_queue(adapter: NETADAPTER, init: PNET
         };
         let signals = device.wakes().signals(Side::Rx);
         let Some(rx) = RxQueue::new(virtqueue, rings, signals, 0, device.mutant()) else {
+            device.give_back(Side::Rx);
             return STATUS_INVALID_DEVICE_STATE;
         };
         context::address::<QueueContext<Rx>>(queue.cast())
@@ -202,8 +204,8 @@ where
     unsafe {
         let context = context::address::<QueueContext<Q>>(queue);
         let device = (&raw const (*context).device).read();
-        if let Some(virtqueues) = device.as_ref().and_then(DeviceContext::virtqueues) {
-            virtqueues.give_back(side);
+        if let Some(device) = device.as_ref() {
+            device.give_back(side);
         }
     }
 }
