@@ -272,6 +272,7 @@ impl TxQueue {
     /// How the queue stands. Reads the available index if the queue is in service.
     pub fn snapshot<M: GuestMemory>(&self, memory: &M) -> TxSnapshot {
         let fetched = self.waiting.iter().filter(|chain| matches!(chain.what, Waiting::Frame { .. })).count();
+        let off_wire = self.off_wire.iter().filter(|chain| chain.what == TxOutcome::Sent).count();
         TxSnapshot {
             in_service: self.service.is_in(),
             enabled: self.enabled,
@@ -280,7 +281,7 @@ impl TxQueue {
             available: self.service.available(memory),
             fetched: fetched.try_into().unwrap_or(u64::MAX),
             on_wire: self.on_wire.is_some().into(),
-            off_wire: self.off_wire.len().try_into().unwrap_or(u64::MAX),
+            off_wire: off_wire.try_into().unwrap_or(u64::MAX),
             completed: self.totals.completed,
             sent: self.totals.sent,
             taken_back: self.totals.taken_back,

@@ -98,6 +98,11 @@ proptest! {
             for (chain, fate) in used_in(calls(&world, lane)) {
                 prop_assert_eq!(set.contains(&chain), fate == Fate::Sent, "chain {}: {:?}", chain, fate);
             }
+            // Not one byte: what was ever being serialised is never taken back.
+            let begun: HashSet<u64> = calls(&world, lane).filter_map(|call| call.on_wire).collect();
+            for (chain, fate) in used_in(calls(&world, lane)) {
+                prop_assert!(fate == Fate::Sent || !begun.contains(&chain), "chain {} was on the wire", chain);
+            }
         }
     }
 

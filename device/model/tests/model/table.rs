@@ -61,6 +61,8 @@ fn running_cancel_takes_back_and_waits_for_what_is_off_the_wire() {
     let (mut world, chains) = running();
     shows(world.command(TX0, Op::Cancel), State::Cancelling, CommandResult::Ok, 4);
     assert_eq!(world.out(TX0), chains);
+    let queue = world.tx_snapshot(TX0);
+    assert_eq!((queue.available, queue.fetched, queue.off_wire), (0, 0, 2));
     world.gate(TX0, COMPLETE, true);
     shows(world.status(TX0), State::Stopped, CommandResult::Ok, 4);
     assert_eq!(world.fates(&chains), [SENT, SENT, BACK, BACK, BACK, BACK]);

@@ -46,6 +46,8 @@ pub struct Call {
     pub accesses: Vec<Access>,
     /// Chains that were published and had no used element before the call, oldest first.
     pub outstanding: Vec<u64>,
+    /// The one of them that was on the wire before the call.
+    pub on_wire: Option<u64>,
     /// Used elements written in it.
     pub used: Vec<(u64, Fate)>,
     /// Frames that left the wire in it, and when.
@@ -206,7 +208,15 @@ impl World {
         let before = this.status.read();
         self.memory.watch(this.status.clone());
         self.memory.accesses();
-        let outstanding = this.out.iter().copied().collect();
+        let outstanding: Vec<u64> = this.out.iter().copied().collect();
+        // Chains get on the wire in order: those off it are the oldest.
+        let on_wire = match &this.queue {
+            Queue::Tx(queue) => {
+                let queue = queue.snapshot(&self.memory.inner);
+                (queue.on_wire == 1).then(|| outstanding[queue.off_wire as usize])
+            }
+            Queue::Rx(_) => None,
+        };
         let (what, turn) = act(&mut this.queue, &self.memory, self.now, &mut self.wire);
         let accesses = self.memory.accesses();
         let after = this.status.read();
@@ -248,6 +258,7 @@ impl World {
             signal,
             accesses,
             outstanding,
+            on_wire,
             used,
             left,
             oldest,
