@@ -279,6 +279,8 @@ impl RxQueue {
         wire.delivered(self.settings.pair, frame, now);
         if self.write_used(memory, head, len) {
             self.totals.received = self.totals.received.saturating_add(1);
+        } else {
+            self.count_dropped();
         }
         true
     }

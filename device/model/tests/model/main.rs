@@ -3,6 +3,7 @@
 mod config;
 mod contracts;
 mod guest;
+mod hostile;
 mod malformed;
 mod memory;
 mod schedule;

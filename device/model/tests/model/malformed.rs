@@ -1,7 +1,6 @@
 //! Chains and rings that no honest driver makes.
 
 use cancelnic_registers::Op;
-use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::guest::{Virtqueue, frame};
@@ -234,98 +233,4 @@ fn indirect_chain_is_sent() {
     let now = world.now;
     while world.tx(TX0).run(&memory, now, &mut wire).again {}
     assert_eq!(wire.0, [5]);
-}
-
-/// What a hostile guest does between two of its writes.
-#[derive(Debug, Clone, Copy)]
-enum Hostile {
-    Scribble { at: u64, value: u64 },
-    Avail { value: u16 },
-    Descriptor { index: u16, raw: Raw },
-    Head { slot: u64, head: u16 },
-    Act { what: u8, gate: u8 },
-}
-
-fn hostile() -> impl Strategy<Value = Hostile> {
-    let address = prop_oneof![0u64..0x20000, any::<u64>(), Just(u64::MAX)];
-    let len = prop_oneof![0u32..3000, any::<u32>()];
-    prop_oneof![
-        2 => (0u64..0x400, any::<u64>()).prop_map(|(at, value)| Hostile::Scribble { at, value }),
-        4 => prop_oneof![0u16..20, any::<u16>()].prop_map(|value| Hostile::Avail { value }),
-        6 => (0u16..16, address, len, 0u16..8, 0u16..18)
-            .prop_map(|(index, address, len, flags, next)| Hostile::Descriptor { index, raw: (address, len, flags, next) }),
-        4 => (0u64..16, 0u16..18).prop_map(|(slot, head)| Hostile::Head { slot, head }),
-        8 => (0u8..9, 0u8..6).prop_map(|(what, gate)| Hostile::Act { what, gate }),
-    ]
-}
-
-/// Discards; the frames mean nothing.
-struct Nowhere;
-
-impl cancelnic_model::Wire for Nowhere {
-    fn transmit(&mut self, _: usize, bytes: Vec<u8>, _: std::time::Duration) {
-        assert!(!bytes.is_empty() && bytes.len() <= 65550);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever is in the rings: no panic, every run comes to an end, and a transmit queue writes nothing
-    /// but its used ring.
-    #[test]
-    fn hostile_rings_do_no_harm(acts in prop::collection::vec(hostile(), 1..200), receive in any::<bool>(), event_idx in any::<bool>()) {
-        let lane = if receive { RX0 } else { TX0 };
-        let mut world = World::new(Plan { event_idx, ..Plan::default() });
-        let memory = std::mem::replace(&mut world.memory, crate::memory::Watched::new(0x1000));
-        let vq = Virtqueue::new(world.lanes[lane].vq.start(), 16, event_idx);
-        let mut now = world.now;
-        let mut seq = 0u8;
-        let mut in_service = true;
-        let mut base = 0;
-        memory.accesses();
-        for act in acts {
-            match act {
-                Hostile::Scribble { at, value } => memory.inner.write_obj(value, GuestAddress(vq.start() + at)).unwrap(),
-                Hostile::Avail { value } => memory.inner.write_obj(value, GuestAddress(vq.avail() + 2)).unwrap(),
-                Hostile::Descriptor { index, raw } => vq.put_descriptor(&memory.inner, index, raw),
-                Hostile::Head { slot, head } => memory.inner.write_obj(head, GuestAddress(vq.avail() + 4 + 2 * slot)).unwrap(),
-                Hostile::Act { what, gate } => {
-                    seq = seq.wrapping_add(1);
-                    now += std::time::Duration::from_micros(10);
-                    let op = [Op::Cancel, Op::Resume, Op::Drain][usize::from(gate) % 3];
-                    let word = cancelnic_registers::CommandWord::command(seq, op);
-                    let rings = vq.rings(base);
-                    match (what, receive) {
-                        (0, false) => drop(world.tx(lane).command(&memory, now, word, &mut Nowhere)),
-                        (0, true) => drop(world.rx().command(&memory, word)),
-                        (1, false) => base = world.tx(lane).leave(&memory, now, &mut Nowhere).base,
-                        (1, true) => base = world.rx().leave(&memory, now, &mut Nowhere).base,
-                        (2, false) => drop(world.tx(lane).enter(&memory, &rings)),
-                        (2, true) => drop(world.rx().enter(&memory, &rings)),
-                        (3, true) => world.rx().set_gate(gate % 2 == 0),
-                        (4, true) => world.rx().step_gate(1),
-                        (3, false) => world.tx(lane).set_gate([cancelnic_model::TxGate::Fetch, cancelnic_model::TxGate::Wire, cancelnic_model::TxGate::Complete][usize::from(gate) % 3], gate < 3, now),
-                        (4, false) => world.tx(lane).step_gate(cancelnic_model::TxGate::Wire, 1, now),
-                        (_, true) => drop(world.rx().inject(frame(1, 60))),
-                        _ => {}
-                    }
-                    in_service = match what { 1 => false, 2 => true, _ => in_service };
-                    let mut runs = 0;
-                    while match receive {
-                        true => world.rx().run(&memory, now, &mut Nowhere).again,
-                        false => world.tx(lane).run(&memory, now, &mut Nowhere).again,
-                    } {
-                        runs += 1;
-                        prop_assert!(runs < 100, "no end");
-                    }
-                    for access in memory.accesses() {
-                        prop_assert!(receive || !access.write || (access.touches(vq.used(), vq.used_len()) && access.address >= vq.used()), "{:?}", access);
-                    }
-                    let shown = if receive { world.rx_snapshot().in_service } else { world.tx_snapshot(lane).in_service };
-                    prop_assert_eq!(shown, in_service);
-                }
-            }
-        }
-    }
 }
