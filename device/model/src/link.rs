@@ -52,9 +52,7 @@ pub struct Link {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Queue whose frame was granted the wire last.
-    holder: Option<usize>,
-    /// When that frame's last byte has left.
+    /// When the last byte of the last frame that was granted the wire has left.
     free_at: Duration,
     waiting: VecDeque<usize>,
 }
@@ -99,7 +97,6 @@ impl Link {
         shared.waiting.pop_front();
         let start = free_at.max(ready);
         let end = start.saturating_add(self.speed.wire_time(len));
-        shared.holder = Some(pair);
         shared.free_at = end;
         Grant::OnWire { start, end }
     }
@@ -108,14 +105,6 @@ impl Link {
     pub(crate) fn withdraw(&self, pair: usize) {
         if self.speed != Speed::Unlimited {
             self.shared().waiting.retain(|waiting| *waiting != pair);
-        }
-    }
-
-    /// The frame of queue `pair` that is on the wire counts as gone at `now`, before its time.
-    pub(crate) fn cut_short(&self, pair: usize, now: Duration) {
-        let mut shared = self.shared();
-        if shared.holder == Some(pair) {
-            shared.free_at = shared.free_at.min(now);
         }
     }
 }
@@ -160,16 +149,5 @@ mod tests {
         let _ = grant(2, 20);
         link.withdraw(1);
         assert_eq!(grant(2, 100), Grant::OnWire { start: us(100), end: us(200) });
-    }
-
-    #[test]
-    fn frame_cut_short_frees_the_wire_for_its_own_queue_only() {
-        let link = Link::new(megabit(8));
-        let grant = |pair, now| link.acquire(pair, 76, us(now), us(now));
-        let _ = grant(0, 0);
-        link.cut_short(1, us(10));
-        assert_eq!(grant(0, 20), Grant::Wait { free_at: us(100) });
-        link.cut_short(0, us(30));
-        assert_eq!(grant(0, 40), Grant::OnWire { start: us(40), end: us(140) });
     }
 }

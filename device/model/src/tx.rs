@@ -141,11 +141,9 @@ impl TxQueue {
     /// Leaves service. Before it returns, gates and wire time notwithstanding, frames on or off the wire
     /// are completed, a cancel in progress is finished whole, and fetched chains are dropped: they are
     /// available again at the base returned (a drain in progress then fetches and sends just these before
-    /// it ends). Harmless if not in service.
+    /// it ends). A shared wire stays taken until the frame's time is over: no other queue is told of this.
+    /// Harmless if not in service.
     pub fn leave<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Left {
-        if self.on_wire.as_ref().is_some_and(|frame| frame.what.end > now) {
-            self.settings.link.cut_short(self.settings.pair, now);
-        }
         if let Some(frame) = &mut self.on_wire {
             frame.what.end = frame.what.end.min(now);
         }

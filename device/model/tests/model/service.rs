@@ -296,6 +296,21 @@ fn link_is_shared_fairly_and_back_to_back() {
     }
 }
 
+/// A queue that left service once freed the wire before its time; a queue that waited for that time then kept
+/// its turn, and every other from the wire.
+#[test]
+fn queue_that_leaves_service_does_not_upset_the_turns_on_a_shared_wire() {
+    let mut world = World::new(Plan { finite: true, ..Plan::default() });
+    world.post(TX1, 1);
+    let zero = world.post(TX0, 1);
+    world.reset(TX1);
+    let one = world.post(TX1, 1);
+    world.advance(Duration::ZERO);
+    assert_eq!((world.out(TX0), world.out(TX1)), (zero.clone(), one.clone()));
+    world.advance(MS);
+    assert_eq!(world.fates(&[zero, one].concat()), [Fate::Sent; 2]);
+}
+
 #[test]
 fn cancel_on_one_queue_delays_no_frame_of_another_on_a_shared_wire() {
     let times = |cancel: bool| {
