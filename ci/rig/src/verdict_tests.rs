@@ -25,7 +25,7 @@ pub(crate) fn good() -> Facts {
     facts.must_arrive = vec![Stretch { from: 0, to: 2, dropped: 0 }];
     let tx = Queue { queue: "tx0".into(), sent: 2, taken_back: 4, ..Queue::default() };
     let rx = Queue { queue: "rx0".into(), received: 2, returned: 240, ..Queue::default() };
-    facts.device = Stats { queues: vec![rx, tx], ..Stats::default() };
+    facts.device = Stats { queues: vec![rx, tx] };
     facts.steps = vec![Step {
         name: "load".into(),
         ok: true,

@@ -17,6 +17,7 @@ use crate::settings::{Files, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use std::fmt::Write;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -188,7 +189,7 @@ fn with_a_person(files: Files, seed: u64) -> Result<bool> {
     let style = Style::of_stdout();
     let stopped = stop(files, seed, move |step| println!("{}", table::step_line(step, style)))?;
     let Stopped { mut run, pausing, script, .. } = stopped;
-    if gdb_is_there() {
+    if gdb_is_there() && std::io::stdin().is_terminal() {
         println!("\ngdb stops in {CALLBACK}; `detach` (or `quit`) lets the run go on to its end.\n");
         let interrupts = process::leave_interrupts_alone();
         let status = Command::new("gdb")
@@ -199,7 +200,7 @@ fn with_a_person(files: Files, seed: u64) -> Result<bool> {
         drop(interrupts);
         ensure!(status.success(), "gdb ended with {status}");
     } else {
-        println!("\nThere is no gdb here. In one that reaches this machine's files, paste:\n");
+        println!("\nNo gdb with a terminal here. In one that reaches this machine's files, paste:\n");
         println!("{}", std::fs::read_to_string(&script)?);
         println!("Then `detach`; the run goes on to its end. Ctrl-C here ends it at once.\n");
         run.patience = ALL_DAY;
