@@ -242,8 +242,8 @@ impl Ec {
                 (inner.mode, inner.armed)
             });
             if mode != Mode::None {
-                // the worker may poll at DISPATCH_LEVEL just as well
-                let raise = on_worker && self.seed >> (rounds % 61) & 2 != 0;
+                // the worker may poll at DISPATCH_LEVEL just as well; the verifier alternates by itself
+                let raise = on_worker && !crate::settings::verifier() && self.seed >> (rounds % 61) & 2 != 0;
                 let old = raise.then(|| crate::ke::raise(2));
                 self.polls.fetch_add(1, Relaxed);
                 let work = client.poll(mode);
