@@ -48,6 +48,9 @@ enum Command {
         /// Build the deliberately broken driver of the tests as well
         #[arg(long)]
         mutants: bool,
+        /// Build nothing: run clippy over understudy and cancelnic.sys, where a plain `cargo clippy` does not look
+        #[arg(long, conflicts_with = "mutants")]
+        lint: bool,
         /// Show cargo's own output
         #[arg(short, long)]
         verbose: bool,
@@ -75,7 +78,11 @@ fn main() -> ExitCode {
 fn carry_out(command: Command) -> Result<bool> {
     process::clean_up_on_signals()?;
     match command {
-        Command::Build { mutants, verbose } => {
+        Command::Build { lint: true, verbose, .. } => {
+            build::lint(build::Options { mutants: true, verbose })?;
+            Ok(true)
+        }
+        Command::Build { mutants, verbose, .. } => {
             let built = build::build(build::Options { mutants, verbose })?;
             let made = [&built.device, &built.understudy, &built.driver, &built.symbols, &built.inf];
             for artefact in made.into_iter().chain(&built.mutants) {

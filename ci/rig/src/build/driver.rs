@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Artefact, DRIVER_TARGET, Options, Workspace, image, stamp, write_if_changed};
+use super::{Artefact, DRIVER_TARGET, Options, Verb, Workspace, image, stamp, write_if_changed};
 
 /// Which build of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +35,14 @@ const LINK_ARGUMENTS: [&str; 12] = [
     "/DEBUG:FULL",
 ];
 
-/// Builds a variant into `out`; gives the image and its symbols.
-pub fn build(
-    workspace: &Workspace,
-    options: &Options,
-    variant: Variant,
-    out: &Path,
-) -> anyhow::Result<(Artefact, Artefact)> {
+/// How cargo is to be called for a variant: its profile, arguments and settings.
+struct Call {
+    profile: &'static str,
+    arguments: Vec<&'static str>,
+    settings: Vec<String>,
+}
+
+fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
     let bindings = write_bindings(workspace)?;
     let mut flags = vec!["-Clinker-flavor=lld-link".to_owned()];
     flags.extend(LINK_ARGUMENTS.iter().map(|argument| format!("-Clink-arg={argument}")));
@@ -63,7 +64,24 @@ pub fn build(
     if variant == Variant::Mutants {
         arguments.extend(["--features", "mutants"]);
     }
-    workspace.cargo(options, "cancelnic", &arguments, &settings)?;
+    Ok(Call { profile, arguments, settings })
+}
+
+/// Runs clippy over a variant; a warning is an error.
+pub fn lint(workspace: &Workspace, options: &Options, variant: Variant) -> anyhow::Result<()> {
+    let Call { arguments, settings, .. } = call(workspace, variant)?;
+    workspace.cargo(Verb::Lint, options, "cancelnic", &arguments, &settings)
+}
+
+/// Builds a variant into `out`; gives the image and its symbols.
+pub fn build(
+    workspace: &Workspace,
+    options: &Options,
+    variant: Variant,
+    out: &Path,
+) -> anyhow::Result<(Artefact, Artefact)> {
+    let Call { profile, arguments, settings } = call(workspace, variant)?;
+    workspace.cargo(Verb::Build, options, "cancelnic", &arguments, &settings)?;
 
     let linked = workspace.target().join(DRIVER_TARGET).join(profile);
     let read = |name: &str| {

@@ -20,7 +20,7 @@ use std::{
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-pub use workspace::Workspace;
+pub use workspace::{Verb, Workspace};
 
 /// What to build.
 #[derive(Clone, Debug, Default)]
@@ -121,17 +121,38 @@ pub fn build_in(workspace: &Workspace, options: &Options) -> anyhow::Result<Buil
     Ok(Built { device, understudy, driver, symbols, inf: Artefact::of(inf)?, mutants })
 }
 
+/// Runs clippy over the kernel images, with the settings of their builds; a warning is an error. A plain
+/// `cargo clippy` sees neither: understudy is an empty program on the host, the driver is for Windows only.
+///
+/// # Errors
+/// [`SetupMissing`] if a target or program is missing; otherwise what clippy found.
+pub fn lint(options: Options) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    for target in [BARE_TARGET, DRIVER_TARGET] {
+        workspace.require_target(target)?;
+    }
+    lint_understudy(&workspace, &options)?;
+    driver::lint(&workspace, &options, driver::Variant::Shipped)?;
+    driver::lint(&workspace, &options, driver::Variant::Mutants)
+}
+
 /// The device process, for the host.
 fn build_device(workspace: &Workspace, options: &Options) -> anyhow::Result<Artefact> {
-    workspace.cargo(options, "vhost-device-cancelnic", &["--bins"], &[])?;
+    workspace.cargo(Verb::Build, options, "vhost-device-cancelnic", &["--bins"], &[])?;
     Artefact::of(workspace.target().join("debug/vhost-device-cancelnic"))
+}
+
+const UNDERSTUDY_ARGUMENTS: [&str; 5] = ["--bins", "--target", BARE_TARGET, "--profile", "kernel"];
+
+fn lint_understudy(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
+    let flags = workspace.flags_config(BARE_TARGET, &[]);
+    workspace.cargo(Verb::Lint, options, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])
 }
 
 /// The stand-in kernel, for bare metal.
 fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
     let flags = workspace.flags_config(BARE_TARGET, &[]);
-    let arguments = ["--bins", "--target", BARE_TARGET, "--profile", "kernel"];
-    workspace.cargo(options, "understudy", &arguments, &[flags])?;
+    workspace.cargo(Verb::Build, options, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])?;
     let path = out.join("understudy");
     copy(&workspace.target().join(BARE_TARGET).join("kernel/understudy"), &path)?;
     Artefact::of(path)

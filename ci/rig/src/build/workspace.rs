@@ -11,6 +11,31 @@ use serde_json::Value;
 
 use super::{Options, SetupMissing};
 
+/// What cargo is to do with a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `cargo build`.
+    Build,
+    /// `cargo clippy`, warnings being errors.
+    Lint,
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Lint => "clippy",
+        }
+    }
+
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Build => "building",
+            Self::Lint => "linting",
+        }
+    }
+}
+
 /// A checked-out workspace.
 #[derive(Clone, Debug)]
 pub struct Workspace {
@@ -105,16 +130,19 @@ impl Workspace {
         if installed { Ok(()) } else { Err(SetupMissing::Target { target }.into()) }
     }
 
-    /// Runs `cargo build -p package` with more arguments and `--config` settings.
+    /// Runs cargo on one package with more arguments and `--config` settings.
     pub fn cargo(
         &self,
+        verb: Verb,
         options: &Options,
         package: &str,
         arguments: &[&str],
         settings: &[String],
     ) -> anyhow::Result<()> {
+        // cargo says nothing while all is well, and the first time takes minutes
+        eprintln!("{} {package} {}", verb.doing(), arguments.join(" "));
         let mut command = cargo();
-        command.current_dir(&self.root).args(["build", "--package", package]).args(arguments);
+        command.current_dir(&self.root).args([verb.name(), "--package", package]).args(arguments);
         command.arg("--target-dir").arg(&self.target);
         for setting in settings {
             command.args(["--config", setting]);
@@ -124,9 +152,12 @@ impl Workspace {
         } else {
             command.arg("--quiet");
         }
+        if verb == Verb::Lint {
+            command.args(["--", "-D", "warnings"]);
+        }
         let status = start(&mut command, |command| command.status())?;
         if !status.success() {
-            bail!("building `{package}` failed ({status})");
+            bail!("cargo {} of `{package}` failed ({status})", verb.name());
         }
         Ok(())
     }
