@@ -93,7 +93,11 @@ pub fn start() {
     // both old interrupt controllers off
     crate::hal::port::write8(0x21, 0xff);
     crate::hal::port::write8(0xa1, 0xff);
-    // SAFETY: reads the APIC base; then the MSR form (x2APIC) is switched on, which `-cpu max` has.
+    // CPUID 1, ECX bit 21: the MSR form of the APIC
+    if core::arch::x86_64::__cpuid(1).ecx >> 21 & 1 == 0 {
+        crate::fatal("the processor has no x2APIC; -cpu max has one");
+    }
+    // SAFETY: reads the APIC base.
     let base = unsafe { Msr::new(APIC_BASE).read() };
     write_msr(APIC_BASE, base | 0xc00);
     write_msr(APIC_SPURIOUS, 0x100 | u64::from(SPURIOUS_VECTOR));

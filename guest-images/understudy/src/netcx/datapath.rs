@@ -105,7 +105,8 @@ pub fn start() {
         queue.traffic.with(|traffic| {
             if let (Traffic::Tx(sender), Some((mac, fragments))) = (traffic, mac) {
                 sender.mac = mac;
-                sender.most_fragments = fragments;
+                // a packet must fit into the fragment ring, of which one element stays empty
+                sender.most_fragments = fragments.min(queue.fragments.mask() as usize);
                 sender.open = true;
             }
         });
