@@ -6,7 +6,7 @@ use crate::report::table::{self, Style};
 use crate::report::{self, Report};
 use crate::run::{Run, WIRE, sizes};
 use crate::session::Session;
-use crate::settings::{Files, Settings};
+use crate::settings::{Files, GuestKind, Settings};
 use crate::{failure, places};
 use agent_protocol::Violation;
 use anyhow::{Context, Result};
@@ -24,6 +24,9 @@ const QUEUE_SIZE: u16 = 128;
 /// What `cargo rig demo` takes.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Which guest
+    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
+    guest: GuestKind,
     /// Frames to send before the cancel (1 to 255)
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=255))]
     frames: u32,
@@ -62,7 +65,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     places::qemu()?;
     let style = Style::of_stdout();
     let built = build::build(build::Options::default())?;
-    let mut settings = Settings::new(Files::shipped(&built));
+    let mut settings = Settings::new(Files::shipped(options.guest, &built));
     for (file, chosen) in
         [(&mut settings.files.driver, &options.driver), (&mut settings.files.inf, &options.inf)]
     {
@@ -97,7 +100,7 @@ fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
     run.load()?;
     run.hold(WIRE)?;
     run.send(frames)?;
-    // Without packets of its own length limit: two descriptors each, so that the rest waits in the packet ring.
+    // Two descriptors a packet: the rest waits in the packet ring.
     let fits = u64::from(QUEUE_SIZE / 2).min(frames.into());
     run.await_device("tx0", "the hardware to hold all it can", |tx| {
         tx.available + tx.fetched + tx.on_wire == fits

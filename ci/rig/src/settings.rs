@@ -1,9 +1,17 @@
 //! What a session is to be like: the device, the guest, the driver under test.
 
 use crate::build::Built;
+use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// The guests that a run can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GuestKind {
+    /// The stand-in kernel
+    Understudy,
+}
 
 /// What the frames leave into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +120,13 @@ pub struct Files {
 
 impl Files {
     /// What the build has made, with the driver that ships.
-    pub fn shipped(built: &Built) -> Self {
+    pub fn shipped(guest: GuestKind, built: &Built) -> Self {
+        let kernel = match guest {
+            GuestKind::Understudy => &built.understudy,
+        };
         Self {
             device: built.device.path.clone(),
-            kernel: built.understudy.path.clone(),
+            kernel: kernel.path.clone(),
             driver: built.driver.path.clone(),
             inf: built.inf.path.clone(),
             symbols: built.symbols.path.clone(),

@@ -3,6 +3,7 @@
 use crate::build::{self, Built};
 use crate::places;
 use crate::scenarios::{self, Scenario};
+use crate::settings::GuestKind;
 use anyhow::{Context, Result};
 use clap::Args;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -20,6 +21,9 @@ const SIDE_BY_SIDE: usize = 2;
 pub struct Options {
     /// Run only scenarios whose name holds this
     filter: Option<String>,
+    /// Which guest
+    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
+    guest: GuestKind,
     /// Print the names and run nothing
     #[arg(long)]
     list: bool,
@@ -54,7 +58,7 @@ pub fn test(options: &Options) -> Result<bool> {
     let outcomes = Outcomes::default();
     let trials = scenarios::all()
         .into_iter()
-        .map(|scenario| trial(scenario, built.clone(), options.seed, Arc::clone(&outcomes)))
+        .map(|scenario| trial(scenario, options.guest, built.clone(), options.seed, Arc::clone(&outcomes)))
         .collect();
     let conclusion = libtest_mimic::run(&arguments(options), trials);
     if let Some(file) = &options.junit {
@@ -76,12 +80,18 @@ fn arguments(options: &Options) -> Arguments {
     }
 }
 
-fn trial(scenario: Scenario, built: Option<Arc<Built>>, seed: u64, outcomes: Outcomes) -> Trial {
+fn trial(
+    scenario: Scenario,
+    guest: GuestKind,
+    built: Option<Arc<Built>>,
+    seed: u64,
+    outcomes: Outcomes,
+) -> Trial {
     let ignored = scenario.cannot_run_here();
     Trial::test(scenario.name, move || {
         let built = built.ok_or("nothing is built")?;
         let started = Instant::now();
-        let result = scenario.run(&built, seed);
+        let result = scenario.run(guest, &built, seed);
         let name = scenario.name;
         let error = result
             .err()

@@ -13,9 +13,9 @@ use crate::process::{self, Process};
 use crate::report::table::{self, Style};
 use crate::run::{Pausing, Run, WIRE, sizes};
 use crate::session::LIMIT;
-use crate::settings::{Files, Settings};
+use crate::settings::{Files, GuestKind, Settings};
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -29,19 +29,12 @@ const FRAMES: u32 = 64;
 /// For a person at a debugger.
 const ALL_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The guests that can be debugged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Guest {
-    /// The stand-in kernel
-    Understudy,
-}
-
 /// What `cargo rig debug` takes.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Which guest
-    #[arg(long, value_enum, default_value_t = Guest::Understudy)]
-    guest: Guest,
+    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
+    guest: GuestKind,
     /// Run gdb without a person: show that the break point is hit, go on, and end well
     #[arg(long)]
     check: bool,
@@ -58,14 +51,11 @@ pub fn gdb_is_there() -> bool {
 
 /// Debugs; `true` if the run ended well.
 pub fn debug(options: &Options) -> Result<bool> {
-    match options.guest {
-        Guest::Understudy => {}
-    }
     places::qemu()?;
     if options.check && !gdb_is_there() {
         return Err(SetupMissing::new("gdb", "apt-get install gdb").into());
     }
-    let files = Files::shipped(&build::build(build::Options::default())?);
+    let files = Files::shipped(options.guest, &build::build(build::Options::default())?);
     if options.check {
         let style = Style::of_stdout();
         let told = check(files, options.seed, move |step| println!("{}", table::step_line(step, style)))?;

@@ -9,7 +9,7 @@ use crate::capture::Capture;
 use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
 use crate::process::Folder;
 use crate::session::{LIMIT, Session};
-use crate::settings::{Files, Settings};
+use crate::settings::{Files, GuestKind, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -274,7 +274,8 @@ fn socket_busy(built: &Built) -> Result<()> {
     let folder = Folder::new()?;
     let path = folder.path().to_path_buf();
     let _other = UnixListener::bind(path.join("device"))?;
-    let error = match Session::start_in(folder, &Settings::new(Files::shipped(built))) {
+    let error = match Session::start_in(folder, &Settings::new(Files::shipped(GuestKind::Understudy, built)))
+    {
         Ok(_) => bail!("the session started all the same"),
         Err(error) => crate::failure::one_line(&error),
     };
@@ -297,7 +298,7 @@ fn wrong_usage(_: &Built) -> Result<()> {
 }
 
 fn debugger_stops_in_cancel(built: &Built) -> Result<()> {
-    crate::debug::check(Files::shipped(built), 1, |_| ()).map(drop)
+    crate::debug::check(Files::shipped(GuestKind::Understudy, built), 1, |_| ()).map(drop)
 }
 
 pub fn all() -> Vec<Scenario> {

@@ -11,7 +11,7 @@ use crate::build::Built;
 use crate::facts::{Facts, Step};
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
-use crate::settings::{Files, Settings};
+use crate::settings::{Files, GuestKind, Settings};
 use crate::verdict::judge;
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail};
@@ -67,8 +67,8 @@ impl Scenario {
     }
 
     /// Runs it. The error says what went wrong, step by step.
-    pub fn run(&self, built: &Built, seed: u64) -> Result<()> {
-        let mut settings = Settings::new(Files::shipped(built));
+    pub fn run(&self, guest: GuestKind, built: &Built, seed: u64) -> Result<()> {
+        let mut settings = Settings::new(Files::shipped(guest, built));
         settings.guest.seed = seed;
         match self.kind {
             Kind::Good { prepare, body } => {
