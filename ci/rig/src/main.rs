@@ -16,6 +16,7 @@ mod places;
 mod process;
 mod qmp;
 mod report;
+mod reports;
 mod run;
 mod scenarios;
 mod session;

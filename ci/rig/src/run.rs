@@ -8,10 +8,11 @@ use crate::capture::Capture;
 use crate::control::Queue;
 use crate::facts::{Facts, Sample, Step, Stretch};
 use crate::failure::one_line;
+use crate::reports::{describe, join};
 use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
 use crate::verdict::{runs, violation};
-use agent_protocol::{Command, Ids, QueueReport, Violation};
+use agent_protocol::{Command, QueueReport, Violation};
 use anyhow::{Result, anyhow, bail};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -487,44 +488,4 @@ impl Run {
         }
         (self.facts, self.session)
     }
-}
-
-/// The sum of what a queue's predecessor did and of what it did itself.
-fn join(earlier: &QueueReport, mut report: QueueReport) -> QueueReport {
-    for (mine, before) in [
-        (&mut report.posted, &earlier.posted),
-        (&mut report.sent, &earlier.sent),
-        (&mut report.taken_back, &earlier.taken_back),
-        (&mut report.never_posted, &earlier.never_posted),
-        (&mut report.paused, &earlier.paused),
-        (&mut report.received, &earlier.received),
-    ] {
-        *mine = before.iter().chain(mine.iter()).collect();
-    }
-    report.returned_empty += earlier.returned_empty;
-    report
-}
-
-/// Both queues in one line.
-fn describe(tx: &QueueReport, rx: &QueueReport) -> String {
-    let mut line = format!(
-        "tx0: {} sent, {} taken back, {} never posted",
-        tx.sent.len(),
-        tx.taken_back.len(),
-        tx.never_posted.len()
-    );
-    for (count, what) in
-        [(tx.outstanding.len(), "outstanding"), (tx.queued.len(), "queued"), (tx.paused.len(), "paused")]
-    {
-        if count > 0 {
-            line.push_str(&format!(", {count} {what}"));
-        }
-    }
-    line.push_str(&format!("; rx0: {} received, {} empty", rx.received.len(), rx.returned_empty));
-    line
-}
-
-/// How many numbers a set holds, for expectations.
-pub fn sizes(tx: &QueueReport) -> [u64; 3] {
-    [&tx.sent, &tx.taken_back, &tx.never_posted].map(Ids::len)
 }

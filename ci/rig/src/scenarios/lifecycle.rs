@@ -1,7 +1,8 @@
 //! The life of driver and queues: load, restart, power, unload, with and without traffic.
 
 use super::{Scenario, good, no_watchdog, usual};
-use crate::run::{Run, WIRE, sizes};
+use crate::reports::sizes;
+use crate::run::{Run, WIRE};
 use anyhow::Result;
 
 fn load_and_unload(run: &mut Run) -> Result<()> {

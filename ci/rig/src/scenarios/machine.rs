@@ -1,7 +1,8 @@
 //! The virtual machine is paused and resumed: its queues leave service and enter it again in the middle of things.
 
 use super::{Scenario, good, no_watchdog, usual};
-use crate::run::{COMPLETE, Run, WIRE, sizes};
+use crate::reports::sizes;
+use crate::run::{COMPLETE, Run, WIRE};
 use anyhow::Result;
 
 /// The cancel waits for a completion that a gate holds; leaving service finishes it whole.

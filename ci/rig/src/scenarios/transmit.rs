@@ -1,7 +1,8 @@
 //! Transmit: where every frame is when the cancel comes.
 
 use super::{Scenario, good, no_watchdog, usual};
-use crate::run::{COMPLETE, FETCH, Run, WIRE, sizes};
+use crate::reports::sizes;
+use crate::run::{COMPLETE, FETCH, Run, WIRE};
 use anyhow::Result;
 
 /// What the device of these scenarios holds when `n` frames wait in front of the held wire.
