@@ -97,7 +97,7 @@ fn key() -> String {
         .map(|(colour, name)| format!("<span><i style=\"background:{colour}\"></i>{name}</span>"))
         .collect();
     format!(
-        "<p class=\"key\">{items}</p><p>Device states are those that the rig saw after each step. The guest's clock is \
+        "<p class=\"key\">{items}</p><p>0 ms: the guest is up. Device states are those that the rig saw after each step. The guest's clock is \
          set against the rig's by its greeting; while the virtual machine stands still, they differ.</p>"
     )
 }

@@ -204,7 +204,7 @@ mod tests {
         facts.violations.push(violation("<script>", "EvtCancel", "a & b"));
         facts.states.push(Sample { at: Duration::ZERO, queue: "tx0".into(), state: "RUNNING".into() });
         facts.callbacks.push(Callback {
-            at: Duration::from_millis(1),
+            at: Duration::from_millis(10),
             took: Duration::from_micros(90),
             queue: "tx0".into(),
             what: "EvtCancel".into(),
@@ -212,7 +212,7 @@ mod tests {
         });
         let report = Report::new(&facts, &judge(&facts), Path::new("capture.pcapng"));
         let page = html::page(&report, &facts);
-        assert!(page.contains("<svg") && page.contains("EvtCancel"));
+        assert!(page.contains("<svg") && page.contains("tx0 EvtCancel at IRQL 2, 90 us"));
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
         assert!(page.contains("a &amp; b"));
         assert!(!page.contains("src=") && !page.contains("href="));

@@ -21,12 +21,16 @@ struct Mark {
     title: String,
 }
 
-/// Draws the run.
+/// Draws the run from the moment at which the guest is up: what comes before is long, and one step.
 pub fn time_line(facts: &Facts) -> String {
-    let lanes = lanes(facts);
-    let end = lanes.iter().flat_map(|(_, marks)| marks).map(|mark| mark.to).max().unwrap_or_default();
-    let end = end.as_secs_f64().max(1e-3);
-    let x = |at: Duration| LEFT + at.as_secs_f64() / end * (WIDTH - LEFT - 10.0);
+    let up = facts.steps.first().map(|step| step.at + step.took).unwrap_or_default();
+    let mut lanes = lanes(facts);
+    for (_, marks) in &mut lanes {
+        marks.retain(|mark| mark.to > up);
+    }
+    let end = lanes.iter().flat_map(|(_, marks)| marks).map(|mark| mark.to).max().unwrap_or(up);
+    let end = (end - up).as_secs_f64().max(1e-3);
+    let x = |at: Duration| LEFT + at.saturating_sub(up).as_secs_f64() / end * (WIDTH - LEFT - 10.0);
     let height = TOP + LANE * lanes.len() as f64 + 8.0;
 
     let mut svg = format!(
@@ -34,7 +38,7 @@ pub fn time_line(facts: &Facts) -> String {
          xmlns=\"http://www.w3.org/2000/svg\">"
     );
     for tick in ticks(end) {
-        let at = x(Duration::from_secs_f64(tick));
+        let at = x(up + Duration::from_secs_f64(tick));
         push(
             &mut svg,
             format_args!(
