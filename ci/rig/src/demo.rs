@@ -103,17 +103,15 @@ fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
     run.send(frames)?;
     // Two descriptors a packet: the rest waits in the packet ring.
     let fits = u64::from(QUEUE_SIZE / 2).min(frames.into());
-    run.await_device("tx0", "the hardware to hold all it can", |tx| {
-        tx.available + tx.fetched + tx.on_wire == fits
-    })?;
+    run.await_device("tx0", "a full virtqueue", |tx| tx.available + tx.fetched + tx.on_wire == fits)?;
     let passing = LET_PASS.min(frames);
     run.let_pass(WIRE, passing.into())?;
     let (sent, left) = (u64::from(passing), u64::from(frames - passing));
-    run.await_guest("those sent to come round as received", move |tx, rx| {
+    run.await_guest("those sent and received", move |tx, rx| {
         tx.sent.len() == sent && rx.received.len() == sent
     })?;
     let on_hardware = u64::from(QUEUE_SIZE / 2).min(left);
-    run.await_device("tx0", "the hardware to hold all it can again", |tx| {
+    run.await_device("tx0", "a full virtqueue again", |tx| {
         tx.available + tx.fetched + tx.on_wire == on_hardware
     })?;
     run.pause()?;
