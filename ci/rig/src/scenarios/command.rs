@@ -183,13 +183,7 @@ fn report_is_whole(_: &Built) -> Result<()> {
     let json = folder.path().join("demo.json");
     let mut demo = Use::demo(&["--json".as_ref(), json.as_os_str()], &[])?;
     let ended = demo.end()?;
-    ensure!(
-        ended.code == Some(0) && ended.errors.is_empty(),
-        "{:?}\n{}{}",
-        ended.code,
-        ended.output,
-        ended.errors
-    );
+    ensure!(ended.code == Some(0), "{:?}\n{}{}", ended.code, ended.output, ended.errors);
     demo.nothing_left()?;
     let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&json)?)?;
     ensure!(report["verdict"] == "good", "{report}");
