@@ -10,7 +10,7 @@ const STYLE: &str = "
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1140px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; } th, td { border-bottom: 1px solid var(--line); padding: .25em .8em; text-align: right; }
-th:first-child, td:first-child, td.text { text-align: left; }
+th:first-child, td:first-child, .text { text-align: left; }
 td.text { overflow-wrap: anywhere; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .verdict { font-weight: 700; }
@@ -145,7 +145,7 @@ fn sets(facts: &Facts) -> String {
         format!("<tr><td>{name}</td><td>{}</td><td class=\"text\">{}</td></tr>\n", ids.len(), runs(ids))
     })
     .collect();
-    format!("<table><tr><th>set</th><th>frames</th><th>numbers</th></tr>\n{rows}</table>")
+    format!("<table><tr><th>set</th><th>frames</th><th class=\"text\">numbers</th></tr>\n{rows}</table>")
 }
 
 fn steps(report: &Report, facts: &Facts) -> String {
@@ -166,6 +166,6 @@ fn steps(report: &Report, facts: &Facts) -> String {
         })
         .collect();
     format!(
-        "<table><tr><th>at, s</th><th>took, ms</th><th></th><th>step</th><th>seen</th></tr>\n{rows}</table>"
+        "<table><tr><th>at, s</th><th>took, ms</th><th></th><th class=\"text\">step</th><th class=\"text\">seen</th></tr>\n{rows}</table>"
     )
 }
