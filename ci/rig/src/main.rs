@@ -70,6 +70,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(failure::FAULT),
         Err(error) => {
+            process::stand_aside_if_interrupted();
             eprintln!("rig: {}", failure::one_line(&error));
             failure::exit_code(&error)
         }

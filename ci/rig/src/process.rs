@@ -28,6 +28,17 @@ static LEFT: Mutex<Left> = Mutex::new(Left { groups: Vec::new(), folders: Vec::n
 /// Whether Ctrl-C is meant for a child that has the terminal.
 static LEFT_ALONE: AtomicBool = AtomicBool::new(false);
 
+/// Set before the first child is killed because of a signal.
+static INTERRUPTING: AtomicBool = AtomicBool::new(false);
+
+/// Does not return once a signal ends the rig: what fails from then on fails because of it, and is not to be told.
+pub fn stand_aside_if_interrupted() {
+    while INTERRUPTING.load(Ordering::SeqCst) {
+        // The handler ends the process.
+        std::thread::park();
+    }
+}
+
 /// Until dropped, Ctrl-C does not end the rig: a child has the terminal and takes it.
 #[must_use = "dropping it ends what it stands for"]
 pub fn leave_interrupts_alone() -> impl Drop {
@@ -51,6 +62,7 @@ pub fn clean_up_on_signals() -> Result<()> {
         if LEFT_ALONE.load(Ordering::SeqCst) {
             return;
         }
+        INTERRUPTING.store(true, Ordering::SeqCst);
         // Held until the process ends: nothing new can be started meanwhile.
         let left = left();
         for &group in &left.groups {

@@ -8,6 +8,7 @@ use crate::capture::Capture;
 use crate::control::Queue;
 use crate::facts::{Facts, Sample, Step, Stretch};
 use crate::failure::one_line;
+use crate::process::stand_aside_if_interrupted;
 use crate::reports::{describe, join};
 use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
@@ -104,6 +105,9 @@ impl Run {
     ) -> Result<T> {
         let at = self.started.elapsed();
         let result = act(self);
+        if result.is_err() {
+            stand_aside_if_interrupted();
+        }
         let (ok, detail) = match &result {
             Ok((_, detail)) => (true, detail.clone()),
             Err(error) => (false, one_line(error)),

@@ -59,7 +59,7 @@ fn unload_in_traffic(run: &mut Run) -> Result<()> {
     run.unload()
 }
 
-/// 1 Mbit/s by the real clock: 672 us a frame, so that the cancel comes while some are through and most are not.
+/// 100 kbit/s by the real clock: 6.7 ms a frame, 1.3 s for all, so that the cancel comes while some are through.
 fn stop_a_slow_wire(run: &mut Run) -> Result<()> {
     run.load()?;
     run.send(200)?;
@@ -98,7 +98,7 @@ pub fn all() -> Vec<Scenario> {
             "stop-a-slow-wire",
             |settings| {
                 no_watchdog(settings);
-                settings.device.speed = "1M";
+                settings.device.speed = "100K";
             },
             stop_a_slow_wire,
         ),
