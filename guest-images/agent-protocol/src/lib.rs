@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_request_reads_as_one_short_line() {
-        let request = Request { id: 7, command: Command::Send { first: 1, count: 64, len: 60, fragments: 1 } };
+        let request =
+            Request { id: 7, command: Command::Send { first: 1, count: 64, len: 60, fragments: 1 } };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(line, r#"{"id":7,"command":{"do":"send","first":1,"count":64,"len":60,"fragments":1}}"#);
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
