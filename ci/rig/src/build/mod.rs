@@ -158,18 +158,24 @@ fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> any
     Artefact::of(path)
 }
 
-/// Copies a file, with both names in the error.
+/// Copies a file, with its name in the error; leaves a copy that is the same already untouched.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
-    Ok(())
+    let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    write_if_changed(to, &bytes).map(drop)
 }
 
 /// Writes `bytes` unless the file holds them already, so that cargo sees no change. True if written.
+///
+/// The file is replaced whole: a run beside this one may have the old one open, or mapped.
 fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
     }
-    fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}.new", std::process::id()));
+    fs::write(&new, bytes)
+        .and_then(|()| fs::rename(&new, path))
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(true)
 }
 
