@@ -3,7 +3,7 @@
 //! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
 //! are answered out of that record, so that several can be under way at once.
 
-use agent_protocol::{Command, MAX_LINE, Message, QueueReport, Request, VERSION, Violation};
+use agent_protocol::{Command, MAX_LINE, Message, Reply, Request, VERSION, Violation};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -105,21 +105,21 @@ impl Agent {
     }
 
     /// Waits for the answer to a command that was begun.
-    pub fn finish(&mut self, pending: &Pending, limit: Duration) -> Result<Vec<QueueReport>, AgentError> {
+    pub fn finish(&mut self, pending: &Pending, limit: Duration) -> Result<Reply, AgentError> {
         let id = pending.id;
         let answer = self.wait(limit, |said| match said {
             Message::Done { id: answered, .. } | Message::Failed { id: answered, .. } => *answered == id,
             _ => false,
         })?;
         match answer {
-            Message::Done { queues, .. } => Ok(queues),
+            Message::Done { reply, .. } => Ok(reply),
             Message::Failed { error, .. } => Err(AgentError::Failed(error)),
             _ => Err(AgentError::Gone),
         }
     }
 
     /// Sends a command and waits for its answer.
-    pub fn call(&mut self, command: Command, limit: Duration) -> Result<Vec<QueueReport>, AgentError> {
+    pub fn call(&mut self, command: Command, limit: Duration) -> Result<Reply, AgentError> {
         let pending = self.begin(command)?;
         self.finish(&pending, limit)
     }
@@ -215,8 +215,8 @@ mod tests {
         let report = agent.begin(Command::Report).unwrap();
         writeln!(guest, r#"{{"say":"done","id":2,"queues":[{{"queue":"tx0","posted":[[1,9]],"sent":[],"taken_back":[],"never_posted":[],"outstanding":[],"queued":[],"paused":[],"received":[],"returned_empty":0,"held":0}}]}}"#).unwrap();
         writeln!(guest, r#"{{"say":"done","id":1}}"#).unwrap();
-        assert_eq!(agent.finish(&report, SOON).unwrap()[0].posted.len(), 9);
-        assert_eq!(agent.finish(&pause, SOON).unwrap(), []);
+        assert_eq!(agent.finish(&report, SOON).unwrap().queues[0].posted.len(), 9);
+        assert_eq!(agent.finish(&pause, SOON).unwrap(), Reply::default());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::reports::{describe, join};
 use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
 use crate::verdict::{runs, violation};
-use agent_protocol::{Command, QueueReport, Violation};
+use agent_protocol::{Command, QueueReport, Reply, Violation};
 use anyhow::{Result, anyhow, bail};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -197,7 +197,7 @@ impl Run {
         self.step(format!("send {count} frames"), |run| {
             run.next = last + 1;
             run.facts.offered.0.push((first, last));
-            run.ask(Command::Send { first, count, len, fragments })?;
+            run.ask(Command::Send { first, count, len, fragments, cancel_id: 0 })?;
             Ok(((), format!("numbers {first} to {last}")))
         })
     }
@@ -394,8 +394,8 @@ impl Run {
 
     fn collect(&mut self, pending: &Pending, lives: Lives) -> Result<()> {
         match self.session.agent.finish(pending, self.patience) {
-            Ok(queues) => {
-                self.keep(queues);
+            Ok(reply) => {
+                self.keep(reply);
                 if lives == Lives::End {
                     self.ended_lives.push(self.session.agent.heard());
                 }
@@ -409,11 +409,11 @@ impl Run {
 
     /// A command does not end: names the packets that the driver keeps although the device has given all back.
     fn find_kept(&mut self, limit: Duration) -> anyhow::Error {
-        let queues = self.session.agent.call(Command::Report, LIMIT);
+        let reply = self.session.agent.call(Command::Report, LIMIT);
         let seen = self.session.control.queue("tx0");
-        match (queues, seen) {
-            (Ok(queues), Ok(seen)) => {
-                self.keep(queues);
+        match (reply, seen) {
+            (Ok(reply), Ok(seen)) => {
+                self.keep(reply);
                 let outstanding = &self.facts.tx.outstanding;
                 let owed = seen.available + seen.fetched + seen.on_wire + seen.off_wire;
                 if !outstanding.is_empty() && seen.state == "STOPPED" && owed == 0 {
@@ -431,8 +431,8 @@ impl Run {
         }
     }
 
-    fn keep(&mut self, queues: Vec<QueueReport>) {
-        for report in queues {
+    fn keep(&mut self, reply: Reply) {
+        for report in reply.queues {
             match report.queue.as_str() {
                 "tx0" => self.facts.tx = join(&self.earlier[0], report),
                 "rx0" => self.facts.rx = join(&self.earlier[1], report),

@@ -46,6 +46,81 @@ pub enum Command {
         len: u32,
         /// Number of fragments per packet, 1 to 8.
         fragments: u32,
+        /// Cancellation ID that marks each net buffer list, as its pointer-sized value; NULL unless given.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        cancel_id: u64,
+    },
+    /// The overlying driver cancels its sends by ID (NdisCancelSendNetBufferLists). Done when the call has returned.
+    CancelSend {
+        /// The cancellation ID; zero is NULL.
+        cancel_id: u64,
+    },
+    /// The overlying driver unbinds from the adapter: its sends come back, then the stack below stays as it is.
+    Unbind,
+    /// The overlying driver binds again.
+    Bind,
+    /// The filter module is detached: the stack pauses, the filter goes, the rest starts again.
+    DetachFilter,
+    /// The filter module is attached again, between a pause and a restart of the stack.
+    AttachFilter,
+    /// Opens a device as a program would; answered when IRP_MJ_CREATE has completed.
+    Open {
+        /// Chosen by the rig, unique among open files.
+        file: u32,
+        /// A symbolic link without its prefix (`cancelnic-lwf`), or a device interface class GUID in braces, of which
+        /// the first instance is meant.
+        device: String,
+    },
+    /// Closes a file as the last handle's close does: IRP_MJ_CLEANUP, then IRP_MJ_CLOSE. Answered when both are done;
+    /// requests still outstanding on it are answered by themselves.
+    Close {
+        /// [`Command::Open`]'s number.
+        file: u32,
+    },
+    /// Sends IRP_MJ_DEVICE_CONTROL; answered with [`Reply::io`] when the request has completed, whatever its
+    /// status. Other commands go on meanwhile.
+    Control {
+        /// [`Command::Open`]'s number.
+        file: u32,
+        /// The control code.
+        code: u32,
+        /// The input buffer in hexadecimal.
+        #[serde(default)]
+        input: String,
+        /// Length of the output buffer in bytes.
+        #[serde(default)]
+        output_len: u32,
+    },
+    /// Cancels one request as CancelIoEx does (IoCancelIrp). Answered when that has returned; [`Reply::io`]'s
+    /// information is 1 where a cancel routine ran, else 0.
+    CancelControl {
+        /// [`Request::id`] of the [`Command::Control`].
+        request: u32,
+    },
+    /// Takes the device of this service to D3, or back to D0. [`Command::PowerDown`] is the NIC's.
+    Power {
+        /// Name of the service in the driver's INF.
+        service: String,
+        /// Whether D0 is entered.
+        on: bool,
+    },
+    /// Removes the device of this service and unloads its driver; the rest stays.
+    Remove {
+        /// Name of the service in the driver's INF.
+        service: String,
+        /// Surprise removal: the hardware is gone already.
+        #[serde(default)]
+        surprise: bool,
+    },
+    /// Holds the framework at a named window, so that a race stays open: the next thread that comes there waits.
+    Hold {
+        /// Name of the window; an unknown one fails, and the answer lists those there are.
+        window: String,
+    },
+    /// Lets whoever waits at a window go on, and the later ones pass.
+    Release {
+        /// Name of the window.
+        window: String,
     },
     /// Take the data path down as a pause does (cancel-semantics section 1): gates, EvtCancel of Tx, then Rx, drain,
     /// EvtStop. Done when both queues are stopped.
@@ -73,6 +148,10 @@ fn one() -> u32 {
     1
 }
 
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 /// What a guest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
@@ -92,10 +171,9 @@ pub enum Message {
     Done {
         /// [`Request::id`].
         id: u32,
-        /// The queues, for [`Command::Report`], [`Command::Pause`], [`Command::PowerDown`] and [`Command::Unload`];
-        /// empty for the others.
-        #[serde(default)]
-        queues: Vec<QueueReport>,
+        /// What there is to tell.
+        #[serde(flatten)]
+        reply: Reply,
     },
     /// The command with this number could not be carried out; the guest goes on.
     Failed {
@@ -223,6 +301,49 @@ pub struct QueueReport {
     pub held: u64,
 }
 
+/// What an answer tells; each part is left out where the command has nothing to say of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The queues, for [`Command::Report`], [`Command::Pause`], [`Command::PowerDown`] and [`Command::Unload`].
+    #[serde(default)]
+    pub queues: Vec<QueueReport>,
+    /// The overlying driver's view, with the queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lists: Option<ListReport>,
+    /// What became of a request, for [`Command::Open`], [`Command::Control`] and [`Command::CancelControl`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub io: Option<IoResult>,
+}
+
+/// An I/O status block, and what the request brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoResult {
+    /// NTSTATUS.
+    pub status: u32,
+    /// IoStatus.Information.
+    pub information: u64,
+    /// The first `information` bytes of the output buffer, in hexadecimal.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// Net buffer lists as the overlying driver (the protocol) sees them, since [`Command::Load`]; numbers of frames.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListReport {
+    /// Completed with NDIS_STATUS_SUCCESS, in the order of completion.
+    pub success: Ids,
+    /// Completed with NDIS_STATUS_SEND_ABORTED.
+    pub aborted: Ids,
+    /// Completed with NDIS_STATUS_PAUSED.
+    pub paused: Ids,
+    /// Completed with another status.
+    pub failed: Ids,
+    /// Sent and not completed.
+    pub outstanding: Ids,
+    /// Received.
+    pub received: Ids,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,8 +359,10 @@ mod tests {
 
     #[test]
     fn a_request_reads_as_one_short_line() {
-        let request =
-            Request { id: 7, command: Command::Send { first: 1, count: 64, len: 60, fragments: 1 } };
+        let request = Request {
+            id: 7,
+            command: Command::Send { first: 1, count: 64, len: 60, fragments: 1, cancel_id: 0 },
+        };
         let line = serde_json::to_string(&request).unwrap();
         assert_eq!(line, r#"{"id":7,"command":{"do":"send","first":1,"count":64,"len":60,"fragments":1}}"#);
         assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);

@@ -7,7 +7,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
 use crate::netcx::{datapath, frame, ledger::Pending};
 use crate::pnp;
-use agent_protocol::{Command, DriverFile, Message, Request, VERSION};
+use agent_protocol::{Command, DriverFile, Message, QueueReport, Reply, Request, VERSION};
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
 use spin::Once;
@@ -44,12 +44,12 @@ pub fn run() -> ! {
             }
         };
         match request.command {
-            Command::Send { first, count, len, fragments } => {
+            Command::Send { first, count, len, fragments, cancel_id: 0 } => {
                 answer(request.id, send(first, count, len, fragments))
             }
-            Command::Report => output::push(Message::Done { id: request.id, queues: datapath::report() }),
+            Command::Report => output::push(done(request.id, datapath::report())),
             Command::Quit => {
-                output::push(Message::Done { id: request.id, queues: Vec::new() });
+                output::push(done(request.id, Vec::new()));
                 output::flush();
                 crate::power_off();
             }
@@ -72,9 +72,13 @@ fn drivers() -> Vec<DriverFile> {
         .collect()
 }
 
+fn done(id: u32, queues: Vec<QueueReport>) -> Message {
+    Message::Done { id, reply: Reply { queues, ..Reply::default() } }
+}
+
 fn answer(id: u32, result: Result<(), String>) {
     output::push(match result {
-        Ok(()) => Message::Done { id, queues: Vec::new() },
+        Ok(()) => done(id, Vec::new()),
         Err(error) => Message::Failed { id, error },
     });
 }
@@ -107,12 +111,10 @@ fn worker() {
                 Command::PowerDown => (pnp::power_down(), true),
                 Command::PowerUp => (pnp::power_up(), false),
                 Command::Unload => (pnp::unload(), true),
-                Command::Send { .. } | Command::Report | Command::Quit => (Ok(()), false),
+                command => (Err(format!("understudy does not offer {command:?}")), false),
             };
             match result {
-                Ok(()) if report => {
-                    output::push(Message::Done { id: request.id, queues: datapath::report() })
-                }
+                Ok(()) if report => output::push(done(request.id, datapath::report())),
                 result => answer(request.id, result),
             }
         }
