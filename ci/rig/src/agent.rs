@@ -61,6 +61,13 @@ pub struct Pending {
     id: u32,
 }
 
+impl Pending {
+    /// The request's number.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+}
+
 /// A connection to a guest's agent.
 #[derive(Debug)]
 pub struct Agent {

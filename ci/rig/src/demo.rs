@@ -7,7 +7,7 @@ use crate::report::{self, Report};
 use crate::reports::sizes;
 use crate::run::{Run, WIRE};
 use crate::session::Session;
-use crate::settings::{Files, GuestKind, Settings};
+use crate::settings::{Files, GuestKind, NIC, Settings};
 use crate::{failure, places};
 use agent_protocol::Violation;
 use anyhow::{Context, Result};
@@ -40,7 +40,7 @@ pub struct Options {
     /// Folder for page, capture and logs [default: target/rig/demo]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Run this driver instead of the one built here (needs its INF)
+    /// Run this driver of the NIC instead of the one built here (needs its INF)
     #[arg(long, value_name = "SYS", requires = "inf")]
     driver: Option<PathBuf>,
     /// INF of the driver
@@ -67,17 +67,17 @@ pub fn demo(options: &Options) -> Result<bool> {
     let style = Style::of_stdout();
     let built = build::build(build::Options::default())?;
     let mut settings = Settings::new(Files::shipped(options.guest, &built));
-    for (file, chosen) in
-        [(&mut settings.files.driver, &options.driver), (&mut settings.files.inf, &options.inf)]
-    {
+    let nic = settings.files.driver(NIC)?;
+    for (file, chosen) in [(&mut nic.image, &options.driver), (&mut nic.inf, &options.inf)] {
         if let Some(chosen) = chosen {
             *file = chosen.clone();
         }
     }
     settings.device.queue_size = QUEUE_SIZE;
     settings.guest.seed = options.seed;
-    let driver = Artefact::of(&settings.files.driver)?;
-    println!("cancelnic.sys  sha256 {}", driver.sha256);
+    for driver in &settings.files.drivers {
+        println!("{:<20} sha256 {}", format!("{}.sys", driver.name), Artefact::of(&driver.image)?.sha256);
+    }
 
     let watcher = Box::new(move |step: &crate::facts::Step| println!("{}", table::step_line(step, style)));
     let mut run = match Run::start(settings, watcher) {

@@ -4,7 +4,7 @@ use crate::capture::Capture;
 use crate::control::Stats;
 use crate::driver_log::DriverLog;
 use crate::session::Greeting;
-use agent_protocol::{Ids, QueueReport, Violation};
+use agent_protocol::{Ids, ListReport, QueueReport, Violation};
 use std::time::Duration;
 
 /// One step of a run.
@@ -80,6 +80,12 @@ pub struct Facts {
     pub tx: QueueReport,
     /// The guest's last word on the receive queue.
     pub rx: QueueReport,
+    /// The overlying driver's last word on its net buffer lists, summed over the run; `None` from a guest without one.
+    pub lists: Option<ListReport>,
+    /// Numbers of the frames that the filter made by itself; part of [`Facts::offered`].
+    pub originated: Ids,
+    /// Of those, the ones that ended in the filter: cancelled by ID, or refused by a paused stack.
+    pub originated_ended: Ids,
     /// The driver's stop lines.
     pub driver: DriverLog,
     /// The device's last counts.

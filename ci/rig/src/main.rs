@@ -86,8 +86,7 @@ fn carry_out(command: Command) -> Result<bool> {
         }
         Command::Build { mutants, verbose, .. } => {
             let built = build::build(build::Options { mutants, verbose })?;
-            let made = [&built.device, &built.understudy, &built.driver, &built.symbols, &built.inf];
-            for artefact in made.into_iter().chain(&built.mutants) {
+            for artefact in built.files() {
                 println!("{}  {}", artefact.sha256, artefact.path.display());
             }
             Ok(true)

@@ -3,6 +3,12 @@
 //! Every method that does something is a step: it is timed, told to whoever watches, and kept for the report. A step
 //! that fails ends the scenario; the facts gathered up to then are judged all the same.
 
+mod programs;
+mod stack;
+
+#[expect(unused_imports, reason = "as in the modules")]
+pub use programs::{Answer, Controlling, File};
+
 use crate::agent::{AgentError, Pending};
 use crate::capture::Capture;
 use crate::control::Queue;
@@ -13,7 +19,7 @@ use crate::reports::{describe, join};
 use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
 use crate::verdict::{runs, violation};
-use agent_protocol::{Command, QueueReport, Reply, Violation};
+use agent_protocol::{Command, IoResult, QueueReport, Reply, Violation};
 use anyhow::{Result, anyhow, bail};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +62,8 @@ pub struct Run {
     started: Instant,
     watcher: Watcher,
     next: u64,
+    /// Number of the file opened last.
+    files: u32,
     /// Since when receive is up: frames that had left the wire then, and drops until then.
     receiving: Option<(u64, u64)>,
     /// Places in the guest's record at which its queues' lives ended.
@@ -90,6 +98,7 @@ impl Run {
             started,
             watcher,
             next: 1,
+            files: 0,
             receiving: None,
             ended_lives: Vec::new(),
             loaded: false,
@@ -190,16 +199,27 @@ impl Run {
 
     /// Hands `count` frames to the sender.
     pub fn send_as(&mut self, count: u32, len: u32, fragments: u32) -> Result<()> {
+        self.give(count, len, fragments, 0)
+    }
+
+    fn give(&mut self, count: u32, len: u32, fragments: u32, cancel_id: u64) -> Result<()> {
         if count == 0 {
             return Ok(());
         }
-        let (first, last) = (self.next, self.next + u64::from(count) - 1);
-        self.step(format!("send {count} frames"), |run| {
-            run.next = last + 1;
-            run.facts.offered.0.push((first, last));
-            run.ask(Command::Send { first, count, len, fragments, cancel_id: 0 })?;
+        let marked = if cancel_id == 0 { String::new() } else { format!(" with ID {cancel_id:#x}") };
+        self.step(format!("send {count} frames{marked}"), |run| {
+            let (first, last) = run.take_numbers(count);
+            run.ask(Command::Send { first, count, len, fragments, cancel_id })?;
             Ok(((), format!("numbers {first} to {last}")))
         })
+    }
+
+    /// Numbers for `count` more frames, first to last, noted as given to a sender above the ring.
+    fn take_numbers(&mut self, count: u32) -> (u64, u64) {
+        let (first, last) = (self.next, self.next + u64::from(count) - 1);
+        self.next = last + 1;
+        self.facts.offered.0.push((first, last));
+        (first, last)
     }
 
     /// Lets `count` frames of 60 bytes arrive at the device from outside.
@@ -380,26 +400,29 @@ impl Run {
     }
 
     /// Sends a command, waits for its answer, keeps what it says of the queues.
-    fn ask(&mut self, command: Command) -> Result<()> {
-        let pending = self.session.agent.begin(command);
-        let pending = pending.map_err(|error| self.session.explain(error))?;
+    fn ask(&mut self, command: Command) -> Result<Option<IoResult>> {
+        let pending = self.begin(command)?;
         self.collect(&pending, Lives::GoOn)
     }
 
     fn ask_ending(&mut self, command: Command) -> Result<()> {
-        let pending = self.session.agent.begin(command);
-        let pending = pending.map_err(|error| self.session.explain(error))?;
-        self.collect(&pending, Lives::End)
+        let pending = self.begin(command)?;
+        self.collect(&pending, Lives::End).map(drop)
     }
 
-    fn collect(&mut self, pending: &Pending, lives: Lives) -> Result<()> {
+    fn begin(&mut self, command: Command) -> Result<Pending> {
+        self.session.agent.begin(command).map_err(|error| self.session.explain(error))
+    }
+
+    fn collect(&mut self, pending: &Pending, lives: Lives) -> Result<Option<IoResult>> {
         match self.session.agent.finish(pending, self.patience) {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                let io = reply.io.take();
                 self.keep(reply);
                 if lives == Lives::End {
                     self.ended_lives.push(self.session.agent.heard());
                 }
-                Ok(())
+                Ok(io)
             }
             Err(AgentError::BugCheck { violation, .. }) => Err(self.fault(violation)),
             Err(AgentError::TimedOut(limit)) => Err(self.find_kept(limit)),
@@ -432,6 +455,9 @@ impl Run {
     }
 
     fn keep(&mut self, reply: Reply) {
+        if let Some(lists) = reply.lists {
+            self.facts.lists = Some(lists);
+        }
         for report in reply.queues {
             match report.queue.as_str() {
                 "tx0" => self.facts.tx = join(&self.earlier[0], report),

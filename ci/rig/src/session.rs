@@ -171,7 +171,10 @@ fn write_bundle(path: &Path, settings: &Settings) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut bundle = tar::Builder::new(file);
     bundle.mode(tar::HeaderMode::Deterministic);
-    for (name, file) in [("cancelnic.sys", &settings.files.driver), ("cancelnic.inf", &settings.files.inf)] {
+    let files = settings.files.drivers.iter().flat_map(|driver| {
+        [(format!("{}.sys", driver.name), &driver.image), (format!("{}.inf", driver.name), &driver.inf)]
+    });
+    for (name, file) in files {
         bundle
             .append_path_with_name(file, name)
             .with_context(|| format!("cannot read {}", file.display()))?;
@@ -253,7 +256,7 @@ fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<P
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
         .arg("-kernel")
         .arg(&settings.files.kernel)
-        .args(["-initrd", &path("bundle.tar"), "-append", &settings.guest.command_line()])
+        .args(["-initrd", &path("bundle.tar"), "-append", &settings.command_line()])
         .stdout(Stdio::null());
     if settings.gdb {
         command

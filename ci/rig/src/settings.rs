@@ -1,6 +1,7 @@
 //! What a session is to be like: the device, the guest, the driver under test.
 
-use crate::build::Built;
+use crate::build::{Built, Driver};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -110,13 +111,25 @@ pub struct Files {
     pub device: PathBuf,
     /// The guest kernel.
     pub kernel: PathBuf,
-    /// The driver.
-    pub driver: PathBuf,
+    /// The drivers, that of the NIC first.
+    pub drivers: Vec<DriverFiles>,
+}
+
+/// The files of a driver.
+#[derive(Debug, Clone)]
+pub struct DriverFiles {
+    /// Its name without extension, as the guest knows it.
+    pub name: &'static str,
+    /// The `.sys` file.
+    pub image: PathBuf,
     /// Its INF.
     pub inf: PathBuf,
     /// Its symbols.
     pub symbols: PathBuf,
 }
+
+/// Name of the NIC's driver.
+pub const NIC: &str = "cancelnic";
 
 impl Files {
     /// What the build has made, with the driver that ships.
@@ -127,11 +140,37 @@ impl Files {
         Self {
             device: built.device.path.clone(),
             kernel: kernel.path.clone(),
-            driver: built.driver.path.clone(),
-            inf: built.inf.path.clone(),
-            symbols: built.symbols.path.clone(),
+            drivers: built.drivers.iter().map(DriverFiles::shipped).collect(),
         }
     }
+
+    /// The files of the driver called `name`.
+    pub fn driver(&mut self, name: &str) -> Result<&mut DriverFiles> {
+        self.drivers
+            .iter_mut()
+            .find(|driver| driver.name == name)
+            .with_context(|| format!("the run has no driver {name}"))
+    }
+}
+
+impl DriverFiles {
+    fn shipped(driver: &Driver) -> Self {
+        Self {
+            name: driver.name,
+            image: driver.image.path.clone(),
+            inf: driver.inf.path.clone(),
+            symbols: driver.symbols.path.clone(),
+        }
+    }
+}
+
+/// A deliberate fault of a test build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mutant {
+    /// The driver that has it.
+    pub driver: &'static str,
+    /// Which fault; the driver's documentation lists them.
+    pub number: u32,
 }
 
 /// A whole session.
@@ -145,12 +184,24 @@ pub struct Settings {
     pub guest: Guest,
     /// Whether QEMU's gdb port is open, as the socket `gdb` in the session's folder.
     pub gdb: bool,
+    /// The fault that a test build is to show. The NIC's driver reads it as a parameter at its start; the others are
+    /// told once they are loaded.
+    pub mutant: Option<Mutant>,
 }
 
 impl Settings {
     /// The usual session with these files.
     pub fn new(files: Files) -> Self {
-        Self { files, device: Device::default(), guest: Guest::default(), gdb: false }
+        Self { files, device: Device::default(), guest: Guest::default(), gdb: false, mutant: None }
+    }
+
+    /// The guest kernel's command line.
+    pub fn command_line(&self) -> String {
+        let mut guest = self.guest.clone();
+        if let Some(mutant) = self.mutant.filter(|mutant| mutant.driver == NIC) {
+            guest.parameters.insert("Mutant", mutant.number);
+        }
+        guest.command_line()
     }
 }
 

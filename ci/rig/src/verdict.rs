@@ -2,7 +2,7 @@
 
 use crate::control::Queue;
 use crate::facts::Facts;
-use agent_protocol::{Ids, Violation};
+use agent_protocol::{Ids, ListReport, Violation};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Everything that is wrong with a run: faults seen while it went on, then those that the sets show.
@@ -18,8 +18,15 @@ pub fn judge(facts: &Facts) -> Vec<Violation> {
         // The run did not get to its end: its sets are not complete, and would only repeat that.
         return found;
     }
-    let rules: [fn(&Facts, &mut Vec<Violation>); 6] =
-        [transmit_sets, above_the_ring, wire_agrees, receive_agrees, driver_agrees, device_agrees];
+    let rules: [fn(&Facts, &mut Vec<Violation>); 7] = [
+        transmit_sets,
+        above_the_ring,
+        lists_agree,
+        wire_agrees,
+        receive_agrees,
+        driver_agrees,
+        device_agrees,
+    ];
     for rule in rules {
         rule(facts, &mut found);
     }
@@ -73,15 +80,54 @@ fn twice(name: &str, set: &Ids, found: &mut Vec<Violation>) {
     }
 }
 
-/// What the rig gave to the sender is in the ring's set, still queued, or completed as paused.
+/// What the rig gave to the sender is in the ring's set, still queued, completed as paused, or aborted by its ID
+/// before it came to the ring.
 fn above_the_ring(facts: &Facts, found: &mut Vec<Violation>) {
     let tx = &facts.tx;
-    let mut accounted: Vec<u64> = tx.posted.iter().chain(tx.queued.iter()).chain(tx.paused.iter()).collect();
+    let none = ListReport::default();
+    let lists = facts.lists.as_ref().unwrap_or(&none);
+    // a list that was refused in front of the ring is paused in both views, one that the filter refused in the upper
+    let paused: BTreeSet<u64> = tx.paused.iter().chain(lists.paused.iter()).collect();
+    let on_the_way = tx.posted.iter().chain(tx.queued.iter()).chain(paused);
+    let mut accounted: Vec<u64> =
+        on_the_way.chain(lists.aborted.iter()).chain(facts.originated_ended.iter()).collect();
     accounted.sort_unstable();
     let mut offered: Vec<u64> = facts.offered.iter().collect();
     offered.sort_unstable();
     if let Some(difference) = first_difference("accounted for", &accounted, "given to the sender", &offered) {
         found.push(violation("SenderLostFrames", "tx0", difference));
+    }
+}
+
+/// Each list of the overlying driver came back once, and with success exactly those whose packets came back.
+fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
+    let Some(lists) = &facts.lists else { return };
+    for (name, set) in [
+        ("completed with success", &lists.success),
+        ("aborted", &lists.aborted),
+        ("paused", &lists.paused),
+        ("failed", &lists.failed),
+    ] {
+        twice(name, set, found);
+    }
+    for (rule, set) in [("ListFailed", &lists.failed), ("ListKept", &lists.outstanding)] {
+        if !set.is_empty() {
+            found.push(violation(rule, "protocol", runs(set)));
+        }
+    }
+    let own: BTreeSet<u64> = facts.originated.iter().collect();
+    let tx = &facts.tx;
+    let sets = [&tx.sent, &tx.taken_back, &tx.never_posted];
+    let returned: BTreeSet<u64> =
+        sets.into_iter().flat_map(Ids::iter).filter(|id| !own.contains(id)).collect();
+    let success: BTreeSet<u64> = lists.success.iter().collect();
+    if let Some(id) = success.symmetric_difference(&returned).next() {
+        let place = if returned.contains(id) {
+            "came back from the ring, its list did not"
+        } else {
+            "was not on the ring"
+        };
+        found.push(violation("ListsDifferFromPackets", "protocol", format!("frame {id} {place}")));
     }
 }
 

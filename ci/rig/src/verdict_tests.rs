@@ -156,3 +156,44 @@ fn a_failed_step_is_a_fault() {
 fn a_violation_stays_one() {
     finds("WaitAtDispatch", |facts| facts.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0")));
 }
+
+/// The same run as the overlying driver sees it, with 11 and 12 aborted by their ID, and 13 made and aborted by the filter.
+fn with_lists(facts: &mut Facts) {
+    facts.offered = ids(&[(1, 13)]);
+    facts.originated = ids(&[(13, 13)]);
+    facts.originated_ended = ids(&[(13, 13)]);
+    facts.lists =
+        Some(ListReport { success: ids(&[(1, 10)]), aborted: ids(&[(11, 12)]), ..ListReport::default() });
+}
+
+fn finds_in_lists(rule: &str, spoil: impl FnOnce(&mut ListReport)) {
+    finds(rule, |facts| {
+        with_lists(facts);
+        if let Some(lists) = &mut facts.lists {
+            spoil(lists);
+        }
+    });
+}
+
+#[test]
+fn a_good_run_with_lists_is_good() {
+    assert_eq!(rules_after(with_lists), [""; 0]);
+}
+
+#[test]
+fn a_list_that_failed_or_never_came_back_is_found() {
+    finds_in_lists("ListFailed", |lists| lists.failed = ids(&[(10, 10)]));
+    finds_in_lists("ListKept", |lists| lists.outstanding = ids(&[(10, 10)]));
+    finds_in_lists("ListsDifferFromPackets", |lists| lists.success = ids(&[(1, 9)]));
+}
+
+#[test]
+fn a_list_completed_twice_is_found() {
+    finds_in_lists("FrameTwice", |lists| lists.success.push(3));
+    finds_in_lists("SenderLostFrames", |lists| lists.aborted.push(3));
+}
+
+#[test]
+fn an_aborted_list_that_nobody_reports_is_found() {
+    finds_in_lists("SenderLostFrames", |lists| lists.aborted = ids(&[(11, 11)]));
+}

@@ -1,4 +1,4 @@
-//! `cancelnic.sys` without a Windows kit: the bindings folder, the link, the stamp, the checks.
+//! The drivers without a Windows kit: the bindings folder, the link, the stamp, the checks.
 
 use std::{
     fs,
@@ -18,14 +18,34 @@ pub enum Variant {
     Mutants,
 }
 
+/// A driver of the workspace, as its build sees it.
+#[derive(Debug)]
+pub struct Source {
+    /// Package, `.sys`, `.inf` and service.
+    pub name: &'static str,
+    /// Its folder in the workspace; the `.inx` lies in it.
+    pub folder: &'static str,
+    /// Symbol at which the image is entered.
+    entry: &'static str,
+    /// Modules that it may import from.
+    modules: &'static [&'static str],
+}
+
+/// The drivers, that of the NIC first.
+pub static DRIVERS: [Source; 1] = [Source {
+    name: "cancelnic",
+    folder: "driver/netadapter",
+    entry: "FxDriverEntry",
+    modules: &["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"],
+}];
+
 /// Arguments of the linker for a driver image. `/RELEASE` sets the checksum, `/Brepro` keeps the
-/// time of the build out; the rest is what the Windows kit passes for a KMDF driver.
-const LINK_ARGUMENTS: [&str; 12] = [
+/// time of the build out; the rest is what the Windows kit passes for a driver.
+const LINK_ARGUMENTS: [&str; 11] = [
     "/DRIVER",
     "/SUBSYSTEM:NATIVE,10.00",
     "/NODEFAULTLIB",
     "/KERNEL",
-    "/ENTRY:FxDriverEntry",
     "/OPT:REF,ICF",
     "/NXCOMPAT",
     "/DYNAMICBASE",
@@ -42,9 +62,10 @@ struct Call {
     settings: Vec<String>,
 }
 
-fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
+fn call(workspace: &Workspace, source: &Source, variant: Variant) -> anyhow::Result<Call> {
     let bindings = write_bindings(workspace)?;
     let mut flags = vec!["-Clinker-flavor=lld-link".to_owned()];
+    flags.push(format!("-Clink-arg=/ENTRY:{}", source.entry));
     flags.extend(LINK_ARGUMENTS.iter().map(|argument| format!("-Clink-arg={argument}")));
     let mut settings = vec![
         format!("target.{DRIVER_TARGET}.linker=\"rust-lld\""),
@@ -68,33 +89,42 @@ fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
 }
 
 /// Runs clippy over a variant; a warning is an error.
-pub fn lint(workspace: &Workspace, options: &Options, variant: Variant) -> anyhow::Result<()> {
-    let Call { arguments, settings, .. } = call(workspace, variant)?;
-    workspace.cargo(Verb::Lint, options, "cancelnic", &arguments, &settings)
+pub fn lint(
+    workspace: &Workspace,
+    options: &Options,
+    source: &Source,
+    variant: Variant,
+) -> anyhow::Result<()> {
+    let Call { arguments, settings, .. } = call(workspace, source, variant)?;
+    workspace.cargo(Verb::Lint, options, source.name, &arguments, &settings)
 }
 
 /// Builds a variant into `out`; gives the image and its symbols.
 pub fn build(
     workspace: &Workspace,
     options: &Options,
+    source: &Source,
     variant: Variant,
     out: &Path,
 ) -> anyhow::Result<(Artefact, Artefact)> {
-    let Call { profile, arguments, settings } = call(workspace, variant)?;
-    workspace.cargo(Verb::Build, options, "cancelnic", &arguments, &settings)?;
+    let Call { profile, arguments, settings } = call(workspace, source, variant)?;
+    workspace.cargo(Verb::Build, options, source.name, &arguments, &settings)?;
 
     let linked = workspace.target().join(DRIVER_TARGET).join(profile);
-    let read = |name: &str| {
-        let path = linked.join(name);
+    // cargo puts underscores into the names of libraries
+    let file = source.name.replace('-', "_");
+    let read = |extension: &str| {
+        let path = linked.join(&file).with_extension(extension);
         fs::read(&path).with_context(|| format!("reading {}", path.display()))
     };
-    let mut image = read("cancelnic.dll")?;
-    let mut symbols = read("cancelnic.pdb")?;
-    stamp::stamp(&mut image, &mut symbols).context("cancelnic.sys")?;
-    image::check(&image).context("cancelnic.sys is no proper driver image")?;
+    let mut image = read("dll")?;
+    let mut symbols = read("pdb")?;
+    let name = format!("{}.sys", source.name);
+    stamp::stamp(&mut image, &mut symbols).with_context(|| name.clone())?;
+    image::check(&image, source.modules).with_context(|| format!("{name} is no proper driver image"))?;
 
     fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
-    let (image_path, symbols_path) = (out.join("cancelnic.sys"), out.join("cancelnic.pdb"));
+    let (image_path, symbols_path) = (out.join(name), out.join(source.name).with_extension("pdb"));
     write_if_changed(&image_path, &image)?;
     write_if_changed(&symbols_path, &symbols)?;
     Ok((Artefact::of(image_path)?, Artefact::of(symbols_path)?))

@@ -9,9 +9,6 @@ use object::{
     read::pe::PeFile64,
 };
 
-/// Modules that a driver of this project may import from.
-const MODULES: [&str; 3] = ["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"];
-
 /// Why an image would not load, or should not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageFault {
@@ -34,7 +31,7 @@ pub enum ImageFault {
     #[error("section `{0}` is writable and executable")]
     WritableCode(String),
     /// A module that a kernel driver cannot have.
-    #[error("imports `{function}` from `{module}`; only {MODULES:?} are allowed")]
+    #[error("imports `{function}` from `{module}`, which it has no business with")]
     Import {
         /// The module.
         module: String,
@@ -69,11 +66,11 @@ impl From<object::Error> for ImageFault {
     }
 }
 
-/// Checks an image's bytes.
+/// Checks an image's bytes; it may import from `modules` only.
 ///
 /// # Errors
 /// The first fault found.
-pub fn check(image: &[u8]) -> Result<ImageFacts, ImageFault> {
+pub fn check(image: &[u8], modules: &[&str]) -> Result<ImageFacts, ImageFault> {
     let file = PeFile64::parse(image)?;
     let headers = file.nt_headers();
     let machine = headers.file_header.machine.get(LE);
@@ -114,7 +111,7 @@ pub fn check(image: &[u8]) -> Result<ImageFacts, ImageFault> {
     if relocations == 0 {
         return Err(ImageFault::NotRelocatable);
     }
-    let imports = imports(&file)?;
+    let imports = imports(&file, modules)?;
 
     let (found, expected) = (optional.check_sum.get(LE), checksum(image, checksum_offset(&file)));
     if found != expected {
@@ -134,8 +131,8 @@ fn relocations(file: &PeFile64<'_>, image: &[u8]) -> Result<usize, ImageFault> {
     Ok(count)
 }
 
-/// Collects the imports and refuses those from modules that no driver may use.
-fn imports(file: &PeFile64<'_>) -> Result<Vec<String>, ImageFault> {
+/// Collects the imports and refuses those from other modules.
+fn imports(file: &PeFile64<'_>, modules: &[&str]) -> Result<Vec<String>, ImageFault> {
     use object::read::pe::ImageThunkData as _;
 
     let mut names = Vec::new();
@@ -151,7 +148,7 @@ fn imports(file: &PeFile64<'_>) -> Result<Vec<String>, ImageFault> {
                 let (_, name) = table.hint_name(thunk.address())?;
                 String::from_utf8_lossy(name).into_owned()
             };
-            if !MODULES.iter().any(|allowed| allowed.eq_ignore_ascii_case(&module)) {
+            if !modules.iter().any(|allowed| allowed.eq_ignore_ascii_case(&module)) {
                 return Err(ImageFault::Import { module, function });
             }
             names.push(format!("{module}!{function}"));

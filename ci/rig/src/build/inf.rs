@@ -1,19 +1,20 @@
-//! Stamps `cancelnic.inx` into `cancelnic.inf`, as the Windows kit's stampinf does.
+//! Stamps a driver's `.inx` into its `.inf`, as the Windows kit's stampinf does.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-use super::{Workspace, write_if_changed};
+use super::{Workspace, driver::Source, write_if_changed};
 
-/// KMDF version that the driver binds to.
+/// KMDF version that the drivers bind to.
 const KMDF_VERSION: &str = "1.31";
 
 /// Writes the stamped INF to `to`.
-pub fn stamp(workspace: &Workspace, to: &Path) -> anyhow::Result<()> {
-    let from = workspace.root().join("driver/netadapter/cancelnic.inx");
+pub fn stamp(workspace: &Workspace, source: &Source, to: &Path) -> anyhow::Result<()> {
+    let from = workspace.root().join(source.folder).join(source.name).with_extension("inx");
     let text = fs::read_to_string(&from).with_context(|| format!("reading {}", from.display()))?;
-    let stamped = stamped(&text, workspace.driver_date(), workspace.version())
+    let version = workspace.version(source.name)?;
+    let stamped = stamped(&text, &version.date, &version.number)
         .with_context(|| format!("stamping {}", from.display()))?;
     write_if_changed(to, stamped.as_bytes())?;
     Ok(())
@@ -55,13 +56,16 @@ fn stamped(text: &str, date: &str, version: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Workspace, stamp, stamped};
+    use super::{
+        super::{Workspace, driver::DRIVERS},
+        stamp, stamped,
+    };
 
     #[test]
     fn the_projects_inf_names_device_driver_and_interrupt() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let to = folder.path().join("cancelnic.inf");
-        stamp(&Workspace::find().expect("a workspace"), &to).expect("a stamped INF");
+        stamp(&Workspace::find().expect("a workspace"), &DRIVERS[0], &to).expect("a stamped INF");
         let text = std::fs::read_to_string(to).expect("the INF");
         for wanted in [
             "[Cancelnic.NTamd64.10.0...19041]",

@@ -1,7 +1,7 @@
 //! `cargo rig build`: every artefact of the project, checked and hashed.
 //!
 //! Three targets from one workspace: the device process for the host, understudy for bare metal,
-//! `cancelnic.sys` for the Windows kernel. The last needs no Windows kit: wdk-sys gets the
+//! the drivers for the Windows kernel. The last needs no Windows kit: wdk-sys gets the
 //! hand-written bindings of the crate wdk-offline through Cargo's `links` override.
 
 mod driver;
@@ -25,7 +25,7 @@ pub use workspace::{Verb, Workspace};
 /// What to build.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Build the driver with deliberately broken behaviours as well.
+    /// Build the drivers with deliberately broken behaviours as well.
     pub mutants: bool,
     /// Show cargo's own output.
     pub verbose: bool,
@@ -49,6 +49,21 @@ impl Artefact {
     }
 }
 
+/// A built driver.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    /// Its name without extension, such as `cancelnic`; also that of its service.
+    pub name: &'static str,
+    /// The `.sys` file.
+    pub image: Artefact,
+    /// Its PDB.
+    pub symbols: Artefact,
+    /// Its INF.
+    pub inf: Artefact,
+    /// The `.sys` file with the mutants, if asked for.
+    pub mutants: Option<Artefact>,
+}
+
 /// Everything that a run needs.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -56,14 +71,28 @@ pub struct Built {
     pub device: Artefact,
     /// The stand-in kernel, an ELF image.
     pub understudy: Artefact,
-    /// `cancelnic.sys`.
-    pub driver: Artefact,
-    /// `cancelnic.pdb`.
-    pub symbols: Artefact,
-    /// `cancelnic.inf`.
-    pub inf: Artefact,
-    /// `cancelnic.sys` with the mutants, if asked for.
-    pub mutants: Option<Artefact>,
+    /// The drivers, that of the NIC first.
+    pub drivers: Vec<Driver>,
+}
+
+impl Built {
+    /// The driver called `name`.
+    ///
+    /// # Errors
+    /// The workspace has no such driver.
+    pub fn driver(&self, name: &str) -> anyhow::Result<&Driver> {
+        self.drivers
+            .iter()
+            .find(|driver| driver.name == name)
+            .with_context(|| format!("there is no driver {name}"))
+    }
+
+    /// Every file, in the order in which it was built.
+    pub fn files(&self) -> impl Iterator<Item = &Artefact> {
+        [&self.device, &self.understudy].into_iter().chain(self.drivers.iter().flat_map(|driver| {
+            [&driver.image, &driver.symbols, &driver.inf].into_iter().chain(&driver.mutants)
+        }))
+    }
 }
 
 /// Something that the machine lacks; the message says how to get it. The program exits 3.
@@ -90,7 +119,7 @@ const BARE_TARGET: &str = "x86_64-unknown-none";
 /// Target of the drivers.
 const DRIVER_TARGET: &str = "x86_64-pc-windows-msvc";
 
-/// Builds the device process, understudy and the driver into `target/` and `target/cancelnic/`.
+/// Builds the device process, understudy and the drivers into `target/` and `target/cancelnic/`.
 ///
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what cargo or a check reported.
@@ -108,17 +137,28 @@ pub fn build_in(workspace: &Workspace, options: &Options) -> anyhow::Result<Buil
 
     let device = build_device(workspace, options)?;
     let understudy = build_understudy(workspace, options, &out)?;
-    let (driver, symbols) = driver::build(workspace, options, driver::Variant::Shipped, &out)?;
-    let inf = out.join("cancelnic.inf");
-    inf::stamp(workspace, &inf)?;
+    let drivers = driver::DRIVERS.iter().map(|source| build_driver(workspace, options, source, &out));
+    Ok(Built { device, understudy, drivers: drivers.collect::<anyhow::Result<_>>()? })
+}
+
+/// One driver with its INF, and with its mutants if asked for.
+fn build_driver(
+    workspace: &Workspace,
+    options: &Options,
+    source: &driver::Source,
+    out: &Path,
+) -> anyhow::Result<Driver> {
+    let (image, symbols) = driver::build(workspace, options, source, driver::Variant::Shipped, out)?;
+    let inf = out.join(source.name).with_extension("inf");
+    inf::stamp(workspace, source, &inf)?;
     let mutants = if options.mutants {
         let folder = out.join("mutants");
-        let (image, _) = driver::build(workspace, options, driver::Variant::Mutants, &folder)?;
+        let (image, _) = driver::build(workspace, options, source, driver::Variant::Mutants, &folder)?;
         Some(image)
     } else {
         None
     };
-    Ok(Built { device, understudy, driver, symbols, inf: Artefact::of(inf)?, mutants })
+    Ok(Driver { name: source.name, image, symbols, inf: Artefact::of(inf)?, mutants })
 }
 
 /// Runs clippy over the kernel images, with the settings of their builds; a warning is an error. A plain
@@ -132,8 +172,11 @@ pub fn lint(options: Options) -> anyhow::Result<()> {
         workspace.require_target(target)?;
     }
     lint_understudy(&workspace, &options)?;
-    driver::lint(&workspace, &options, driver::Variant::Shipped)?;
-    driver::lint(&workspace, &options, driver::Variant::Mutants)
+    for source in &driver::DRIVERS {
+        driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
+        driver::lint(&workspace, &options, source, driver::Variant::Mutants)?;
+    }
+    Ok(())
 }
 
 /// The device process, for the host.

@@ -4,9 +4,12 @@ use std::{fs, path::Path, sync::LazyLock};
 
 use super::{
     BARE_TARGET, DRIVER_TARGET, Options, SetupMissing, Workspace,
-    driver::{self, Variant},
+    driver::{self, DRIVERS, Variant},
     image::{self, ImageFault, checksum},
 };
+
+/// What the images here import from.
+const MODULES: [&str; 3] = ["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"];
 
 /// Copies what the driver is built from: the workspace without its target folder and history.
 fn copy_sources(from: &Path, to: &Path) {
@@ -32,7 +35,8 @@ fn build_driver(root: &Path, variant: Variant) -> Vec<u8> {
     let workspace = Workspace::at(root).expect("a workspace").with_target(target.clone());
     let out = target.join(format!("cancelnic/{variant:?}"));
     fs::create_dir_all(&out).expect("a folder for the artefacts");
-    let (image, _) = driver::build(&workspace, &Options::default(), variant, &out).expect("a driver image");
+    let (image, _) =
+        driver::build(&workspace, &Options::default(), &DRIVERS[0], variant, &out).expect("a driver image");
     fs::read(image.path).expect("the image")
 }
 
@@ -59,7 +63,7 @@ fn another_folder_gives_the_same_driver_also_after_a_build_of_the_mutants() {
 
 #[test]
 fn the_driver_imports_the_loader_and_the_kernel() {
-    let facts = image::check(&IMAGE).expect("a proper image");
+    let facts = image::check(&IMAGE, &MODULES).expect("a proper image");
     for import in ["WDFLDR.SYS!WdfVersionBind", "WDFLDR.SYS!WdfVersionBindClass", "ntoskrnl.exe!KeBugCheckEx"]
     {
         assert!(
@@ -78,7 +82,7 @@ fn check_changed(change: impl FnOnce(&mut [u8], usize)) -> Result<image::ImageFa
     let field = headers + 24 + 64;
     let sum = checksum(&bytes, field);
     bytes[field..field + 4].copy_from_slice(&sum.to_le_bytes());
-    image::check(&bytes)
+    image::check(&bytes, &MODULES)
 }
 
 #[test]
@@ -133,7 +137,7 @@ fn an_import_from_a_user_mode_library_is_refused() {
 fn a_wrong_checksum_is_refused() {
     let mut bytes = IMAGE.clone();
     *bytes.last_mut().expect("bytes") ^= 1;
-    assert!(matches!(image::check(&bytes), Err(ImageFault::Checksum { .. })));
+    assert!(matches!(image::check(&bytes, &MODULES), Err(ImageFault::Checksum { .. })));
 }
 
 #[test]
@@ -155,5 +159,5 @@ fn installed_targets_are_accepted() {
 
 #[test]
 fn a_text_file_is_refused() {
-    assert!(matches!(image::check(b"not an image"), Err(ImageFault::Malformed(_))));
+    assert!(matches!(image::check(b"not an image", &MODULES), Err(ImageFault::Malformed(_))));
 }

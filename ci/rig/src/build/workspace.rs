@@ -1,6 +1,7 @@
 //! The workspace that is built, and how cargo is run in it.
 
 use std::{
+    collections::HashMap,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -41,10 +42,17 @@ impl Verb {
 pub struct Workspace {
     root: PathBuf,
     target: PathBuf,
-    /// Version of the driver crate, `major.minor.patch`.
-    version: String,
+    /// What each driver says of itself.
+    versions: HashMap<String, Version>,
+}
+
+/// A driver's version.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// `major.minor.patch`.
+    pub number: String,
     /// Date of that version, `year-month-day`.
-    driver_date: String,
+    pub date: String,
 }
 
 impl Workspace {
@@ -63,19 +71,18 @@ impl Workspace {
             bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-        let driver = metadata["packages"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|package| package["name"] == "cancelnic")
-            .context("the workspace has no package `cancelnic`")?;
+        let version = |package: &Value| {
+            let date = package["metadata"]["cancelnic"]["driver-date"].as_str()?;
+            let number = package["version"].as_str()?;
+            Some((package["name"].as_str()?.to_owned(), Version { number: number.into(), date: date.into() }))
+        };
+        let packages = metadata["packages"].as_array().into_iter().flatten();
         let text = |value: &Value, what: &str| {
             value.as_str().map(str::to_owned).with_context(|| format!("cargo metadata: no {what}"))
         };
         Ok(Self {
             target: PathBuf::from(text(&metadata["target_directory"], "target directory")?),
-            version: text(&driver["version"], "version of `cancelnic`")?,
-            driver_date: text(&driver["metadata"]["cancelnic"]["driver-date"], "driver-date")?,
+            versions: packages.filter_map(version).collect(),
             root,
         })
     }
@@ -104,16 +111,14 @@ impl Workspace {
         self.target.join("cancelnic")
     }
 
-    /// Version of the driver crate.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// Date of the driver's version, `year-month-day`.
-    #[must_use]
-    pub fn driver_date(&self) -> &str {
-        &self.driver_date
+    /// Version of a driver's package.
+    ///
+    /// # Errors
+    /// The package is not there, or names no `driver-date` in `package.metadata.cancelnic`.
+    pub fn version(&self, package: &str) -> anyhow::Result<&Version> {
+        self.versions
+            .get(package)
+            .with_context(|| format!("the workspace has no package `{package}` with a driver-date"))
     }
 
     /// Fails if the toolchain has no core library for `target`.

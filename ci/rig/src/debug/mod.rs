@@ -14,7 +14,7 @@ use crate::report::table::{self, Style};
 use crate::reports::sizes;
 use crate::run::{Pausing, Run, WIRE};
 use crate::session::LIMIT;
-use crate::settings::{Files, GuestKind, Settings};
+use crate::settings::{Files, GuestKind, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use std::fmt::Write;
@@ -80,7 +80,7 @@ fn stop(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result
     settings.guest.seed = seed;
     // The machine stands still at a break point; the watchdog must not take that for a hang.
     settings.guest.parameters.insert("WatchdogMs", 0);
-    let files = settings.files.clone();
+    let mut files = settings.files.clone();
     let mut run = Run::start(settings, Box::new(watcher))?;
     run.load()?;
     // One completion first: a queue that never completed anything starts anew when the machine goes on.
@@ -94,11 +94,12 @@ fn stop(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result
 
     let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
     let (base, size) = image(&log).context("the guest's log does not say where cancelnic.sys is")?;
-    let functions = symbols::functions(&files.symbols)?;
+    let nic = files.driver(NIC)?;
+    let functions = symbols::functions(&nic.symbols)?;
     let callback = functions
         .iter()
         .find(|function| function.name == CALLBACK)
-        .with_context(|| format!("{} has no {CALLBACK}", files.symbols.display()))?;
+        .with_context(|| format!("{} has no {CALLBACK}", nic.symbols.display()))?;
     let entry = base + u64::from(callback.rva);
     let script = write_script(run.session.folder(), &files.kernel, base, size, &functions, entry)?;
     Ok(Stopped { run, pausing, script, entry })

@@ -2,7 +2,7 @@
 
 use super::{Kind, Scenario, no_watchdog};
 use crate::run::{RX_WRITE, Run, WIRE};
-use crate::settings::Settings;
+use crate::settings::{Mutant, NIC, Settings};
 use anyhow::Result;
 
 fn cancel_64(run: &mut Run) -> Result<()> {
@@ -37,11 +37,12 @@ fn cancel_and_restart(run: &mut Run) -> Result<()> {
 
 const fn caught(
     name: &'static str,
-    mutant: u32,
+    number: u32,
     prepare: fn(&mut Settings),
     body: fn(&mut Run) -> Result<()>,
     rules: &'static [&'static str],
 ) -> Scenario {
+    let mutant = Mutant { driver: NIC, number };
     Scenario { name, kind: Kind::Caught { mutant, prepare, body, rules } }
 }
 

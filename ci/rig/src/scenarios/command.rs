@@ -9,7 +9,7 @@ use crate::capture::Capture;
 use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
 use crate::process::Folder;
 use crate::session::{LIMIT, Session};
-use crate::settings::{Files, GuestKind, Settings};
+use crate::settings::{Files, GuestKind, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -246,9 +246,9 @@ fn with_files(driver: &Path, inf: &Path) -> Result<Use> {
 fn truncated_driver(built: &Built) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let driver = folder.path().join("cancelnic.sys");
-    let whole = std::fs::read(&built.driver.path)?;
+    let whole = std::fs::read(&built.driver(NIC)?.image.path)?;
     std::fs::write(&driver, &whole[..whole.len() / 2])?;
-    let mut demo = with_files(&driver, &built.inf.path)?;
+    let mut demo = with_files(&driver, &built.driver(NIC)?.inf.path)?;
     demo.end()?.expect(FAULT, "cancelnic.sys")?;
     demo.nothing_left()
 }
@@ -256,11 +256,11 @@ fn truncated_driver(built: &Built) -> Result<()> {
 fn inf_does_not_match(built: &Built) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let inf = folder.path().join("cancelnic.inf");
-    let text = std::fs::read_to_string(&built.inf.path)?;
+    let text = std::fs::read_to_string(&built.driver(NIC)?.inf.path)?;
     let other = text.replace("DEV_1041", "DEV_1042");
     ensure!(other != text, "the INF names no DEV_1041");
     std::fs::write(&inf, other)?;
-    let mut demo = with_files(&built.driver.path, &inf)?;
+    let mut demo = with_files(&built.driver(NIC)?.image.path, &inf)?;
     demo.end()?.expect(FAULT, "cancelnic.inf")?;
     demo.nothing_left()
 }

@@ -11,7 +11,7 @@ use crate::build::Built;
 use crate::facts::{Facts, Step};
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
-use crate::settings::{Files, GuestKind, Settings};
+use crate::settings::{Files, GuestKind, Mutant, Settings};
 use crate::verdict::judge;
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail};
@@ -29,7 +29,7 @@ enum Kind {
     Good { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()> },
     /// A run of a deliberately broken driver, in which one of these rules must be found broken.
     Caught {
-        mutant: u32,
+        mutant: Mutant,
         prepare: fn(&mut Settings),
         body: fn(&mut Run) -> Result<()>,
         rules: &'static [&'static str],
@@ -77,15 +77,16 @@ impl Scenario {
                 if violations.is_empty() { Ok(()) } else { bail!("{}", account(&facts, &violations, &log)) }
             }
             Kind::Caught { mutant, prepare, body, rules } => {
-                let broken = built.mutants.as_ref().context("the broken drivers are not built")?;
-                settings.files.driver = broken.path.clone();
+                let broken = built.driver(mutant.driver)?.mutants.as_ref();
+                let broken = broken.context("the broken drivers are not built")?;
+                settings.files.driver(mutant.driver)?.image = broken.path.clone();
                 prepare(&mut settings);
                 // The same driver, behaving, passes: what is caught below is the mutant and nothing else.
                 let (facts, violations, log) = judged(settings.clone(), body)?;
                 if !violations.is_empty() {
                     bail!("without the fault:\n{}", account(&facts, &violations, &log));
                 }
-                settings.guest.parameters.insert("Mutant", mutant);
+                settings.mutant = Some(mutant);
                 let (facts, violations, log) = judged(settings, body)?;
                 if violations.iter().any(|violation| rules.contains(&violation.rule.as_str())) {
                     Ok(())

@@ -1,0 +1,129 @@
+//! What a scenario does as a program in the guest: files and control requests.
+#![expect(dead_code, reason = "the scenarios of the filter and of requests are being written")]
+
+use super::{Lives, Pending, Run};
+use agent_protocol::{Command, IoResult};
+use anyhow::{Context, Result, bail};
+use std::time::Duration;
+
+/// An open file of the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct File(u32);
+
+/// A control request that has been sent and not been waited for.
+#[derive(Debug)]
+#[must_use = "a request has to be finished"]
+pub struct Controlling {
+    pending: Pending,
+    what: String,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// NTSTATUS.
+    pub status: u32,
+    /// IoStatus.Information.
+    pub information: u64,
+    /// What came back in the output buffer.
+    pub output: Vec<u8>,
+}
+
+impl Answer {
+    fn of(io: Option<IoResult>) -> Result<Self> {
+        let io = io.context("the guest's answer says nothing of the request")?;
+        let output = hex::decode(&io.output).context("the request's output")?;
+        Ok(Self { status: io.status, information: io.information, output })
+    }
+
+    fn describe(&self) -> String {
+        format!("status {:#010x}, information {}", self.status, self.information)
+    }
+}
+
+impl Run {
+    /// Opens a device as a program does.
+    ///
+    /// # Errors
+    /// IRP_MJ_CREATE failed, or there is no such device.
+    pub fn open(&mut self, device: &str) -> Result<File> {
+        self.step(format!("open {device}"), |run| {
+            run.files += 1;
+            let file = run.files;
+            let answer = Answer::of(run.ask(Command::Open { file, device: device.into() })?)?;
+            if answer.status != 0 {
+                bail!("{}", answer.describe());
+            }
+            Ok((File(file), String::new()))
+        })
+    }
+
+    /// Closes a file: cleanup, then close.
+    pub fn close(&mut self, file: File) -> Result<()> {
+        self.step(format!("close file {}", file.0), |run| {
+            run.ask(Command::Close { file: file.0 })?;
+            Ok(((), String::new()))
+        })
+    }
+
+    /// Sends a control request and waits for its end, whatever its status.
+    pub fn control(
+        &mut self,
+        what: &str,
+        file: File,
+        code: u32,
+        input: &[u8],
+        output_len: u32,
+    ) -> Result<Answer> {
+        self.step(what, |run| {
+            let command = Command::Control { file: file.0, code, input: hex::encode(input), output_len };
+            let answer = Answer::of(run.ask(command)?)?;
+            let detail = answer.describe();
+            Ok((answer, detail))
+        })
+    }
+
+    /// Sends a control request; [`Run::finish_control`] waits for its end.
+    pub fn begin_control(
+        &mut self,
+        what: &str,
+        file: File,
+        code: u32,
+        input: &[u8],
+        output_len: u32,
+    ) -> Result<Controlling> {
+        self.step(format!("{what}: sent"), |run| {
+            let command = Command::Control { file: file.0, code, input: hex::encode(input), output_len };
+            let pending = run.begin(command)?;
+            Ok((Controlling { pending, what: what.into() }, String::new()))
+        })
+    }
+
+    /// Waits for a request's end.
+    pub fn finish_control(&mut self, controlling: &Controlling) -> Result<Answer> {
+        self.step(format!("{}: completed", controlling.what), |run| {
+            let answer = Answer::of(run.collect(&controlling.pending, Lives::GoOn)?)?;
+            let detail = answer.describe();
+            Ok((answer, detail))
+        })
+    }
+
+    /// Whether a request has completed by now: everything that the guest said before this question has been read.
+    pub fn is_completed(&mut self, controlling: &Controlling) -> Result<bool> {
+        self.ask(Command::Report)?;
+        match self.session.agent.finish(&controlling.pending, Duration::ZERO) {
+            Ok(_) => Ok(true),
+            Err(crate::agent::AgentError::TimedOut(_)) => Ok(false),
+            Err(error) => Err(self.session.explain(error)),
+        }
+    }
+
+    /// Cancels a request as CancelIoEx does; whether a cancel routine ran.
+    pub fn cancel_control(&mut self, controlling: &Controlling) -> Result<bool> {
+        self.step(format!("{}: cancel", controlling.what), |run| {
+            let request = controlling.pending.id();
+            let ran = Answer::of(run.ask(Command::CancelControl { request })?)?.information != 0;
+            Ok((ran, if ran { "a cancel routine ran" } else { "no cancel routine" }.into()))
+        })
+    }
+}
