@@ -3,17 +3,15 @@
 use core::ptr::null_mut;
 
 use cancelnic_core::identity::Identity;
+use cancelnic_kernel::{
+    check,
+    kmdf::context::{self, Context, ContextType},
+    text::{counted, utf16},
+};
 use netadaptercx_sys::*;
-use wdk_sys::{
-    NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, UNICODE_STRING, WDF_NO_OBJECT_ATTRIBUTES, WDFDEVICE,
-};
+use wdk_sys::{NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_NO_OBJECT_ATTRIBUTES, WDFDEVICE};
 
-use crate::{
-    context::{self, Context, ContextType},
-    device::{DeviceContext, check},
-    loader::net,
-    queue, watchdog,
-};
+use crate::{class::net, device::DeviceContext, queue, watchdog};
 
 /// What the driver keeps for the adapter: the way to its device.
 pub struct AdapterContext {
@@ -107,21 +105,9 @@ const WATCHDOG_MS: [u16; 10] = utf16(b"WatchdogMs");
 /// `Mutant`
 const MUTANT: [u16; 6] = utf16(b"Mutant");
 
-/// UTF-16 of an ASCII text.
-const fn utf16<const N: usize>(text: &[u8; N]) -> [u16; N] {
-    let mut units = [0; N];
-    let mut at = 0;
-    while at < N {
-        units[at] = text[at] as u16;
-        at += 1;
-    }
-    units
-}
-
 /// One number of the configuration, if it is there.
 fn query(configuration: NETCONFIGURATION, name: &[u16]) -> Option<u32> {
-    let bytes = size_of_val(name) as u16;
-    let name = UNICODE_STRING { Length: bytes, MaximumLength: bytes, Buffer: name.as_ptr().cast_mut() };
+    let name = counted(name);
     let mut value = 0;
     // SAFETY: the configuration is open; name and value live over the call, the name is only read.
     let status = unsafe {

@@ -8,10 +8,15 @@ use core::{
 };
 
 use cancelnic_core::{Mutant, watchdog::Side};
+use cancelnic_kernel::{
+    check,
+    kmdf::context::{self, Context, ContextType},
+    print::Level,
+};
 use cancelnic_registers::Caps;
 use netadaptercx_sys::NETADAPTER;
 use wdk_sys::{
-    _WDF_DMA_PROFILE, _WDF_TRI_STATE, BOOLEAN, FILE_64_BYTE_ALIGNMENT, NT_SUCCESS, NTSTATUS, PWDFDEVICE_INIT,
+    _WDF_DMA_PROFILE, _WDF_TRI_STATE, BOOLEAN, FILE_64_BYTE_ALIGNMENT, NTSTATUS, PWDFDEVICE_INIT,
     STATUS_DEVICE_HARDWARE_ERROR, STATUS_INVALID_DEVICE_STATE, STATUS_SUCCESS, TRUE, ULONG,
     WDF_DMA_ENABLER_CONFIG, WDF_INTERRUPT_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS,
     WDF_POWER_DEVICE_STATE, WDFCMRESLIST, WDFDEVICE, WDFDMAENABLER, WDFDRIVER, WDFINTERRUPT, WDFOBJECT,
@@ -20,10 +25,9 @@ use wdk_sys::{
 
 use crate::{
     adapter,
-    context::{self, Context, ContextType},
+    class::net,
     hardware::{Failure, Hardware},
-    loader::net,
-    report::{self, Event, Level},
+    report::{self, Event},
     virtqueues::Virtqueues,
     wake::Wakes,
     watchdog::Watchdog,
@@ -132,11 +136,6 @@ pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INI
             status
         }
     }
-}
-
-/// A failure status as an error.
-pub const fn check(status: NTSTATUS) -> Result<(), NTSTATUS> {
-    if NT_SUCCESS(status) { Ok(()) } else { Err(status) }
 }
 
 /// Makes the device object and everything that lives as long. What was made before a failure is

@@ -12,21 +12,19 @@
 //! 4. NetAdapterCx creates, starts, cancels, stops and destroys packet queues: [`queue`].
 //! 5. D0Exit: the device is reset, then the virtqueues are freed. ReleaseHardware unmaps the BARs.
 //!
-//! [`wake`] passes interrupts on to waiting queues; [`watchdog`] ends a cancel that takes too long.
+//! [`class`] is the image's entry and the way to NetAdapterCx; [`wake`] passes interrupts on to waiting queues; [`watchdog`] ends a cancel that takes too long.
 #![no_std]
 #![cfg(target_os = "windows")]
 
 mod adapter;
-mod context;
+mod class;
 mod device;
 mod driver;
 mod hardware;
-mod loader;
 mod memory;
 mod pci;
 mod queue;
 mod report;
-mod runtime;
 mod virtqueues;
 mod wake;
 mod watchdog;

@@ -9,7 +9,7 @@ use wdk_sys::{
     PCI_WHICHSPACE_CONFIG, STATUS_NOT_SUPPORTED, WDFCMRESLIST, WDFDEVICE, call_unsafe_wdf_function_binding,
 };
 
-use crate::device::check;
+use cancelnic_kernel::check;
 
 /// The interface through which a function driver reads its device's configuration space.
 static GUID_BUS_INTERFACE_STANDARD: GUID = GUID {

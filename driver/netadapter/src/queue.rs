@@ -7,21 +7,18 @@
 use core::{cell::UnsafeCell, ptr::null_mut};
 
 use cancelnic_core::{Notify, Outcome, Rings, rx::RxQueue, tx::TxQueue, watchdog::Side};
+use cancelnic_kernel::{
+    check,
+    kmdf::context::{self, Context, ContextType},
+    print::{self, Level},
+};
 use netadaptercx_sys::*;
 use wdk_sys::{
     LARGE_INTEGER, NTSTATUS, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
     WDFOBJECT, ntddk::KeDelayExecutionThread,
 };
 
-use crate::{
-    adapter,
-    context::{self, Context, ContextType},
-    device::{DeviceContext, check},
-    hardware::Hardware,
-    loader::net,
-    report::{self, Level},
-    wake, watchdog,
-};
+use crate::{adapter, class::net, device::DeviceContext, hardware::Hardware, wake, watchdog};
 
 /// A packet queue's context.
 struct QueueContext<Q: 'static> {
@@ -301,7 +298,7 @@ unsafe extern "win64" fn tx_stop(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Tx> = unsafe { Call::new(queue) };
     call.device.wakes().stop(Side::Tx);
-    report::plain(Level::Info, format_args!("{}", call.queue.stop()));
+    print::line(Level::Info, format_args!("{}", call.queue.stop()));
 }
 
 /// The receive queue's life ends; nothing is outstanding. PASSIVE_LEVEL.
@@ -309,7 +306,7 @@ unsafe extern "win64" fn rx_stop(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Rx> = unsafe { Call::new(queue) };
     call.device.wakes().stop(Side::Rx);
-    report::plain(Level::Info, format_args!("{}", call.queue.stop()));
+    print::line(Level::Info, format_args!("{}", call.queue.stop()));
 }
 
 /// In a test build with that fault: waits where nothing may wait. The shipped driver's constant no

@@ -1,77 +1,22 @@
 //! What the driver tells people: lines for a debugger, entries in the system's event log.
 
 use core::{
-    fmt::{self, Write as _},
+    fmt,
     mem::{offset_of, size_of},
 };
 
+use cancelnic_kernel::print::{self, Level, Line};
 use wdk_sys::{
-    _DPFLTR_TYPE, DPFLTR_ERROR_LEVEL, DPFLTR_INFO_LEVEL, IO_ERROR_LOG_PACKET, NTSTATUS, WDFDEVICE,
-    call_unsafe_wdf_function_binding,
-    ntddk::{DbgPrintEx, IoAllocateErrorLogEntry, IoWriteErrorLogEntry},
+    IO_ERROR_LOG_PACKET, NTSTATUS, WDFDEVICE, call_unsafe_wdf_function_binding,
+    ntddk::{IoAllocateErrorLogEntry, IoWriteErrorLogEntry},
 };
 
 /// Tag of this driver's pool allocations: `cnic` as it reads in memory.
 pub const POOL_TAG: u32 = u32::from_le_bytes(*b"cnic");
 
-/// Longest line, terminator included.
-const LINE: usize = 200;
-
-/// A text of bounded length; what does not fit is cut off.
-struct Line {
-    bytes: [u8; LINE],
-    used: usize,
-}
-
-impl Line {
-    fn of(arguments: fmt::Arguments<'_>) -> Self {
-        let mut line = Self { bytes: [0; LINE], used: 0 };
-        // writing to a line cuts, it does not fail
-        let _ = line.write_fmt(arguments);
-        line
-    }
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        // the last byte stays 0
-        let room = LINE - 1 - self.used;
-        let take = text.len().min(room);
-        self.bytes[self.used..self.used + take].copy_from_slice(&text.as_bytes()[..take]);
-        self.used += take;
-        Ok(())
-    }
-}
-
-/// How much a line matters.
-#[derive(Clone, Copy)]
-pub enum Level {
-    /// The driver gives something up.
-    Error,
-    /// The ordinary course of things.
-    Info,
-}
-
-/// Prints one line to the debugger. Any IRQL up to DISPATCH_LEVEL.
+/// Prints one line that begins with the driver's name. Any IRQL up to DISPATCH_LEVEL.
 pub fn line(level: Level, arguments: fmt::Arguments<'_>) {
-    print(level, &Line::of(format_args!("cancelnic: {arguments}\n")));
-}
-
-/// Prints a line that names the driver itself. Any IRQL up to DISPATCH_LEVEL.
-pub fn plain(level: Level, arguments: fmt::Arguments<'_>) {
-    print(level, &Line::of(format_args!("{arguments}\n")));
-}
-
-/// Prints a line.
-fn print(level: Level, line: &Line) {
-    let level = match level {
-        Level::Error => DPFLTR_ERROR_LEVEL,
-        Level::Info => DPFLTR_INFO_LEVEL,
-    };
-    // SAFETY: one argument for the one conversion, a zero-terminated text that lives over the call.
-    unsafe {
-        DbgPrintEx(_DPFLTR_TYPE::DPFLTR_IHVNETWORK_ID as u32, level, c"%s".as_ptr(), line.bytes.as_ptr());
-    }
+    print::line(level, format_args!("cancelnic: {arguments}"));
 }
 
 /// An entry in the event log; the numbers are those of netevent.dll's messages, which the INF names.
@@ -97,7 +42,7 @@ pub unsafe fn event(device: WDFDEVICE, event: Event, status: NTSTATUS, reason: f
 
     const STRING: usize = offset_of!(IO_ERROR_LOG_PACKET, DumpData);
     const _: () = assert!(STRING + (REASON + 1) * 2 <= 240, "the log takes no longer entry");
-    let units = text.used.min(REASON);
+    let units = text.text().len().min(REASON);
     let size = (STRING + (units + 1) * size_of::<u16>()).max(size_of::<IO_ERROR_LOG_PACKET>());
     // SAFETY: the device is alive, so is its device object.
     let entry = unsafe {
@@ -117,8 +62,8 @@ pub unsafe fn event(device: WDFDEVICE, event: Event, status: NTSTATUS, reason: f
             ..IO_ERROR_LOG_PACKET::default()
         });
         let units_at = entry.byte_add(STRING).cast::<u16>();
-        for (at, byte) in text.bytes.into_iter().take(units).enumerate() {
-            units_at.add(at).write(u16::from(byte));
+        for (at, byte) in text.text().iter().take(units).enumerate() {
+            units_at.add(at).write(u16::from(*byte));
         }
         units_at.add(units).write(0);
         IoWriteErrorLogEntry(entry);

@@ -2,7 +2,6 @@
 
 use core::{
     cell::UnsafeCell,
-    ptr::NonNull,
     slice,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -11,11 +10,8 @@ use cancelnic_core::{
     virtqueue::{Direction, DmaMemory, Layout, Slot, Virtqueue},
     watchdog::Side,
 };
-use wdk_sys::{
-    NTSTATUS, POOL_FLAG_NON_PAGED, SIZE_T, STATUS_DEVICE_CONFIGURATION_ERROR, STATUS_INSUFFICIENT_RESOURCES,
-    WDFDMAENABLER,
-    ntddk::{ExAllocatePool2, ExFreePoolWithTag},
-};
+use cancelnic_kernel::pool::Array;
+use wdk_sys::{NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, WDFDMAENABLER};
 
 use crate::{
     hardware::{Failure, Hardware},
@@ -23,41 +19,13 @@ use crate::{
     report::POOL_TAG,
 };
 
-/// Bookkeeping of one virtqueue, in pool that no device reaches.
-struct Slots {
-    first: NonNull<Slot>,
-    count: usize,
-}
-
-impl Slots {
-    /// Allocates `count` slots. At most DISPATCH_LEVEL.
-    fn new(count: u16) -> Result<Self, NTSTATUS> {
-        let count = usize::from(count);
-        // SAFETY: a plain allocation; null is handled.
-        let memory =
-            unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, (count * size_of::<Slot>()) as SIZE_T, POOL_TAG) };
-        let first = NonNull::new(memory.cast::<Slot>()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        for at in 0..count {
-            // SAFETY: the allocation has `count` slots and pool is aligned to 16 bytes.
-            unsafe { first.add(at).write(Slot::default()) };
-        }
-        Ok(Self { first, count })
-    }
-}
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        // SAFETY: allocated by `new` under this tag; the virtqueue over it is gone.
-        unsafe { ExFreePoolWithTag(self.first.as_ptr().cast(), POOL_TAG) };
-    }
-}
-
 /// One virtqueue and what it is made of. Dropping the virtqueue itself does nothing.
 struct Queue {
     virtqueue: UnsafeCell<Virtqueue<'static>>,
     /// A packet queue has it.
     taken: AtomicBool,
-    slots: Slots,
+    /// Bookkeeping, in pool that no device reaches.
+    slots: Array<Slot>,
     buffer: CommonBuffer,
 }
 
@@ -72,14 +40,14 @@ impl Queue {
             Side::Rx => Direction::Receive,
         };
         let layout = Layout::new(size, direction).ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
-        let slots = Slots::new(size)?;
+        let mut slots = Array::new(usize::from(size), POOL_TAG, |_| Slot::default())?;
         // SAFETY: the enabler outlives the value.
         let buffer = unsafe { CommonBuffer::new(enabler, layout.bytes()) }?;
         // SAFETY: buffer and slots live as long as the virtqueue, in one value, and nobody else uses
         // them; the device does not know of the buffer yet.
         let virtqueue = unsafe {
             let memory = DmaMemory::new(buffer.address(), buffer.logical(), buffer.length());
-            let slots: &'static mut [Slot] = slice::from_raw_parts_mut(slots.first.as_ptr(), slots.count);
+            let slots: &'static mut [Slot] = slice::from_raw_parts_mut(slots.as_mut_ptr(), slots.len());
             Virtqueue::new(memory, layout, slots, direction, event_idx)
         };
         match virtqueue {

@@ -11,10 +11,11 @@ use core::{
 };
 
 use cancelnic_core::{signals::Signals, watchdog::Side};
+use cancelnic_kernel::kmdf::lock::SpinLock;
 use netadaptercx_sys::{NETPACKETQUEUE, NETPACKETQUEUE__};
-use wdk_sys::{NTSTATUS, WDFDEVICE, WDFSPINLOCK, call_unsafe_wdf_function_binding};
+use wdk_sys::{NTSTATUS, WDFDEVICE};
 
-use crate::{context, device::check, loader::net};
+use crate::class::net;
 
 /// One side's flags and queue.
 struct Waiter {
@@ -31,7 +32,7 @@ impl Waiter {
 
 /// Both sides and their lock.
 pub struct Wakes {
-    lock: WDFSPINLOCK,
+    lock: SpinLock,
     tx: Waiter,
     rx: Waiter,
 }
@@ -42,13 +43,8 @@ impl Wakes {
     /// # Safety
     /// `device` is alive and outlives the value.
     pub unsafe fn new(device: WDFDEVICE) -> Result<Self, NTSTATUS> {
-        let mut attributes = context::plain_attributes();
-        attributes.ParentObject = device.cast();
-        let mut lock = null_mut();
-        // SAFETY: the attributes live over the call; the handle is written on success.
-        check(unsafe {
-            call_unsafe_wdf_function_binding!(WdfSpinLockCreate, &raw mut attributes, &raw mut lock)
-        })?;
+        // SAFETY: as the caller vouches.
+        let lock = unsafe { SpinLock::new(device.cast()) }?;
         Ok(Self { lock, tx: Waiter::new(), rx: Waiter::new() })
     }
 
@@ -64,25 +60,16 @@ impl Wakes {
         &self.waiter(side).signals
     }
 
-    /// Runs `change` under the lock. At most DISPATCH_LEVEL.
-    fn locked(&self, change: impl FnOnce()) {
-        // SAFETY: the lock lives as long as the device; nothing in here takes it twice.
-        unsafe { call_unsafe_wdf_function_binding!(WdfSpinLockAcquire, self.lock) };
-        change();
-        // SAFETY: taken above.
-        unsafe { call_unsafe_wdf_function_binding!(WdfSpinLockRelease, self.lock) };
-    }
-
     /// A side's queue starts: its handle may be used from now on.
     pub fn start(&self, side: Side, queue: NETPACKETQUEUE) {
         let waiter = self.waiter(side);
-        self.locked(|| waiter.queue.store(queue, Ordering::Relaxed));
+        self.lock.locked(|| waiter.queue.store(queue, Ordering::Relaxed));
     }
 
     /// A side's queue stops: once this returns, its handle is not used.
     pub fn stop(&self, side: Side) {
         let waiter = self.waiter(side);
-        self.locked(|| {
+        self.lock.locked(|| {
             waiter.signals.disarm();
             waiter.queue.store(null_mut(), Ordering::Relaxed);
         });
@@ -90,7 +77,7 @@ impl Wakes {
 
     /// Notifies the queues that are armed and disarms them. At most DISPATCH_LEVEL.
     pub fn notify_armed(&self) {
-        self.locked(|| {
+        self.lock.locked(|| {
             for side in [Side::Tx, Side::Rx] {
                 let waiter = self.waiter(side);
                 let queue = waiter.queue.load(Ordering::Relaxed);

@@ -15,6 +15,7 @@ use cancelnic_core::{
     outcome::Waiting,
     watchdog::{Expiry, Side, Watchdog as Deadlines},
 };
+use cancelnic_kernel::{check, kmdf::context};
 use wdk_sys::{
     _WDF_DEVICE_FAILED_ACTION, LARGE_INTEGER, NTSTATUS, STATUS_DEVICE_HARDWARE_ERROR, ULONG,
     WDF_TIMER_CONFIG, WDFDEVICE, WDFTIMER, call_unsafe_wdf_function_binding,
@@ -22,8 +23,7 @@ use wdk_sys::{
 };
 
 use crate::{
-    context,
-    device::{DeviceContext, check},
+    device::DeviceContext,
     report::{self, Event},
 };
 

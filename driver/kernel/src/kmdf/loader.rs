@@ -1,4 +1,4 @@
-//! The driver image's entry point: binds to KMDF and to NetAdapterCx, then runs `driver_entry`.
+//! A KMDF driver's entry: binds to the framework and to class extensions, then runs the driver's own entry.
 //!
 //! On a machine with the Windows driver kit a static library does this; here it is written out, so
 //! that the image needs nothing but the loader's four imports. Order on the way in: framework, class
@@ -6,7 +6,6 @@
 
 use core::{
     cell::UnsafeCell,
-    ffi::c_void,
     mem::size_of,
     ptr::{null, null_mut},
 };
@@ -17,9 +16,7 @@ use wdk_sys::{
     PWDF_DRIVER_GLOBALS, ULONG, UNICODE_STRING, WDFFUNC, ntddk::RtlCopyUnicodeString,
 };
 
-use netadaptercx_sys::{NET_FUNCTION_COUNT, NetFunctions};
-
-use crate::driver::driver_entry;
+use crate::text::utf16;
 
 #[link(name = "WDFLDR.SYS", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
@@ -46,20 +43,22 @@ unsafe extern "C" {
     );
 }
 
-/// A static that only the loader's single-threaded phases (entry and unload) write.
+/// A static that only the single-threaded phases of an image (entry and unload) write.
 #[repr(transparent)]
-struct Once<T>(UnsafeCell<T>);
+pub struct Once<T>(UnsafeCell<T>);
 
 // SAFETY: the system calls the entry point and the unload routine of one image one after the other,
 // and nothing else touches these statics.
 unsafe impl<T> Sync for Once<T> {}
 
 impl<T> Once<T> {
-    const fn new(value: T) -> Self {
+    /// The static's first value.
+    pub const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 
-    const fn get(&self) -> *mut T {
+    /// Its address.
+    pub const fn get(&self) -> *mut T {
         self.0.get()
     }
 }
@@ -76,15 +75,6 @@ pub static mut WdfDriverGlobals: PWDF_DRIVER_GLOBALS = null_mut();
 #[unsafe(no_mangle)]
 pub static mut WdfFunctionCount: ULONG = KMDF_1_31_FUNCTION_COUNT;
 
-static NET_FUNCTIONS: Once<[WDFFUNC; NET_FUNCTION_COUNT]> = Once::new([None; NET_FUNCTION_COUNT]);
-static NET_GLOBALS: Once<*mut c_void> = Once::new(null_mut());
-
-/// The class extension's functions. Not before `driver_entry`.
-pub fn net() -> NetFunctions<'static> {
-    // SAFETY: written while binding, before any code that calls this runs, and never again.
-    unsafe { NetFunctions::new(&*NET_FUNCTIONS.get(), *NET_GLOBALS.get()) }
-}
-
 /// Longest registry path that is kept, in UTF-16 units.
 const PATH_UNITS: usize = 260;
 
@@ -93,8 +83,8 @@ static PATH: Once<UNICODE_STRING> =
     Once::new(UNICODE_STRING { Length: 0, MaximumLength: 0, Buffer: null_mut() });
 static SAVED_UNLOAD: Once<PDRIVER_UNLOAD> = Once::new(None);
 
+/// Zero-terminated.
 static COMPONENT: [u16; 12] = utf16(b"KmdfLibrary");
-static CLASS: [u16; 13] = utf16(b"NetAdapterCx");
 
 static BIND: Once<WDF_BIND_INFO> = Once::new(WDF_BIND_INFO {
     Size: size_of::<WDF_BIND_INFO>() as u32,
@@ -105,36 +95,27 @@ static BIND: Once<WDF_BIND_INFO> = Once::new(WDF_BIND_INFO {
     Module: null_mut(),
 });
 
-static CLASS_BIND: Once<WDF_CLASS_BIND_INFO> = Once::new(WDF_CLASS_BIND_INFO {
-    Size: size_of::<WDF_CLASS_BIND_INFO>() as u32,
-    ClassName: CLASS.as_ptr(),
-    Version: WDF_VERSION { Major: 2, Minor: 0, Build: 0 },
-    FunctionTable: NET_FUNCTIONS.get().cast(),
-    FunctionTableCount: NET_FUNCTION_COUNT as u32,
-    ClassBindInfo: NET_GLOBALS.get().cast(),
-    ClientBindClass: null_mut(),
-    ClientUnbindClass: null_mut(),
-    ClassModule: null_mut(),
-});
+/// The class extensions that this driver is bound to.
+static CLASSES: Once<&[ClassBind]> = Once::new(&[]);
 
-/// Zero-terminated UTF-16 of an ASCII text.
-const fn utf16<const N: usize>(text: &[u8]) -> [u16; N] {
-    assert!(text.len() < N, "room for the terminator");
-    let mut units = [0; N];
-    let mut at = 0;
-    while at < text.len() {
-        units[at] = text[at] as u16;
-        at += 1;
-    }
-    units
-}
+/// A class extension's bind request, kept in a static of the driver.
+pub type ClassBind = Once<WDF_CLASS_BIND_INFO>;
 
-/// Entry point of the image. PASSIVE_LEVEL.
+/// The driver's own entry: creates the framework's driver object. PASSIVE_LEVEL.
+pub type DriverEntry = unsafe fn(PDRIVER_OBJECT, PCUNICODE_STRING) -> NTSTATUS;
+
+/// What the image's entry point does: binds to the framework and to `classes`, runs `driver_entry`, and
+/// sees to it that unloading gives all of it back. PASSIVE_LEVEL.
 ///
 /// # Safety
-/// Called by the system, once per load, with a valid driver object and registry path.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
+/// Called by the image's entry point only, once per load, with the system's own arguments; `classes` are
+/// complete requests that nothing else uses.
+pub unsafe fn enter(
+    driver: PDRIVER_OBJECT,
+    registry_path: PCUNICODE_STRING,
+    classes: &'static [ClassBind],
+    driver_entry: DriverEntry,
+) -> NTSTATUS {
     // SAFETY: the statics are ours alone in this phase; `driver` and `registry_path` are the system's.
     unsafe {
         *PATH.get() = UNICODE_STRING {
@@ -148,16 +129,19 @@ pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PC
         if !NT_SUCCESS(status) {
             return status;
         }
-        let status = WdfVersionBindClass(BIND.get(), WdfDriverGlobals, CLASS_BIND.get());
-        if !NT_SUCCESS(status) {
-            WdfVersionUnbind(PATH.get(), BIND.get(), WdfDriverGlobals);
-            return status;
+        for (bound, class) in classes.iter().enumerate() {
+            let status = WdfVersionBindClass(BIND.get(), WdfDriverGlobals, class.get());
+            if !NT_SUCCESS(status) {
+                unbind(&classes[..bound]);
+                return status;
+            }
         }
         let status = driver_entry(driver, registry_path);
         if !NT_SUCCESS(status) {
-            unbind();
+            unbind(classes);
             return status;
         }
+        *CLASSES.get() = classes;
         if (*WdfDriverGlobals).DisplaceDriverUnload != 0 {
             *SAVED_UNLOAD.get() = (*driver).DriverUnload;
             (*driver).DriverUnload = Some(unload);
@@ -173,15 +157,17 @@ unsafe extern "C" fn unload(driver: PDRIVER_OBJECT) {
         if let Some(saved) = *SAVED_UNLOAD.get() {
             saved(driver);
         }
-        unbind();
+        unbind(*CLASSES.get());
     }
 }
 
-/// Gives both bindings back, class first.
-unsafe fn unbind() {
-    // SAFETY: both bindings were made with these very structures.
+/// Gives the bindings back, classes first.
+unsafe fn unbind(classes: &[ClassBind]) {
+    // SAFETY: the bindings were made with these very structures.
     unsafe {
-        WdfVersionUnbindClass(BIND.get(), WdfDriverGlobals, CLASS_BIND.get());
+        for class in classes {
+            WdfVersionUnbindClass(BIND.get(), WdfDriverGlobals, class.get());
+        }
         WdfVersionUnbind(PATH.get(), BIND.get(), WdfDriverGlobals);
     }
 }

@@ -37,11 +37,13 @@ pub unsafe trait Context: Sized {
 }
 
 /// Attributes of an object with a context of type `T`: execution level and synchronisation scope inherited.
+#[must_use]
 pub fn attributes<T: Context>() -> WDF_OBJECT_ATTRIBUTES {
     WDF_OBJECT_ATTRIBUTES { ContextTypeInfo: &raw const T::context_type().0, ..plain_attributes() }
 }
 
 /// Attributes of an object without a context.
+#[must_use]
 pub fn plain_attributes() -> WDF_OBJECT_ATTRIBUTES {
     WDF_OBJECT_ATTRIBUTES {
         Size: size_of::<WDF_OBJECT_ATTRIBUTES>() as ULONG,
@@ -56,6 +58,7 @@ pub fn plain_attributes() -> WDF_OBJECT_ATTRIBUTES {
 ///
 /// # Safety
 /// `object` is alive and was made with [`attributes`] of `T`. At most DISPATCH_LEVEL.
+#[must_use]
 pub unsafe fn address<T: Context>(object: WDFOBJECT) -> *mut T {
     let info = &raw const T::context_type().0;
     // SAFETY: the caller vouches for the object; the type's static lives for ever.
@@ -66,6 +69,7 @@ pub unsafe fn address<T: Context>(object: WDFOBJECT) -> *mut T {
 ///
 /// # Safety
 /// As for [`address`]; the context was initialised and the object outlives the reference.
+#[must_use]
 pub unsafe fn get<'a, T: Context>(object: WDFOBJECT) -> &'a T {
     // SAFETY: the caller vouches for it.
     unsafe { &*address::<T>(object) }

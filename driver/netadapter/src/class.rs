@@ -1,0 +1,47 @@
+//! The image's entry point, and the way to the class extension's functions.
+
+use core::{ffi::c_void, mem::size_of, ptr::null_mut};
+
+use cancelnic_kernel::{
+    kmdf::loader::{self, ClassBind, Once},
+    text::utf16,
+};
+use netadaptercx_sys::{NET_FUNCTION_COUNT, NetFunctions};
+use wdk_offline::loader::{WDF_CLASS_BIND_INFO, WDF_VERSION};
+use wdk_sys::{NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, WDFFUNC};
+
+use crate::driver::driver_entry;
+
+static NET_FUNCTIONS: Once<[WDFFUNC; NET_FUNCTION_COUNT]> = Once::new([None; NET_FUNCTION_COUNT]);
+static NET_GLOBALS: Once<*mut c_void> = Once::new(null_mut());
+
+/// The class extension's functions. Not before `driver_entry`.
+pub fn net() -> NetFunctions<'static> {
+    // SAFETY: written while binding, before any code that calls this runs, and never again.
+    unsafe { NetFunctions::new(&*NET_FUNCTIONS.get(), *NET_GLOBALS.get()) }
+}
+
+/// Zero-terminated.
+static CLASS: [u16; 13] = utf16(b"NetAdapterCx");
+
+static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
+    Size: size_of::<WDF_CLASS_BIND_INFO>() as u32,
+    ClassName: CLASS.as_ptr(),
+    Version: WDF_VERSION { Major: 2, Minor: 0, Build: 0 },
+    FunctionTable: NET_FUNCTIONS.get().cast(),
+    FunctionTableCount: NET_FUNCTION_COUNT as u32,
+    ClassBindInfo: NET_GLOBALS.get().cast(),
+    ClientBindClass: null_mut(),
+    ClientUnbindClass: null_mut(),
+    ClassModule: null_mut(),
+})];
+
+/// Entry point of the image. PASSIVE_LEVEL.
+///
+/// # Safety
+/// Called by the system, once per load, with a valid driver object and registry path.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
+    // SAFETY: the arguments are the system's; the class's request is complete and ours alone.
+    unsafe { loader::enter(driver, registry_path, &CLASSES, driver_entry) }
+}
