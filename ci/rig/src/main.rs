@@ -12,6 +12,7 @@ mod demo;
 mod driver_log;
 mod facts;
 mod failure;
+mod kdnet;
 mod places;
 mod process;
 mod qmp;
@@ -60,7 +61,7 @@ enum Command {
     Demo(demo::Options),
     /// Run the scenarios through QEMU
     Test(test::Options),
-    /// Stop in the driver's Cancel callback under gdb
+    /// Stop in the driver's Cancel callback under gdb; for Windows: what WinDbg needs, and a check of it
     Debug(debug::Options),
 }
 
@@ -94,5 +95,15 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Demo(options) => demo::demo(&options),
         Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
     }
 }

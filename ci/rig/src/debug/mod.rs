@@ -7,7 +7,8 @@ mod symbols;
 
 use crate::build;
 use crate::facts::Step;
-use crate::failure::SetupMissing;
+use crate::failure::{SetupMissing, Usage};
+use crate::kdnet;
 use crate::places;
 use crate::process::{self, Process};
 use crate::report::table::{self, Style};
@@ -16,7 +17,7 @@ use crate::run::{Pausing, Run, WIRE};
 use crate::session::LIMIT;
 use crate::settings::{Files, GuestKind, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -30,15 +31,27 @@ const FRAMES: u32 = 64;
 /// For a person at a debugger.
 const ALL_DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// What can be debugged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Guest {
+    /// The stand-in kernel, under gdb
+    Understudy,
+    /// Windows, under WinDbg over kdnet
+    Windows,
+}
+
 /// What `cargo rig debug` takes.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Which guest
-    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
-    guest: GuestKind,
-    /// Run gdb without a person: show that the break point is hit, go on, and end well
+    /// Which guest; with `windows`, a machine of your own: says what to type there and in the debugger
+    #[arg(long, value_enum, default_value_t = Guest::Understudy)]
+    guest: Guest,
+    /// Understudy: run gdb without a person, show that the break point is hit, go on, and end well. Windows: listen in
+    /// the debugger's place and say whether the target calls, whether its key is right, and what to mend if not
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    kdnet: kdnet::Options,
     /// Seed for what the guest may vary
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -52,11 +65,26 @@ pub fn gdb_is_there() -> bool {
 
 /// Debugs; `true` if the run ended well.
 pub fn debug(options: &Options) -> Result<bool> {
+    match options.guest {
+        Guest::Windows => {
+            let symbols = places::target().join("cancelnic/cancelnic.pdb");
+            if options.check {
+                return kdnet::check(&options.kdnet, &symbols);
+            }
+            kdnet::tell(&options.kdnet, &symbols)?;
+            return Ok(true);
+        }
+        Guest::Understudy if options.kdnet.are_given() => {
+            let error = "--port, --key, --host-ip, --busparams and --symbols are for --guest windows";
+            return Err(Usage(error.into()).into());
+        }
+        Guest::Understudy => {}
+    }
     places::qemu()?;
     if options.check && !gdb_is_there() {
         return Err(SetupMissing::new("gdb", "apt-get install gdb").into());
     }
-    let files = Files::shipped(options.guest, &build::build(build::Options::default())?);
+    let files = Files::shipped(GuestKind::Understudy, &build::build(build::Options::default())?);
     if options.check {
         let style = Style::of_stdout();
         let told = check(files, options.seed, move |step| println!("{}", table::step_line(step, style)))?;

@@ -32,11 +32,13 @@ impl Style {
         }
     }
 
-    fn good(self, text: &str) -> String {
+    /// What is well.
+    pub fn good(self, text: &str) -> String {
         self.paint(text, 32)
     }
 
-    fn bad(self, text: &str) -> String {
+    /// What is not.
+    pub fn bad(self, text: &str) -> String {
         self.paint(text, 31)
     }
 }
