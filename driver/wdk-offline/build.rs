@@ -15,7 +15,9 @@ fn main() {
     };
 
     let table = read("wdf_function_enum.rs");
-    let types = [read("nt.rs"), read("wdf.rs"), read("wdf_functions.rs"), table.clone()].concat();
+    let texts =
+        ["nt.rs", "irp.rs", "wdf.rs", "wdf_requests.rs", "wdf_functions.rs", "wdf_request_functions.rs"];
+    let types = texts.map(read).concat() + &table;
     write("types.rs", &types.replace("extern \"C\"", "extern \"win64\""));
     write("constants.rs", &read("constants.rs"));
 

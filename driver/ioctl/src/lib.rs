@@ -1,2 +1,132 @@
 //! The structures and control codes that programs and the project's drivers exchange.
+//!
+//! Every buffer begins with a [`Header`]; all numbers are little-endian. A control request whose input is not exactly
+//! what its code wants is refused with the status of [`Fault`], and changes nothing. The control codes are buffered
+//! and want read and write access; the devices are for administrators only.
 #![no_std]
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Version of every structure here; a driver refuses another one.
+pub const VERSION: u32 = 1;
+
+/// What every structure begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Size of the whole structure in bytes.
+    pub size: u32,
+}
+
+impl Header {
+    /// The header of a `T`.
+    #[must_use]
+    pub const fn of<T>() -> Self {
+        Self { version: VERSION, size: size_of::<T>() as u32 }
+    }
+}
+
+/// Why an input buffer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The buffer is shorter or longer than the structure: STATUS_INFO_LENGTH_MISMATCH.
+    Length,
+    /// The header's version is another one: STATUS_REVISION_MISMATCH.
+    Version,
+    /// The header's size, or a value in the structure, is none of those allowed: STATUS_INVALID_PARAMETER.
+    Value,
+}
+
+impl Fault {
+    /// The NTSTATUS with which a driver completes the request.
+    #[must_use]
+    pub const fn status(self) -> u32 {
+        match self {
+            Self::Length => 0xC000_0004,
+            Self::Version => 0xC000_0059,
+            Self::Value => 0xC000_000D,
+        }
+    }
+}
+
+/// Reads a structure that begins with a [`Header`] from a request's input.
+///
+/// # Errors
+/// The fault, if length, version or size is wrong.
+pub fn read<T: FromBytes + KnownLayout + Immutable>(input: &[u8]) -> Result<T, Fault> {
+    let value = T::read_from_bytes(input).map_err(|_| Fault::Length)?;
+    let (header, _) = Header::read_from_prefix(input).map_err(|_| Fault::Length)?;
+    if header.version != VERSION {
+        return Err(Fault::Version);
+    }
+    if header.size as usize != size_of::<T>() {
+        return Err(Fault::Value);
+    }
+    Ok(value)
+}
+
+/// Device type of the control codes; types from 0x8000 are free for vendors.
+const DEVICE_TYPE: u32 = 0x8CAC;
+
+/// A control code, METHOD_BUFFERED, that wants FILE_READ_DATA and FILE_WRITE_DATA (CTL_CODE of the kit's headers).
+/// `function` is 0x800 to 0xFFF, the vendors' range.
+#[must_use]
+pub const fn control_code(function: u32) -> u32 {
+    assert!(function >= 0x800 && function <= 0xFFF, "the vendors' range");
+    const READ_AND_WRITE: u32 = 3;
+    DEVICE_TYPE << 16 | READ_AND_WRITE << 14 | function << 2
+}
+
+/// A GUID's four parts, as the kit's structure has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guid(pub u32, pub u16, pub u16, pub [u8; 8]);
+
+/// Device interface class of cancelnic.sys: {6b2f6d52-6f0e-4d0c-9f3e-2f6d0a1c4e01}.
+pub const NIC_INTERFACE: Guid =
+    Guid(0x6b2f_6d52, 0x6f0e, 0x4d0c, [0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x01]);
+/// Device interface class of cancelnic-relay.sys: {6b2f6d52-6f0e-4d0c-9f3e-2f6d0a1c4e02}.
+pub const RELAY_INTERFACE: Guid =
+    Guid(0x6b2f_6d52, 0x6f0e, 0x4d0c, [0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x02]);
+
+/// Name of cancelnic-lwf.sys's control device below `\Device` and `\DosDevices`.
+pub const FILTER_DEVICE: &str = "cancelnic-lwf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Debug, PartialEq)]
+    #[repr(C)]
+    struct Example {
+        header: Header,
+        value: u64,
+    }
+
+    #[test]
+    fn a_buffer_of_the_right_length_version_and_size_is_read() {
+        let example = Example { header: Header::of::<Example>(), value: 7 };
+        assert_eq!(read::<Example>(example.as_bytes()), Ok(example));
+    }
+
+    #[test]
+    fn every_other_buffer_is_refused() {
+        let good = Example { header: Header::of::<Example>(), value: 7 };
+        for length in 0..16 {
+            assert_eq!(read::<Example>(&good.as_bytes()[..length]), Err(Fault::Length));
+        }
+        let longer: [u8; 17] = core::array::from_fn(|at| good.as_bytes().get(at).copied().unwrap_or(0));
+        assert_eq!(read::<Example>(&longer), Err(Fault::Length));
+        let version = Example { header: Header { version: 2, ..good.header }, value: 7 };
+        assert_eq!(read::<Example>(version.as_bytes()), Err(Fault::Version));
+        let size = Example { header: Header { size: 8, ..good.header }, value: 7 };
+        assert_eq!(read::<Example>(size.as_bytes()), Err(Fault::Value));
+    }
+
+    #[test]
+    fn control_codes_are_the_kits() {
+        // CTL_CODE(0x8CAC, 0x801, METHOD_BUFFERED, FILE_READ_DATA | FILE_WRITE_DATA)
+        assert_eq!(control_code(0x801), 0x8CAC_E004);
+    }
+}

@@ -67,13 +67,6 @@ pub union LARGE_INTEGER {
 pub type PLARGE_INTEGER = *mut LARGE_INTEGER;
 pub type PHYSICAL_ADDRESS = LARGE_INTEGER;
 
-// The I/O request packet is opaque here: cancelnic.sys handles no request.
-#[repr(C)]
-pub struct IRP {
-    _opaque: [u8; 0],
-}
-pub type PIRP = *mut IRP;
-
 pub type PDRIVER_INITIALIZE = ::core::option::Option<
     unsafe extern "C" fn(DriverObject: PDRIVER_OBJECT, RegistryPath: PUNICODE_STRING) -> NTSTATUS,
 >;

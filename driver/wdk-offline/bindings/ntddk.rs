@@ -1,4 +1,4 @@
-// Kernel routines that cancelnic.sys imports from ntoskrnl.exe, without an import library.
+// Kernel routines that the drivers import from ntoskrnl.exe, without an import library.
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
@@ -6,6 +6,12 @@ unsafe extern "C" {
     pub fn ExAllocatePool2(Flags: POOL_FLAGS, NumberOfBytes: SIZE_T, Tag: ULONG) -> PVOID;
     pub fn ExFreePoolWithTag(P: PVOID, Tag: ULONG);
     pub fn IoAllocateErrorLogEntry(IoObject: PVOID, EntrySize: UCHAR) -> PVOID;
+    pub fn IoGetDeviceInterfaces(
+        InterfaceClassGuid: *const GUID,
+        PhysicalDeviceObject: PDEVICE_OBJECT,
+        Flags: ULONG,
+        SymbolicLinkList: *mut PWCH,
+    ) -> NTSTATUS;
     pub fn IoWriteErrorLogEntry(ElEntry: PVOID);
     pub fn KeBugCheckEx(
         BugCheckCode: ULONG,
@@ -23,5 +29,6 @@ unsafe extern "C" {
     pub fn KeStallExecutionProcessor(MicroSeconds: ULONG);
     pub fn MmMapIoSpaceEx(PhysicalAddress: PHYSICAL_ADDRESS, NumberOfBytes: SIZE_T, Protect: ULONG) -> PVOID;
     pub fn MmUnmapIoSpace(BaseAddress: PVOID, NumberOfBytes: SIZE_T);
+    pub fn PsGetCurrentThreadId() -> HANDLE;
     pub fn RtlCopyUnicodeString(DestinationString: PUNICODE_STRING, SourceString: PCUNICODE_STRING);
 }

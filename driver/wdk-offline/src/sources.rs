@@ -3,8 +3,11 @@
 /// What goes into `types.rs`.
 pub const TYPES: &str = concat!(
     include_str!("../bindings/nt.rs"),
+    include_str!("../bindings/irp.rs"),
     include_str!("../bindings/wdf.rs"),
+    include_str!("../bindings/wdf_requests.rs"),
     include_str!("../bindings/wdf_functions.rs"),
+    include_str!("../bindings/wdf_request_functions.rs"),
     include_str!("../bindings/wdf_function_enum.rs"),
 );
 
