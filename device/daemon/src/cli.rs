@@ -142,12 +142,34 @@ impl Cli {
         if args.iter().skip(1).any(|arg| arg == "--print-capabilities") {
             return Err(CliExit::Print(capabilities()));
         }
-        Cli::try_parse_from(args).map_err(|error| {
+        let cli = Cli::try_parse_from(args).map_err(|error| {
             if error.use_stderr() {
                 CliExit::Usage(one_line(&error.to_string()))
             } else {
                 CliExit::Print(error.to_string())
             }
+        })?;
+        match cli.same_path_twice() {
+            None => Ok(cli),
+            Some((one, other)) => {
+                Err(CliExit::Usage(one_line(&format!("{one} and {other} name the same path"))))
+            }
+        }
+    }
+
+    /// Two options that name one path: each wants it for itself.
+    fn same_path_twice(&self) -> Option<(&'static str, &'static str)> {
+        let paths = [
+            ("--socket-path", &self.socket_path),
+            ("--control", &self.control),
+            ("--capture", &self.capture),
+        ];
+        let named: Vec<_> = paths
+            .iter()
+            .filter_map(|(option, path)| Some((*option, std::path::absolute(path.as_ref()?).ok()?)))
+            .collect();
+        named.iter().enumerate().find_map(|(at, (one, path))| {
+            named.iter().skip(at + 1).find(|(_, other)| other == path).map(|(other, _)| (*one, *other))
         })
     }
 }
@@ -286,6 +308,9 @@ mod tests {
             (&["--fd", "1"], "--fd"),
             (&["--sock"], "--sock"),
             (&[], "--socket-path"),
+            (&["--socket-path", "s", "--control", "./s"], "--control name the same path"),
+            (&["--socket-path", "s", "--capture", "s"], "--capture name the same path"),
+            (&["--fd", "7", "--control", "c", "--capture", "c"], "--capture name the same path"),
         ] {
             let line = usage(args);
             assert!(line.contains(part), "{args:?}: {line}");

@@ -22,14 +22,15 @@ mod vring;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use thiserror::Error;
 use vhost::vhost_user::Listener;
 use vhost_user_backend::VhostUserDaemon;
-use vm_memory::GuestMemoryMmap;
+use vmm_sys_util::epoll::EventSet;
 
 use crate::backend::Backend;
 use crate::capture::Capture;
@@ -38,7 +39,6 @@ use crate::control::Control;
 use crate::nic::Nic;
 use crate::sockets::Bound;
 use crate::stop::{Stop, Woken};
-use crate::vring::Memory;
 
 /// Why the process ends with a code other than 0.
 #[derive(Debug, Error)]
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(CliExit::Usage(line)) => {
-            eprintln!("vhost-device-cancelnic: {line}");
+            complain(&line);
             return ExitCode::from(2);
         }
     };
@@ -69,13 +69,22 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("vhost-device-cancelnic: {failure}");
+            complain(&failure.to_string());
             ExitCode::from(match failure {
                 Failure::Internal(_) => 1,
                 Failure::Environment(_) => 3,
             })
         }
     }
+}
+
+/// One line on stderr, whatever characters are in it. If nobody can read it, there is still the exit code.
+fn complain(text: &str) {
+    let line: String = text
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    let _ = writeln!(std::io::stderr(), "vhost-device-cancelnic: {line}");
 }
 
 /// A thread that panics takes the process with it: without that thread the machine would hang, silently.
@@ -149,30 +158,68 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How long the threads that serve the front end may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What happens to the connection while main waits.
+enum Event {
+    /// Someone asked to end.
+    Asked,
+    /// The front end left, or was made to.
+    Ended(Result<(), vhost_user_backend::Error>),
+    /// Every thread that served it has ended.
+    Gone,
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    thread::Builder::new().name(name.into()).spawn(work).context("a thread")?;
+    Ok(())
+}
+
 /// Serves one front end until it leaves or someone asks to end.
 fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) -> anyhow::Result<()> {
-    let memory = Memory::new(GuestMemoryMmap::new());
+    let memory = nic.shared_memory().clone();
     let backend = Arc::new(Backend::new(nic.clone(), cli.queue_size).context("an event descriptor")?);
-    let services = nic.clone().services(&memory);
+    let services = nic.clone().services();
     let mut daemon =
-        vring::with_services(services, || VhostUserDaemon::new("vhost-user".into(), backend, memory.clone()))
+        vring::with_services(services, || VhostUserDaemon::new("vhost-user".into(), backend, memory))
             .map_err(|error| anyhow::anyhow!("the vhost-user library: {error}"))?;
+    let doorbells = daemon.get_epoll_handlers();
+    nic.set_forget_doorbell(move |fd| {
+        for handler in &doorbells {
+            // Those that listen to others do not know it.
+            let _ = handler.unregister_listener(fd, EventSet::IN, u64::MAX);
+        }
+    });
     daemon.start(&mut listener).map_err(|error| anyhow::anyhow!("accepting the front end: {error}"))?;
     tracing::info!("front end connected");
     nic.set_connected(true);
 
     let connection = daemon.shutdown_handle().context("no connection to end")?;
-    let asked = stop.clone();
-    thread::Builder::new()
-        .name("stop".into())
-        .spawn(move || {
-            if asked.wait().is_err() {
-                tracing::error!("cannot wait for the end; ending now");
-            }
-            connection.shutdown();
-        })
-        .context("a thread")?;
-    let ended = daemon.wait();
+    let (told, events) = mpsc::channel();
+    let (asked, tell) = (stop.clone(), told.clone());
+    spawn("stop", move || {
+        if asked.wait().is_err() {
+            tracing::error!("cannot wait for the end; ending now");
+        }
+        connection.shutdown();
+        let _ = tell.send(Event::Asked);
+    })?;
+    spawn("connection", move || {
+        let _ = told.send(Event::Ended(daemon.wait()));
+        drop(daemon);
+        let _ = told.send(Event::Gone);
+    })?;
+    // Not a join: a hostile front end can make a thread wait for ever.
+    let (mut ended, mut limit) = (Ok(()), Duration::MAX);
+    loop {
+        match events.recv_timeout(limit) {
+            Ok(Event::Asked) => limit = GRACE,
+            Ok(Event::Ended(how)) => (ended, limit) = (how, GRACE),
+            Ok(Event::Gone) => break,
+            Err(_) => anyhow::bail!("a thread that waits for the front end does not end; ending without it"),
+        }
+    }
     nic.set_connected(false);
     if stop.memory_shrank() {
         tracing::warn!("the front end shared guest memory that is not there; ending");

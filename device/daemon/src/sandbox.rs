@@ -90,6 +90,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_readv,
     libc::SYS_writev,
     libc::SYS_lseek,
+    libc::SYS_ftruncate,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_sendto,

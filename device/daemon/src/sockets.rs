@@ -27,7 +27,7 @@ pub enum SocketError {
     #[error("{0}: a socket's path is at most 107 bytes long; choose a shorter one")]
     TooLong(PathBuf),
     /// The system refused.
-    #[error("{path}: cannot listen here: {source}")]
+    #[error("{path}: cannot listen here")]
     Bind {
         /// Where the socket was to be.
         path: PathBuf,
@@ -81,7 +81,8 @@ impl Bound {
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         let listening = rustix::net::sockopt::socket_acceptconn(borrowed).map_err(|_| refused())?;
         let domain = rustix::net::sockopt::socket_domain(borrowed).map_err(|_| refused())?;
-        if !listening || domain != AddressFamily::UNIX {
+        let kind = rustix::net::sockopt::socket_type(borrowed).map_err(|_| refused())?;
+        if !listening || domain != AddressFamily::UNIX || kind != SocketType::STREAM {
             return Err(refused());
         }
         // SAFETY: open (the calls above succeeded), above 2 (the command line's rule), and nothing in

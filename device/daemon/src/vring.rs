@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, IntoRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +49,8 @@ pub trait Service: Send + Sync {
     fn set_call(&self, call: Option<EventNotifier>);
     /// Its doorbell cannot be read: the connection is of no use any more.
     fn doorbell_failed(&self, error: io::Error);
+    /// Its doorbell, still open, is about to be replaced: nobody listens to it any more.
+    fn doorbell_replaced(&self, old: RawFd);
 }
 
 thread_local! {
@@ -259,7 +261,16 @@ impl VringT<Memory> for Vring {
         self.library.set_queue_ready(ready);
     }
 
+    /// The library listens to the first doorbell of a queue that starts. A front end that gives another
+    /// one meanwhile, and keeps the first open, would have the first ring for ever.
     fn set_kick(&self, file: Option<File>) {
+        let old = self.get_ref().get_kick().as_ref().map(AsRawFd::as_raw_fd);
+        if let Some(old) = old {
+            self.service.doorbell_replaced(old);
+            // Not started, as far as the library knows: it starts the queue, which is in service, and
+            // listens to the new one.
+            self.library.set_queue_ready(false);
+        }
         self.library.set_kick(file.map(without_blocking));
     }
 
@@ -328,6 +339,9 @@ mod tests {
         fn set_call(&self, _: Option<EventNotifier>) {}
         fn doorbell_failed(&self, error: io::Error) {
             self.say(format!("doorbell {:?}", error.kind()));
+        }
+        fn doorbell_replaced(&self, _: RawFd) {
+            self.say("doorbell replaced".into());
         }
     }
 
@@ -404,6 +418,22 @@ mod tests {
         vring.set_kick(Some(File::open("/dev/null").unwrap()));
         assert!(!vring.read_kick().unwrap());
         assert_eq!(spy.told(), ["doorbell UnexpectedEof"]);
+    }
+
+    #[test]
+    fn vring_with_another_doorbell_stays_in_service_and_is_started_anew() {
+        let (vring, spy) = prepared();
+        let event = || {
+            let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
+            Some(File::from(event))
+        };
+        vring.set_kick(event());
+        vring.set_queue_ready(true);
+        vring.set_kick(event());
+        assert!(!vring.get_ref().get_queue().ready());
+        vring.set_queue_ready(true);
+        assert_eq!(spy.told(), ["enter size 64 base 0", "doorbell replaced"]);
+        assert!(vring.get_ref().get_queue().ready());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod service;
 mod wire;
 
 use std::num::NonZeroU64;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -110,8 +111,8 @@ pub struct Nic {
     rx: Slot<RxQueue>,
     ether: Ether,
     clock: Clock,
-    /// Set once there is a front end.
-    memory: OnceLock<Memory>,
+    memory: Memory,
+    forget_doorbell: OnceLock<Box<dyn Fn(RawFd) + Send + Sync>>,
     connected: AtomicBool,
     stop: Arc<Stop>,
 }
@@ -140,7 +141,8 @@ impl Nic {
             rx: Slot::new(QueueId::Rx0.name(), rx),
             ether: Ether::new(cli.wire, capture),
             clock: Clock::new(cli.clock == ClockKind::Manual),
-            memory: OnceLock::new(),
+            memory: Memory::new(GuestMemoryMmap::new()),
+            forget_doorbell: OnceLock::new(),
             connected: AtomicBool::new(false),
             stop,
         })
@@ -153,7 +155,12 @@ impl Nic {
     /// Guest memory as it is shared now; empty before a front end has shared any. Taken under a queue's
     /// lock and given up with it.
     fn memory(&self) -> GuestMemoryLoadGuard<GuestMemoryMmap<()>> {
-        self.memory.get_or_init(|| Memory::new(GuestMemoryMmap::new())).memory()
+        self.memory.memory()
+    }
+
+    /// Where the front end is to share the guest's memory.
+    pub fn shared_memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// The NIC's address.

@@ -1,24 +1,28 @@
 //! The queues as the front end starts, stops and enables them.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use cancelnic_model::Rings;
 use vmm_sys_util::event::EventNotifier;
 
 use super::{Nic, QueueId};
-use crate::vring::{Layout, Memory, Service};
+use crate::vring::{Layout, Service};
 
 impl Nic {
-    /// What the library's vrings talk to, one for each queue by index. `memory` is where the front end
-    /// will share the guest's. To be called once.
-    pub fn services(self: Arc<Nic>, memory: &Memory) -> Vec<Arc<dyn Service>> {
-        // One front end a process; a second memory would be a mistake of ours.
-        if self.memory.set(memory.clone()).is_err() {
-            tracing::error!("guest memory is set twice");
-        }
+    /// What the library's vrings talk to, one for each queue by index.
+    pub fn services(self: Arc<Nic>) -> Vec<Arc<dyn Service>> {
         let service = |queue| Arc::new(QueueService { nic: self.clone(), queue }) as Arc<dyn Service>;
         QueueId::ALL.into_iter().map(service).collect()
+    }
+
+    /// What ends the listening to a doorbell. To be called once, before the front end is served.
+    pub fn set_forget_doorbell(&self, forget: impl Fn(RawFd) + Send + Sync + 'static) {
+        // One front end a process; a second would find the first one's.
+        if self.forget_doorbell.set(Box::new(forget)).is_err() {
+            tracing::error!("doorbells are set twice");
+        }
     }
 }
 
@@ -89,5 +93,11 @@ impl Service for QueueService {
     fn doorbell_failed(&self, error: io::Error) {
         tracing::warn!(queue = self.queue.name(), %error, "the front end's doorbell cannot be read");
         self.nic.stop.ask("the front end gave a doorbell that is none");
+    }
+
+    fn doorbell_replaced(&self, old: RawFd) {
+        if let Some(forget) = self.nic.forget_doorbell.get() {
+            forget(old);
+        }
     }
 }

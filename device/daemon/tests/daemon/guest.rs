@@ -142,6 +142,32 @@ impl Guest {
         guest
     }
 
+    /// A front end that has sent the first `steps` messages of a start.
+    pub fn up_to(socket: &Path, steps: usize) -> Guest {
+        let mut guest = Guest::connect(socket);
+        for step in 0..steps {
+            let queue = step % 2;
+            match step / 2 {
+                0 => guest.frontend.set_vring_num(queue, SIZE).unwrap(),
+                1 => guest.frontend.set_vring_base(queue, 0).unwrap(),
+                2 => guest.enter(queue, 0),
+                3 => guest.transmit(step as u64, 4),
+                4 => guest.post(2),
+                _ => drop(guest.command(queue, CANCEL)),
+            }
+        }
+        guest
+    }
+
+    /// Makes the queue's call eventfd one that a write would wait for.
+    pub fn fill_call(&self, queue: usize) {
+        let call = &self.rings[queue].call;
+        call.write(u64::MAX - 1).unwrap();
+        // SAFETY: the event is open as long as it is borrowed.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(call)) };
+        rustix::fs::fcntl_setfl(fd, rustix::fs::OFlags::RDWR).unwrap();
+    }
+
     fn share_memory(&mut self) {
         let region = self.memory.iter().next().unwrap();
         let mut info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
@@ -323,10 +349,18 @@ impl Guest {
 
     /// Gives the queue's next command; returns its SEQ.
     pub fn command(&mut self, queue: usize, op: u8) -> u8 {
+        self.try_command(queue, op).unwrap()
+    }
+
+    /// The same if the device may be gone.
+    pub fn try_command(&mut self, queue: usize, op: u8) -> vhost::Result<u8> {
         self.seq[queue] = self.seq[queue].wrapping_add(1);
         let seq = self.seq[queue];
-        self.write32(if queue == TX { TX_CMD } else { RX_CMD }, u32::from(seq) << 24 | u32::from(op) << 16);
-        seq
+        let offset = if queue == TX { TX_CMD } else { RX_CMD };
+        let word = u32::from(seq) << 24 | u32::from(op) << 16;
+        self.config[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+        self.frontend.set_config(0, VhostUserConfigFlags::WRITABLE, &self.config)?;
+        Ok(seq)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::guest::{CANCEL, Guest, HEADER, MEMORY, REFUSED, RUNNING, RX, SIZE, ST
 use crate::process::Daemon;
 
 /// Ends without a panic, with exit code 0.
-fn ends_cleanly(mut daemon: Daemon) {
+pub fn ends_cleanly(mut daemon: Daemon) {
     let (status, log) = daemon.wait();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(!log.contains("panicked"), "{log}");

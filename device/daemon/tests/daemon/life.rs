@@ -85,11 +85,110 @@ fn stale_socket_is_replaced() {
 #[test]
 fn capture_that_cannot_be_made_is_exit_code_3() {
     let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("s");
-    let (code, _, err) =
-        run(&["--socket-path", socket.to_str().unwrap(), "--capture", "/nonexistent/folder/c.pcapng"]);
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let _living = UnixListener::bind(path("living")).unwrap();
+    for capture in
+        ["/nonexistent/folder/c.pcapng", "/dev/full", "/dev/null", &path(""), &path("fifo"), &path("living")]
+    {
+        let (code, _, err) = run(&["--socket-path", &path("s"), "--capture", capture]);
+        assert_eq!((code, err.lines().count()), (Some(3), 1), "{err}");
+        assert!(err.contains(capture) && !dir.path().join("s").exists(), "{err}");
+    }
+}
+
+#[test]
+fn capture_that_may_not_grow_loses_frames_and_keeps_whole_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = command();
+    command.arg("--socket-path").arg(dir.path().join("vhost"));
+    command.arg("--control").arg(dir.path().join("control"));
+    command.arg("--capture").arg(dir.path().join("wire.pcapng"));
+    let limit = rustix::process::Rlimit { current: Some(1000), maximum: Some(1000) };
+    // SAFETY: setrlimit is async-signal-safe.
+    unsafe {
+        command.pre_exec(move || Ok(rustix::process::setrlimit(rustix::process::Resource::Fsize, limit)?))
+    };
+    let daemon = Daemon::spawn(command, dir);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.transmit(1, 20);
+    daemon.control().until("tx0", "sent", 20);
+    let lost = daemon.control().call("stats", json!({}))["counters"]["capture_lost"].as_u64().unwrap();
+    assert!((1..20).contains(&lost), "{lost}");
+    assert_eq!(crate::cancel::captured(&daemon, 2), (1..=20 - lost).collect::<Vec<_>>());
+}
+
+#[test]
+fn path_that_two_options_name_is_a_usage_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s").to_str().unwrap().to_owned();
+    for option in ["--control", "--capture"] {
+        let (code, _, err) = run(&["--socket-path", &path, option, &path]);
+        assert_eq!((code, err.lines().count()), (Some(2), 1), "{err}");
+    }
+}
+
+#[test]
+fn socket_in_a_folder_that_is_closed_to_us_is_exit_code_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
+    fs::copy(command().get_program(), &program).unwrap();
+    let closed = dir.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(program);
+    command.arg("--socket-path").arg(closed.join("s"));
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = until("the program can be run", || command.output().ok());
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), err.lines().count()), (Some(3), 1), "{err}");
+    assert!(err.contains("Permission denied"), "{err}");
+}
+
+#[test]
+fn complaint_is_one_line_whatever_the_path_holds() {
+    let (code, _, err) = run(&["--socket-path", "/nonexistent/a\nb\x1b[2J"]);
     assert_eq!((code, err.lines().count()), (Some(3), 1), "{err}");
-    assert!(err.contains("/nonexistent/folder/c.pcapng") && !socket.exists(), "{err}");
+    assert!(!err.contains('\x1b') && err.matches("No such file").count() == 1, "{err}");
+}
+
+#[test]
+fn complaint_that_cannot_be_written_leaves_the_exit_code() {
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for (args, code) in [(&["--bogus"][..], 2), (&["--socket-path", "/nonexistent/s"], 3)] {
+        assert_eq!(command().args(args).stderr(full()).status().unwrap().code(), Some(code));
+    }
+}
+
+#[test]
+fn log_that_cannot_be_written_does_not_stop_the_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command();
+    command
+        .arg("--socket-path")
+        .arg(dir.path().join("vhost"))
+        .stderr(writer)
+        .stdout(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    until("the socket is there", || UnixStream::connect(dir.path().join("vhost")).ok().map(drop));
+    assert_eq!(until("it ends", || child.try_wait().unwrap()).code(), Some(0));
+}
+
+#[test]
+fn control_before_the_front_end_does_not_spoil_its_memory() {
+    let daemon = Daemon::start(&[]);
+    let mut control = daemon.control();
+    control.call("stats", json!({}));
+    control.gate("tx0", "fetch", true);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.transmit(1, 2);
+    control.until("tx0", "sent", 2);
+    assert_eq!(guest.lens(TX), [0; 2]);
 }
 
 #[test]

@@ -88,6 +88,16 @@ impl Daemon {
         self.child.id()
     }
 
+    /// Whether the thread of that name waits in a write.
+    pub fn thread_writes(&self, name: &str) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let read = |task: &Path, file: &str| std::fs::read_to_string(task.join(file)).unwrap_or_default();
+        let write = format!("{} ", libc::SYS_write);
+        tasks
+            .map(|task| task.unwrap().path())
+            .any(|task| read(&task, "comm").trim() == name && read(&task, "syscall").starts_with(&write))
+    }
+
     pub fn control(&self) -> Control {
         Control::connect(&self.path("control"))
     }
