@@ -1,5 +1,6 @@
 //! Loads a driver's image: sections, relocations, imports, and the rights of each section's pages.
 
+use crate::mm::Owner;
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::alloc::Layout;
 use object::LittleEndian as LE;
@@ -10,8 +11,10 @@ use object::pe::{
 use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
 
 const PAGE: usize = 4096;
-/// Where images run: high, as on Windows, and never at their preferred address.
-const PLACE: usize = 0xffff_f800_1234_0000;
+/// Where images run: high, as on Windows, and never at their preferred address. Each driver has a place of its own.
+const PLACES: usize = 0xffff_f800_1234_0000;
+/// Distance of two images.
+const DISTANCE: usize = 0x1000_0000;
 
 /// A loaded image.
 #[derive(Debug)]
@@ -49,35 +52,41 @@ fn text(error: object::read::Error) -> String {
     error.to_string()
 }
 
-/// Loads `file`; `resolve` gives the address of a DLL's function.
+/// Loads `file` to the place of driver `owner`; `resolve` gives the address of a DLL's function.
 ///
 /// # Errors
 /// One line: the file is damaged, or imports are missing (all of them are named).
-pub fn load(name: &str, file: &[u8], resolve: impl Fn(&str, &str) -> Option<usize>) -> Result<Image, String> {
+pub fn load(
+    name: &str,
+    file: &[u8],
+    owner: Owner,
+    resolve: impl Fn(&str, &str) -> Option<usize>,
+) -> Result<Image, String> {
+    let place = PLACES + owner.number() as usize * DISTANCE;
     let parsed = PeFile64::parse(file).map_err(text)?;
     let optional = parsed.nt_headers().optional_header();
     let size = (optional.size_of_image() as usize).next_multiple_of(PAGE);
     let layout = Layout::from_size_align(size.max(PAGE), PAGE).map_err(|error| error.to_string())?;
     // SAFETY: the size is not zero.
     let backing = unsafe { alloc::alloc::alloc_zeroed(layout) };
-    if backing.is_null() {
+    if size > DISTANCE || backing.is_null() {
         return Err(format!("no memory for an image of {size} bytes"));
     }
     // from here on dropping the image frees the memory
-    let entry = PLACE + optional.address_of_entry_point() as usize;
-    let image = Image { name: name.into(), base: PLACE, size, entry, backing: backing as usize };
+    let entry = place + optional.address_of_entry_point() as usize;
+    let image = Image { name: name.into(), base: place, size, entry, backing: backing as usize };
     // SAFETY: fresh memory of that size, nobody else knows it.
     let bytes = unsafe { core::slice::from_raw_parts_mut(backing, size) };
     fill(&parsed, file, bytes)?;
-    relocate(&parsed, file, bytes, (PLACE as u64).wrapping_sub(optional.image_base()))?;
+    relocate(&parsed, file, bytes, (place as u64).wrapping_sub(optional.image_base()))?;
     import(&parsed, bytes, resolve)?;
-    crate::mm::map_image(PLACE, backing as usize, PAGE, false, false);
+    crate::mm::map_image(place, backing as usize, PAGE, false, false);
     for section in parsed.section_table().iter() {
         let rights = section.characteristics.get(LE);
         let from = section.virtual_address.get(LE) as usize;
         let len = section.virtual_size.get(LE) as usize;
         crate::mm::map_image(
-            PLACE + from,
+            place + from,
             backing as usize + from,
             len,
             rights & IMAGE_SCN_MEM_WRITE != 0,

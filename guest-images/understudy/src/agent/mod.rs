@@ -108,8 +108,10 @@ fn worker() {
                 Command::Load => (pnp::load(), false),
                 Command::Pause { cancels } => (pnp::pause(cancels), true),
                 Command::Restart => (pnp::restart(), false),
-                Command::PowerDown => (pnp::power_down(), true),
-                Command::PowerUp => (pnp::power_up(), false),
+                Command::PowerDown => (pnp::power_nic(false), true),
+                Command::PowerUp => (pnp::power_nic(true), false),
+                Command::Power { service, on } => (pnp::power(&service, on), false),
+                Command::Remove { service, surprise } => (pnp::remove(&service, surprise), false),
                 Command::Unload => (pnp::unload(), true),
                 command => (Err(format!("understudy does not offer {command:?}")), false),
             };

@@ -1,11 +1,14 @@
-//! What Windows would take from a driver's INF for one device: which model matches, which service with which binary,
-//! whether the device gets message interrupts, which frameworks, which adapter keywords.
+//! What Windows would take from a driver's INF: which model matches, which service with which binary, whether the
+//! device gets message interrupts, which frameworks, which adapter keywords, how a filter wants to be bound.
 //!
-//! Knows the file's text and the device's identity only; nothing of the machine. A wrong INF is one clear line.
+//! Three kinds are known: a network adapter on PCI, an NDIS filter, and a root-enumerated device of the System class.
+//! Knows the file's text and the PCI device's identity only; nothing of the machine. A wrong INF is one clear line.
 
+mod filter;
 mod text;
 
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+pub use filter::FilterEntry;
 pub use text::{Inf, Line};
 
 /// Identity of a PCI function, from its configuration header.
@@ -59,9 +62,29 @@ fn fault<T>(text: String) -> Result<T, InfError> {
     Err(InfError(text))
 }
 
-/// What the INF says about the matched device.
+/// What the INF installs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A network adapter on the PCI bus: class Net.
+    Pci,
+    /// An NDIS filter, a service without a device of its own: class NetService.
+    Filter,
+    /// A device that the root enumerator reports: class System, hardware id `ROOT\...`.
+    Root,
+}
+
+/// Classes by name and GUID.
+const CLASSES: [(&str, &str, Kind); 3] = [
+    ("Net", "{4d36e972-e325-11ce-bfc1-08002be10318}", Kind::Pci),
+    ("NetService", "{4d36e974-e325-11ce-bfc1-08002be10318}", Kind::Filter),
+    ("System", "{4d36e97d-e325-11ce-bfc1-08002be10318}", Kind::Root),
+];
+
+/// What the INF says about the matched device or service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
+    /// What it installs.
+    pub kind: Kind,
     /// The model's description, strings expanded.
     pub description: String,
     /// The hardware id of the model that matched.
@@ -74,8 +97,10 @@ pub struct Package {
     pub msi: bool,
     /// `MessageNumberLimit`, if given.
     pub message_limit: Option<u32>,
-    /// `KmdfLibraryVersion`: major, minor.
-    pub kmdf: (u32, u32),
+    /// `KmdfLibraryVersion`: major, minor. A filter has none.
+    pub kmdf: Option<(u32, u32)>,
+    /// How a filter is bound.
+    pub filter: Option<FilterEntry>,
     /// Adapter keywords: direct values and `Ndi\params` defaults (a direct value wins). Keys in lower case.
     pub keywords: BTreeMap<String, String>,
 }
@@ -83,26 +108,33 @@ pub struct Package {
 /// Architecture decorations of model and install sections that a 64-bit Windows accepts, best first.
 const INSTALL_SUFFIXES: [&str; 3] = [".NTamd64", ".NT", ""];
 
-/// Reads `bytes` (UTF-16 with byte order mark, or UTF-8) as the INF for `device`.
+/// Reads `bytes` (UTF-16 with byte order mark, or UTF-8) as an INF; `device` is the identity for the Net class.
 ///
 /// # Errors
 /// One line that names the section and key which is missing or wrong.
 pub fn select(bytes: &[u8], device: &PciIdentity) -> Result<Package, InfError> {
     let inf = Inf::parse(&text::decode(bytes)?);
-    version(&inf)?;
-    let (description, install, matched) = model(&inf, device)?;
+    let kind = version(&inf)?;
+    let wanted = match kind {
+        Kind::Pci => device.ids(),
+        Kind::Filter => Vec::new(),
+        Kind::Root => root_ids(&inf)?,
+    };
+    let (description, install, matched) = model(&inf, &wanted)?;
     let section = decorated(&inf, &install)
         .ok_or_else(|| InfError(format!("no install section [{install}] with .NTamd64 or .NT")))?;
-    let (service, binary) = service(&inf, &section)?;
-    let kmdf = kmdf(&inf, &section, &service)?;
+    let (service, binary) = service(&inf, &section, kind)?;
+    let kmdf = if kind == Kind::Filter { None } else { Some(kmdf(&inf, &section, &service)?) };
     let interrupts = hardware_values(&inf, &section);
     let msi_key = |name: &str| {
         interrupts
             .get(&format!("interrupt management\\messagesignaledinterruptproperties\\{name}"))
             .map(String::as_str)
     };
-    let keywords = keywords(&inf, &section)?;
+    let keywords = if kind == Kind::Pci { keywords(&inf, &section)? } else { BTreeMap::new() };
+    let filter = if kind == Kind::Filter { Some(filter::read(&inf, &section, &service)?) } else { None };
     Ok(Package {
+        kind,
         description,
         matched,
         service,
@@ -110,27 +142,31 @@ pub fn select(bytes: &[u8], device: &PciIdentity) -> Result<Package, InfError> {
         msi: msi_key("msisupported").and_then(number) == Some(1),
         message_limit: msi_key("messagenumberlimit").and_then(number),
         kmdf,
+        filter,
         keywords,
     })
 }
 
-fn version(inf: &Inf) -> Result<(), InfError> {
+fn version(inf: &Inf) -> Result<Kind, InfError> {
     let class = inf.value("Version", "Class").unwrap_or_default();
     let guid = inf.value("Version", "ClassGuid").unwrap_or_default();
-    if !class.eq_ignore_ascii_case("Net")
-        || !guid.eq_ignore_ascii_case("{4d36e972-e325-11ce-bfc1-08002be10318}")
-    {
-        return fault(format!("[Version] Class={class} ClassGuid={guid}: not the Net class"));
-    }
+    let known = CLASSES
+        .iter()
+        .find(|(name, id, _)| class.eq_ignore_ascii_case(name) && guid.eq_ignore_ascii_case(id));
+    let Some((_, _, kind)) = known else {
+        return fault(format!(
+            "[Version] Class={class} ClassGuid={guid}: not the Net class, nor NetService or System"
+        ));
+    };
     let date_and_version = inf.value("Version", "DriverVer").unwrap_or_default();
     if !date_and_version.contains('/') {
         return fault(format!("[Version] DriverVer=\"{date_and_version}\" is missing or not stamped"));
     }
-    Ok(())
+    Ok(*kind)
 }
 
-/// The first model, best id first, of all manufacturers' sections for amd64.
-fn model(inf: &Inf, device: &PciIdentity) -> Result<(String, String, String), InfError> {
+/// All models sections for amd64.
+fn models(inf: &Inf) -> Result<Vec<String>, InfError> {
     let mut sections = Vec::new();
     for line in inf.lines("Manufacturer") {
         let Some((base, targets)) = line.values.split_first() else { continue };
@@ -144,17 +180,42 @@ fn model(inf: &Inf, device: &PciIdentity) -> Result<(String, String, String), In
     if sections.is_empty() {
         return fault("[Manufacturer] names no models section for NTamd64".into());
     }
-    for id in device.ids() {
-        for section in &sections {
-            for line in inf.lines(section) {
-                let Some((install, ids)) = line.values.split_first() else { continue };
-                if ids.iter().any(|model| model.eq_ignore_ascii_case(&id)) {
-                    return Ok((line.key.clone(), install.clone(), id));
-                }
-            }
-        }
+    Ok(sections)
+}
+
+/// The hardware ids that begin with `ROOT\`: the rig installs the device by one of them, as devcon does.
+fn root_ids(inf: &Inf) -> Result<Vec<String>, InfError> {
+    let sections = models(inf)?;
+    let lines = sections.iter().flat_map(|section| inf.lines(section));
+    let ids = lines.flat_map(|line| line.values.iter().skip(1));
+    let found: Vec<String> = ids
+        .filter(|id| id.get(..5).is_some_and(|root| root.eq_ignore_ascii_case("ROOT\\")))
+        .cloned()
+        .collect();
+    if found.is_empty() {
+        return fault(format!("[{}] has no model with a ROOT\\ id", sections.join("], [")));
     }
-    fault(format!("no model in [{}] matches {}", sections.join("], ["), device.ids()[1]))
+    Ok(found)
+}
+
+/// The first model, best id first, of all manufacturers' sections for amd64; any model where no id is wanted.
+fn model(inf: &Inf, wanted: &[String]) -> Result<(String, String, String), InfError> {
+    let sections = models(inf)?;
+    let lines = || sections.iter().flat_map(|section| inf.lines(section));
+    let of = |line: &Line, id: String| Some((line.key.clone(), line.values.first()?.clone(), id));
+    let found = if wanted.is_empty() {
+        lines().find_map(|line| of(line, line.values.get(1)?.clone()))
+    } else {
+        wanted.iter().find_map(|id| {
+            let matches =
+                |line: &&Line| line.values.iter().skip(1).any(|model| model.eq_ignore_ascii_case(id));
+            of(lines().find(matches)?, id.clone())
+        })
+    };
+    let sections = sections.join("], [");
+    found.ok_or_else(|| {
+        InfError(format!("no model in [{sections}] matches {}", wanted.get(1).map_or("anything", |id| id)))
+    })
 }
 
 /// The name of the install section as decorated for this machine, with its decoration.
@@ -162,22 +223,27 @@ fn decorated(inf: &Inf, base: &str) -> Option<String> {
     INSTALL_SUFFIXES.iter().map(|suffix| format!("{base}{suffix}")).find(|name| inf.has(name))
 }
 
-fn service(inf: &Inf, section: &str) -> Result<(String, String), InfError> {
+fn service(inf: &Inf, section: &str, kind: Kind) -> Result<(String, String), InfError> {
     let services = format!("{section}.Services");
-    // bit 1 of the flags: this service is the device's function driver
-    let chosen = inf
-        .lines(&services)
-        .filter(|line| line.key.eq_ignore_ascii_case("AddService"))
-        .find(|line| line.values.get(1).and_then(|flags| number(flags)).is_some_and(|flags| flags & 2 != 0));
+    // bit 1 of the flags: this service is the device's function driver; a filter drives no device
+    let fits = |line: &&Line| {
+        let flags = line.values.get(1).and_then(|flags| number(flags));
+        kind == Kind::Filter || flags.is_some_and(|flags| flags & 2 != 0)
+    };
+    let chosen = inf.lines(&services).filter(|line| line.key.eq_ignore_ascii_case("AddService")).find(fits);
     let Some(line) = chosen else {
-        return fault(format!("[{services}] has no AddService with flag 2 (function driver)"));
+        let wanted = if kind == Kind::Filter { "" } else { " with flag 2 (function driver)" };
+        return fault(format!("[{services}] has no AddService{wanted}"));
     };
     let (Some(name), Some(install)) = (line.values.first(), line.values.get(2)) else {
         return fault(format!("[{services}] AddService names no service install section"));
     };
-    for (key, wanted) in [("ServiceType", 1), ("StartType", 3)] {
-        if inf.value(install, key).as_deref().and_then(number) != Some(wanted) {
-            return fault(format!("[{install}] {key} is not {wanted}"));
+    // SERVICE_KERNEL_DRIVER; on demand, a filter also at system start
+    let starts: &[u32] = if kind == Kind::Filter { &[1, 3] } else { &[3] };
+    for (key, wanted) in [("ServiceType", &[1][..]), ("StartType", starts)] {
+        let value = inf.value(install, key).as_deref().and_then(number);
+        if !value.is_some_and(|value| wanted.contains(&value)) {
+            return fault(format!("[{install}] {key} is not {}", wanted[0]));
         }
     }
     let Some(path) = inf.value(install, "ServiceBinary") else {

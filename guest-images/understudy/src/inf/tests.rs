@@ -81,7 +81,7 @@ fn a_good_file_yields_all_that_windows_takes_from_it() {
     assert_eq!((package.service.as_str(), package.binary.as_str()), ("sample", "sample.sys"));
     assert!(package.msi);
     assert_eq!(package.message_limit, Some(1));
-    assert_eq!(package.kmdf, (1, 31));
+    assert_eq!(package.kmdf, Some((1, 31)));
     assert_eq!(package.keywords["watchdogms"], "2000");
 }
 
@@ -151,4 +151,101 @@ fn a_service_that_is_not_the_function_driver_does_not_count() {
         error_of(&GOOD.replace("sample, 0x2, Nic.Service", "sample, 0x0, Nic.Service"))
             .contains("AddService")
     );
+}
+
+const FILTER: &str = r#"
+[Version]
+Class       = NetService
+ClassGuid   = {4D36E974-E325-11CE-BFC1-08002BE10318}
+DriverVer   = 11/21/2026,0.1.0.0
+
+[Manufacturer]
+Maker = Models, NTamd64.10.0...19041
+
+[Models.NTamd64.10.0...19041]
+"A filter" = Install, ms_sample
+
+[Install.NT]
+Characteristics  = 0x40000
+NetCfgInstanceId = "{5cbf81bd-5055-47cd-9055-a76b2b4e3697}"
+AddReg           = Registry
+
+[Registry]
+HKR, Ndi,            Service,          0,       "sample"
+HKR, Ndi,            FilterClass,      0,       "custom"
+HKR, Ndi,            FilterType,       0x10001, 2
+HKR, Ndi,            FilterRunType,    0x10001, 2
+HKR, Ndi\Interfaces, FilterMediaTypes, 0,       "ethernet, wan"
+
+[Install.NT.Services]
+AddService = sample,, Service
+
+[Service]
+ServiceType   = 1
+StartType     = 1
+ServiceBinary = %13%\sample.sys
+"#;
+
+#[test]
+fn a_filter_is_a_service_without_a_device() {
+    let package = select(FILTER.as_bytes(), &DEVICE).unwrap();
+    assert_eq!((package.kind, package.kmdf), (Kind::Filter, None));
+    assert_eq!((package.service.as_str(), package.binary.as_str()), ("sample", "sample.sys"));
+    let entry = package.filter.unwrap();
+    assert_eq!(entry.unique_name, "{5cbf81bd-5055-47cd-9055-a76b2b4e3697}");
+    assert_eq!((entry.modifying, entry.mandatory, entry.class.as_str()), (true, false, "custom"));
+}
+
+#[test]
+fn each_missing_piece_of_a_filter_is_named() {
+    for (cut, named) in [
+        ("Characteristics  = 0x40000\n", "Characteristics"),
+        ("NetCfgInstanceId = \"{5cbf81bd-5055-47cd-9055-a76b2b4e3697}\"\n", "NetCfgInstanceId"),
+        ("HKR, Ndi,            Service,          0,       \"sample\"\n", "Ndi\\Service"),
+        ("HKR, Ndi,            FilterType,       0x10001, 2\n", "FilterType"),
+        ("HKR, Ndi,            FilterRunType,    0x10001, 2\n", "FilterRunType"),
+        ("HKR, Ndi,            FilterClass,      0,       \"custom\"\n", "FilterClass"),
+        ("HKR, Ndi\\Interfaces, FilterMediaTypes, 0,       \"ethernet, wan\"\n", "FilterMediaTypes"),
+    ] {
+        assert!(FILTER.contains(cut), "{cut}");
+        let error = error_of(&FILTER.replace(cut, ""));
+        assert!(error.contains(named), "{named}: {error}");
+    }
+}
+
+const ROOT: &str = r#"
+[Version]
+Class       = System
+ClassGuid   = {4d36e97d-e325-11ce-bfc1-08002be10318}
+DriverVer   = 11/21/2026,0.1.0.0
+
+[Manufacturer]
+Maker = Models, NTamd64.10.0...19041
+
+[Models.NTamd64.10.0...19041]
+"A device" = Install, ROOT\sample
+
+[Install.NT.Services]
+AddService = sample, 2, Service
+
+[Install.NT]
+
+[Service]
+ServiceType   = 1
+StartType     = 3
+ServiceBinary = %13%\sample.sys
+
+[Install.NT.Wdf]
+KmdfService = sample, Kmdf
+
+[Kmdf]
+KmdfLibraryVersion = 1.31
+"#;
+
+#[test]
+fn a_root_enumerated_device_is_found_by_its_root_id() {
+    let package = select(ROOT.as_bytes(), &DEVICE).unwrap();
+    assert_eq!((package.kind, package.kmdf), (Kind::Root, Some((1, 31))));
+    assert_eq!((package.matched.as_str(), package.service.as_str()), ("ROOT\\sample", "sample"));
+    assert!(error_of(&ROOT.replace("ROOT\\sample", "PCI\\sample")).contains("ROOT\\ id"));
 }

@@ -11,12 +11,34 @@ pub use pool::{pool_alloc, pool_free, pool_report};
 
 use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Where RAM appears a second time.
 pub const DIRECT: usize = 0xffff_8800_0000_0000;
 /// Device mappings: each gets addresses of its own and none is used twice.
 const DEVICES: usize = 0xffff_9000_0000_0000;
 const PAGE: usize = 4096;
+
+/// Whose memory or object something is: understudy's own, or a driver's, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner(u32);
+
+impl Owner {
+    /// Understudy itself.
+    pub const UNDERSTUDY: Self = Self(0);
+
+    /// A number for a driver that is about to be loaded; none is used twice.
+    pub fn next() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+
+    /// The number, from 1 for a driver.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// Hands the RAM from `from` up to `to` (physical) to the heap.
 pub fn start(from: usize, to: usize) {
@@ -56,8 +78,8 @@ struct Mapping {
     virt: usize,
     phys: u64,
     len: usize,
-    /// Made for the driver: it must be gone after unload.
-    driver: bool,
+    /// A driver's must be gone after its unload.
+    owner: Owner,
 }
 
 struct Mappings {
@@ -68,7 +90,7 @@ struct Mappings {
 static MAPPINGS: IrqLock<Mappings> = IrqLock::new(Mappings { next: DEVICES, live: Vec::new() });
 
 /// Maps device memory, uncached.
-pub fn map_mmio(phys: u64, len: usize, driver: bool) -> usize {
+pub fn map_mmio(phys: u64, len: usize, owner: Owner) -> usize {
     let offset = phys as usize % PAGE;
     let pages = (offset + len).div_ceil(PAGE);
     let virt = MAPPINGS.with(|mappings| {
@@ -80,7 +102,7 @@ pub fn map_mmio(phys: u64, len: usize, driver: bool) -> usize {
     for page in 0..pages {
         table::map(virt + page * PAGE, phys - offset as u64 + (page * PAGE) as u64, table::DEVICE);
     }
-    let made = Mapping { virt: virt + offset, phys, len, driver };
+    let made = Mapping { virt: virt + offset, phys, len, owner };
     MAPPINGS.with(|mappings| mappings.live.push(made));
     virt + offset
 }
@@ -102,11 +124,11 @@ pub fn unmap_mmio(virt: usize, len: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Device mappings of the driver that are left, in words.
-pub fn mapped_for_driver() -> Vec<String> {
+/// Device mappings of a driver that are left, in words.
+pub fn mapped_for(owner: Owner) -> Vec<String> {
     let count = MAPPINGS.with(|mappings| mappings.live.len());
     let each = (0..count).filter_map(|at| MAPPINGS.with(|mappings| mappings.live.get(at).copied()));
-    each.filter(|mapping| mapping.driver)
+    each.filter(|mapping| mapping.owner == owner)
         .map(|mapping| format!("{:#x} bytes at {:#x}", mapping.len, mapping.phys))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! The driver's pool: every block knows its tag, has guards at both ends, and is filled when it goes.
 
+use super::Owner;
 use crate::ke::irqlock::IrqLock;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::alloc::Layout;
@@ -14,6 +15,7 @@ const FREED: u8 = 0xdd;
 struct Block {
     size: usize,
     tag: u32,
+    owner: Owner,
 }
 
 static BLOCKS: IrqLock<BTreeMap<usize, Block>> = IrqLock::new(BTreeMap::new());
@@ -27,8 +29,8 @@ fn lead(size: usize) -> usize {
     if size >= 4096 { 4096 } else { GUARD }
 }
 
-/// Allocates `size` bytes, zeroed if asked, else filled with a pattern. Null without memory.
-pub fn pool_alloc(tag: u32, size: usize, zeroed: bool) -> *mut u8 {
+/// Allocates `size` bytes for a driver, zeroed if asked, else filled with a pattern. Null without memory.
+pub fn pool_alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
     let Some(layout) = layout(size) else { return core::ptr::null_mut() };
     // SAFETY: the size is not zero.
     let base = unsafe { alloc::alloc::alloc(layout) };
@@ -42,7 +44,7 @@ pub fn pool_alloc(tag: u32, size: usize, zeroed: bool) -> *mut u8 {
         core::ptr::write_bytes(block, if zeroed { 0 } else { FRESH }, size);
         block
     };
-    BLOCKS.with(|blocks| blocks.insert(block as usize, Block { size, tag }));
+    BLOCKS.with(|blocks| blocks.insert(block as usize, Block { size, tag, owner }));
     block
 }
 
@@ -83,9 +85,11 @@ fn text(tag: u32) -> String {
         .collect()
 }
 
-/// Blocks that are left, in words.
-pub fn pool_report() -> Vec<String> {
+/// Blocks of a driver that are left, in words.
+pub fn pool_report(owner: Owner) -> Vec<String> {
     let count = BLOCKS.with(|blocks| blocks.len());
     let each = (0..count).filter_map(|at| BLOCKS.with(|blocks| blocks.values().nth(at).copied()));
-    each.map(|block| format!("{} bytes, tag {}", block.size, text(block.tag))).collect()
+    each.filter(|block| block.owner == owner)
+        .map(|block| format!("{} bytes, tag {}", block.size, text(block.tag)))
+        .collect()
 }

@@ -134,7 +134,9 @@ pub unsafe extern "win64" fn init_allocate(
         object::violation("NetDeviceInitConfigMissing", 0, 0, FUNCTION.into());
     }
     let init = AdapterInit { device: device as u64, ..AdapterInit::default() };
-    let handle = object::create(FUNCTION, Payload::AdapterInit(Arc::new(init)), None, Attributes::NONE);
+    let owner = object::owner(device as u64, FUNCTION);
+    let payload = Payload::AdapterInit(Arc::new(init));
+    let handle = object::create_for(owner, FUNCTION, payload, None, Attributes::NONE);
     handle.raw() as PNETADAPTER_INIT
 }
 

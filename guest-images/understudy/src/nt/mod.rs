@@ -57,7 +57,27 @@ pub fn resolve(dll: &str, name: &str) -> Option<usize> {
     }
 }
 
-unsafe extern "win64" fn ex_allocate_pool2(flags: u64, size: usize, tag: u32) -> *mut c_void {
+/// A function of three arguments: the return address becomes the fourth, and with it the driver is known.
+macro_rules! with_caller {
+    ($($entry:ident => $function:ident,)*) => {$(
+        #[unsafe(naked)]
+        unsafe extern "win64" fn $entry() {
+            naked_asm!("mov r9, [rsp]", "jmp {}", sym $function)
+        }
+    )*};
+}
+with_caller! {
+    ex_allocate_pool2 => ex_allocate_pool2_for,
+    mm_map_io_space_ex => mm_map_io_space_ex_for,
+    io_allocate_error_log_entry => io_allocate_error_log_entry_for,
+}
+
+unsafe extern "win64" fn ex_allocate_pool2_for(
+    flags: u64,
+    size: usize,
+    tag: u32,
+    caller: u64,
+) -> *mut c_void {
     const FUNCTION: &str = "ExAllocatePool2";
     require_irql(FUNCTION, 2);
     if flags & NON_PAGED == 0 {
@@ -71,7 +91,7 @@ unsafe extern "win64" fn ex_allocate_pool2(flags: u64, size: usize, tag: u32) ->
             format!("{size} bytes with tag {tag:#x}"),
         );
     }
-    crate::mm::pool_alloc(tag, size, flags & UNINITIALIZED == 0).cast()
+    crate::mm::pool_alloc(crate::pnp::owner_of(caller), tag, size, flags & UNINITIALIZED == 0).cast()
 }
 
 unsafe extern "win64" fn ex_free_pool_with_tag(block: *mut c_void, tag: u32) {
@@ -85,10 +105,11 @@ unsafe extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p
     trace::stop(code, [p1, p2, p3, p4], "KeBugCheckEx", format!("the driver's own bug check {code:#x}"))
 }
 
-unsafe extern "win64" fn mm_map_io_space_ex(
+unsafe extern "win64" fn mm_map_io_space_ex_for(
     address: PHYSICAL_ADDRESS,
     size: usize,
     protect: u32,
+    caller: u64,
 ) -> *mut c_void {
     require_irql("MmMapIoSpaceEx", 2);
     // SAFETY: every member of the union is plain numbers.
@@ -103,7 +124,7 @@ unsafe extern "win64" fn mm_map_io_space_ex(
             ),
         );
     }
-    crate::mm::map_mmio(address, size, true) as *mut c_void
+    crate::mm::map_mmio(address, size, crate::pnp::owner_of(caller)) as *mut c_void
 }
 
 unsafe extern "win64" fn mm_unmap_io_space(address: *mut c_void, size: usize) {
@@ -169,12 +190,17 @@ const ERROR_LOG_TAG: u32 = u32::from_le_bytes(*b"ErrL");
 /// ERROR_LOG_MAXIMUM_SIZE.
 const ERROR_LOG_MOST: u8 = 240;
 
-unsafe extern "win64" fn io_allocate_error_log_entry(object: *mut c_void, size: u8) -> *mut c_void {
+unsafe extern "win64" fn io_allocate_error_log_entry_for(
+    object: *mut c_void,
+    size: u8,
+    _unused: u64,
+    caller: u64,
+) -> *mut c_void {
     require_irql("IoAllocateErrorLogEntry", 2);
     if object.is_null() || usize::from(size) < size_of::<IO_ERROR_LOG_PACKET>() || size > ERROR_LOG_MOST {
         return core::ptr::null_mut();
     }
-    crate::mm::pool_alloc(ERROR_LOG_TAG, size.into(), true).cast()
+    crate::mm::pool_alloc(crate::pnp::owner_of(caller), ERROR_LOG_TAG, size.into(), true).cast()
 }
 
 unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {

@@ -1,14 +1,15 @@
 //! The device on the bus: its identity, its resources in an order that differs with the seed, its message interrupt.
 
-use super::{Handle, object};
 use crate::hal::pci::{Bar, Function};
 use crate::inf::PciIdentity;
 use crate::ke::interrupt as vectors;
 use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
 use crate::netcx::watch;
 use crate::wdf::interrupt::Interrupt;
-use crate::wdf::object::{Attributes, Payload};
+use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::resources::ResourceList;
+use crate::wdf::table::Handle;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use wdk_offline::{
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1,
@@ -39,8 +40,6 @@ const LOOK: usize = 256;
 struct Hardware {
     function: Option<Function>,
     bars: Vec<Bar>,
-    /// Raw and translated list.
-    lists: Option<(Handle, Handle)>,
     /// Entry 0 of the MSI-X table, mapped.
     msix: usize,
     /// Mapped for the watch: common and device configuration.
@@ -48,7 +47,7 @@ struct Hardware {
 }
 
 static HARDWARE: IrqLock<Hardware> =
-    IrqLock::new(Hardware { function: None, bars: Vec::new(), lists: None, msix: 0, watch: (0, 0) });
+    IrqLock::new(Hardware { function: None, bars: Vec::new(), msix: 0, watch: (0, 0) });
 
 fn function() -> Option<Function> {
     HARDWARE.with(|hardware| hardware.function)
@@ -133,7 +132,7 @@ pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
     let bars = function.bars();
     let (bar, offset) = function.msix_table().ok_or("the device has no MSI-X capability")?;
     let table = bars.iter().find(|known| known.index == bar).ok_or("the MSI-X table is in no memory BAR")?;
-    let msix = crate::mm::map_mmio(table.address + offset, 16, false);
+    let msix = crate::mm::map_mmio(table.address + offset, 16, Owner::UNDERSTUDY);
 
     // any order of the memory descriptors, the interrupt anywhere between them
     let mut order: Vec<&Bar> = bars.iter().collect();
@@ -154,7 +153,6 @@ pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
     let lists = (list(raw_interrupt), list(translated_interrupt));
     let watch = map_watch(function, &bars);
     let old = HARDWARE.with(|hardware| {
-        hardware.lists = Some(lists);
         hardware.msix = msix;
         hardware.watch = watch.unwrap_or_default();
         core::mem::replace(&mut hardware.bars, bars)
@@ -173,20 +171,26 @@ fn map_watch(function: Function, bars: &[Bar]) -> Option<(usize, usize)> {
         Some(bar.address + u64::from(function.read32(at + 8)))
     };
     let (common, device) = (place(1)?, place(4)?);
-    Some((crate::mm::map_mmio(common, LOOK, false), crate::mm::map_mmio(device, LOOK, false)))
+    Some((
+        crate::mm::map_mmio(common, LOOK, Owner::UNDERSTUDY),
+        crate::mm::map_mmio(device, LOOK, Owner::UNDERSTUDY),
+    ))
 }
 
-/// The translated list, while hardware is prepared.
-pub fn translated() -> Option<Handle> {
-    HARDWARE.with(|hardware| hardware.lists.map(|lists| lists.1))
+/// Two empty lists, raw and translated: a root-enumerated device has neither memory nor interrupts.
+pub fn assign_none(device: Handle) -> (Handle, Handle) {
+    let list = || {
+        let payload = Payload::Resources(Arc::new(ResourceList(Box::default())));
+        object::create("PnP", payload, Some(device), Attributes::NONE)
+    };
+    (list(), list())
 }
 
-/// Takes the resources back. The lists go with the device object.
+/// Takes the device's resources back; their lists are the device stack's.
 pub fn release() {
     watch::set(None);
-    let (msix, watch, lists) = HARDWARE.with(|hardware| {
-        (core::mem::take(&mut hardware.msix), core::mem::take(&mut hardware.watch), hardware.lists.take())
-    });
+    let (msix, watch) =
+        HARDWARE.with(|hardware| (core::mem::take(&mut hardware.msix), core::mem::take(&mut hardware.watch)));
     for (place, len) in [(msix, 16), (watch.0, LOOK), (watch.1, LOOK)] {
         if place != 0
             && let Err(error) = crate::mm::unmap_mmio(place, len)
@@ -194,18 +198,14 @@ pub fn release() {
             crate::log!("release: {error}");
         }
     }
-    if let Some((raw, translated)) = lists {
-        object::delete(raw);
-        object::delete(translated);
-    }
 }
 
-/// Whether the two pointers are the raw and the translated interrupt descriptor that were handed out.
+/// Whether the two pointers are the raw and the translated interrupt descriptor of these lists.
 pub fn is_interrupt_descriptor(
+    lists: (Handle, Handle),
     raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
     translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
 ) -> bool {
-    let Some(lists) = HARDWARE.with(|hardware| hardware.lists) else { return false };
     let is = |list: Handle, wanted: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR| {
         let list = object::get::<ResourceList>(list.raw(), "PnP");
         list.0.iter().any(|known| {

@@ -3,9 +3,10 @@
 use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
+use crate::pnp::Node;
 use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
     BUS_INTERFACE_STANDARD, DEVICE_OBJECT, GUID, GUID_BUS_INTERFACE_STANDARD, INTERFACE, NTSTATUS,
     PCI_WHICHSPACE_CONFIG, PHYSICAL_ADDRESS, PWDFDEVICE_INIT, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
@@ -13,23 +14,25 @@ use wdk_offline::{
 };
 
 /// What the driver sets up before it creates the device.
-#[derive(Default)]
 pub struct DeviceInit {
+    /// The stack that the device is for.
+    node: Arc<Node>,
     callbacks: IrqLock<Option<WDF_PNPPOWER_EVENT_CALLBACKS>>,
     /// NetDeviceInitConfig has been called.
     pub net: AtomicBool,
-    /// WdfDeviceCreate has taken it.
-    pub used: AtomicBool,
 }
 
-impl Default for IrqLock<Option<WDF_PNPPOWER_EVENT_CALLBACKS>> {
-    fn default() -> Self {
-        Self::new(None)
+impl DeviceInit {
+    /// What EvtDriverDeviceAdd gets for a device of this stack.
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node, callbacks: IrqLock::new(None), net: AtomicBool::new(false) }
     }
 }
 
 /// The device's framework side.
 pub struct Device {
+    /// Its stack.
+    pub node: Arc<Node>,
     /// Its PnP and power callbacks.
     pub callbacks: WDF_PNPPOWER_EVENT_CALLBACKS,
     /// Set up with NetDeviceInitConfig.
@@ -50,23 +53,6 @@ impl Drop for Device {
     fn drop(&mut self) {
         // SAFETY: made by Box::into_raw in `device_create`, freed only here.
         drop(unsafe { Box::from_raw(self.wdm) });
-    }
-}
-
-/// The one device's handle; 0 before WdfDeviceCreate and after removal.
-static HANDLE: AtomicU64 = AtomicU64::new(0);
-
-/// The device's handle and its object, if there is one.
-pub fn current() -> Option<(super::table::Handle, Arc<Device>)> {
-    let raw = HANDLE.load(Relaxed);
-    (raw != 0).then(|| (super::table::Handle::from_raw(raw), object::get::<Device>(raw, "PnP")))
-}
-
-/// Deletes the device and all below it. PASSIVE_LEVEL.
-pub fn remove() {
-    let raw = HANDLE.swap(0, Relaxed);
-    if raw != 0 {
-        object::delete(super::table::Handle::from_raw(raw));
     }
 }
 
@@ -94,7 +80,7 @@ pub unsafe extern "win64" fn set_pnp_power_event_callbacks(
 
 /// WdfDeviceCreate: PASSIVE_LEVEL, in EvtDriverDeviceAdd. Takes the init structure away from the driver.
 pub unsafe extern "win64" fn device_create(
-    _globals: *mut WDF_DRIVER_GLOBALS,
+    globals: *mut WDF_DRIVER_GLOBALS,
     init_pointer: *mut PWDFDEVICE_INIT,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
     device: *mut WDFDEVICE,
@@ -107,10 +93,9 @@ pub unsafe extern "win64" fn device_create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    if attributes.parent().is_some() || HANDLE.load(Relaxed) != 0 {
+    if attributes.parent().is_some() || init.node.device().is_some() {
         return STATUS_INVALID_PARAMETER;
     }
-    init.used.store(true, Relaxed);
     let wdm = Box::new(DEVICE_OBJECT {
         Type: 3,
         Size: size_of::<DEVICE_OBJECT>() as u16,
@@ -118,15 +103,16 @@ pub unsafe extern "win64" fn device_create(
         ..DEVICE_OBJECT::default()
     });
     let made = Device {
+        node: init.node.clone(),
         callbacks: init.callbacks.with(|slot| *slot).unwrap_or_default(),
         net: init.net.load(Relaxed),
         alignment: AtomicU32::new(0),
         failed: AtomicBool::new(false),
         wdm: Box::into_raw(wdm),
     };
-    let handle =
-        object::create(FUNCTION, Payload::Device(Arc::new(made)), super::driver::handle(), attributes);
-    HANDLE.store(handle.raw(), Relaxed);
+    let driver = super::driver::of(globals, FUNCTION);
+    let handle = object::create(FUNCTION, Payload::Device(Arc::new(made)), Some(driver), attributes);
+    init.node.set_device(handle);
     // SAFETY: both are places of the driver; the init pointer is cleared as the framework does.
     unsafe {
         *init_pointer = core::ptr::null_mut();
@@ -150,9 +136,10 @@ pub unsafe extern "win64" fn set_alignment_requirement(
 pub unsafe extern "win64" fn set_failed(_globals: *mut WDF_DRIVER_GLOBALS, device: WDFDEVICE, action: i32) {
     const FUNCTION: &str = "WdfDeviceSetFailed";
     require_irql(FUNCTION, 2);
-    get_ptr::<Device, _>(device, FUNCTION).failed.store(true, Relaxed);
+    let device = get_ptr::<Device, _>(device, FUNCTION);
+    device.failed.store(true, Relaxed);
     trace::note(
-        "device",
+        device.node.service.label,
         if action == 1 { "WdfDeviceSetFailed(AttemptRestart)" } else { "WdfDeviceSetFailed(NoRestart)" },
     );
 }

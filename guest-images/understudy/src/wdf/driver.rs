@@ -5,8 +5,8 @@ use super::object::{self, Attributes, Payload, require_irql, violation};
 use super::table::Handle;
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
-use alloc::{boxed::Box, format, string::String, sync::Arc};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::mm::Owner;
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use wdk_offline::loader::{
     KMDF_1_31_FUNCTION_COUNT, NETADAPTERCX_2_0_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO,
 };
@@ -26,32 +26,61 @@ pub struct Driver {
     unload: PFN_WDF_DRIVER_UNLOAD,
 }
 
-/// The one driver's handle; 0 before WdfDriverCreate.
-static HANDLE: AtomicU64 = AtomicU64::new(0);
-/// The globals that the bound client holds; null while nothing is bound.
-static GLOBALS: IrqLock<Option<Globals>> = IrqLock::new(None);
-static CLASS_BOUND: AtomicBool = AtomicBool::new(false);
+/// A driver that has bound: its globals, its class binding, its WDFDRIVER.
+struct Client {
+    owner: Owner,
+    driver: *mut DRIVER_OBJECT,
+    globals: *mut WDF_DRIVER_GLOBALS,
+    /// What the class binding gives out.
+    net: *mut u32,
+    class_bound: bool,
+    /// 0 before WdfDriverCreate and after removal.
+    handle: u64,
+}
 
-struct Globals(*mut WDF_DRIVER_GLOBALS, *mut u32);
+// SAFETY: the pointers are leaked boxes that only bind and unbind touch, and the driver object as an address.
+unsafe impl Send for Client {}
 
-// SAFETY: the pointers are leaked boxes that only bind and unbind touch.
-unsafe impl Send for Globals {}
+static CLIENTS: IrqLock<Vec<Client>> = IrqLock::new(Vec::new());
+
+/// Looks at the client whose globals these are; none is a violation.
+fn with_client<R>(
+    globals: *mut WDF_DRIVER_GLOBALS,
+    function: &str,
+    look: impl FnOnce(&mut Client) -> R,
+) -> R {
+    let found = CLIENTS.with(|clients| clients.iter_mut().find(|client| client.globals == globals).map(look));
+    found.unwrap_or_else(|| {
+        violation("InvalidGlobals", 0, globals as u64, format!("{function}: no client's globals"))
+    })
+}
 
 /// The driver's handle, once it exists.
-pub fn handle() -> Option<Handle> {
-    let raw = HANDLE.load(Relaxed);
+pub fn handle(owner: Owner) -> Option<Handle> {
+    let raw = CLIENTS.with(|clients| {
+        clients.iter().find(|client| client.owner == owner).map_or(0, |client| client.handle)
+    });
     (raw != 0).then(|| Handle::from_raw(raw))
 }
 
-/// What of the bindings is left, for the check at unload.
-pub fn still_bound() -> Option<&'static str> {
-    if CLASS_BOUND.load(Relaxed) {
-        Some("NetAdapterCx (WdfVersionUnbindClass)")
-    } else if GLOBALS.with(|globals| globals.is_some()) {
-        Some("KMDF (WdfVersionUnbind)")
-    } else {
-        None
+/// The WDFDRIVER of the client that calls; none yet is a violation.
+pub fn of(globals: *mut WDF_DRIVER_GLOBALS, function: &str) -> Handle {
+    match with_client(globals, function, |client| client.handle) {
+        0 => violation("DriverNotCreated", 0, 0, format!("{function} before WdfDriverCreate")),
+        raw => Handle::from_raw(raw),
     }
+}
+
+/// What of the bindings is left, for the check at unload.
+pub fn still_bound(owner: Owner) -> Option<&'static str> {
+    CLIENTS.with(|clients| {
+        let client = clients.iter().find(|client| client.owner == owner)?;
+        Some(if client.class_bound {
+            "NetAdapterCx (WdfVersionUnbindClass)"
+        } else {
+            "KMDF (WdfVersionUnbind)"
+        })
+    })
 }
 
 /// Reads a zero-terminated UTF-16 string of at most 64 units.
@@ -72,7 +101,7 @@ fn refuse_bind(status: NTSTATUS, why: &str) -> NTSTATUS {
 
 /// WdfVersionBind: PASSIVE_LEVEL. Size, component, version and function count must be those of KMDF 1.31.
 pub unsafe extern "win64" fn version_bind(
-    _driver: *mut DRIVER_OBJECT,
+    driver: *mut DRIVER_OBJECT,
     _registry_path: *mut UNICODE_STRING,
     info: *mut WDF_BIND_INFO,
     globals: *mut *mut WDF_DRIVER_GLOBALS,
@@ -98,11 +127,19 @@ pub unsafe extern "win64" fn version_bind(
             &format!("KMDF {}.{} is not here, only 1.31", version.Major, version.Minor),
         );
     }
-    if let Some((major, minor)) = crate::pnp::declared_kmdf().filter(|declared| *declared != (1, 31)) {
+    let Some(service) = crate::pnp::by_driver(driver) else {
+        return refuse_bind(STATUS_INVALID_PARAMETER, "WdfVersionBind with a driver object that is nobody's");
+    };
+    if service.package.kmdf != Some((1, 31)) {
+        let declared = service.package.kmdf.map(|(major, minor)| format!("KMDF {major}.{minor}"));
+        let declared = declared.unwrap_or_else(|| "no KMDF".into());
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
-            &format!("the INF declares KMDF {major}.{minor}, the driver binds 1.31"),
+            &format!("the INF declares {declared}, the driver binds 1.31"),
         );
+    }
+    if still_bound(service.owner).is_some() {
+        violation("BoundTwice", 0, 0, format!("WdfVersionBind by {}", service.name));
     }
     if request.FuncCount != KMDF_1_31_FUNCTION_COUNT {
         return refuse_bind(
@@ -114,8 +151,15 @@ pub unsafe extern "win64" fn version_bind(
         DisplaceDriverUnload: 1,
         ..WDF_DRIVER_GLOBALS::default()
     }));
-    let net = Box::into_raw(Box::new(0_u32));
-    GLOBALS.with(|slot| *slot = Some(Globals(made, net)));
+    let client = Client {
+        owner: service.owner,
+        driver,
+        globals: made,
+        net: Box::into_raw(Box::new(0_u32)),
+        class_bound: false,
+        handle: 0,
+    };
+    CLIENTS.with(|clients| clients.push(client));
     // SAFETY: FuncTable is the address of the client's table pointer, `globals` of its globals pointer.
     unsafe {
         *request.FuncTable.cast::<*const WDFFUNC>() = functions::wdf_table();
@@ -131,18 +175,20 @@ pub unsafe extern "win64" fn version_unbind(
     globals: *mut WDF_DRIVER_GLOBALS,
 ) -> NTSTATUS {
     require_irql("WdfVersionUnbind", 0);
-    if CLASS_BOUND.load(Relaxed) {
+    let gone = CLIENTS.with(|clients| {
+        let at = clients.iter().position(|client| client.globals == globals);
+        at.map(|at| clients.swap_remove(at))
+    });
+    let Some(gone) = gone else {
+        violation("UnbindWithoutBind", 0, globals as u64, "WdfVersionUnbind".into());
+    };
+    if gone.class_bound {
         violation("UnbindOrder", 0, 0, "WdfVersionUnbind before WdfVersionUnbindClass".into());
     }
-    match GLOBALS.with(Option::take) {
-        Some(Globals(made, net)) if made == globals => {
-            // SAFETY: made by `version_bind` with Box::into_raw, taken out of the slot just now.
-            unsafe {
-                drop(Box::from_raw(made));
-                drop(Box::from_raw(net));
-            }
-        }
-        _ => violation("UnbindWithoutBind", 0, globals as u64, "WdfVersionUnbind".into()),
+    // SAFETY: made by `version_bind` with Box::into_raw, taken out of the list just now.
+    unsafe {
+        drop(Box::from_raw(gone.globals));
+        drop(Box::from_raw(gone.net));
     }
     STATUS_SUCCESS
 }
@@ -184,37 +230,35 @@ pub unsafe extern "win64" fn version_bind_class(
             &format!("NetAdapterCx 2.0 has 75 functions, not {count}"),
         );
     }
-    let Some(net) =
-        GLOBALS.with(|slot| slot.as_ref().filter(|slot| slot.0 == globals).map(|slot| slot.1 as u64))
-    else {
-        return refuse_bind(STATUS_INVALID_PARAMETER, "WdfVersionBindClass with globals that no bind gave");
-    };
+    let net = with_client(globals, "WdfVersionBindClass", |client| {
+        client.class_bound = true;
+        client.net as u64
+    });
     let table = functions::net_table();
     // SAFETY: the client's array has FunctionTableCount entries, ClassBindInfo is the address of its globals pointer.
     unsafe {
         core::ptr::copy_nonoverlapping(table.as_ptr(), request.FunctionTable.cast::<usize>(), table.len());
         *request.ClassBindInfo.cast::<u64>() = net;
     }
-    CLASS_BOUND.store(true, Relaxed);
     STATUS_SUCCESS
 }
 
 /// WdfVersionUnbindClass: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn version_unbind_class(
     _info: *mut WDF_BIND_INFO,
-    _globals: *mut WDF_DRIVER_GLOBALS,
+    globals: *mut WDF_DRIVER_GLOBALS,
     _class: *mut WDF_CLASS_BIND_INFO,
 ) {
-    require_irql("WdfVersionUnbindClass", 0);
-    if !CLASS_BOUND.swap(false, Relaxed) {
+    const FUNCTION: &str = "WdfVersionUnbindClass";
+    require_irql(FUNCTION, 0);
+    if !with_client(globals, FUNCTION, |client| core::mem::replace(&mut client.class_bound, false)) {
         violation("UnbindWithoutBind", 0, 0, "WdfVersionUnbindClass".into());
     }
 }
 
 /// Whether `globals` is the pointer that the class binding gave out.
 pub fn is_net_globals(globals: u64) -> bool {
-    CLASS_BOUND.load(Relaxed)
-        && GLOBALS.with(|slot| slot.as_ref().is_some_and(|slot| slot.1 as u64 == globals))
+    CLIENTS.with(|clients| clients.iter().any(|client| client.class_bound && client.net as u64 == globals))
 }
 
 /// WdfDriverCreate: PASSIVE_LEVEL, from DriverEntry, once.
@@ -236,16 +280,23 @@ pub unsafe extern "win64" fn driver_create(
     if config.DriverInitFlags & NON_PNP == 0 && config.EvtDriverDeviceAdd.is_none() {
         return STATUS_INVALID_PARAMETER;
     }
-    if handle().is_some() {
-        violation("DriverCreatedTwice", 0, 0, FUNCTION.into());
+    let (owner, known, created) =
+        with_client(globals, FUNCTION, |client| (client.owner, client.driver, client.handle != 0));
+    if created || known != driver_object {
+        violation(
+            "DriverCreatedTwice",
+            0,
+            0,
+            format!("{FUNCTION}: created already, or for another driver object"),
+        );
     }
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
     let made = Driver { device_add: config.EvtDriverDeviceAdd, unload: config.EvtDriverUnload };
-    let made = object::create(FUNCTION, Payload::Driver(Arc::new(made)), None, attributes);
-    HANDLE.store(made.raw(), Relaxed);
+    let made = object::create_for(owner, FUNCTION, Payload::Driver(Arc::new(made)), None, attributes);
+    with_client(globals, FUNCTION, |client| client.handle = made.raw());
     // SAFETY: globals and driver object are the ones handed to the driver; `driver` may be WDF_NO_HANDLE.
     unsafe {
         (*globals).Driver = made.raw() as WDFDRIVER;
@@ -258,18 +309,26 @@ pub unsafe extern "win64" fn driver_create(
 }
 
 /// What the framework puts into DRIVER_OBJECT.DriverUnload: EvtDriverUnload, then the driver object goes.
-unsafe extern "win64" fn framework_unload(_driver_object: *mut DRIVER_OBJECT) {
-    remove();
+unsafe extern "win64" fn framework_unload(driver_object: *mut DRIVER_OBJECT) {
+    if let Some(service) = crate::pnp::by_driver(driver_object) {
+        remove(service.owner);
+    }
 }
 
 /// Calls EvtDriverUnload and deletes the driver object, if there is one.
-pub fn remove() {
-    let Some(handle) = handle() else { return };
+pub fn remove(owner: Owner) {
+    let Some(handle) = handle(owner) else { return };
     let driver = object::get::<Driver>(handle.raw(), "unload");
     if let Some(unload) = driver.unload {
         // SAFETY: the driver's callback with its own handle, at PASSIVE_LEVEL.
-        trace::callback("device", "EvtDriverUnload", || unsafe { unload(handle.raw() as WDFDRIVER) });
+        trace::callback(crate::pnp::label(owner), "EvtDriverUnload", || unsafe {
+            unload(handle.raw() as WDFDRIVER);
+        });
     }
     object::delete(handle);
-    HANDLE.store(0, Relaxed);
+    CLIENTS.with(|clients| {
+        if let Some(client) = clients.iter_mut().find(|client| client.owner == owner) {
+            client.handle = 0;
+        }
+    });
 }

@@ -81,11 +81,12 @@ impl Interrupt {
 }
 
 /// The device's interrupt object, if the driver has made one.
-pub fn current() -> Option<Arc<Interrupt>> {
-    object::live()
+pub fn of_device(device: u64) -> Option<Arc<Interrupt>> {
+    let below = object::children(device, "PnP");
+    below
         .into_iter()
         .find(|(_, kind)| *kind == "WDFINTERRUPT")
-        .map(|(handle, _)| object::get::<Interrupt>(handle.raw(), "PnP"))
+        .map(|(handle, _)| object::get(handle.raw(), "PnP"))
 }
 
 /// WdfInterruptCreate: PASSIVE_LEVEL, in EvtDriverDeviceAdd or EvtDevicePrepareHardware (there with the descriptors).
@@ -98,7 +99,7 @@ pub unsafe extern "win64" fn create(
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfInterruptCreate";
     require_irql(FUNCTION, 0);
-    get_ptr::<super::device::Device, _>(device, FUNCTION);
+    let node = get_ptr::<super::device::Device, _>(device, FUNCTION).node.clone();
     // SAFETY: the driver passes its configuration.
     let config = unsafe { &*config };
     if config.Size as usize != size_of::<WDF_INTERRUPT_CONFIG>() {
@@ -112,12 +113,14 @@ pub unsafe extern "win64" fn create(
     if config.PassiveHandling != 0 || config.EvtInterruptWorkItem.is_some() || !config.SpinLock.is_null() {
         trace::not_offered("WdfInterruptCreate with passive handling, a work item or a lock of the driver's");
     }
-    let preparing = crate::pnp::in_prepare_hardware();
+    let preparing = node.stage() == crate::pnp::Stage::Preparing;
     if preparing && (config.InterruptRaw.is_null() || config.InterruptTranslated.is_null()) {
         crate::log!("{FUNCTION}: in EvtDevicePrepareHardware without InterruptRaw and InterruptTranslated");
         return STATUS_INVALID_PARAMETER;
     }
-    if preparing && !crate::pnp::is_interrupt_descriptor(config.InterruptRaw, config.InterruptTranslated) {
+    let assigned =
+        |lists| crate::pnp::is_interrupt_descriptor(lists, config.InterruptRaw, config.InterruptTranslated);
+    if preparing && !node.lists().is_some_and(assigned) {
         violation(
             "InterruptDescriptor",
             0,
@@ -129,7 +132,7 @@ pub unsafe extern "win64" fn create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    if attributes.parent().is_some() || current().is_some() {
+    if attributes.parent().is_some() || of_device(device as u64).is_some() {
         return STATUS_INVALID_PARAMETER;
     }
     let raw_handle = Arc::new(AtomicU64::new(0));

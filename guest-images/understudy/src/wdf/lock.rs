@@ -57,7 +57,7 @@ impl SpinLockObject {
 
 /// WdfSpinLockCreate: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn spin_lock_create(
-    _globals: *mut WDF_DRIVER_GLOBALS,
+    globals: *mut WDF_DRIVER_GLOBALS,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
     spin_lock: *mut WDFSPINLOCK,
 ) -> NTSTATUS {
@@ -67,8 +67,8 @@ pub unsafe extern "win64" fn spin_lock_create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    let parent = attributes.parent().or_else(super::driver::handle);
-    let handle = object::create(FUNCTION, Payload::SpinLock(Arc::default()), parent, attributes);
+    let parent = attributes.parent().unwrap_or_else(|| super::driver::of(globals, FUNCTION));
+    let handle = object::create(FUNCTION, Payload::SpinLock(Arc::default()), Some(parent), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *spin_lock = handle.raw() as WDFSPINLOCK };
     STATUS_SUCCESS

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
 use crate::netcx;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::alloc::Layout;
@@ -93,6 +94,8 @@ struct Context {
 /// A framework object.
 pub struct Object {
     payload: Payload,
+    /// The driver that it belongs to.
+    owner: Owner,
     contexts: IrqLock<Vec<Context>>,
     cleanup: PFN_WDF_OBJECT_CONTEXT_CLEANUP,
     destroy: PFN_WDF_OBJECT_CONTEXT_DESTROY,
@@ -211,8 +214,26 @@ impl Attributes {
     }
 }
 
-/// Makes an object below `parent` and returns its handle.
+/// The driver that an object belongs to.
+pub fn owner(raw: u64, function: &str) -> Owner {
+    let handle = Handle::from_raw(raw);
+    checked(function, handle, OBJECTS.with(|table| table.get(handle))).owner
+}
+
+/// Makes an object below `parent`, of the same driver, and returns its handle. Without a parent it is understudy's.
 pub fn create(function: &str, payload: Payload, parent: Option<Handle>, attributes: Attributes) -> Handle {
+    let owner = parent.map_or(Owner::UNDERSTUDY, |parent| owner(parent.raw(), function));
+    create_for(owner, function, payload, parent, attributes)
+}
+
+/// As [`create`], for a driver that the parent, if any, does not tell.
+pub fn create_for(
+    owner: Owner,
+    function: &str,
+    payload: Payload,
+    parent: Option<Handle>,
+    attributes: Attributes,
+) -> Handle {
     let mut contexts = Vec::new();
     if let Some(info) = attributes.raw.map(|raw| raw.ContextTypeInfo).filter(|info| !info.is_null()) {
         let size_override = attributes.raw.map_or(0, |raw| raw.ContextSizeOverride);
@@ -220,6 +241,7 @@ pub fn create(function: &str, payload: Payload, parent: Option<Handle>, attribut
     }
     let object = Arc::new(Object {
         payload,
+        owner,
         contexts: IrqLock::new(contexts),
         cleanup: attributes.raw.and_then(|raw| raw.EvtCleanupCallback),
         destroy: attributes.raw.and_then(|raw| raw.EvtDestroyCallback),
@@ -274,7 +296,7 @@ pub unsafe extern "win64" fn reference_actual(
     let handle = Handle::from_raw(handle as u64);
     let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
     object.references.fetch_add(1, Relaxed);
-    trace::note("device", &format!("{FUNCTION} of a {}", object.payload.kind()));
+    trace::note(crate::pnp::label(object.owner), &format!("{FUNCTION} of a {}", object.payload.kind()));
 }
 
 /// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
@@ -315,7 +337,9 @@ pub fn delete(handle: Handle) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
         if let Some(cleanup) = object.cleanup {
             // SAFETY: the driver gave this callback for this object; the handle is still live.
-            trace::callback("device", "EvtCleanupCallback", || unsafe { cleanup(each.raw() as WDFOBJECT) });
+            trace::callback(crate::pnp::label(object.owner), "EvtCleanupCallback", || unsafe {
+                cleanup(each.raw() as WDFOBJECT)
+            });
         }
         if object.references.load(Relaxed) == 0 {
             dispose(&object.payload);
@@ -325,7 +349,9 @@ pub fn delete(handle: Handle) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
         if let Some(destroy) = object.destroy {
             // SAFETY: as above; the contexts are still there, as the contract of EvtDestroyCallback has it.
-            trace::callback("device", "EvtDestroyCallback", || unsafe { destroy(each.raw() as WDFOBJECT) });
+            trace::callback(crate::pnp::label(object.owner), "EvtDestroyCallback", || unsafe {
+                destroy(each.raw() as WDFOBJECT)
+            });
         }
         let removed = OBJECTS.with(|table| table.remove(each));
         if let Ok(removed) = removed {
@@ -352,8 +378,21 @@ fn dispose(payload: &Payload) {
     }
 }
 
-/// Every live object's kind and handle, for the check at unload.
-pub fn live() -> Vec<(Handle, &'static str)> {
+/// Handle and kind of a driver's live objects, for the check at unload.
+pub fn live(owner: Owner) -> Vec<(Handle, &'static str)> {
     // collected outside, as the heap must not be entered with interrupts off for long
-    OBJECTS.with(|table| table.live().collect())
+    OBJECTS.with(|table| {
+        table
+            .live()
+            .filter(|(handle, _)| table.get(*handle).is_ok_and(|object| object.owner == owner))
+            .collect()
+    })
+}
+
+/// Handle and kind of everything below an object.
+pub fn children(raw: u64, function: &str) -> Vec<(Handle, &'static str)> {
+    let handle = Handle::from_raw(raw);
+    let below = checked(function, handle, OBJECTS.with(|table| table.subtree(handle)));
+    let kind = |each: Handle| OBJECTS.with(|table| table.get(each)).ok().map(|object| (each, object.kind()));
+    below.into_iter().filter(|each| *each != handle).filter_map(kind).collect()
 }

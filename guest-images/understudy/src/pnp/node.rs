@@ -1,0 +1,295 @@
+//! A device stack: one device on a bus with its function driver, led up and down in KMDF's order.
+
+use super::service::Service;
+use super::{check, failed, resources};
+use crate::agent::trace;
+use crate::inf::Kind;
+use crate::ke::irqlock::IrqLock;
+use crate::netcx::{adapter, datapath};
+use crate::wdf::device::{Device, DeviceInit};
+use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::table::Handle;
+use crate::wdf::{driver, interrupt};
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER};
+
+/// WdfPowerDeviceD3 and WdfPowerDeviceD3Final.
+pub const D3: i32 = 4;
+const D3_FINAL: i32 = 5;
+
+/// How far a device has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Stage {
+    /// The device may exist, hardware is not prepared.
+    Added,
+    /// Inside EvtDevicePrepareHardware.
+    Preparing,
+    /// Hardware is prepared, the device is in D3.
+    Prepared,
+    /// The device is in D0.
+    Working,
+}
+
+/// One device with its function driver.
+pub struct Node {
+    /// Its function driver.
+    pub service: Arc<Service>,
+    stage: AtomicU8,
+    /// The WDFDEVICE; 0 before WdfDeviceCreate and after removal.
+    handle: AtomicU64,
+    /// Raw and translated resources, while assigned.
+    lists: IrqLock<Option<(Handle, Handle)>>,
+}
+
+/// The device stacks, in the order in which they were started.
+static NODES: IrqLock<Vec<Arc<Node>>> = IrqLock::new(Vec::new());
+
+/// All device stacks.
+pub fn all() -> Vec<Arc<Node>> {
+    let count = NODES.with(|nodes| nodes.len());
+    (0..count).filter_map(|at| NODES.with(|nodes| nodes.get(at).cloned())).collect()
+}
+
+/// The NIC's stack, if it is there.
+pub fn nic() -> Option<Arc<Node>> {
+    NODES.with(|nodes| nodes.iter().find(|node| node.service.package.kind == Kind::Pci).cloned())
+}
+
+impl Node {
+    /// Adds a device for a driver that has just been loaded: EvtDriverDeviceAdd. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// The driver's status, or what it forgot. [`Self::remove`] takes away what there is.
+    pub fn add(service: &Arc<Service>) -> Result<Arc<Self>, String> {
+        let node = Arc::new(Self {
+            service: service.clone(),
+            stage: AtomicU8::new(Stage::Added as u8),
+            handle: AtomicU64::new(0),
+            lists: IrqLock::new(None),
+        });
+        let listed = node.clone();
+        NODES.with(|nodes| nodes.push(listed));
+        let handle = driver::handle(service.owner).ok_or("the driver has created no WDFDRIVER")?;
+        let Some(callback) = object::get::<driver::Driver>(handle.raw(), "PnP").device_add else {
+            return Err("the driver has no EvtDriverDeviceAdd".into());
+        };
+        let init = Arc::new(DeviceInit::new(node.clone()));
+        let init_handle = object::create("PnP", Payload::DeviceInit(init), None, Attributes::NONE);
+        let raw = init_handle.raw();
+        // SAFETY: the driver's callback with its own driver handle and a live init handle, at PASSIVE_LEVEL.
+        let status = trace::callback(service.label, "EvtDriverDeviceAdd", || unsafe {
+            callback(handle.raw() as WDFDRIVER, raw as PWDFDEVICE_INIT)
+        });
+        object::delete(init_handle);
+        check("EvtDriverDeviceAdd", status)?;
+        node.device().map(|_| node.clone()).ok_or_else(|| "EvtDriverDeviceAdd created no device".into())
+    }
+
+    /// How far it has come.
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Relaxed) {
+            0 => Stage::Added,
+            1 => Stage::Preparing,
+            2 => Stage::Prepared,
+            _ => Stage::Working,
+        }
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+    }
+
+    /// Takes the WDFDEVICE that the driver has made; `false` if there is one already.
+    pub fn set_device(&self, handle: Handle) -> bool {
+        self.handle.compare_exchange(0, handle.raw(), Relaxed, Relaxed).is_ok()
+    }
+
+    /// The device's handle and object.
+    pub fn device(&self) -> Option<(Handle, Arc<Device>)> {
+        let raw = self.handle.load(Relaxed);
+        (raw != 0).then(|| (Handle::from_raw(raw), object::get::<Device>(raw, "PnP")))
+    }
+
+    /// Raw and translated resources, while assigned.
+    pub fn lists(&self) -> Option<(Handle, Handle)> {
+        self.lists.with(|lists| *lists)
+    }
+
+    fn the_device(&self) -> Result<(WDFDEVICE, Arc<Device>), String> {
+        let (handle, device) = self.device().ok_or("there is no device")?;
+        Ok((handle.raw() as WDFDEVICE, device))
+    }
+
+    /// Whether the data path above the NetAdapterCx adapter is this device's.
+    fn has_adapter(&self) -> bool {
+        adapter::current().is_some_and(|(handle, _)| {
+            object::parent(handle.raw(), "PnP")
+                .is_some_and(|parent| parent.raw() == self.handle.load(Relaxed))
+        })
+    }
+
+    fn call(&self, what: &'static str, callback: impl FnOnce() -> NTSTATUS) -> Result<(), String> {
+        check(what, trace::callback(self.service.label, what, callback))
+    }
+
+    /// Gives the device its resources and takes it to D0. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// A callback failed.
+    pub fn start(&self) -> Result<(), String> {
+        let (raw, device) = self.the_device()?;
+        let handle = Handle::from_raw(raw as u64);
+        let lists = match self.service.package.kind {
+            Kind::Pci => resources::assign(handle)?,
+            // neither memory nor interrupts
+            Kind::Root | Kind::Filter => resources::assign_none(handle),
+        };
+        self.lists.with(|slot| *slot = Some(lists));
+        self.set_stage(Stage::Preparing);
+        if let Some(prepare) = device.callbacks.EvtDevicePrepareHardware {
+            // SAFETY: the driver's callback with its own device and live resource lists, at PASSIVE_LEVEL.
+            self.call("EvtDevicePrepareHardware", || unsafe {
+                prepare(raw, lists.0.raw() as WDFCMRESLIST, lists.1.raw() as WDFCMRESLIST)
+            })?;
+        }
+        self.set_stage(Stage::Prepared);
+        self.enter_d0(D3_FINAL)
+    }
+
+    /// D0 entry. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// A callback failed.
+    pub fn enter_d0(&self, previous: i32) -> Result<(), String> {
+        let (raw, device) = self.the_device()?;
+        let callbacks = device.callbacks;
+        if let Some(entry) = callbacks.EvtDeviceD0Entry {
+            // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
+            self.call("EvtDeviceD0Entry", || unsafe { entry(raw, previous) })?;
+        }
+        self.set_stage(Stage::Working);
+        if let Some(interrupt) = interrupt::of_device(raw as u64) {
+            let irql = resources::connect_interrupt(interrupt.clone());
+            interrupt.connect(irql).map_err(|status| failed("EvtInterruptEnable", status))?;
+            resources::unmask_interrupt();
+        }
+        if let Some(post) = callbacks.EvtDeviceD0EntryPostInterruptsEnabled {
+            // SAFETY: as above.
+            self.call("EvtDeviceD0EntryPostInterruptsEnabled", || unsafe { post(raw, previous) })?;
+        }
+        if self.has_adapter() {
+            datapath::create()?;
+            datapath::start();
+        }
+        let first = previous == D3_FINAL;
+        let managed = [
+            (first, callbacks.EvtDeviceSelfManagedIoInit, "EvtDeviceSelfManagedIoInit"),
+            (!first, callbacks.EvtDeviceSelfManagedIoRestart, "EvtDeviceSelfManagedIoRestart"),
+        ];
+        for (due, callback, what) in managed {
+            if let Some(callback) = callback.filter(|_| due) {
+                // SAFETY: as above.
+                self.call(what, || unsafe { callback(raw) })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// D0 exit, to the end whatever fails on the way. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// The first callback that failed.
+    pub fn leave_d0(&self, target: i32) -> Result<(), String> {
+        let (raw, device) = self.the_device()?;
+        let callbacks = device.callbacks;
+        let mut result = Ok(());
+        let mut note = |done: Result<(), String>| {
+            if result.is_ok() {
+                result = done;
+            }
+        };
+        if let Some(suspend) = callbacks.EvtDeviceSelfManagedIoSuspend {
+            // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
+            note(self.call("EvtDeviceSelfManagedIoSuspend", || unsafe { suspend(raw) }));
+        }
+        if self.has_adapter() {
+            datapath::take_down();
+        }
+        if let Some(pre) = callbacks.EvtDeviceD0ExitPreInterruptsDisabled {
+            // SAFETY: as above.
+            note(self.call("EvtDeviceD0ExitPreInterruptsDisabled", || unsafe { pre(raw, target) }));
+        }
+        if let Some(interrupt) = interrupt::of_device(raw as u64) {
+            note(interrupt.disconnect().map_err(|status| failed("EvtInterruptDisable", status)));
+            resources::disconnect_interrupt();
+        }
+        if let Some(exit) = callbacks.EvtDeviceD0Exit {
+            // SAFETY: as above.
+            note(self.call("EvtDeviceD0Exit", || unsafe { exit(raw, target) }));
+        }
+        self.set_stage(Stage::Prepared);
+        result
+    }
+
+    /// Removes the device, from wherever it is, in the order of wdf-requests section 3; `surprise`: the hardware is gone
+    /// already. What fails on the way is the reason that stays with the trace. PASSIVE_LEVEL.
+    pub fn remove(self: &Arc<Self>, surprise: bool) {
+        if let Some((handle, device)) = self.device() {
+            let raw = handle.raw() as WDFDEVICE;
+            let callbacks = device.callbacks;
+            if let Some(gone) = callbacks.EvtDeviceSurpriseRemoval.filter(|_| surprise) {
+                // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
+                trace::callback(self.service.label, "EvtDeviceSurpriseRemoval", || unsafe { gone(raw) });
+            }
+            if self.stage() == Stage::Working
+                && let Err(error) = self.leave_d0(D3_FINAL)
+            {
+                trace::set_reason(&error);
+            }
+            // KMDF calls this also after a failed EvtDevicePrepareHardware
+            if self.stage() >= Stage::Preparing
+                && let Some(release) = callbacks.EvtDeviceReleaseHardware
+                && let Some(lists) = self.lists()
+            {
+                // SAFETY: as above, with a live list.
+                let done = self.call("EvtDeviceReleaseHardware", || unsafe {
+                    release(raw, lists.1.raw() as WDFCMRESLIST)
+                });
+                if let Err(error) = done {
+                    trace::set_reason(&error);
+                }
+            }
+            self.set_stage(Stage::Added);
+            let last = [
+                (callbacks.EvtDeviceSelfManagedIoFlush, "EvtDeviceSelfManagedIoFlush"),
+                (callbacks.EvtDeviceSelfManagedIoCleanup, "EvtDeviceSelfManagedIoCleanup"),
+            ];
+            for (callback, what) in last {
+                if let Some(callback) = callback {
+                    // SAFETY: as above.
+                    trace::callback(self.service.label, what, || unsafe { callback(raw) });
+                }
+            }
+            if self.service.package.kind == Kind::Pci {
+                resources::release();
+            }
+            if let Some(lists) = self.lists.with(Option::take) {
+                object::delete(lists.0);
+                object::delete(lists.1);
+            }
+            if self.has_adapter() {
+                adapter::forget();
+            }
+            drop(device);
+            self.handle.store(0, Relaxed);
+            object::delete(handle);
+        }
+        let gone = NODES.with(|nodes| {
+            let at = nodes.iter().position(|node| Arc::ptr_eq(node, self));
+            at.map(|at| nodes.remove(at))
+        });
+        drop(gone);
+    }
+}
