@@ -5,6 +5,8 @@
 //! and want read and write access; the devices are for administrators only.
 #![no_std]
 
+pub mod filter;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of every structure here; a driver refuses another one.
