@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::trace::Progress;
+
 /// Transmit packets by fate. `posted == sent + taken_back + refused + lost` once nothing is outstanding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TxCounters {
@@ -19,6 +21,15 @@ pub struct TxCounters {
     pub lost: u64,
 }
 
+impl TxCounters {
+    /// Given to the device, and given back to the framework.
+    #[must_use]
+    pub const fn progress(&self) -> Progress {
+        let returned = self.sent + self.taken_back + self.never_posted + self.refused + self.lost;
+        Progress { posted: self.posted, returned }
+    }
+}
+
 /// Receive packets by fate. Once nothing is outstanding, `received + returned_empty` packets were
 /// returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +42,14 @@ pub struct RxCounters {
     pub returned_empty: u64,
     /// Of those, completed by the device with an impossible length while the queue ran.
     pub malformed: u64,
+}
+
+impl RxCounters {
+    /// Given to the device, and given back to the framework.
+    #[must_use]
+    pub const fn progress(&self) -> Progress {
+        Progress { posted: self.posted, returned: self.received + self.returned_empty }
+    }
 }
 
 /// One queue's counters under its name. At stop it reads like

@@ -31,6 +31,7 @@ pub mod pci;
 mod ring;
 pub mod rx;
 pub mod signals;
+pub mod trace;
 pub mod transport;
 pub mod tx;
 pub mod virtqueue;

@@ -7,7 +7,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use cancelnic_core::{Mutant, watchdog::Side};
+use cancelnic_core::{Mutant, trace::Event, watchdog::Side};
 use cancelnic_kernel::{
     check,
     kmdf::context::{self, Context, ContextType},
@@ -25,9 +25,11 @@ use wdk_sys::{
 
 use crate::{
     adapter,
+    anchor::ANCHOR,
     class::net,
     hardware::{Failure, Hardware},
-    report::{self, Event},
+    queue::PacketQueues,
+    report,
     virtqueues::Virtqueues,
     wake::Wakes,
     watchdog::Watchdog,
@@ -47,6 +49,7 @@ pub struct DeviceContext {
     mutant: Mutant,
     /// What the cancel block can do, as it said in PrepareHardware.
     caps: AtomicU32,
+    queues: PacketQueues,
     /// Set from PrepareHardware to ReleaseHardware.
     hardware: UnsafeCell<Option<Hardware>>,
     /// Set from D0Entry to D0Exit.
@@ -118,6 +121,11 @@ impl DeviceContext {
         unsafe { (*self.virtqueues.get()).as_ref() }
     }
 
+    /// The packet queues' contexts, for the debugger.
+    pub const fn queues(&self) -> &PacketQueues {
+        &self.queues
+    }
+
     /// A side's packet queue is gone, or did not come to be: its virtqueue is free for another.
     pub fn give_back(&self, side: Side) {
         if let Some(virtqueues) = self.virtqueues() {
@@ -155,6 +163,7 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         call_unsafe_wdf_function_binding!(WdfDeviceInitSetPnpPowerEventCallbacks, init, &raw mut callbacks);
 
         let mut attributes = context::attributes::<DeviceContext>();
+        attributes.EvtCleanupCallback = Some(evt_cleanup);
         let mut device: WDFDEVICE = null_mut();
         check(call_unsafe_wdf_function_binding!(
             WdfDeviceCreate,
@@ -175,11 +184,19 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
             adapter,
             mutant: Mutant::from_number(parameters.mutant),
             caps: AtomicU32::new(0),
+            queues: PacketQueues::default(),
             hardware: UnsafeCell::new(None),
             virtqueues: UnsafeCell::new(None),
         });
+        ANCHOR.add(context::get(device.cast()));
         create_interrupt(device)
     }
+}
+
+/// The device goes, or did not come to be. PASSIVE_LEVEL.
+unsafe extern "C" fn evt_cleanup(device: WDFOBJECT) {
+    // SAFETY: the device has this context till after this callback; it is not looked into.
+    ANCHOR.remove(unsafe { context::address(device) });
 }
 
 /// DMA by the device itself, 64-bit addresses, both directions at a time, version 3 as NetAdapterCx demands.
@@ -268,8 +285,8 @@ unsafe extern "C" fn evt_prepare_hardware(
 /// Tells people why the device cannot be used, and the system by a status.
 fn refuse(context: &DeviceContext, failure: &Failure) -> NTSTATUS {
     let event = match failure {
-        Failure::System(_) | Failure::Transport(_) => Event::HardwareFailure,
-        Failure::Pci(_) | Failure::Refused(_) => Event::Unsupported,
+        Failure::System(_) | Failure::Transport(_) => report::Event::HardwareFailure,
+        Failure::Pci(_) | Failure::Refused(_) => report::Event::Unsupported,
     };
     // SAFETY: the device is alive.
     unsafe { report::event(context.device(), event, failure.status(), format_args!("{failure}")) };
@@ -300,6 +317,7 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
                 context.wakes().signals(side).found();
             }
             context.watchdog().recovered();
+            ANCHOR.record(Event::PowerUp, context);
             STATUS_SUCCESS
         }
         Err(failure) => refuse(context, &failure),
@@ -310,6 +328,7 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
 unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, _target: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
     // SAFETY: the device has this context.
     let context: &DeviceContext = unsafe { context::get(device.cast()) };
+    ANCHOR.record(Event::PowerDown, context);
     context.watchdog().stop();
     let quiet = context.hardware().is_none_or(|hardware| hardware.reset().is_quiet());
     // SAFETY: the packet queues are destroyed, the interrupt is disconnected, the timer has stopped.
@@ -320,7 +339,9 @@ unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, _target: WDF_POWER_DEVICE_ST
         } else {
             let reason = format_args!("the device ignores its reset; the memory it knows of is kept");
             // SAFETY: the device object is alive.
-            unsafe { report::event(device, Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason) };
+            unsafe {
+                report::event(device, report::Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason)
+            };
             virtqueues.leak();
         }
     }

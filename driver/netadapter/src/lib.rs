@@ -12,12 +12,15 @@
 //! 4. NetAdapterCx creates, starts, cancels, stops and destroys packet queues: [`queue`].
 //! 5. D0Exit: the device is reset, then the virtqueues are freed. ReleaseHardware unmaps the BARs.
 //!
-//! [`class`] is the image's entry and the way to NetAdapterCx; [`wake`] passes interrupts on to waiting queues; [`watchdog`] ends a cancel that takes too long.
+//! [`class`] is the image's entry and the way to NetAdapterCx; [`wake`] passes interrupts on to waiting
+//! queues; [`watchdog`] ends a cancel that takes too long; [`anchor`] is where a debugger starts.
 #![no_std]
 #![cfg(target_os = "windows")]
 
 mod adapter;
+mod anchor;
 mod class;
+mod clock;
 mod device;
 mod driver;
 mod hardware;

@@ -4,9 +4,19 @@
 //! run at PASSIVE_LEVEL, EvtAdvance and EvtSetNotificationEnabled at most at DISPATCH_LEVEL, EvtCancel
 //! at either: nothing here waits.
 
-use core::{cell::UnsafeCell, ptr::null_mut};
+use core::{
+    cell::UnsafeCell,
+    ptr::null_mut,
+    sync::atomic::{AtomicPtr, Ordering},
+};
 
-use cancelnic_core::{Notify, Outcome, Rings, rx::RxQueue, tx::TxQueue, watchdog::Side};
+use cancelnic_core::{
+    Notify, Outcome, Rings,
+    rx::RxQueue,
+    trace::{Event, Progress},
+    tx::TxQueue,
+    watchdog::Side,
+};
 use cancelnic_kernel::{
     check,
     kmdf::context::{self, Context, ContextType},
@@ -18,10 +28,10 @@ use wdk_sys::{
     WDFOBJECT, ntddk::KeDelayExecutionThread,
 };
 
-use crate::{adapter, class::net, device::DeviceContext, hardware::Hardware, wake, watchdog};
+use crate::{adapter, anchor::ANCHOR, class::net, device::DeviceContext, hardware::Hardware, wake, watchdog};
 
 /// A packet queue's context.
-struct QueueContext<Q: 'static> {
+pub struct QueueContext<Q: 'static> {
     /// Null until the queue is complete, as the framework zeroes contexts.
     device: *const DeviceContext,
     queue: UnsafeCell<Q>,
@@ -31,6 +41,23 @@ struct QueueContext<Q: 'static> {
 type Tx = TxQueue<'static, 'static>;
 /// A receive queue over the first queue pair's virtqueue.
 type Rx = RxQueue<'static, 'static>;
+
+/// The contexts of a device's packet queues while these exist, null otherwise. Nothing in the driver goes this way: it
+/// is the debugger's.
+#[derive(Default)]
+pub struct PacketQueues {
+    tx: AtomicPtr<QueueContext<Tx>>,
+    rx: AtomicPtr<QueueContext<Rx>>,
+}
+
+impl PacketQueues {
+    fn forget(&self, side: Side) {
+        match side {
+            Side::Tx => self.tx.store(null_mut(), Ordering::Relaxed),
+            Side::Rx => self.rx.store(null_mut(), Ordering::Relaxed),
+        }
+    }
+}
 
 static TX_CONTEXT: ContextType =
     ContextType::new::<QueueContext<Tx>>(c"TxQueueContext", &raw const TX_CONTEXT);
@@ -76,6 +103,11 @@ where
             let Some(hardware) = device.hardware() else { panic!("a packet queue without hardware") };
             Self { device, hardware, queue: &mut *context.queue.get(), handle }
         }
+    }
+
+    /// Records an event of this queue for the debugger.
+    fn record(&self, event: Event, side: Side, progress: Progress) {
+        ANCHOR.record_queue(event, self.device, side, progress);
     }
 
     /// Does what a callback's outcome asks for.
@@ -142,8 +174,10 @@ pub unsafe extern "win64" fn evt_create_tx_queue(adapter: NETADAPTER, init: PNET
             device.give_back(Side::Tx);
             return STATUS_INVALID_DEVICE_STATE;
         };
-        context::address::<QueueContext<Tx>>(queue.cast())
-            .write(QueueContext { device, queue: UnsafeCell::new(tx) });
+        let context = context::address::<QueueContext<Tx>>(queue.cast());
+        context.write(QueueContext { device, queue: UnsafeCell::new(tx) });
+        device.queues().tx.store(context, Ordering::Release);
+        ANCHOR.record_queue(Event::QueueCreated, device, Side::Tx, Progress::default());
     }
     STATUS_SUCCESS
 }
@@ -185,8 +219,10 @@ pub unsafe extern "win64" fn evt_create_rx_queue(adapter: NETADAPTER, init: PNET
             device.give_back(Side::Rx);
             return STATUS_INVALID_DEVICE_STATE;
         };
-        context::address::<QueueContext<Rx>>(queue.cast())
-            .write(QueueContext { device, queue: UnsafeCell::new(rx) });
+        let context = context::address::<QueueContext<Rx>>(queue.cast());
+        context.write(QueueContext { device, queue: UnsafeCell::new(rx) });
+        device.queues().rx.store(context, Ordering::Release);
+        ANCHOR.record_queue(Event::QueueCreated, device, Side::Rx, Progress::default());
     }
     STATUS_SUCCESS
 }
@@ -202,6 +238,8 @@ where
         let context = context::address::<QueueContext<Q>>(queue);
         let device = (&raw const (*context).device).read();
         if let Some(device) = device.as_ref() {
+            device.queues().forget(side);
+            ANCHOR.record_queue(Event::QueueDestroyed, device, side, Progress::default());
             device.give_back(side);
         }
     }
@@ -223,6 +261,7 @@ unsafe extern "win64" fn tx_start(queue: NETPACKETQUEUE) {
     let call: Call<Tx> = unsafe { Call::new(queue) };
     call.device.wakes().start(Side::Tx, queue);
     let outcome = call.queue.start(call.hardware);
+    call.record(Event::Start, Side::Tx, call.queue.counters().progress());
     call.settle(Side::Tx, outcome);
 }
 
@@ -232,6 +271,7 @@ unsafe extern "win64" fn rx_start(queue: NETPACKETQUEUE) {
     let call: Call<Rx> = unsafe { Call::new(queue) };
     call.device.wakes().start(Side::Rx, queue);
     let outcome = call.queue.start(call.hardware);
+    call.record(Event::Start, Side::Rx, call.queue.counters().progress());
     call.settle(Side::Rx, outcome);
 }
 
@@ -239,7 +279,12 @@ unsafe extern "win64" fn rx_start(queue: NETPACKETQUEUE) {
 unsafe extern "win64" fn tx_advance(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Tx> = unsafe { Call::new(queue) };
+    let before = call.queue.counters().progress();
     let outcome = call.queue.advance(&call.hardware.doorbell(Side::Tx));
+    let progress = call.queue.counters().progress();
+    if progress != before {
+        call.record(Event::Advance, Side::Tx, progress);
+    }
     call.settle(Side::Tx, outcome);
 }
 
@@ -247,7 +292,12 @@ unsafe extern "win64" fn tx_advance(queue: NETPACKETQUEUE) {
 unsafe extern "win64" fn rx_advance(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Rx> = unsafe { Call::new(queue) };
+    let before = call.queue.counters().progress();
     let outcome = call.queue.advance(call.hardware, &call.hardware.doorbell(Side::Rx));
+    let progress = call.queue.counters().progress();
+    if progress != before {
+        call.record(Event::Advance, Side::Rx, progress);
+    }
     call.settle(Side::Rx, outcome);
 }
 
@@ -260,6 +310,7 @@ unsafe extern "win64" fn tx_set_notification_enabled(queue: NETPACKETQUEUE, enab
         return;
     }
     let outcome = call.queue.set_notification_enabled(call.hardware, &Wakeup(Side::Tx, call.handle));
+    call.record(Event::Armed, Side::Tx, call.queue.counters().progress());
     call.settle(Side::Tx, outcome);
 }
 
@@ -272,6 +323,7 @@ unsafe extern "win64" fn rx_set_notification_enabled(queue: NETPACKETQUEUE, enab
         return;
     }
     let outcome = call.queue.set_notification_enabled(call.hardware, &Wakeup(Side::Rx, call.handle));
+    call.record(Event::Armed, Side::Rx, call.queue.counters().progress());
     call.settle(Side::Rx, outcome);
 }
 
@@ -279,8 +331,10 @@ unsafe extern "win64" fn rx_set_notification_enabled(queue: NETPACKETQUEUE, enab
 unsafe extern "win64" fn tx_cancel(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Tx> = unsafe { Call::new(queue) };
+    call.record(Event::Cancel, Side::Tx, call.queue.counters().progress());
     misbehave_in_cancel(call.device);
     let outcome = call.queue.cancel(call.hardware);
+    call.record(Event::CancelReturned, Side::Tx, call.queue.counters().progress());
     call.settle(Side::Tx, outcome);
 }
 
@@ -288,8 +342,10 @@ unsafe extern "win64" fn tx_cancel(queue: NETPACKETQUEUE) {
 unsafe extern "win64" fn rx_cancel(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Rx> = unsafe { Call::new(queue) };
+    call.record(Event::Cancel, Side::Rx, call.queue.counters().progress());
     misbehave_in_cancel(call.device);
     let outcome = call.queue.cancel(call.hardware);
+    call.record(Event::CancelReturned, Side::Rx, call.queue.counters().progress());
     call.settle(Side::Rx, outcome);
 }
 
@@ -299,6 +355,7 @@ unsafe extern "win64" fn tx_stop(queue: NETPACKETQUEUE) {
     let call: Call<Tx> = unsafe { Call::new(queue) };
     call.device.wakes().stop(Side::Tx);
     print::line(Level::Info, format_args!("{}", call.queue.stop()));
+    call.record(Event::Stop, Side::Tx, call.queue.counters().progress());
 }
 
 /// The receive queue's life ends; nothing is outstanding. PASSIVE_LEVEL.
@@ -307,6 +364,7 @@ unsafe extern "win64" fn rx_stop(queue: NETPACKETQUEUE) {
     let call: Call<Rx> = unsafe { Call::new(queue) };
     call.device.wakes().stop(Side::Rx);
     print::line(Level::Info, format_args!("{}", call.queue.stop()));
+    call.record(Event::Stop, Side::Rx, call.queue.counters().progress());
 }
 
 /// In a test build with that fault: waits where nothing may wait. The shipped driver's constant no

@@ -13,19 +13,16 @@ use core::{
 
 use cancelnic_core::{
     outcome::Waiting,
+    trace::Event,
     watchdog::{Expiry, Side, Watchdog as Deadlines},
 };
 use cancelnic_kernel::{check, kmdf::context};
 use wdk_sys::{
-    _WDF_DEVICE_FAILED_ACTION, LARGE_INTEGER, NTSTATUS, STATUS_DEVICE_HARDWARE_ERROR, ULONG,
-    WDF_TIMER_CONFIG, WDFDEVICE, WDFTIMER, call_unsafe_wdf_function_binding,
-    ntddk::KeQueryPerformanceCounter,
+    _WDF_DEVICE_FAILED_ACTION, NTSTATUS, STATUS_DEVICE_HARDWARE_ERROR, ULONG, WDF_TIMER_CONFIG, WDFDEVICE,
+    WDFTIMER, call_unsafe_wdf_function_binding,
 };
 
-use crate::{
-    device::DeviceContext,
-    report::{self, Event},
-};
+use crate::{anchor::ANCHOR, clock, device::DeviceContext, report};
 
 /// Value of the INF keyword `WatchdogMs` unless the registry has another.
 pub const DEFAULT_MILLISECONDS: u32 = 2000;
@@ -74,7 +71,7 @@ impl Watchdog {
     /// A callback of a side's queue tells whether the queue waits for the device. At most DISPATCH_LEVEL.
     pub fn note(&self, side: Side, waiting: Waiting) {
         if waiting != Waiting::Unchanged
-            && let Some(milliseconds) = self.deadlines.note(side, waiting, now())
+            && let Some(milliseconds) = self.deadlines.note(side, waiting, clock::milliseconds())
         {
             self.start(milliseconds);
         }
@@ -102,19 +99,6 @@ impl Watchdog {
     }
 }
 
-/// Milliseconds of the steady clock. Any IRQL.
-fn now() -> u64 {
-    let mut frequency = LARGE_INTEGER::default();
-    // SAFETY: the frequency is written by the call; both unions are read as the number they hold.
-    let (ticks, frequency) = unsafe {
-        let ticks = KeQueryPerformanceCounter(&raw mut frequency);
-        (ticks.QuadPart as u64, frequency.QuadPart as u64)
-    };
-    let frequency = frequency.max(1);
-    // in two parts, so that no product overflows
-    ticks / frequency * 1000 + ticks % frequency * 1000 / frequency
-}
-
 /// The time is over, or was. DISPATCH_LEVEL.
 unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
     // SAFETY: the timer's parent is the device, whose context was filled in before the timer started.
@@ -125,7 +109,7 @@ unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
         reset(context);
         return;
     }
-    match watchdog.deadlines.expired(now()) {
+    match watchdog.deadlines.expired(clock::milliseconds()) {
         Expiry::Idle => (),
         Expiry::Rearm(milliseconds) => watchdog.start(milliseconds),
         Expiry::Reset => give_up(context, format_args!("a cancel took longer than WatchdogMs allows")),
@@ -139,11 +123,12 @@ pub fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
     if watchdog.given_up.swap(true, Ordering::AcqRel) {
         return;
     }
+    ANCHOR.record(Event::GivenUp, context);
     watchdog.deadlines.clear();
     reset(context);
     // SAFETY: the device is alive; both calls are allowed up to DISPATCH_LEVEL.
     unsafe {
-        report::event(context.device(), Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason);
+        report::event(context.device(), report::Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason);
         call_unsafe_wdf_function_binding!(
             WdfDeviceSetFailed,
             context.device(),
