@@ -8,6 +8,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+pub use crate::SetMutant;
 use crate::{Fault, Header, control_code};
 
 /// Sends frames of the filter's own. Input [`Send`], output [`Sent`]. Succeeds when the lists have been queued or
@@ -153,28 +154,6 @@ impl Cancel {
     /// [`Fault::Value`] if the reserved field is not 0, or the ID is NULL.
     pub fn check(&self) -> Result<(), Fault> {
         if self.reserved == 0 && self.cancel_id != 0 { Ok(()) } else { Err(Fault::Value) }
-    }
-}
-
-/// Input of [`SET_MUTANT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct SetMutant {
-    /// Of this structure.
-    pub header: Header,
-    /// Which fault; 0: none.
-    pub mutant: u32,
-    /// 0.
-    pub reserved: u32,
-}
-
-impl SetMutant {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if the reserved field is not 0.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.reserved == 0 { Ok(()) } else { Err(Fault::Value) }
     }
 }
 

@@ -6,6 +6,9 @@
 #![no_std]
 
 pub mod filter;
+pub mod log;
+pub mod nic;
+pub mod relay;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -27,6 +30,34 @@ impl Header {
     #[must_use]
     pub const fn of<T>() -> Self {
         Self { version: VERSION, size: size_of::<T>() as u32 }
+    }
+}
+
+/// Input of the drivers' codes that choose a deliberate fault; only test builds have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SetMutant {
+    /// Version and size.
+    pub header: Header,
+    /// The fault, as the driver numbers them; 0 behaves.
+    pub mutant: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl SetMutant {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Fault::Value`] if the reserved field is not 0.
+    pub fn check(&self) -> Result<(), Fault> {
+        if self.reserved == 0 { Ok(()) } else { Err(Fault::Value) }
+    }
+
+    /// Chooses `mutant`.
+    #[must_use]
+    pub const fn new(mutant: u32) -> Self {
+        Self { header: Header::of::<Self>(), mutant, reserved: 0 }
     }
 }
 

@@ -1,0 +1,358 @@
+//! cancelnic.sys's device interface ([`crate::NIC_INTERFACE`]).
+//!
+//! [`WAIT`] may also come as an internal device control, from another driver: then the wait queue presents it first,
+//! otherwise it is handed on from the queue of the control codes. All others are ordinary device controls.
+//!
+//! A waiting request is known by the tag that its sender gave it. It ends with STATUS_SUCCESS and a [`CancelEvent`]
+//! once a packet queue's EvtCancel has done its work, with STATUS_CANCELLED when it is cancelled or its file is
+//! closed, or as [`COMPLETE`] says.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{Header, control_code};
+
+/// No input; output [`Counters`].
+pub const COUNTERS: u32 = control_code(0x820);
+/// No input; output [`RingSnapshot`].
+pub const RINGS: u32 = control_code(0x821);
+/// Input [`Wait`]; output [`CancelEvent`]. Pends. STATUS_INSUFFICIENT_RESOURCES if too many wait.
+pub const WAIT: u32 = control_code(0x822);
+/// No input; output [`crate::log::LogAnswer`] and records.
+pub const LOG: u32 = control_code(0x823);
+/// Input [`Mark`]; output [`Status`]: makes a waiting request cancelable that was not.
+/// STATUS_NOT_FOUND if none of this tag is in a state for it.
+pub const MARK: u32 = control_code(0x824);
+/// Input [`Complete`]; output [`Status`]: ends a waiting request, unmarking it first if it is cancelable; the
+/// answer tells what WdfRequestUnmarkCancelable returned. STATUS_NOT_FOUND as with [`MARK`].
+pub const COMPLETE: u32 = control_code(0x825);
+/// Input [`Forward`]; output [`Status`]: hands a waiting, not cancelable request to another queue.
+pub const FORWARD: u32 = control_code(0x826);
+/// Input [`Retrieve`]; output [`Status`]: takes the next request out of a manual queue; it waits again, with its own
+/// behaviour. STATUS_NO_MORE_ENTRIES if there is none.
+pub const RETRIEVE: u32 = control_code(0x827);
+/// Input [`QueueAction`]; output [`QueueState`].
+pub const QUEUE: u32 = control_code(0x828);
+/// Input [`crate::SetMutant`]: chooses a fault ([`mutant`]). Test builds only.
+pub const SET_MUTANT: u32 = control_code(0x82F);
+
+/// Transmit packets by fate, since the packet queue was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TxCounts {
+    /// Given to the device.
+    pub posted: u64,
+    /// Completed as sent.
+    pub sent: u64,
+    /// Completed as taken back.
+    pub taken_back: u64,
+    /// Returned without having been given to the device.
+    pub never_posted: u64,
+    /// Refused by the device.
+    pub refused: u64,
+    /// Lost with the device.
+    pub lost: u64,
+}
+
+/// Receive packets by fate, since the packet queue was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RxCounts {
+    /// Given to the device.
+    pub posted: u64,
+    /// Indicated with a frame.
+    pub received: u64,
+    /// Returned without a frame.
+    pub returned_empty: u64,
+    /// Of those, completed with an impossible length.
+    pub malformed: u64,
+}
+
+/// Answer of [`COUNTERS`], as after each queue's last callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Counters {
+    /// Version and size.
+    pub header: Header,
+    /// Transmit queue 0.
+    pub tx: TxCounts,
+    /// Receive queue 0.
+    pub rx: RxCounts,
+    /// EvtCancels of packet queues since the device was added.
+    pub cancels: u64,
+    /// Requests that wait now.
+    pub waiting: u64,
+}
+
+/// A packet ring's indices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Ring {
+    /// 1 between EvtStart and EvtStop.
+    pub started: u32,
+    /// Elements in the ring.
+    pub elements: u32,
+    /// First element that the driver owns.
+    pub begin: u32,
+    /// First of those that it has not posted.
+    pub next: u32,
+    /// End of what the driver owns.
+    pub end: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Answer of [`RINGS`], as after each queue's last callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RingSnapshot {
+    /// Version and size.
+    pub header: Header,
+    /// Packet ring of transmit queue 0.
+    pub tx: Ring,
+    /// Packet ring of receive queue 0.
+    pub rx: Ring,
+}
+
+/// Values of [`Wait::behaviour`]: what the driver does with the request once it has it.
+pub mod behaviour {
+    /// Marks it cancelable and keeps it.
+    pub const CANCELABLE: u32 = 0;
+    /// Keeps it without marking it; [`super::MARK`] may do so later.
+    pub const NOT_CANCELABLE: u32 = 1;
+    /// Forwards it to the second queue.
+    pub const SECOND_QUEUE: u32 = 2;
+    /// Forwards it to the third queue.
+    pub const THIRD_QUEUE: u32 = 3;
+    /// Completes it at once, STATUS_SUCCESS, with the state of things.
+    pub const AT_ONCE: u32 = 4;
+    /// Marks it cancelable by WdfRequestMarkCancelable, which may call EvtRequestCancel before it returns.
+    pub const CANCELABLE_OLD: u32 = 5;
+    /// The largest of these.
+    pub const LAST: u32 = CANCELABLE_OLD;
+}
+
+/// Input of [`WAIT`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Wait {
+    /// Version and size.
+    pub header: Header,
+    /// The sender's name for the request.
+    pub tag: u32,
+    /// One of [`behaviour`].
+    pub behaviour: u32,
+}
+
+impl Wait {
+    /// A request called `tag`.
+    #[must_use]
+    pub const fn new(tag: u32, behaviour: u32) -> Self {
+        Self { header: Header::of::<Self>(), tag, behaviour }
+    }
+}
+
+/// Output of [`WAIT`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CancelEvent {
+    /// Version and size.
+    pub header: Header,
+    /// Number of the EvtCancel since the device was added, from 1 on; 0 if there was none yet.
+    pub number: u64,
+    /// The packet queue: 0 transmit, 1 receive.
+    pub queue: u32,
+    /// Packets that the driver still owned when EvtCancel was about to return.
+    pub outstanding: u32,
+    /// Transmit queue 0 at that time.
+    pub tx: TxCounts,
+    /// Receive queue 0 at that time.
+    pub rx: RxCounts,
+}
+
+/// Input of [`MARK`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Mark {
+    /// Version and size.
+    pub header: Header,
+    /// The request.
+    pub tag: u32,
+    /// 1: by WdfRequestMarkCancelableEx; 0: by WdfRequestMarkCancelable.
+    pub ex: u32,
+}
+
+impl Mark {
+    /// Marks the request called `tag`.
+    #[must_use]
+    pub const fn new(tag: u32, ex: bool) -> Self {
+        Self { header: Header::of::<Self>(), tag, ex: ex as u32 }
+    }
+}
+
+/// Input of [`COMPLETE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Complete {
+    /// Version and size.
+    pub header: Header,
+    /// The request.
+    pub tag: u32,
+    /// NTSTATUS to complete it with.
+    pub status: u32,
+}
+
+impl Complete {
+    /// Completes the request called `tag`.
+    #[must_use]
+    pub const fn new(tag: u32, status: u32) -> Self {
+        Self { header: Header::of::<Self>(), tag, status }
+    }
+}
+
+/// The queues of the interface.
+pub mod queue {
+    /// Of the control codes: parallel, not power-managed.
+    pub const CONTROL: u32 = 0;
+    /// Presents waiting requests: parallel, power-managed.
+    pub const WAIT: u32 = 1;
+    /// Manual, power-managed.
+    pub const SECOND: u32 = 2;
+    /// Manual, power-managed, with EvtIoCanceledOnQueue.
+    pub const THIRD: u32 = 3;
+}
+
+/// Input of [`FORWARD`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Forward {
+    /// Version and size.
+    pub header: Header,
+    /// The request.
+    pub tag: u32,
+    /// [`queue::SECOND`] or [`queue::THIRD`]; [`queue::WAIT`] puts it back there.
+    pub queue: u32,
+}
+
+impl Forward {
+    /// Forwards the request called `tag`.
+    #[must_use]
+    pub const fn new(tag: u32, queue: u32) -> Self {
+        Self { header: Header::of::<Self>(), tag, queue }
+    }
+}
+
+/// Input of [`RETRIEVE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Retrieve {
+    /// Version and size.
+    pub header: Header,
+    /// [`queue::SECOND`] or [`queue::THIRD`].
+    pub queue: u32,
+    /// [`behaviour::CANCELABLE`], [`behaviour::NOT_CANCELABLE`] or [`behaviour::AT_ONCE`].
+    pub behaviour: u32,
+}
+
+impl Retrieve {
+    /// Takes the next request of `queue`.
+    #[must_use]
+    pub const fn new(queue: u32, behaviour: u32) -> Self {
+        Self { header: Header::of::<Self>(), queue, behaviour }
+    }
+}
+
+/// Values of [`QueueAction::action`].
+pub mod action {
+    /// Nothing: only the state is asked for.
+    pub const NONE: u32 = 0;
+    /// WdfIoQueueStart.
+    pub const START: u32 = 1;
+    /// WdfIoQueueStop, without a completion callback.
+    pub const STOP: u32 = 2;
+    /// WdfIoQueueStopAndPurge, likewise.
+    pub const STOP_AND_PURGE: u32 = 3;
+    /// WdfIoQueueDrain, likewise.
+    pub const DRAIN: u32 = 4;
+    /// WdfIoQueuePurge, likewise.
+    pub const PURGE: u32 = 5;
+    /// The largest of these.
+    pub const LAST: u32 = PURGE;
+}
+
+/// Input of [`QUEUE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct QueueAction {
+    /// Version and size.
+    pub header: Header,
+    /// One of [`queue`], not [`queue::CONTROL`].
+    pub queue: u32,
+    /// One of [`action`].
+    pub action: u32,
+}
+
+impl QueueAction {
+    /// Does `action` to `queue`.
+    #[must_use]
+    pub const fn new(queue: u32, action: u32) -> Self {
+        Self { header: Header::of::<Self>(), queue, action }
+    }
+}
+
+/// Output of [`QUEUE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct QueueState {
+    /// Version and size.
+    pub header: Header,
+    /// WdfIoQueueGetState's flags: 1 accepts, 2 dispatches, 4 empty, 8 the driver owns none, 16 held by PnP.
+    pub state: u32,
+    /// Requests in the queue.
+    pub queued: u32,
+    /// Requests that the driver owns.
+    pub owned: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// A status as an answer: that of [`MARK`], [`COMPLETE`], [`FORWARD`], [`RETRIEVE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Status {
+    /// Version and size.
+    pub header: Header,
+    /// NTSTATUS of the framework's call.
+    pub status: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Status {
+    /// The answer `status`.
+    #[must_use]
+    pub const fn new(status: u32) -> Self {
+        Self { header: Header::of::<Self>(), status, reserved: 0 }
+    }
+}
+
+/// Faults that [`SET_MUTANT`] chooses.
+pub mod mutant {
+    /// Behaves.
+    pub const NONE: u32 = 0;
+    /// Completes a cancelable request without unmarking it.
+    pub const COMPLETES_WHILE_CANCELABLE: u32 = 1;
+    /// Completes a request twice.
+    pub const COMPLETES_TWICE: u32 = 2;
+    /// Does not complete a request in EvtRequestCancel.
+    pub const LOSES_CANCELLED: u32 = 3;
+    /// Marks a request that is marked already.
+    pub const MARKS_TWICE: u32 = 4;
+    /// Does not complete the waiting requests when their event comes.
+    pub const FORGETS_EVENT: u32 = 5;
+    /// Says that more came back than the output buffer holds.
+    pub const INFORMATION_TOO_LARGE: u32 = 6;
+    /// Leaves the requests of a closed file waiting.
+    pub const FORGETS_CLEANUP: u32 = 7;
+    /// Touches a request after it was completed.
+    pub const USES_COMPLETED: u32 = 8;
+}

@@ -1,0 +1,238 @@
+//! cancelnic-relay.sys's device interface ([`crate::RELAY_INTERFACE`]).
+//!
+//! The relay owns [`SLOTS`] slots, each with at most one request that goes to cancelnic.sys. A slot's request is
+//! either the relay's own ([`CREATE`], [`SEND`]) or a program's: every control code of [`crate::nic`] that a program
+//! sends to the relay is passed on, in the slot and with the options that [`PASS`] named.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{Header, control_code};
+
+/// Slots, numbered from 0.
+pub const SLOTS: u32 = 16;
+
+/// Input [`Target`]; output [`TargetAnswer`]: does something to the I/O target.
+pub const TARGET: u32 = control_code(0x830);
+/// Input [`Slot`]; output [`Outcome`]: makes the slot's request (WdfRequestCreate). STATUS_OBJECT_NAME_COLLISION if
+/// it has one.
+pub const CREATE: u32 = control_code(0x831);
+/// Input [`Send`]; output [`Outcome`]: formats the slot's own request as [`crate::nic::WAIT`] and sends it.
+/// STATUS_NOT_FOUND if the slot has none, STATUS_DEVICE_BUSY if it is under way or has not been reused.
+pub const SEND: u32 = control_code(0x832);
+/// Input [`Slot`]; output [`Outcome`]: recalls the slot's request (WdfRequestCancelSentRequest) with a reference held
+/// over the call. STATUS_NOT_FOUND if the slot has none.
+pub const CANCEL: u32 = control_code(0x833);
+/// Input [`Slot`]; output [`Outcome`]: makes the slot's own request ready to be sent again (WdfRequestReuse).
+/// STATUS_DEVICE_BUSY while it is under way.
+pub const REUSE: u32 = control_code(0x834);
+/// Input [`Slot`]; output [`Outcome`]: deletes the slot's own request. STATUS_DEVICE_BUSY while it is under way.
+pub const DELETE: u32 = control_code(0x835);
+/// Input [`Slot`]; output [`SlotState`].
+pub const STATE: u32 = control_code(0x836);
+/// Input [`Pass`]; no output: how the next requests of programs are passed on.
+pub const PASS: u32 = control_code(0x837);
+/// No input; output [`crate::log::LogAnswer`] and records.
+pub const LOG: u32 = control_code(0x838);
+/// Input [`crate::SetMutant`]: chooses a fault ([`mutant`]). Test builds only.
+pub const SET_MUTANT: u32 = control_code(0x83F);
+
+/// Values of [`Target::action`].
+pub mod target {
+    /// Nothing: only the state is asked for.
+    pub const NONE: u32 = 0;
+    /// WdfIoTargetOpen of the first interface of cancelnic.sys.
+    pub const OPEN: u32 = 1;
+    /// WdfIoTargetClose.
+    pub const CLOSE: u32 = 2;
+    /// WdfIoTargetStart.
+    pub const START: u32 = 3;
+    /// WdfIoTargetStop, WdfIoTargetCancelSentIo.
+    pub const STOP_CANCEL: u32 = 4;
+    /// WdfIoTargetStop, WdfIoTargetWaitForSentIoToComplete.
+    pub const STOP_WAIT: u32 = 5;
+    /// WdfIoTargetStop, WdfIoTargetLeaveSentIoPending.
+    pub const STOP_LEAVE: u32 = 6;
+    /// WdfIoTargetPurge, WdfIoTargetPurgeIoAndWait.
+    pub const PURGE_WAIT: u32 = 7;
+    /// WdfIoTargetPurge, WdfIoTargetPurgeIo.
+    pub const PURGE: u32 = 8;
+    /// The largest of these.
+    pub const LAST: u32 = PURGE;
+}
+
+/// Input of [`TARGET`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Target {
+    /// Version and size.
+    pub header: Header,
+    /// One of [`target`].
+    pub action: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Target {
+    /// Does `action`.
+    #[must_use]
+    pub const fn new(action: u32) -> Self {
+        Self { header: Header::of::<Self>(), action, reserved: 0 }
+    }
+}
+
+/// Output of [`TARGET`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TargetAnswer {
+    /// Version and size.
+    pub header: Header,
+    /// NTSTATUS of the call; 0 if it has none.
+    pub status: u32,
+    /// WdfIoTargetGetState's: 1 started, 2 stopped, 3 closed for query-remove, 4 closed, 5 deleted, 6 purged.
+    pub state: u32,
+}
+
+/// Input that is a slot only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Slot {
+    /// Version and size.
+    pub header: Header,
+    /// The slot, below [`SLOTS`].
+    pub slot: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Slot {
+    /// Slot number `slot`.
+    #[must_use]
+    pub const fn new(slot: u32) -> Self {
+        Self { header: Header::of::<Self>(), slot, reserved: 0 }
+    }
+}
+
+/// Option flags of a send, with the values of WDF_REQUEST_SEND_OPTIONS_FLAGS.
+pub mod option {
+    /// Cancelled when the time-out is over.
+    pub const TIMEOUT: u32 = 1;
+    /// The call returns when the request has completed.
+    pub const SYNCHRONOUS: u32 = 2;
+    /// Sent whatever the target's state.
+    pub const IGNORE_TARGET_STATE: u32 = 4;
+    /// Not seen again. For passed requests.
+    pub const SEND_AND_FORGET: u32 = 8;
+}
+
+/// Input of [`SEND`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Send {
+    /// Version and size.
+    pub header: Header,
+    /// The slot, below [`SLOTS`].
+    pub slot: u32,
+    /// Flags of [`option`].
+    pub options: u32,
+    /// With [`option::TIMEOUT`]: the time-out in 100 ns, negative: from now on.
+    pub timeout: i64,
+    /// 1: with a completion routine.
+    pub routine: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Tag of the request at the NIC.
+    pub tag: u32,
+    /// One of [`crate::nic::behaviour`].
+    pub behaviour: u32,
+}
+
+/// Input of [`PASS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Pass {
+    /// Version and size.
+    pub header: Header,
+    /// The slot of the next request; a request finds STATUS_DEVICE_BUSY if it is taken.
+    pub slot: u32,
+    /// Flags of [`option`].
+    pub options: u32,
+    /// As in [`Send`].
+    pub timeout: i64,
+    /// 1: with a completion routine, as a request that is not forgotten needs it.
+    pub routine: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Output of [`SEND`], [`CANCEL`] and the other operations on a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Outcome {
+    /// Version and size.
+    pub header: Header,
+    /// What WdfRequestSend or WdfRequestCancelSentRequest returned (BOOLEAN).
+    pub returned: u32,
+    /// NTSTATUS: of the call, or WdfRequestGetStatus after a send.
+    pub status: u32,
+    /// IRQL at which the call was made.
+    pub irql: u32,
+    /// WdfRequestIsCanceled is not for requests of the relay's own; here the relay's count of completion routines run
+    /// for the slot's request.
+    pub completions: u32,
+}
+
+/// Values of [`SlotState::phase`].
+pub mod phase {
+    /// No request.
+    pub const EMPTY: u32 = 0;
+    /// Made or reused, not sent.
+    pub const READY: u32 = 1;
+    /// Sent; its completion routine has not run, or it has none.
+    pub const SENT: u32 = 2;
+    /// Its completion routine has run, or a synchronous send has returned, or the send failed.
+    pub const DONE: u32 = 3;
+}
+
+/// Output of [`STATE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SlotState {
+    /// Version and size.
+    pub header: Header,
+    /// One of [`phase`].
+    pub phase: u32,
+    /// 1: a program's request.
+    pub passed: u32,
+    /// NTSTATUS with which it completed; in [`phase::SENT`] what WdfRequestGetStatus says.
+    pub status: u32,
+    /// Completion routines run for it since it was sent.
+    pub completions: u32,
+    /// IoStatus.Information.
+    pub information: u64,
+}
+
+/// Faults that [`SET_MUTANT`] chooses.
+pub mod mutant {
+    /// Behaves.
+    pub const NONE: u32 = 0;
+    /// Recalls a request without a reference of its own.
+    pub const CANCELS_WITHOUT_REFERENCE: u32 = 1;
+    /// Does not acknowledge in EvtIoStop.
+    pub const FORGETS_ACKNOWLEDGE: u32 = 2;
+    /// Acknowledges outside EvtIoStop.
+    pub const ACKNOWLEDGES_OUTSIDE: u32 = 3;
+    /// Sends a request again without WdfRequestReuse.
+    pub const RESENDS_WITHOUT_REUSE: u32 = 4;
+    /// Sends a request that is still under way.
+    pub const SENDS_TWICE: u32 = 5;
+    /// Gives WdfRequestCancelSentRequest a handle of another kind.
+    pub const WRONG_HANDLE: u32 = 6;
+    /// Does not cancel what it sent when EvtIoStop says Purge.
+    pub const IGNORES_PURGE: u32 = 7;
+    /// Completes a program's request after recalling it, though its completion routine does.
+    pub const COMPLETES_AFTER_CANCEL: u32 = 8;
+    /// Deletes a request that is still under way.
+    pub const DELETES_SENT: u32 = 9;
+    /// Leaves its target as it is at D0Exit.
+    pub const LEAVES_TARGET: u32 = 10;
+}
