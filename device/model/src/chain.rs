@@ -48,12 +48,14 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Walks `chain`, which must be `writable` (or readable) throughout, in a ring of `ring` entries.
+    /// Adds the descriptors looked at to `walked`.
     fn walk<M: GuestMemory>(
         memory: &M,
         ring: u16,
         chain: DescriptorChain<&M>,
         writable: bool,
         longest: usize,
+        walked: &mut usize,
     ) -> Result<Buffers, Malformed> {
         let access = if writable { Permissions::Write } else { Permissions::Read };
         let mut buffers = Buffers { segments: Vec::new(), len: 0 };
@@ -61,6 +63,7 @@ impl Buffers {
         // descriptor with NEXT has not ended.
         let mut last: Option<Descriptor> = None;
         for descriptor in chain.take(usize::from(ring)) {
+            *walked = walked.saturating_add(1);
             let len = usize::try_from(descriptor.len()).map_err(|_| Malformed::TooLong)?;
             if descriptor.is_write_only() != writable {
                 return Err(Malformed::Direction);
@@ -123,8 +126,9 @@ pub(crate) fn read_frame<M: GuestMemory>(
     memory: &M,
     ring: u16,
     chain: DescriptorChain<&M>,
+    walked: &mut usize,
 ) -> Result<Vec<u8>, Malformed> {
-    let buffers = Buffers::walk(memory, ring, chain, false, LONGEST_TX)?;
+    let buffers = Buffers::walk(memory, ring, chain, false, LONGEST_TX, walked)?;
     let Some(frame) = buffers.len.checked_sub(NET_HEADER_SIZE).filter(|len| *len > 0) else {
         return Err(Malformed::TooShort);
     };
@@ -149,7 +153,8 @@ pub(crate) fn receive_buffers<M: GuestMemory>(
     memory: &M,
     ring: u16,
     chain: DescriptorChain<&M>,
+    walked: &mut usize,
 ) -> Result<Buffers, Malformed> {
-    let buffers = Buffers::walk(memory, ring, chain, true, usize::MAX)?;
+    let buffers = Buffers::walk(memory, ring, chain, true, usize::MAX, walked)?;
     if buffers.len < NET_HEADER_SIZE { Err(Malformed::TooShort) } else { Ok(buffers) }
 }

@@ -10,7 +10,7 @@ use vm_memory::GuestMemory;
 use crate::chain::{self, Buffers};
 use crate::control::Control;
 use crate::gate::Gate;
-use crate::service::{CHAINS_PER_RUN, Service};
+use crate::service::{Service, WORK_PER_RUN};
 use crate::{Broken, Left, Rings, RxSnapshot, StatusRegister, Turn, Wire};
 
 /// `virtio_net_hdr` of every received frame: nothing but num_buffers = 1 (virtio 1.3 section 5.1.6.4).
@@ -43,6 +43,8 @@ pub struct RxQueue {
     totals: Totals,
     refused_now: u64,
     broke_now: Option<Broken>,
+    /// Descriptors looked at since `run` asked last.
+    walked: usize,
 }
 
 /// A frame whose header and first half are in its buffer.
@@ -78,6 +80,7 @@ impl RxQueue {
             totals: Totals::default(),
             refused_now: 0,
             broke_now: None,
+            walked: 0,
         }
     }
 
@@ -185,14 +188,13 @@ impl RxQueue {
     /// chains at most: see [`Turn::again`]. `wire` is told of every frame delivered.
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
         let mut moved = self.service.is_in();
-        for _ in 0..CHAINS_PER_RUN {
-            if !moved {
-                break;
-            }
+        let mut work: usize = 0;
+        while moved && work < WORK_PER_RUN {
             moved = (self.writing.is_some() && self.rx_write.pass() && self.finish_write(memory, now, wire))
                 | self.return_next(memory)
                 | self.settle()
                 | self.begin_write(memory);
+            work = work.saturating_add(std::mem::take(&mut self.walked)).saturating_add(1);
         }
         self.control.publish();
         Turn { again: moved, ..self.turn(memory) }
@@ -239,7 +241,7 @@ impl RxQueue {
             self.count_refused();
             return true;
         }
-        let Ok(buffers) = chain::receive_buffers(memory, size, chain) else {
+        let Ok(buffers) = chain::receive_buffers(memory, size, chain, &mut self.walked) else {
             self.refuse(memory, head);
             return true;
         };

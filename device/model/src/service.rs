@@ -6,9 +6,9 @@ use vm_memory::GuestMemory;
 use crate::ring::Ring;
 use crate::{Broken, Rings};
 
-/// Chains that one `run` takes, at most, so that nobody waits long for the queue's lock even if each chain
-/// is as long as the ring.
-pub(crate) const CHAINS_PER_RUN: usize = 512;
+/// Work that one `run` does, so that nobody waits long for the queue's lock: a step of the pipeline and a
+/// descriptor looked at count 1 each. The last chain may exceed it, by a ring's worth of descriptors.
+pub(crate) const WORK_PER_RUN: usize = 2048;
 
 /// A queue's service.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::chain;
 use crate::control::Control;
 use crate::gate::Gate;
 use crate::link::Grant;
-use crate::service::{CHAINS_PER_RUN, Service};
+use crate::service::{Service, WORK_PER_RUN};
 use crate::{Broken, Left, Link, Rings, StatusRegister, Turn, TxSnapshot, Wire};
 
 /// What a transmit queue is made with.
@@ -63,6 +63,8 @@ pub struct TxQueue {
     totals: Totals,
     refused_now: u64,
     broke_now: Option<Broken>,
+    /// Descriptors looked at since `run` asked last.
+    walked: usize,
 }
 
 /// A chain taken from the available ring; `head` is `None` if it named no descriptor of the table, so that
@@ -118,6 +120,7 @@ impl TxQueue {
             totals: Totals::default(),
             refused_now: 0,
             broke_now: None,
+            walked: 0,
         }
     }
 
@@ -253,16 +256,15 @@ impl TxQueue {
     /// [`Turn::again`].
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
         let mut moved = self.service.is_in();
-        for _ in 0..CHAINS_PER_RUN {
-            if !moved {
-                break;
-            }
+        let mut work: usize = 0;
+        while moved && work < WORK_PER_RUN {
             // Not short of each other: each step is to have its turn.
             moved = self.leave_wire(now, wire)
                 | self.complete_next(memory)
                 | self.enter_wire(now)
                 | self.fetch_next(memory, now)
                 | self.settle();
+            work = work.saturating_add(std::mem::take(&mut self.walked)).saturating_add(1);
         }
         self.control.publish();
         Turn { again: moved, ..self.turn(memory) }
@@ -411,7 +413,7 @@ impl TxQueue {
         self.fetch.pass();
         self.owed_to_drain = self.owed_to_drain.saturating_sub(1);
         let head = Some(chain.head_index()).filter(|head| *head < size);
-        let frame = chain::read_frame(memory, size, chain);
+        let frame = chain::read_frame(memory, size, chain, &mut self.walked);
         let what = match frame {
             Ok(bytes) if head.is_some() => Waiting::Frame { bytes, since: slot_free_at.unwrap_or(now) },
             _ => Waiting::Settled(TxOutcome::Refused),

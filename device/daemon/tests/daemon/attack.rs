@@ -261,13 +261,10 @@ fn memory_that_goes_at_any_moment_ends_the_process_cleanly() {
     let acts: [(&str, Act); 6] = [
         ("doorbell", |guest, _| guest.kick(TX)),
         ("half-written frame", |_, daemon| {
-            drop(
-                daemon
-                    .control()
-                    .try_call("gate.set", json!({"queue": "rx0", "gate": "rx-write", "open": true})),
-            )
+            let params = json!({ "queue": "rx0", "gate": "rx-write", "open": true });
+            daemon.control().ask("gate.set", params);
         }),
-        ("statistics", |_, daemon| drop(daemon.control().try_call("stats", json!({})))),
+        ("statistics", |_, daemon| daemon.control().ask("stats", json!({}))),
         ("transmit cancel", |guest, _| drop(guest.try_command(TX, CANCEL))),
         ("receive cancel", |guest, _| drop(guest.try_command(RX, CANCEL))),
         ("leaving service", |guest, _| drop(guest.frontend.get_vring_base(RX))),
@@ -311,4 +308,106 @@ fn memory_replaced_in_service_is_used_from_then_on() {
     assert!(daemon.alive());
     drop((guest, raw));
     ends_cleanly(daemon);
+}
+
+#[test]
+fn guest_that_scribbles_while_the_device_works_is_survived() {
+    use vm_memory::{Bytes, GuestAddress};
+    let mut daemon = Daemon::start(&["--wire", "loopback"]);
+    let mut guest = Guest::start(&daemon.socket());
+    let memory = guest.memory.clone();
+    let places = [guest.rings[RX].desc(), guest.rings[TX].desc()];
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Random(0x2545_f491);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let ring = places[random.below(2)];
+                // descriptors, available ring, used ring: 0x1000 apart
+                let at =
+                    ring + [0, 0, 0x1000, 0x1000, 0x2000][random.below(5)] + 2 * random.below(520) as u64;
+                let value = [random.below(70), random.below(0x1_0000)][random.below(2)] as u16;
+                memory.write_obj(value, GuestAddress(at)).unwrap();
+            }
+        });
+        let mut random = Random(0x9e37_79b9);
+        for round in 0..3000 {
+            let queue = random.below(2);
+            match random.below(6) {
+                0 => drop(guest.command(queue, 1 + random.below(3) as u8)),
+                1 if round % 10 == 0 => drop(guest.pause_and_resume(queue)),
+                2 if round % 10 == 0 => guest.reset(queue),
+                3 => guest.post(1),
+                4 => guest.transmit(round, 2),
+                _ => guest.kick(queue),
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(daemon.alive());
+    for queue in [RX, TX] {
+        guest.reset(queue);
+    }
+    let sent = daemon.control().queue("tx0")["sent"].as_u64().unwrap();
+    guest.transmit(1, 3);
+    daemon.control().until("tx0", "sent", sent + 3);
+    drop(guest);
+    ends_cleanly(daemon);
+}
+
+/// Xorshift: the same numbers in every run.
+struct Random(u32);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0 as usize % limit
+    }
+}
+
+#[test]
+fn control_clients_that_only_take_places_are_turned_away_in_time() {
+    let daemon = Daemon::start(&[]);
+    let idle: Vec<_> = (0..200).map(|_| daemon.control()).collect();
+    until("one too many is told so", || {
+        let mut control = daemon.control();
+        control.try_call_unless_full("stats").is_none().then_some(())
+    });
+    drop(idle);
+    until("there is room again", || daemon.control().try_call_unless_full("stats").map(drop));
+}
+
+#[test]
+fn control_client_that_reads_nothing_holds_up_nobody() {
+    let daemon = Daemon::start(&[]);
+    let mut deaf = daemon.control();
+    deaf.send_until_full(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stats\"}\n");
+    let mut guest = Guest::start(&daemon.socket());
+    guest.transmit(1, 3);
+    daemon.control().until("tx0", "sent", 3);
+    guest.command(TX, CANCEL);
+    daemon.control().call("stats", json!({}));
+    // It is still there.
+    drop(deaf);
+}
+
+#[test]
+fn control_line_without_end_costs_no_memory() {
+    let daemon = Daemon::start(&[]);
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let mut control = daemon.control();
+    let before = resident();
+    for _ in 0..64 {
+        control.send(&vec![b'{'; 1 << 20]);
+    }
+    assert!(resident() < before + 8192, "{before} kB, then {} kB", resident());
+    control.send(b"\n");
+    assert_eq!(control.answer()["error"]["code"], -32600);
+    control.call("stats", json!({}));
 }

@@ -155,11 +155,27 @@ impl Control {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
+    /// Sends `bytes` again and again until the socket takes no more.
+    pub fn send_until_full(&mut self, bytes: &[u8]) {
+        let stream = self.stream.get_mut();
+        stream.set_nonblocking(true).unwrap();
+        // Full twice: the other side has read as much as it will.
+        for _ in 0..2 {
+            until("the socket is full", || stream.write_all(bytes).err().map(drop));
+        }
+    }
+
     /// Reads the next answer.
     pub fn answer(&mut self) -> Value {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// Calls a method whose answer may never come.
+    pub fn ask(&mut self, method: &str, params: Value) {
+        let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
+        self.send(format!("{request}\n").as_bytes());
     }
 
     /// Calls a method; the answer whole.

@@ -2,6 +2,7 @@
 
 mod config;
 mod contracts;
+mod extremes;
 mod guest;
 mod hostile;
 mod malformed;
