@@ -1,4 +1,4 @@
-//! The command people type: build, demo, test, debug.
+//! The command people type: build, package, demo, test, debug.
 //!
 //! It starts the device process and QEMU with a guest, tells both what to do, and compares what the driver, the
 //! device, the guest and the wire's own capture say of every single frame.
@@ -13,6 +13,7 @@ mod driver_log;
 mod facts;
 mod failure;
 mod kdnet;
+mod package;
 mod places;
 mod process;
 mod qmp;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
+    /// Make a folder that Windows can install the drivers from: catalogs, test certificate, script
+    Package(package::Options),
     /// Show the whole cancel path once
     Demo(demo::Options),
     /// Run the scenarios through QEMU
@@ -92,6 +95,7 @@ fn carry_out(command: Command) -> Result<bool> {
             }
             Ok(true)
         }
+        Command::Package(options) => package::package(&options),
         Command::Demo(options) => demo::demo(&options),
         Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),

@@ -1,5 +1,6 @@
 //! Whether a file is a proper x64 driver image, told from its headers alone.
 
+use driver_package::authenticode::checksum;
 use object::{
     LittleEndian as LE,
     pe::{
@@ -161,19 +162,4 @@ fn imports(file: &PeFile64<'_>, modules: &[&str]) -> Result<Vec<String>, ImageFa
 pub fn checksum_offset(file: &PeFile64<'_>) -> usize {
     // signature, file header, then the checksum 64 bytes into the optional header (PE format)
     file.dos_header().nt_headers_offset() as usize + 4 + 20 + 64
-}
-
-/// The checksum that the kernel computes: the sum of 16-bit words with the carry folded in, the
-/// checksum field taken as 0, plus the file's length.
-pub fn checksum(image: &[u8], field: usize) -> u32 {
-    let mut sum = 0u32;
-    for (index, pair) in image.chunks(2).enumerate() {
-        if (field..field + 4).contains(&(index * 2)) {
-            continue;
-        }
-        let word = u16::from_le_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]);
-        sum += u32::from(word);
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum + image.len() as u32
 }

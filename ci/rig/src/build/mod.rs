@@ -20,6 +20,8 @@ use std::{
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
+#[cfg(test)]
+pub use tests::{check_image, example};
 pub use workspace::{Verb, Workspace};
 
 /// What to build.
@@ -45,7 +47,12 @@ impl Artefact {
     pub fn of(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let path = path.into();
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Self { sha256: hexadecimal(&Sha256::digest(&bytes)), path })
+        Ok(Self::with_bytes(path, &bytes))
+    }
+
+    /// The file that `bytes` make at `path`.
+    pub fn with_bytes(path: impl Into<PathBuf>, bytes: &[u8]) -> Self {
+        Self { path: path.into(), sha256: hexadecimal(&Sha256::digest(bytes)) }
     }
 }
 

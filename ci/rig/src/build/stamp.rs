@@ -6,6 +6,7 @@
 //! same identity, so that debuggers accept the pair.
 
 use anyhow::{Context as _, bail, ensure};
+use driver_package::authenticode::checksum;
 use object::{
     LittleEndian as LE,
     pe::{
@@ -16,7 +17,7 @@ use object::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::image::{checksum, checksum_offset};
+use super::image::checksum_offset;
 
 /// Size of the identity.
 const GUID: usize = 16;

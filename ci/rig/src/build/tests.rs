@@ -2,10 +2,13 @@
 
 use std::{fs, path::Path, sync::LazyLock};
 
+use driver_package::authenticode::checksum;
+
 use super::{
-    BARE_TARGET, DRIVER_TARGET, Options, SetupMissing, Workspace,
+    Artefact, BARE_TARGET, DRIVER_TARGET, Driver, Options, SetupMissing, Workspace,
     driver::{self, DRIVERS, Variant},
-    image::{self, ImageFault, checksum},
+    image::{self, ImageFault},
+    inf,
 };
 
 /// What the images here import from.
@@ -47,6 +50,22 @@ static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     copy_sources(Workspace::find().expect("a workspace").root(), &root);
     build_driver(&root, Variant::Shipped)
 });
+
+/// The NIC's driver, image and INF, in a folder; it has no symbols.
+pub fn example(folder: &Path) -> Driver {
+    let path = |extension| folder.join(DRIVERS[0].name).with_extension(extension);
+    fs::write(path("sys"), &*IMAGE).expect("a written image");
+    fs::write(path("pdb"), b"").expect("a written file");
+    inf::stamp(&Workspace::find().expect("a workspace"), &DRIVERS[0], &path("inf")).expect("a stamped INF");
+    let [image, symbols, inf] =
+        ["sys", "pdb", "inf"].map(|extension| Artefact::of(path(extension)).expect("a file"));
+    Driver { name: DRIVERS[0].name, image, symbols, inf, mutants: None }
+}
+
+/// Whether an image of the NIC's driver is a proper one.
+pub fn check_image(image: &[u8]) -> Result<(), ImageFault> {
+    image::check(image, &MODULES).map(drop)
+}
 
 #[test]
 fn another_folder_gives_the_same_driver_also_after_a_build_of_the_mutants() {
