@@ -12,7 +12,9 @@ unsafe extern "C" {
         Flags: ULONG,
         SymbolicLinkList: *mut PWCH,
     ) -> NTSTATUS;
+    pub fn IofCompleteRequest(Irp: PIRP, PriorityBoost: CCHAR);
     pub fn IoWriteErrorLogEntry(ElEntry: PVOID);
+    pub fn KeAcquireSpinLockRaiseToDpc(SpinLock: *mut ULONG_PTR) -> KIRQL;
     pub fn KeBugCheckEx(
         BugCheckCode: ULONG,
         BugCheckParameter1: ULONG_PTR,
@@ -26,6 +28,7 @@ unsafe extern "C" {
         Interval: PLARGE_INTEGER,
     ) -> NTSTATUS;
     pub fn KeQueryPerformanceCounter(PerformanceFrequency: PLARGE_INTEGER) -> LARGE_INTEGER;
+    pub fn KeReleaseSpinLock(SpinLock: *mut ULONG_PTR, NewIrql: KIRQL);
     pub fn KeStallExecutionProcessor(MicroSeconds: ULONG);
     pub fn MmMapIoSpaceEx(PhysicalAddress: PHYSICAL_ADDRESS, NumberOfBytes: SIZE_T, Protect: ULONG) -> PVOID;
     pub fn MmUnmapIoSpace(BaseAddress: PVOID, NumberOfBytes: SIZE_T);

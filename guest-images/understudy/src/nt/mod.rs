@@ -1,5 +1,6 @@
 //! ntoskrnl's functions: what a driver imports by name.
 
+mod lock;
 pub mod print;
 
 use crate::agent::trace;
@@ -46,6 +47,8 @@ pub fn resolve(dll: &str, name: &str) -> Option<usize> {
         "RtlCopyUnicodeString" => rtl_copy_unicode_string,
         "KeStallExecutionProcessor" => ke_stall_execution_processor,
         "KeDelayExecutionThread" => ke_delay_execution_thread,
+        "KeAcquireSpinLockRaiseToDpc" => lock::acquire,
+        "KeReleaseSpinLock" => lock::release,
         "KeQueryPerformanceCounter" => ke_query_performance_counter,
         "IoAllocateErrorLogEntry" => io_allocate_error_log_entry,
         "IoWriteErrorLogEntry" => io_write_error_log_entry,
