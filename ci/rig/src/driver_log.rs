@@ -35,6 +35,7 @@ impl StopLine {
 /// What the driver has said of its queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverLog {
+    cancel_form: Option<String>,
     living: BTreeMap<String, Counts>,
     ended: BTreeMap<String, Counts>,
 }
@@ -42,9 +43,17 @@ pub struct DriverLog {
 impl DriverLog {
     /// Takes up a line that the driver printed.
     pub fn line(&mut self, text: &str) {
+        if let Some(form) = text.trim().strip_prefix("cancelnic: cancel form: ") {
+            self.cancel_form = Some(form.to_owned());
+        }
         if let Some(stop) = StopLine::read(text) {
             self.living.insert(stop.queue, stop.counts);
         }
+    }
+
+    /// The form of the queue cancel that the driver said it uses: `iterator` or `older`.
+    pub fn cancel_form(&self) -> Option<&str> {
+        self.cancel_form.as_deref()
     }
 
     /// The packet queues have been destroyed: their successors count from 0.
@@ -93,6 +102,12 @@ mod tests {
         log.queues_destroyed();
         log.line("cancelnic: tx0 stop: posted=2 sent=2");
         assert_eq!(log.total("tx0").unwrap()["sent"], 3);
+    }
+
+    #[test]
+    fn the_form_of_the_cancel_is_the_one_said_last() {
+        let log = log(&["cancelnic: cancel form: iterator", "cancelnic: cancel form: older"]);
+        assert_eq!(log.cancel_form(), Some("older"));
     }
 
     #[test]

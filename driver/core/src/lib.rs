@@ -20,6 +20,7 @@
 //! Nothing here waits, allocates or blocks; every loop over a register is bounded.
 #![no_std]
 
+pub mod cancel_form;
 pub mod command;
 pub mod counters;
 pub mod features;
@@ -37,6 +38,7 @@ pub mod tx;
 pub mod virtqueue;
 pub mod watchdog;
 
+pub use cancel_form::CancelForm;
 pub use hardware::{Doorbell, Mmio, Notify, Registers};
 pub use mutant::Mutant;
 pub use outcome::{Fault, Outcome};

@@ -18,7 +18,8 @@ impl Mutant {
     };
 
     /// 0: none · 1: keep one cancelled transmit packet · 2: return receive buffers before the queue
-    /// reads STOPPED · 3: wait inside EvtCancel (the glue does it) · 4: forget RESUME at start.
+    /// reads STOPPED · 3: wait inside EvtCancel (the glue does it) · 4: forget RESUME at start · 5: leave the receive
+    /// buffers that EvtCancel could return to a later EvtAdvance, and be woken by nobody.
     #[must_use]
     #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
     pub const fn from_number(number: u32) -> Self {
@@ -48,6 +49,10 @@ impl Mutant {
     #[must_use]
     pub const fn waits_in_cancel(self) -> bool {
         self.is(3)
+    }
+
+    pub(crate) const fn leaves_the_rest_to_advance(self) -> bool {
+        self.is(5)
     }
 
     pub(crate) const fn forgets_resume(self) -> bool {

@@ -1,6 +1,10 @@
 //! The packet queue's rings as this crate uses them: indices always within the ring, elements by value.
 //!
-//! The only file that follows pointers into `NET_RING` memory.
+//! The only file that follows pointers into `NET_RING` memory. Its two faces move the same indices:
+//! [`iterator`] is the API's form since 2019, [`older`] that of 2018.
+
+mod iterator;
+mod older;
 
 use netadaptercx_sys::{
     NET_EXTENSION, NET_FRAGMENT, NET_FRAGMENT_LOGICAL_ADDRESS, NET_PACKET, NET_RING, NET_RING_COLLECTION,

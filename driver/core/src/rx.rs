@@ -11,7 +11,7 @@ use cancelnic_registers::{Direction, Op, State};
 use netadaptercx_sys::NET_PACKET_LAYOUT;
 
 use crate::{
-    Fault, Mutant, Outcome,
+    CancelForm, Fault, Mutant, Outcome,
     command::{Answer, CommandPort},
     counters::{RxCounters, StopLine},
     hardware::{Doorbell, Notify, Registers},
@@ -35,6 +35,7 @@ pub struct RxQueue<'q, 'm> {
     signals: &'q Signals,
     port: CommandPort,
     pair: u8,
+    form: CancelForm,
     mutant: Mutant,
     /// EvtCancel came: nothing more is posted.
     cancelled: bool,
@@ -50,6 +51,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
         rings: Rings,
         signals: &'q Signals,
         pair: u8,
+        form: CancelForm,
         mutant: Mutant,
     ) -> Option<Self> {
         Some(Self {
@@ -58,6 +60,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
             signals,
             port: CommandPort::new(Direction::Rx, pair)?,
             pair,
+            form,
             mutant,
             cancelled: false,
             counters: RxCounters::default(),
@@ -118,8 +121,8 @@ impl<'q, 'm> RxQueue<'q, 'm> {
 
     /// EvtCancel, at most DISPATCH_LEVEL, without waiting: tells the device to take everything back,
     /// indicates what it has completed, and returns the rest if the device is proven quiet within a
-    /// few looks. If it is not, the interrupt that follows STOPPED (C7) brings on
-    /// [`Self::advance`], which does.
+    /// few looks. If it is not, the queue is armed, whether the framework has asked for it or not: it
+    /// may stop polling now, and the interrupt that follows STOPPED (C7) brings on [`Self::advance`].
     pub fn cancel(&mut self, registers: &impl Registers) -> Outcome {
         self.cancelled = true;
         let fault = if self.signals.is_lost() {
@@ -135,7 +138,8 @@ impl<'q, 'm> RxQueue<'q, 'm> {
                     self.return_all();
                     None
                 }
-                Ok(()) => self.indicate(true).or_else(|| self.finish(registers, CANCEL_LOOKS)),
+                Ok(()) if self.mutant.leaves_the_rest_to_advance() => self.indicate(true),
+                Ok(()) => self.indicate(true).or_else(|| self.finish_or_arm(registers)),
             }
         };
         self.outcome(fault, true)
@@ -239,6 +243,16 @@ impl<'q, 'm> RxQueue<'q, 'm> {
         None
     }
 
+    /// [`Self::finish`] in EvtCancel, whose last look at STATE comes after arming: no wake is lost.
+    fn finish_or_arm(&mut self, registers: &impl Registers) -> Option<Fault> {
+        let fault = self.finish(registers, CANCEL_LOOKS - 1);
+        if fault.is_some() || self.owed() == 0 {
+            return fault;
+        }
+        self.signals.arm();
+        self.finish(registers, 1)
+    }
+
     /// The device will write no more. While the framework still wants frames, buffers are kept: it
     /// would hand them out again at once, for ever.
     fn lost(&mut self) -> Option<Fault> {
@@ -258,13 +272,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
         while self.virtqueue.abandon_oldest().is_some() {
             owed += 1;
         }
-        while self.rings.packets.owned() != 0 {
-            self.return_empty();
-        }
-        let Rings { packets, fragments, .. } = self.rings;
-        packets.set_next(packets.end());
-        fragments.set_begin(fragments.end());
-        fragments.set_next(fragments.end());
+        self.counters.returned_empty += u64::from(self.form.return_all(&self.rings));
         owed
     }
 

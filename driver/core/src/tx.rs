@@ -9,7 +9,7 @@ use cancelnic_registers::{Caps, Direction, Op, State, TxOutcome};
 use netadaptercx_sys::NET_PACKET;
 
 use crate::{
-    Fault, Mutant, Outcome,
+    CancelForm, Fault, Mutant, Outcome,
     command::{Answer, CommandPort},
     counters::{StopLine, TxCounters},
     hardware::{Doorbell, Notify, Registers},
@@ -37,6 +37,7 @@ pub struct TxQueue<'q, 'm> {
     port: CommandPort,
     pair: u8,
     can_cancel: bool,
+    form: CancelForm,
     mutant: Mutant,
     /// EvtCancel came and the hardware takes packets back: nothing more is posted.
     cancelled: bool,
@@ -55,6 +56,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         signals: &'q Signals,
         pair: u8,
         caps: Caps,
+        form: CancelForm,
         mutant: Mutant,
     ) -> Option<Self> {
         Some(Self {
@@ -64,6 +66,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
             port: CommandPort::new(Direction::Tx, pair)?,
             pair,
             can_cancel: caps.tx_cancel(),
+            form,
             mutant,
             cancelled: false,
             ending: false,
@@ -136,9 +139,16 @@ impl<'q, 'm> TxQueue<'q, 'm> {
                 let told = self.port.issue(registers, Op::Cancel);
                 fault = told.and_then(|()| self.port.answer(registers)).err();
             }
-            self.take_up();
         }
-        let reaped = self.reap();
+        let reaped = match self.form {
+            CancelForm::Iterator => {
+                if self.cancelled {
+                    self.take_up();
+                }
+                self.reap()
+            }
+            CancelForm::Older => self.advance_begin_past_cancelled(),
+        };
         self.outcome(fault.or(reaped), true)
     }
 
@@ -174,27 +184,30 @@ impl<'q, 'm> TxQueue<'q, 'm> {
 
     /// Posts new packets, or marks them as never posted once there is no device to post them to.
     fn take_up(&mut self) {
-        let refuse = self.cancelled || self.signals.is_lost();
-        let ring = self.rings.packets;
-        let end = ring.end();
-        let mut next = ring.next();
-        while next != end {
-            self.clear_marks(next);
-            let packet = self.rings.packet(next);
-            if !packet.Ignore() && packet.FragmentCount != 0 {
-                let posting = if refuse { Posting::Impossible } else { self.post(next, &packet) };
-                match posting {
-                    Posting::Posted => self.counters.posted += 1,
-                    Posting::NoRoom => break,
-                    Posting::Impossible => {
-                        self.rings.update_packet(next, |packet| packet.set_Scratch(true));
-                        self.counters.never_posted += 1;
-                    }
-                }
-            }
-            next = ring.after(next, 1);
+        let mut unposted = self.rings.post_packets();
+        while unposted.has_any() && self.take_up_one(unposted.index()) {
+            unposted.advance();
         }
-        ring.set_next(next);
+        unposted.set();
+    }
+
+    /// The same for the packet at NextIndex alone; `false` if it has to wait.
+    fn take_up_one(&mut self, index: u32) -> bool {
+        self.clear_marks(index);
+        let packet = self.rings.packet(index);
+        if packet.Ignore() || packet.FragmentCount == 0 {
+            return true;
+        }
+        let refuse = self.cancelled || self.signals.is_lost();
+        match if refuse { Posting::Impossible } else { self.post(index, &packet) } {
+            Posting::Posted => self.counters.posted += 1,
+            Posting::NoRoom => return false,
+            Posting::Impossible => {
+                self.rings.update_packet(index, |packet| packet.set_Scratch(true));
+                self.counters.never_posted += 1;
+            }
+        }
+        true
     }
 
     /// The framework hands out elements with whatever bits the driver left in them.
@@ -227,40 +240,69 @@ impl<'q, 'm> TxQueue<'q, 'm> {
 
     /// Returns finished packets to the framework, the oldest first.
     fn reap(&mut self) -> Option<Fault> {
-        let lost = self.signals.is_lost();
-        let fault = self.virtqueue.poll().err().map(Fault::from);
-        let ring = self.rings.packets;
-        let next = ring.next();
-        let mut begin = ring.begin();
+        let (fault, lost) = self.poll();
         let mut fragments = None;
-        while begin != next {
-            if self.virtqueue.oldest() == Some(begin) {
-                if let Some(completed) = self.virtqueue.pop() {
-                    self.settle(begin, completed.len);
-                } else if lost && self.virtqueue.abandon_oldest().is_some() {
-                    self.rings.update_packet(begin, |packet| packet.set_Scratch(true));
-                    self.counters.lost += 1;
-                } else {
-                    break;
-                }
-            }
-            let packet = self.rings.packet(begin);
-            let after = ring.after(begin, 1);
-            if self.mutant.keeps_a_packet() && self.cancelled && packet.Scratch() && after == ring.end() {
-                break;
-            }
+        let mut posted = self.rings.drain_packets();
+        while posted.has_any() && self.is_finished(posted.index(), lost) {
+            let packet = self.rings.packet(posted.index());
             if packet.FragmentCount != 0 {
                 let count = u32::from(packet.FragmentCount);
                 fragments = Some(self.rings.fragments.after(packet.FragmentIndex, count));
             }
-            begin = after;
+            posted.advance();
         }
-        ring.set_begin(begin);
+        posted.set();
         if let Some(fragments) = fragments {
             self.rings.fragments.set_begin(fragments);
         }
-        // A lost device's faults are known.
-        if lost { None } else { fault }
+        fault
+    }
+
+    /// EvtCancel in the older form: BeginIndex itself advances past every packet that is finished or
+    /// was never posted. What lies behind one that the device still has is left to
+    /// [`Self::advance`].
+    fn advance_begin_past_cancelled(&mut self) -> Option<Fault> {
+        let (fault, lost) = self.poll();
+        let ring = self.rings.packets;
+        while ring.owned() != 0 {
+            let begin = ring.begin();
+            if begin == ring.next() {
+                if !self.cancelled || !self.take_up_one(begin) {
+                    break;
+                }
+                ring.set_next(ring.after(begin, 1));
+            }
+            if !self.is_finished(begin, lost) {
+                break;
+            }
+            self.rings.advance_begin_index();
+        }
+        fault
+    }
+
+    /// Looks at what the device has used. Tells whether the queue was lost before: then all that was ever
+    /// used has been seen, and faults are known.
+    fn poll(&mut self) -> (Option<Fault>, bool) {
+        let lost = self.signals.is_lost();
+        let fault = self.virtqueue.poll().err().map(Fault::from);
+        (fault.filter(|_| !lost), lost)
+    }
+
+    /// Whether the packet at BeginIndex may go back; marks and counts it where the device is done with it.
+    fn is_finished(&mut self, index: u32, lost: bool) -> bool {
+        if self.virtqueue.oldest() == Some(index) {
+            if let Some(completed) = self.virtqueue.pop() {
+                self.settle(index, completed.len);
+            } else if lost && self.virtqueue.abandon_oldest().is_some() {
+                self.rings.update_packet(index, |packet| packet.set_Scratch(true));
+                self.counters.lost += 1;
+            } else {
+                return false;
+            }
+        }
+        let ring = self.rings.packets;
+        let is_last = ring.after(index, 1) == ring.end();
+        !(self.mutant.keeps_a_packet() && self.cancelled && is_last && self.rings.packet(index).Scratch())
     }
 
     /// Marks and counts a packet that the device has used.

@@ -2,7 +2,7 @@
 
 use core::ptr::null_mut;
 
-use cancelnic_core::identity::Identity;
+use cancelnic_core::{CancelForm, identity::Identity};
 use cancelnic_kernel::{
     check,
     kmdf::context::{self, Context, ContextType},
@@ -77,6 +77,8 @@ pub unsafe fn create(device: WDFDEVICE) -> Result<NETADAPTER, NTSTATUS> {
 pub struct Parameters {
     /// Longest cancel, milliseconds; 0: not watched.
     pub watchdog_milliseconds: u32,
+    /// In which form EvtCancel gives elements back.
+    pub cancel_form: CancelForm,
     /// Which fault a test build shows; 0: none.
     pub mutant: u32,
 }
@@ -93,6 +95,7 @@ pub unsafe fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATU
     })?;
     let parameters = Parameters {
         watchdog_milliseconds: query(configuration, &WATCHDOG_MS).unwrap_or(watchdog::DEFAULT_MILLISECONDS),
+        cancel_form: CancelForm::from_number(query(configuration, &CANCEL_FORM).unwrap_or(0)),
         mutant: if cfg!(feature = "mutants") { query(configuration, &MUTANT).unwrap_or(0) } else { 0 },
     };
     // SAFETY: opened above.
@@ -102,6 +105,8 @@ pub unsafe fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATU
 
 /// `WatchdogMs`
 const WATCHDOG_MS: [u16; 10] = utf16(b"WatchdogMs");
+/// `CancelForm`
+const CANCEL_FORM: [u16; 10] = utf16(b"CancelForm");
 /// `Mutant`
 const MUTANT: [u16; 6] = utf16(b"Mutant");
 

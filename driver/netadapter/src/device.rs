@@ -7,7 +7,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use cancelnic_core::{Mutant, trace::Event, watchdog::Side};
+use cancelnic_core::{CancelForm, Mutant, trace::Event, watchdog::Side};
 use cancelnic_kernel::{
     check,
     kmdf::context::{self, Context, ContextType},
@@ -45,6 +45,8 @@ pub struct DeviceContext {
     wakes: Wakes,
     watchdog: Watchdog,
     adapter: NETADAPTER,
+    /// In which form EvtCancel gives elements back.
+    cancel_form: CancelForm,
     /// Which fault a test build shows.
     mutant: Mutant,
     /// What the cancel block can do, as it said in PrepareHardware.
@@ -90,6 +92,11 @@ impl DeviceContext {
     /// The network adapter.
     pub const fn adapter(&self) -> NETADAPTER {
         self.adapter
+    }
+
+    /// In which form EvtCancel gives elements back.
+    pub const fn cancel_form(&self) -> CancelForm {
+        self.cancel_form
     }
 
     /// Which fault a test build shows; the shipped driver's is the empty type.
@@ -176,12 +183,14 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         call_unsafe_wdf_function_binding!(WdfDeviceSetAlignmentRequirement, device, FILE_64_BYTE_ALIGNMENT);
         let adapter = adapter::create(device)?;
         let parameters = adapter::read_parameters(adapter)?;
+        report::line(Level::Info, format_args!("cancel form: {}", parameters.cancel_form.name()));
         context::address::<DeviceContext>(device.cast()).write(DeviceContext {
             device,
             dma: create_dma_enabler(device)?,
             wakes: Wakes::new(device)?,
             watchdog: Watchdog::new(device, parameters.watchdog_milliseconds)?,
             adapter,
+            cancel_form: parameters.cancel_form,
             mutant: Mutant::from_number(parameters.mutant),
             caps: AtomicU32::new(0),
             queues: PacketQueues::default(),

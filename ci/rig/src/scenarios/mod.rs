@@ -2,6 +2,7 @@
 
 mod broken;
 mod command;
+mod forms;
 mod lifecycle;
 mod machine;
 mod receive;
@@ -34,6 +35,8 @@ enum Kind {
         body: fn(&mut Run) -> Result<()>,
         rules: &'static [&'static str],
     },
+    /// A run that must be judged good in both forms of the queue cancel, with the same fate of each frame.
+    BothForms { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()> },
     /// A use of the command itself.
     Command(fn(&Built) -> Result<()>),
 }
@@ -49,10 +52,18 @@ const fn usual(name: &'static str, body: fn(&mut Run) -> Result<()>) -> Scenario
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
-    [transmit::all(), receive::all(), lifecycle::all(), machine::all(), broken::all(), command::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        transmit::all(),
+        receive::all(),
+        forms::all(),
+        lifecycle::all(),
+        machine::all(),
+        broken::all(),
+        command::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A scenario's watchdog must not fire while the rig holds a gate.
@@ -93,6 +104,21 @@ impl Scenario {
                 } else {
                     bail!("none of {rules:?} was found:\n{}", account(&facts, &violations, &log))
                 }
+            }
+            Kind::BothForms { prepare, body } => {
+                prepare(&mut settings);
+                let mut runs = Vec::new();
+                for (number, form) in forms::FORMS {
+                    settings.guest.parameters.insert("CancelForm", number);
+                    let (facts, violations, log) = judged(settings.clone(), body)?;
+                    if !violations.is_empty() {
+                        bail!("in the form {form}:\n{}", account(&facts, &violations, &log));
+                    }
+                    forms::in_form(&facts, form)?;
+                    runs.push(facts);
+                }
+                let [iterator, older] = &runs[..] else { bail!("two forms, {} runs", runs.len()) };
+                forms::same_fates(iterator, older)
             }
             Kind::Command(test) => test(built),
         }

@@ -3,6 +3,7 @@
 use super::{Scenario, good, no_watchdog, usual};
 use crate::reports::sizes;
 use crate::run::{COMPLETE, FETCH, Run, WIRE};
+use crate::settings::Settings;
 use anyhow::Result;
 
 /// What the device of these scenarios holds when `n` frames wait in front of the held wire.
@@ -24,7 +25,7 @@ fn held(run: &mut Run, count: u32) -> Result<()> {
 }
 
 /// Frames that 60 bytes, one fragment each, to make the ring's indices wrap: lets all but a few slots pass first.
-fn across_the_wrap(run: &mut Run) -> Result<()> {
+pub fn across_the_wrap(run: &mut Run) -> Result<()> {
     run.load()?;
     run.send(230)?;
     run.await_guest("the first 230 sent and received", |tx, rx| {
@@ -50,7 +51,7 @@ fn many_rounds(run: &mut Run) -> Result<()> {
 }
 
 /// At 1 Mbit/s by a clock that stands still, one frame is on the wire and stays there.
-fn one_on_the_wire(run: &mut Run) -> Result<()> {
+pub fn one_on_the_wire(run: &mut Run) -> Result<()> {
     run.load()?;
     run.send(10)?;
     run.await_device("tx0", "one on the wire, nine behind it", |tx| {
@@ -157,6 +158,19 @@ fn watchdog(run: &mut Run) -> Result<()> {
     run.expect("in service", tx.in_service, false)
 }
 
+/// A wire of 1 Mbit/s whose clock is moved by hand.
+pub fn slow_by_hand(settings: &mut Settings) {
+    no_watchdog(settings);
+    settings.device.speed = "1M";
+    settings.device.manual_clock = true;
+}
+
+/// A device that takes nothing back.
+pub fn without_cancel(settings: &mut Settings) {
+    no_watchdog(settings);
+    settings.device.tx_cancel = false;
+}
+
 pub fn all() -> Vec<Scenario> {
     vec![
         usual("tx-cancel-wire-held-0", |run| held(run, 0)),
@@ -166,28 +180,13 @@ pub fn all() -> Vec<Scenario> {
         usual("tx-cancel-across-ring-wrap", across_the_wrap),
         usual("tx-cancel-many-rounds", many_rounds),
         usual("tx-cancel-still-available", still_available),
-        good(
-            "tx-cancel-one-on-the-wire",
-            |settings| {
-                no_watchdog(settings);
-                settings.device.speed = "1M";
-                settings.device.manual_clock = true;
-            },
-            one_on_the_wire,
-        ),
+        good("tx-cancel-one-on-the-wire", slow_by_hand, one_on_the_wire),
         good("tx-cancel-one-off-the-wire", no_watchdog, one_off_the_wire),
         good("tx-cancel-never-posted", |settings| settings.device.queue_size = 128, never_posted),
         good("tx-cancel-many-fragments", |settings| settings.device.queue_size = 128, many_fragments),
         usual("tx-cancel-twice", twice),
         usual("tx-restart-and-send-again", restart_and_send),
-        good(
-            "tx-no-cancel-drains",
-            |settings| {
-                no_watchdog(settings);
-                settings.device.tx_cancel = false;
-            },
-            no_cancel,
-        ),
+        good("tx-no-cancel-drains", without_cancel, no_cancel),
         good(
             "tx-watchdog-resets-the-device",
             |settings| {

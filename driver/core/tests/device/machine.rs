@@ -4,7 +4,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use cancelnic_core::{
-    Fault, Mutant, Notify, Outcome,
+    CancelForm, Fault, Mutant, Notify, Outcome,
     outcome::Waiting,
     rx::RxQueue,
     signals::Signals,
@@ -36,6 +36,7 @@ pub struct Setup {
     pub caps: Caps,
     /// Bits a second; 0: unlimited.
     pub speed: u64,
+    pub form: CancelForm,
     pub mutant: u32,
 }
 
@@ -48,6 +49,7 @@ impl Default for Setup {
             event_idx: true,
             caps: Caps::ALL,
             speed: 0,
+            form: CancelForm::Iterator,
             mutant: 0,
         }
     }
@@ -119,7 +121,7 @@ impl TxMachine {
         let virtqueue = virtqueue(&guest, &nic, Side::Tx, &setup);
         let used_index = virtqueue.addresses()[2] + 2;
         let mutant = Mutant::from_number(setup.mutant);
-        let queue = TxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.caps, mutant);
+        let queue = TxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.caps, setup.form, mutant);
         let mut machine = Self {
             guest,
             nic,
@@ -255,7 +257,7 @@ impl RxMachine {
         let virtqueue = virtqueue(&guest, &nic, Side::Rx, &setup);
         let used_index = virtqueue.addresses()[2] + 2;
         let mutant = Mutant::from_number(setup.mutant);
-        let queue = RxQueue::new(virtqueue, side.rings.rings(), signals, 0, mutant);
+        let queue = RxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.form, mutant);
         let mut machine = Self {
             guest,
             nic,

@@ -4,6 +4,7 @@
 //! verifier's rules, `nic` joins the model's queues to registers, doorbells and one interrupt.
 
 mod faults;
+mod forms;
 mod frame;
 mod machine;
 mod memory;

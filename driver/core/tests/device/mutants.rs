@@ -45,6 +45,14 @@ fn forgotten_resume_leaves_frames_unsent() {
 }
 
 #[test]
+fn buffers_left_to_advance_are_not_returned_in_cancel() {
+    let mut machine = RxMachine::new(mutant(5));
+    assert_eq!(machine.cancel().back, 0);
+    assert_ne!(machine.advance(), 0);
+    assert_eq!(machine.side.outstanding(), 0);
+}
+
+#[test]
 fn waiting_in_cancel_is_asked_for_by_number_three_only() {
     use cancelnic_core::Mutant;
     let waits: Vec<u32> = (0..10).filter(|n| Mutant::from_number(*n).waits_in_cancel()).collect();

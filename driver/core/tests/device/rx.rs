@@ -1,6 +1,6 @@
 //! Receive: what comes in, and what goes back when the queue is cancelled.
 
-use cancelnic_core::outcome::Waiting;
+use cancelnic_core::{CancelForm, outcome::Waiting};
 use cancelnic_registers::State;
 
 use crate::{
@@ -9,10 +9,12 @@ use crate::{
     nic::{Gate, Side},
 };
 
-/// Both ways of asking for interrupts.
+/// Both ways of asking for interrupts, both forms of the cancel.
 fn each(test: impl Fn(Setup)) {
-    for event_idx in [false, true] {
-        test(Setup { event_idx, ..Setup::default() });
+    for form in [CancelForm::Iterator, CancelForm::Older] {
+        for event_idx in [false, true] {
+            test(Setup { event_idx, form, ..Setup::default() });
+        }
     }
 }
 
@@ -179,6 +181,23 @@ fn stopped_between_the_last_look_and_arming_wakes_the_queue() {
         machine.arm();
         machine.run();
         assert_eq!(machine.side.outstanding(), 0, "the wake was lost");
+    });
+}
+
+/// As documented, the framework calls nothing any more after an unfinished cancel: the interrupt must do.
+#[test]
+fn unfinished_cancel_is_woken_by_the_device_though_nobody_armed_it() {
+    each(|setup| {
+        let mut machine = RxMachine::new(setup);
+        machine.nic.close(Gate::RxWrite);
+        inject(&machine, 0..1);
+        assert!(machine.signals.take_armed(), "an interrupt has used up what was armed");
+        machine.cancel();
+        machine.nic.open(Gate::RxWrite);
+        assert!(machine.nic.take_interrupt(), "C7");
+        assert!(machine.signals.take_armed(), "nobody would wake the queue");
+        machine.advance();
+        assert_eq!(machine.side.outstanding(), 0);
     });
 }
 

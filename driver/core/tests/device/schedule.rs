@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cancelnic_core::CancelForm;
 use cancelnic_registers::Caps;
 use proptest::prelude::*;
 
@@ -51,14 +52,16 @@ fn tx_event() -> impl Strategy<Value = TxEvent> {
 
 fn setup() -> impl Strategy<Value = Setup> {
     let sizes = (4..9_u32, 4..9_u32, 2..9_u32);
-    (sizes, any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(10_000_000_u64)]).prop_map(
-        |((packets, fragments, descriptors), event_idx, tx_cancel, speed)| Setup {
+    let form = prop_oneof![Just(CancelForm::Iterator), Just(CancelForm::Older)];
+    (sizes, any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(10_000_000_u64)], form).prop_map(
+        |((packets, fragments, descriptors), event_idx, tx_cancel, speed, form)| Setup {
             packets: 1 << packets,
             fragments: 1 << fragments,
             descriptors: 1 << descriptors,
             event_idx,
             caps: Caps::ALL.with_tx_cancel(tx_cancel),
             speed,
+            form,
             mutant: 0,
         },
     )
@@ -70,7 +73,7 @@ fn let_go(machine: &mut TxMachine) {
         machine.nic.open(gate);
     }
     machine.run_woken();
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if machine.side.outstanding() == 0 {
             return;
         }

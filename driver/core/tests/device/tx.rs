@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cancelnic_core::outcome::Waiting;
+use cancelnic_core::{CancelForm, outcome::Waiting};
 use cancelnic_registers::Caps;
 
 use crate::{
@@ -11,10 +11,12 @@ use crate::{
     send_side::Fate,
 };
 
-/// Both ways of asking for interrupts.
+/// Both ways of asking for interrupts, both forms of the cancel.
 fn each(test: impl Fn(Setup)) {
-    for event_idx in [false, true] {
-        test(Setup { event_idx, ..Setup::default() });
+    for form in [CancelForm::Iterator, CancelForm::Older] {
+        for event_idx in [false, true] {
+            test(Setup { event_idx, form, ..Setup::default() });
+        }
     }
 }
 
