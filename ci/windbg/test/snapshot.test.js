@@ -96,9 +96,9 @@ test("a queue in a cancel says how many packets it owes", { skip }, () => {
 test("the trace tells the queue's life up to the cancel", { skip }, () => {
     const { Trace, Devices } = session("cancelling");
     const events = Trace.filter(({ Queue }) => Queue === "tx0").map(({ Event }) => Event);
-    assert.equal(events[0], "QueueCreated");
-    assert.equal(events[1], "Start");
-    assert.ok(events.indexOf("Cancel") < events.indexOf("CancelReturned"), events.join(" "));
+    assert.deepEqual(events.splice(0, 2), ["QueueCreated", "Start"]);
+    // The machine may have stopped before the callback's end.
+    assert.match(events.join(" "), /^[^C]* Cancel( CancelReturned.*)?$/);
     assert.equal(Trace.filter(({ Event }) => /^\d+$/.test(Event)).length, 0);
     assert.deepEqual(Trace.map(({ Number }) => Number), Trace.map((_, nth) => Trace[0].Number + nth));
     const last = Trace.filter(({ Queue }) => Queue === "tx0").at(-1);
