@@ -1,0 +1,299 @@
+//! The control device: what programs can ask of the filter. The requests are described in cancelnic-ioctl.
+
+use core::{
+    ptr::{null, null_mut},
+    slice,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+use cancelnic_filter_core::{List as _, Refused, Way};
+use cancelnic_ioctl::{
+    Fault, Header,
+    filter::{
+        self, Cancel, Counters, Held, HeldList, MOST_GROUPS, MOST_LISTED, MOST_OUTSTANDING, Release, Select,
+        Send, Sent,
+    },
+    read,
+};
+use cancelnic_kernel::{
+    check,
+    text::{counted, utf16},
+};
+use ndis_sys::{
+    DISPATCH_ROUTINES, NDIS_DEVICE_OBJECT_ATTRIBUTES, NDIS_DEVICE_OBJECT_ATTRIBUTES_REVISION_1, NDIS_HANDLE,
+    NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEVICE_OBJECT_ATTRIBUTES, NdisDeregisterDeviceEx,
+    NdisRegisterDeviceEx,
+};
+use wdk_sys::{
+    NTSTATUS, PDEVICE_OBJECT, PDRIVER_DISPATCH, PIRP, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, ntddk::IofCompleteRequest,
+};
+use zerocopy::IntoBytes;
+
+use crate::{
+    driver::{is_own_id, new_cancel_id},
+    module::Reference,
+    own::number_of,
+};
+
+static DEVICE_NAME: [u16; 21] = utf16(br"\Device\cancelnic-lwf");
+static LINK_NAME: [u16; 25] = utf16(br"\DosDevices\cancelnic-lwf");
+/// All access for the system and for administrators, none for others; protected from inheritance.
+static SECURITY: [u16; 32] = utf16(b"D:P(A;;GA;;;SY)(A;;GA;;;BA)");
+const SECURITY_LENGTH: usize = b"D:P(A;;GA;;;SY)(A;;GA;;;BA)".len();
+
+static DEVICE: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(null_mut());
+
+/// IRP_MJ_ values of the requests that the device takes.
+const CREATE: usize = 0;
+const CLOSE: usize = 2;
+const DEVICE_CONTROL: usize = 0xE;
+const CLEANUP: usize = 0x12;
+
+const fn status(value: u32) -> NTSTATUS {
+    value.cast_signed()
+}
+/// There is no module with that index.
+const STATUS_DEVICE_DOES_NOT_EXIST: NTSTATUS = status(0xC000_00C0);
+/// The module does not run.
+const STATUS_DEVICE_NOT_READY: NTSTATUS = status(0xC000_00A3);
+/// The output buffer is shorter than the answer.
+const STATUS_BUFFER_TOO_SMALL: NTSTATUS = status(0xC000_0023);
+
+/// Makes the device. PASSIVE_LEVEL.
+///
+/// # Safety
+/// `driver` is the handle of the registered filter driver.
+pub unsafe fn make_device(driver: NDIS_HANDLE) -> Result<(), NTSTATUS> {
+    let mut routines: [PDRIVER_DISPATCH; DISPATCH_ROUTINES] = [None; DISPATCH_ROUTINES];
+    routines[CREATE] = Some(succeed);
+    routines[CLEANUP] = Some(succeed);
+    routines[CLOSE] = Some(succeed);
+    routines[DEVICE_CONTROL] = Some(device_control);
+    let mut name = counted(&DEVICE_NAME);
+    let mut link = counted(&LINK_NAME);
+    let mut security = counted(&SECURITY[..SECURITY_LENGTH]);
+    let mut attributes = NDIS_DEVICE_OBJECT_ATTRIBUTES {
+        Header: NDIS_OBJECT_HEADER::new(
+            NDIS_OBJECT_TYPE_DEVICE_OBJECT_ATTRIBUTES,
+            NDIS_DEVICE_OBJECT_ATTRIBUTES_REVISION_1,
+            size_of::<NDIS_DEVICE_OBJECT_ATTRIBUTES>() as u16,
+        ),
+        DeviceName: &raw mut name,
+        SymbolicName: &raw mut link,
+        MajorFunctions: routines.as_mut_ptr(),
+        ExtensionSize: 0,
+        DefaultSDDLString: &raw mut security,
+        DeviceClassGuid: null(),
+    };
+    let (mut device, mut handle) = (null_mut(), null_mut());
+    // SAFETY: the driver is registered; NDIS copies attributes, names and routines.
+    check(unsafe { NdisRegisterDeviceEx(driver, &raw mut attributes, &raw mut device, &raw mut handle) })?;
+    DEVICE.store(handle, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Removes the device. PASSIVE_LEVEL.
+///
+/// # Safety
+/// [`make_device`] has succeeded, and this is called once.
+pub unsafe fn remove_device() {
+    // SAFETY: the caller vouches for the device.
+    unsafe { NdisDeregisterDeviceEx(DEVICE.load(Ordering::Relaxed)) };
+}
+
+/// Create, cleanup and close: there is nothing to do for a file. PASSIVE_LEVEL.
+unsafe extern "C" fn succeed(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    // SAFETY: the request is this driver's until it is completed here.
+    unsafe { complete(irp, Ok(0)) }
+}
+
+/// IRP_MJ_DEVICE_CONTROL. PASSIVE_LEVEL, on the thread of the caller.
+unsafe extern "C" fn device_control(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    // SAFETY: the request is this driver's. Every code is METHOD_BUFFERED; the I/O manager made one buffer, as long as
+    // the longer of input and output, with the input in it; without both it is null. A caller's code with another
+    // method is refused before the buffer is looked at.
+    unsafe {
+        let location = (*irp).Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
+        let parameters = (*location).Parameters.DeviceIoControl;
+        let (input, output) = (parameters.InputBufferLength as usize, parameters.OutputBufferLength as usize);
+        let buffered = parameters.IoControlCode & METHOD == METHOD_BUFFERED;
+        let buffer: *mut u8 = (*irp).AssociatedIrp.SystemBuffer.cast();
+        let result = if buffered && (!buffer.is_null() || input.max(output) == 0) {
+            let buffer =
+                if buffer.is_null() { &mut [] } else { slice::from_raw_parts_mut(buffer, input.max(output)) };
+            control(parameters.IoControlCode, buffer, input, output)
+        } else {
+            Err(STATUS_INVALID_DEVICE_REQUEST)
+        };
+        complete(irp, result)
+    }
+}
+
+/// The bits of a control code that say how buffers come, and the method of all codes here.
+const METHOD: u32 = 3;
+const METHOD_BUFFERED: u32 = 0;
+
+/// Completes a request: the count of bytes that go back, or the status of a failure.
+///
+/// # Safety
+/// The request is this driver's, and is not touched any more.
+unsafe fn complete(irp: PIRP, result: Result<usize, NTSTATUS>) -> NTSTATUS {
+    let (status, information) = match result {
+        Ok(bytes) => (STATUS_SUCCESS, bytes as u64),
+        Err(status) => (status, 0),
+    };
+    // SAFETY: the caller vouches for the request.
+    unsafe {
+        (*irp).IoStatus.__bindgen_anon_1.Status = status;
+        (*irp).IoStatus.Information = information;
+        IofCompleteRequest(irp, 0);
+    }
+    status
+}
+
+/// A fault of the input as a status.
+fn refused(fault: Fault) -> NTSTATUS {
+    status(fault.status())
+}
+
+/// Carries one control request out: `buffer` holds `input` bytes and takes at most `output`.
+fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<usize, NTSTATUS> {
+    let asked = buffer.get(..input).ok_or(refused(Fault::Length))?;
+    match code {
+        filter::SEND => {
+            let send: Send = read(asked).map_err(refused)?;
+            send.check().map_err(refused)?;
+            let answer = buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?;
+            originate(&send, answer)
+        }
+        filter::HOLD => {
+            let select = selection(asked)?;
+            to(select.module)?.sends.hold();
+            Ok(0)
+        }
+        filter::RELEASE => {
+            let release: Release = read(asked).map_err(refused)?;
+            release.check().map_err(refused)?;
+            let module = to(release.module)?;
+            let count = Some(release.count).filter(|count| *count != filter::ALL);
+            module.sends.release(count, &*module);
+            Ok(0)
+        }
+        filter::CANCEL => {
+            let cancel: Cancel = read(asked).map_err(refused)?;
+            cancel.check().map_err(refused)?;
+            if !is_own_id(cancel.cancel_id) {
+                return Err(refused(Fault::Value));
+            }
+            let module = to(cancel.module)?;
+            module.sends.cancel(cancel.cancel_id, &*module);
+            Ok(0)
+        }
+        filter::COUNTERS => {
+            let select = selection(asked)?;
+            let counters = counters(&*to(select.module)?);
+            let answer = buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?;
+            write(answer, counters.as_bytes())
+        }
+        filter::HELD => {
+            let select = selection(asked)?;
+            let module = to(select.module)?;
+            list_held(&module, buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?)
+        }
+        #[cfg(feature = "mutants")]
+        filter::SET_MUTANT => {
+            let set: filter::SetMutant = read(asked).map_err(refused)?;
+            set.check().map_err(refused)?;
+            let mutant = cancelnic_filter_core::Mutant::from_number(set.mutant);
+            crate::module::each(|module| module.sends.set_mutant(mutant));
+            Ok(0)
+        }
+        _ => Err(STATUS_INVALID_DEVICE_REQUEST),
+    }
+}
+
+fn selection(asked: &[u8]) -> Result<Select, NTSTATUS> {
+    let select: Select = read(asked).map_err(refused)?;
+    select.check().map_err(refused)?;
+    Ok(select)
+}
+
+fn to(index: u32) -> Result<Reference, NTSTATUS> {
+    Reference::to(index).ok_or(STATUS_DEVICE_DOES_NOT_EXIST)
+}
+
+/// Puts an answer at the beginning of the output.
+fn write(output: &mut [u8], answer: &[u8]) -> Result<usize, NTSTATUS> {
+    let place = output.get_mut(..answer.len()).ok_or(STATUS_BUFFER_TOO_SMALL)?;
+    place.copy_from_slice(answer);
+    Ok(answer.len())
+}
+
+/// Sends frames of the module's own.
+fn originate(send: &Send, output: &mut [u8]) -> Result<usize, NTSTATUS> {
+    if output.len() < size_of::<Sent>() {
+        return Err(STATUS_BUFFER_TOO_SMALL);
+    }
+    let module = to(send.module)?;
+    let mut ids = [0; MOST_GROUPS];
+    ids.iter_mut().take(send.groups as usize).for_each(|id| *id = new_cancel_id());
+    let lists = module.own.make(send, &ids).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+    match module.sends.originate(lists, Way::default(), u64::from(MOST_OUTSTANDING), &*module) {
+        Ok(()) => write(output, Sent { header: Header::of::<Sent>(), ids }.as_bytes()),
+        Err(Refused::NotRunning(lists)) => {
+            module.own.unmark_and_give_back(lists);
+            Err(STATUS_DEVICE_NOT_READY)
+        }
+        Err(Refused::TooMany(lists)) => {
+            module.own.unmark_and_give_back(lists);
+            Err(STATUS_INSUFFICIENT_RESOURCES)
+        }
+    }
+}
+
+fn counters(module: &crate::module::Filter) -> Counters {
+    let now = module.sends.counters();
+    Counters {
+        header: Header::of::<Counters>(),
+        gate_closed: u32::from(now.gate_closed),
+        running: u32::from(now.running),
+        held_now: now.held_now,
+        own_outstanding: now.own_outstanding,
+        own_originated: now.own_originated,
+        own_success: now.own_success,
+        own_aborted: now.own_aborted,
+        own_paused: now.own_paused,
+        own_failed: now.own_failed,
+        passed_down: now.passed_down,
+        passed_up: now.passed_up,
+        queued: now.queued,
+        cancelled: now.cancelled,
+        refused: now.refused,
+        cancel_calls: now.cancel_calls,
+        cancels_passed_on: now.cancels_passed_on,
+        received: now.received,
+        returned: now.returned,
+    }
+}
+
+/// Writes the queued lists into the output, as many as it holds.
+fn list_held(module: &crate::module::Filter, output: &mut [u8]) -> Result<usize, NTSTATUS> {
+    use cancelnic_filter_core::Stack as _;
+
+    let (head, room) = output.split_at_mut_checked(size_of::<Held>()).ok_or(STATUS_BUFFER_TOO_SMALL)?;
+    let mut places = room.chunks_exact_mut(size_of::<HeldList>()).take(MOST_LISTED);
+    let most = places.len();
+    let mut listed = 0;
+    let total = module.sends.look_at_held(most, |list| {
+        let Some(place) = places.next() else { return };
+        // SAFETY: the list is in the queue, whose lock is held.
+        let number = unsafe { number_of(list) };
+        let own = u64::from(module.is_own(list));
+        place.copy_from_slice(HeldList { number, cancel_id: list.cancel_id(), own }.as_bytes());
+        listed += 1;
+    });
+    let held = Held { header: Header::of::<Held>(), total: total as u64, listed: listed as u64 };
+    head.copy_from_slice(held.as_bytes());
+    Ok(size_of::<Held>() + listed * size_of::<HeldList>())
+}

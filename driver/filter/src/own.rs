@@ -1,0 +1,206 @@
+//! Lists of the filter's own: a pool, lists kept for the next send, frames.
+
+use core::{
+    ffi::c_void,
+    ptr::{self, NonNull},
+};
+
+use cancelnic_filter_core::{Chain, List, Lock as _};
+use cancelnic_ioctl::filter::{LONGEST, MOST_GROUPS, NO_NUMBER, Send};
+use ndis_sys::{
+    MDL, NDIS_HANDLE, NDIS_SET_NET_BUFFER_LIST_CANCEL_ID, NET_BUFFER_LIST, NET_BUFFER_LIST_POOL_PARAMETERS,
+    NdisAllocateMdl, NdisAllocateMemoryWithTagPriority, NdisAllocateNetBufferAndNetBufferList,
+    NdisAllocateNetBufferListPool, NdisFreeMdl, NdisFreeMemory, NdisFreeNetBufferList,
+    NdisFreeNetBufferListPool, NdisGetDataBuffer, NormalPoolPriority,
+};
+
+use crate::{
+    driver::{POOL_TAG, id_pointer},
+    list::Nbl,
+    lock::SpinLock,
+};
+
+/// Bytes of an Ethernet address.
+pub const ADDRESS_LENGTH: usize = 6;
+/// EtherType of numbered frames.
+const ETHERTYPE: [u8; 2] = 0x88B5_u16.to_be_bytes();
+/// Two addresses, EtherType, number.
+const HEADER: usize = 2 * ADDRESS_LENGTH + 2 + 8;
+/// Lists that are kept for the next send.
+const SPARE: usize = 64;
+
+/// What a module needs to send frames of its own.
+pub struct OwnLists {
+    /// Handle of the module: whose lists they are.
+    source: NDIS_HANDLE,
+    pool: NDIS_HANDLE,
+    /// The adapter's address.
+    address: [u8; ADDRESS_LENGTH],
+    spare: SpinLock<Chain<Nbl>>,
+}
+
+// SAFETY: both handles may be used from any processor.
+unsafe impl Sync for OwnLists {}
+
+impl OwnLists {
+    /// Makes the pool; `None` without memory. At most DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    /// `source` is the handle of a module that outlives this.
+    pub unsafe fn new(source: NDIS_HANDLE, address: [u8; ADDRESS_LENGTH]) -> Option<Self> {
+        let mut parameters = NET_BUFFER_LIST_POOL_PARAMETERS::with_net_buffers(POOL_TAG);
+        // SAFETY: the handle is the caller's to vouch for; the parameters live over the call.
+        let pool = unsafe { NdisAllocateNetBufferListPool(source, &raw mut parameters) };
+        if pool.is_null() {
+            return None;
+        }
+        Some(Self { source, pool, address, spare: SpinLock::new(Chain::new()) })
+    }
+
+    /// Makes all lists of a send, frame i marked with ID i modulo the count of groups; `None`, and nothing made,
+    /// without memory. At most DISPATCH_LEVEL.
+    pub fn make(&self, send: &Send, ids: &[u64; MOST_GROUPS]) -> Option<Chain<Nbl>> {
+        let mut lists = Chain::new();
+        for at in 0..send.count {
+            let Some(list) = self.spare.with(Chain::pop).or_else(|| self.allocate()) else {
+                self.unmark_and_give_back(lists);
+                return None;
+            };
+            let id = at.checked_rem(send.groups).and_then(|group| ids.get(group as usize));
+            // SAFETY: the list is this module's, not sent, with a net buffer over a buffer of LONGEST bytes.
+            unsafe {
+                self.fill(list, send.first + u64::from(at), send.len as usize);
+                if let Some(id) = id {
+                    NDIS_SET_NET_BUFFER_LIST_CANCEL_ID(list.as_ptr(), id_pointer(*id));
+                }
+            }
+            lists.push(list);
+        }
+        Some(lists)
+    }
+
+    /// Takes lists that are over or were never sent: keeps some, frees the rest. At most DISPATCH_LEVEL.
+    pub fn give_back(&self, mut lists: Chain<Nbl>) {
+        while let Some(list) = lists.pop() {
+            let kept = self.spare.with(|spare| {
+                let room = spare.len() < SPARE;
+                if room {
+                    spare.push(list);
+                }
+                room
+            });
+            if !kept {
+                // SAFETY: this module's list, which is nowhere else any more.
+                unsafe { free(list) };
+            }
+        }
+    }
+
+    /// Takes lists that were marked and not sent. At most DISPATCH_LEVEL.
+    pub fn unmark_and_give_back(&self, lists: Chain<Nbl>) {
+        lists.iter().for_each(List::clear_cancel_id);
+        self.give_back(lists);
+    }
+
+    /// A list with a net buffer over a buffer of [`LONGEST`] bytes.
+    fn allocate(&self) -> Option<Nbl> {
+        // SAFETY: plain allocations with this module's handles; null is handled, and what came before is given back.
+        unsafe {
+            let memory =
+                NdisAllocateMemoryWithTagPriority(self.source, LONGEST, POOL_TAG, NormalPoolPriority);
+            if memory.is_null() {
+                return None;
+            }
+            let mdl = NdisAllocateMdl(self.source, memory, LONGEST);
+            if mdl.is_null() {
+                NdisFreeMemory(memory, 0, 0);
+                return None;
+            }
+            let list = NdisAllocateNetBufferAndNetBufferList(self.pool, 0, 0, mdl, 0, LONGEST as usize);
+            let Some(list) = NonNull::new(list) else {
+                NdisFreeMdl(mdl);
+                NdisFreeMemory(memory, 0, 0);
+                return None;
+            };
+            (*list.as_ptr()).SourceHandle = self.source;
+            Some(Nbl::new(list))
+        }
+    }
+
+    /// Writes a frame: broadcast from the adapter's address, the number, filler from the number.
+    ///
+    /// # Safety
+    /// The list is from [`Self::allocate`] and not sent; `length` is at least [`HEADER`] and at most [`LONGEST`].
+    unsafe fn fill(&self, list: Nbl, number: u64, length: usize) {
+        // SAFETY: a list from `allocate` has one net buffer over one buffer of LONGEST bytes, which nobody else uses.
+        let frame = unsafe {
+            let buffer = (*list.as_ptr()).FirstNetBuffer;
+            (*buffer).DataLength = length;
+            let start = (*(*buffer).MdlChain).MappedSystemVa;
+            core::slice::from_raw_parts_mut(start.cast::<u8>(), length)
+        };
+        let header = [0xFF; ADDRESS_LENGTH]
+            .into_iter()
+            .chain(self.address)
+            .chain(ETHERTYPE)
+            .chain(number.to_be_bytes());
+        let filler = (HEADER..).map(|at| number.wrapping_add(at as u64) as u8);
+        for (byte, value) in frame.iter_mut().zip(header.chain(filler)) {
+            *byte = value;
+        }
+    }
+}
+
+impl Drop for OwnLists {
+    fn drop(&mut self) {
+        let mut spare = self.spare.with(Chain::take);
+        while let Some(list) = spare.pop() {
+            // SAFETY: this module's list, which is nowhere else.
+            unsafe { free(list) };
+        }
+        // SAFETY: made in `new`; its lists are freed, as none is out when a module goes.
+        unsafe { NdisFreeNetBufferListPool(self.pool) };
+    }
+}
+
+/// Frees a list with its buffer.
+///
+/// # Safety
+/// It is from [`OwnLists::allocate`] and nowhere in use.
+unsafe fn free(list: Nbl) {
+    // SAFETY: the caller vouches for the list, which has one net buffer, one MDL and one buffer.
+    unsafe {
+        let list: *mut NET_BUFFER_LIST = list.as_ptr();
+        let mdl: *mut MDL = (*(*list).FirstNetBuffer).MdlChain;
+        let memory: *mut c_void = (*mdl).MappedSystemVa;
+        NdisFreeNetBufferList(list);
+        NdisFreeMdl(mdl);
+        NdisFreeMemory(memory, 0, 0);
+    }
+}
+
+/// The number in a list's first frame; [`NO_NUMBER`] if the frame is of another kind. At most DISPATCH_LEVEL.
+///
+/// # Safety
+/// This driver holds the list.
+pub unsafe fn number_of(list: Nbl) -> u64 {
+    let mut storage = [0_u8; HEADER];
+    // SAFETY: the list is held, so its net buffers and their memory stay; the storage is as long as is asked for.
+    let header = unsafe {
+        let buffer = (*list.as_ptr()).FirstNetBuffer;
+        if buffer.is_null() {
+            return NO_NUMBER;
+        }
+        let data = NdisGetDataBuffer(buffer, HEADER as u32, storage.as_mut_ptr().cast(), 1, 0);
+        if data.is_null() {
+            return NO_NUMBER;
+        }
+        ptr::read(data.cast::<[u8; HEADER]>())
+    };
+    match header {
+        [_, _, _, _, _, _, _, _, _, _, _, _, kind, of, number @ ..] if [kind, of] == ETHERTYPE => {
+            u64::from_be_bytes(number)
+        }
+        _ => NO_NUMBER,
+    }
+}
