@@ -88,6 +88,9 @@ pub fn demo(options: &Options) -> Result<bool> {
     let (facts, session) = run.finish(outcome);
     let violations = crate::verdict::judge(&facts);
     println!("\n{}\n", table::queues(&facts, style));
+    if let Some(cancels) = table::cancels(&facts, style) {
+        println!("{cancels}\n");
+    }
     keep(options, &facts, &violations, &session)?;
     println!("{}", table::verdict(&violations, style));
     if let Some(first) = violations.first() {

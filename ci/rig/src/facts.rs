@@ -5,6 +5,7 @@ use crate::control::Stats;
 use crate::driver_log::DriverLog;
 use crate::session::Greeting;
 use agent_protocol::{Ids, ListReport, QueueReport, Violation};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// One step of a run.
@@ -59,6 +60,49 @@ pub struct Stretch {
     pub dropped: u64,
 }
 
+/// Frames that one sender marked with one cancellation ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subgroup {
+    /// The ID.
+    pub cancel_id: u64,
+    /// All of them.
+    pub given: Ids,
+    /// Those that came back with NDIS_STATUS_SEND_ABORTED.
+    pub aborted: Ids,
+}
+
+impl Subgroup {
+    /// Those that came back from the ring as sent, in order.
+    pub fn sent(&self, facts: &Facts) -> Ids {
+        let given: HashSet<u64> = self.given.iter().collect();
+        facts.tx.sent.iter().filter(|id| given.contains(id)).collect()
+    }
+}
+
+/// A request that a driver sent to another and recalled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recall {
+    /// What was asked for.
+    pub request: String,
+    /// What WdfRequestCancelSentRequest returned.
+    pub returned: bool,
+    /// Its final NTSTATUS.
+    pub status: u32,
+    /// What happened on both sides, in order.
+    pub events: Vec<RequestEvent>,
+}
+
+/// One line of a driver's request log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestEvent {
+    /// The driver.
+    pub driver: &'static str,
+    /// What happened.
+    pub what: &'static str,
+    /// IRQL at which it happened.
+    pub irql: u32,
+}
+
 /// What is known when a run is over.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -86,6 +130,10 @@ pub struct Facts {
     pub originated: Ids,
     /// Of those, the ones that ended in the filter: cancelled by ID, or refused by a paused stack.
     pub originated_ended: Ids,
+    /// Subgroups of the filter's own sends, in the order of their IDs' making.
+    pub subgroups: Vec<Subgroup>,
+    /// Requests that were recalled.
+    pub recalls: Vec<Recall>,
     /// The driver's stop lines.
     pub driver: DriverLog,
     /// The device's last counts.

@@ -1,4 +1,4 @@
-//! The command people type: build, package, demo, test, debug.
+//! The command people type: build, package, demo, test, debug, image.
 //!
 //! It starts the device process and QEMU with a guest, tells both what to do, and compares what the driver, the
 //! device, the guest and the wire's own capture say of every single frame.
@@ -12,6 +12,7 @@ mod demo;
 mod driver_log;
 mod facts;
 mod failure;
+mod image;
 mod kdnet;
 mod package;
 mod places;
@@ -66,6 +67,9 @@ enum Command {
     Test(test::Options),
     /// Stop in the driver's Cancel callback under gdb; for Windows: what WinDbg needs, and a check of it
     Debug(debug::Options),
+    /// Look into an installation ISO
+    #[command(subcommand)]
+    Image(image::Options),
 }
 
 fn main() -> ExitCode {
@@ -99,6 +103,7 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Demo(options) => demo::demo(&options),
         Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
+        Command::Image(options) => image::image(&options),
     }
 }
 

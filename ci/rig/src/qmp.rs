@@ -4,9 +4,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// PCI vendor and device of a modern virtio-net function.
+const NIC: (u64, u64) = (0x1af4, 0x1041);
 
 /// A connection to QEMU's monitor.
 #[derive(Debug)]
@@ -38,8 +41,42 @@ impl Qmp {
         self.execute("cont").map(drop)
     }
 
+    /// Writes `size` bytes of physical memory, from `start` on, to a file. Registers are read like memory.
+    pub fn save_physical(&mut self, start: u64, size: u64, file: &Path) -> Result<()> {
+        let arguments = json!({ "val": start, "size": size, "filename": file });
+        self.execute_with("pmemsave", &arguments).map(drop)
+    }
+
+    /// Address and size of each memory region of the NIC.
+    pub fn memory_bars(&mut self) -> Result<Vec<(u64, u64)>> {
+        let buses = self.execute("query-pci")?;
+        let devices = buses.as_array().into_iter().flatten().filter_map(|bus| bus["devices"].as_array());
+        let bars = devices
+            .flatten()
+            .filter(|device| device["id"]["vendor"] == NIC.0 && device["id"]["device"] == NIC.1)
+            .filter_map(|device| device["regions"].as_array())
+            .flatten()
+            .filter(|region| region["type"] == "memory")
+            .filter_map(|region| Some((region["address"].as_u64()?, region["size"].as_u64()?)));
+        Ok(bars.collect())
+    }
+
+    /// The processor's CR3.
+    pub fn page_table(&mut self) -> Result<u64> {
+        let arguments = json!({ "command-line": "info registers" });
+        let told = self.execute_with("human-monitor-command", &arguments)?;
+        let told = told.as_str().unwrap_or_default();
+        let value = told.split_once("CR3=").and_then(|(_, rest)| rest.split_whitespace().next());
+        let value = value.with_context(|| format!("no CR3 in what QEMU says of the processor: {told:?}"))?;
+        u64::from_str_radix(value, 16).with_context(|| format!("CR3 is {value:?}"))
+    }
+
     fn execute(&mut self, command: &str) -> Result<Value> {
-        let mut line = json!({ "execute": command }).to_string();
+        self.execute_with(command, &json!({}))
+    }
+
+    fn execute_with(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        let mut line = json!({ "execute": command, "arguments": arguments }).to_string();
         line.push('\n');
         self.reader.get_mut().write_all(line.as_bytes()).context("QEMU's monitor")?;
         loop {
@@ -79,7 +116,10 @@ mod tests {
         let mut lines = String::new();
         asked.read_line(&mut lines).unwrap();
         asked.read_line(&mut lines).unwrap();
-        assert_eq!(lines, "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"stop\"}\n");
+        assert_eq!(
+            lines,
+            "{\"arguments\":{},\"execute\":\"qmp_capabilities\"}\n{\"arguments\":{},\"execute\":\"stop\"}\n"
+        );
     }
 
     #[test]

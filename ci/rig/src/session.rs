@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 /// Bound for anything that takes milliseconds on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// The machine's RAM, bytes, from physical address 0 on.
+pub const MEMORY: u64 = 256 << 20;
+
 /// How the guest's kernel ends QEMU: value v on isa-debug-exit is exit code 2v + 1.
 const EXIT_ORDERLY: i32 = 0x10 * 2 + 1;
 const EXIT_BUG_CHECK: i32 = 0x20 * 2 + 1;
@@ -237,9 +240,9 @@ fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<P
             "-smp",
             "1",
             "-m",
-            "256",
+            &format!("{MEMORY}B"),
         ])
-        .args(["-object", "memory-backend-memfd,id=m0,size=256M,share=on"])
+        .args(["-object", &format!("memory-backend-memfd,id=m0,size={MEMORY},share=on")])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
         .args(["-chardev", &format!("socket,id=device,path={}", path("device"))])
         .args([

@@ -3,7 +3,9 @@
 //! The rig loads the driver, holds the wire, hands frames over, then stops the machine and asks for a pause: the
 //! request waits in the serial port until gdb, attached with a break point on the callback, lets the machine go on.
 
+pub mod snapshot;
 mod symbols;
+mod types;
 
 use crate::build;
 use crate::facts::Step;

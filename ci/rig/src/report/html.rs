@@ -47,13 +47,15 @@ pub fn page(report: &Report, facts: &Facts) -> String {
          <style>{STYLE}</style></head><body>\n\
          <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}\
          <h2>Time line</h2>\n{}\n{}\n\
-         <h2>Queues</h2>\n{}\n<h2>Sets</h2>\n{}\n<h2>Steps</h2>\n{}\n</body></html>\n",
+         <h2>Queues</h2>\n{}\n<h2>Sets</h2>\n{}\n{}{}<h2>Steps</h2>\n{}\n</body></html>\n",
         about(report, facts),
         faults(report),
         svg::time_line(facts),
         key(),
         queues(report, facts),
         sets(facts),
+        subgroups(report),
+        recalls(report),
         steps(report, facts)
     )
 }
@@ -146,6 +148,58 @@ fn sets(facts: &Facts) -> String {
     })
     .collect();
     format!("<table><tr><th>set</th><th>frames</th><th class=\"text\">numbers</th></tr>\n{rows}</table>")
+}
+
+fn subgroups(report: &Report) -> String {
+    if report.subgroups.is_empty() {
+        return String::new();
+    }
+    let rows: String = report
+        .subgroups
+        .iter()
+        .map(|group| {
+            format!(
+                "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                escape(&group.cancel_id),
+                group.given,
+                group.sent,
+                group.aborted
+            )
+        })
+        .collect();
+    format!(
+        "<h2>Cancelled by ID</h2>\n<table><tr><th>cancellation ID</th><th>given</th><th>sent</th>\
+         <th>aborted</th></tr>\n{rows}</table>\n"
+    )
+}
+
+fn recalls(report: &Report) -> String {
+    if report.recalls.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("<h2>Recalled requests</h2>\n");
+    for recall in &report.recalls {
+        let returned = if recall.returned { "TRUE" } else { "FALSE" };
+        let rows: String = recall
+            .events
+            .iter()
+            .map(|event| {
+                format!(
+                    "<tr><td>{}</td><td class=\"text\">{}</td><td>{}</td></tr>\n",
+                    escape(event.driver),
+                    escape(event.what),
+                    event.irql
+                )
+            })
+            .collect();
+        text.push_str(&format!(
+            "<p>{}: <code>WdfRequestCancelSentRequest</code> returned {returned}, final status <code>{}</code>.</p>\n\
+             <table><tr><th>driver</th><th class=\"text\">event</th><th>IRQL</th></tr>\n{rows}</table>\n",
+            escape(&recall.request),
+            escape(&recall.status)
+        ));
+    }
+    text
 }
 
 fn steps(report: &Report, facts: &Facts) -> String {

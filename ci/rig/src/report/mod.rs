@@ -4,7 +4,7 @@ mod html;
 mod svg;
 pub mod table;
 
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -25,6 +25,10 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// One for each queue.
     pub queues: Vec<Queue>,
+    /// Subgroups of sends with cancellation IDs.
+    pub subgroups: Vec<Subgroup>,
+    /// Recalled requests.
+    pub recalls: Vec<Recall>,
     /// Path of the capture file.
     pub capture: String,
     /// What was wrong.
@@ -65,6 +69,54 @@ pub struct Queue {
     pub ids: Sets,
 }
 
+/// Frames that a sender marked with one cancellation ID.
+#[derive(Debug, Serialize)]
+pub struct Subgroup {
+    /// The ID, in hexadecimal: a number of 64 bits is no number to every reader of JSON.
+    pub cancel_id: String,
+    /// How many were given.
+    pub given: u64,
+    /// How many left the wire.
+    pub sent: u64,
+    /// How many came back with NDIS_STATUS_SEND_ABORTED.
+    pub aborted: u64,
+    /// Which frames.
+    pub ids: SubgroupSets,
+}
+
+/// The numbers behind a subgroup's counts, in order.
+#[derive(Debug, Serialize)]
+pub struct SubgroupSets {
+    /// Of [`Subgroup::sent`].
+    pub sent: Vec<u64>,
+    /// Of [`Subgroup::aborted`].
+    pub aborted: Vec<u64>,
+}
+
+/// A request that was recalled.
+#[derive(Debug, Serialize)]
+pub struct Recall {
+    /// What was asked for.
+    pub request: String,
+    /// What WdfRequestCancelSentRequest returned.
+    pub returned: bool,
+    /// Final NTSTATUS, in hexadecimal.
+    pub status: String,
+    /// What happened on both sides, in order.
+    pub events: Vec<RequestEvent>,
+}
+
+/// One line of a driver's request log.
+#[derive(Debug, Serialize)]
+pub struct RequestEvent {
+    /// The driver.
+    pub driver: &'static str,
+    /// What happened.
+    pub what: &'static str,
+    /// IRQL at which it happened.
+    pub irql: u32,
+}
+
 /// The numbers behind a queue's counts, in order.
 #[derive(Debug, Serialize)]
 pub struct Sets {
@@ -97,6 +149,8 @@ impl Report {
                 })
                 .collect(),
             queues: vec![queue("tx0", &facts.tx), queue("rx0", &facts.rx)],
+            subgroups: facts.subgroups.iter().map(|group| subgroup(group, facts)).collect(),
+            recalls: facts.recalls.iter().map(recall).collect(),
             capture: capture.display().to_string(),
             violations: violations.to_vec(),
         }
@@ -122,8 +176,36 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
+fn subgroup(group: &facts::Subgroup, facts: &Facts) -> Subgroup {
+    let sent = group.sent(facts);
+    Subgroup {
+        cancel_id: format!("{:#x}", group.cancel_id),
+        given: group.given.len(),
+        sent: sent.len(),
+        aborted: group.aborted.len(),
+        ids: SubgroupSets { sent: list(&sent), aborted: list(&group.aborted) },
+    }
+}
+
+fn recall(recall: &facts::Recall) -> Recall {
+    let event = |event: &facts::RequestEvent| RequestEvent {
+        driver: event.driver,
+        what: event.what,
+        irql: event.irql,
+    };
+    Recall {
+        request: recall.request.clone(),
+        returned: recall.returned,
+        status: format!("{:#010x}", recall.status),
+        events: recall.events.iter().map(event).collect(),
+    }
+}
+
+fn list(ids: &Ids) -> Vec<u64> {
+    ids.iter().collect()
+}
+
 fn queue(name: &str, report: &QueueReport) -> Queue {
-    let list = |ids: &Ids| ids.iter().collect::<Vec<_>>();
     Queue {
         queue: name.to_owned(),
         posted: report.posted.len(),
@@ -178,6 +260,47 @@ mod tests {
         bad.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0"));
         assert_eq!(report(&bad)["verdict"], "bad");
         validate(&report(&bad)).unwrap();
+    }
+
+    /// Frames 1 and 2 in one subgroup, 11 in another that was cancelled, and a recalled request.
+    fn with_cancels() -> Facts {
+        let mut facts = crate::verdict::tests::good();
+        facts.subgroups = vec![
+            facts::Subgroup {
+                cancel_id: 0x0100_0000_0000_0001,
+                given: Ids(vec![(1, 2)]),
+                aborted: Ids::default(),
+            },
+            facts::Subgroup {
+                cancel_id: 0x0100_0000_0000_0002,
+                given: Ids(vec![(11, 11)]),
+                aborted: Ids(vec![(11, 11)]),
+            },
+        ];
+        facts.recalls = vec![facts::Recall {
+            request: "wait for a cancel".into(),
+            returned: true,
+            status: 0xC000_0120,
+            events: vec![facts::RequestEvent { driver: "cancelnic", what: "EvtRequestCancel", irql: 2 }],
+        }];
+        facts
+    }
+
+    #[test]
+    fn subgroups_and_recalls_stand_in_every_form_of_the_report() {
+        let facts = with_cancels();
+        let json = serde_json::to_value(Report::new(&facts, &[], Path::new("capture.pcapng"))).unwrap();
+        validate(&json).unwrap();
+        assert_eq!(json["subgroups"][0]["ids"]["sent"], serde_json::json!([1, 2]));
+        assert_eq!(json["subgroups"][1]["aborted"], 1);
+        assert_eq!(json["recalls"][0]["status"], "0xc0000120");
+
+        let page = html::page(&Report::new(&facts, &[], Path::new("capture.pcapng")), &facts);
+        let text = table::cancels(&facts, table::Style::Plain).unwrap();
+        for part in ["0x100000000000002", "EvtRequestCancel", "0xc0000120", "returned TRUE"] {
+            assert!(page.contains(part) && text.contains(part), "{part}\n{text}");
+        }
+        assert_eq!(table::cancels(&crate::verdict::tests::good(), table::Style::Plain), None);
     }
 
     #[test]

@@ -51,30 +51,64 @@ pub fn step_line(step: &Step, style: Style) -> String {
         .to_owned()
 }
 
-/// The table of both queues.
-pub fn queues(facts: &Facts, style: Style) -> String {
+/// The tables of subgroups and recalled requests, where there were any.
+pub fn cancels(facts: &Facts, style: Style) -> Option<String> {
+    let mut text = Vec::new();
+    if !facts.subgroups.is_empty() {
+        let mut table = new_table(style, &["cancellation ID", "given", "sent", "aborted"]);
+        for group in &facts.subgroups {
+            table.add_row([
+                format!("{:#x}", group.cancel_id),
+                group.given.len().to_string(),
+                group.sent(facts).len().to_string(),
+                group.aborted.len().to_string(),
+            ]);
+        }
+        text.push(align(table).to_string());
+    }
+    for recall in &facts.recalls {
+        let returned = if recall.returned { "TRUE" } else { "FALSE" };
+        text.push(format!(
+            "recalled: {}: WdfRequestCancelSentRequest returned {returned}, final status {:#010x}",
+            recall.request, recall.status
+        ));
+        text.extend(
+            recall
+                .events
+                .iter()
+                .map(|event| format!("  {:<16} {:<40} IRQL {}", event.driver, event.what, event.irql)),
+        );
+    }
+    (!text.is_empty()).then(|| text.join("\n"))
+}
+
+fn new_table(style: Style, header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(if style == Style::Rich { UTF8_FULL_CONDENSED } else { ASCII_MARKDOWN });
-    table.set_header([
-        "queue",
-        "posted",
-        "sent",
-        "taken back",
-        "never posted",
-        "on the wire",
-        "received",
-        "empty",
-    ]);
-    let on_wire = facts.capture.outbound.len().to_string();
-    for (name, report) in [("tx0", &facts.tx), ("rx0", &facts.rx)] {
-        table.add_row(row(name, report, &on_wire));
-    }
-    for column in 1..8 {
+    table.set_header(header);
+    table
+}
+
+/// Numbers to the right; the first column names things.
+fn align(mut table: Table) -> Table {
+    for column in 1..table.column_count() {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut text = table.to_string();
+    table
+}
+
+/// The table of both queues.
+pub fn queues(facts: &Facts, style: Style) -> String {
+    let header =
+        ["queue", "posted", "sent", "taken back", "never posted", "on the wire", "received", "empty"];
+    let mut table = new_table(style, &header);
+    let on_wire = facts.capture.outbound.len().to_string();
+    for (name, report) in [("tx0", &facts.tx), ("rx0", &facts.rx)] {
+        table.add_row(row(name, report, &on_wire));
+    }
+    let mut text = align(table).to_string();
     for (name, ids) in [
         ("sent", &facts.tx.sent),
         ("taken back", &facts.tx.taken_back),

@@ -7,6 +7,7 @@ mod lifecycle;
 mod machine;
 mod receive;
 mod transmit;
+mod windbg;
 
 use crate::build::Built;
 use crate::facts::{Facts, Step};
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Scenario> {
         machine::all(),
         broken::all(),
         command::all(),
+        windbg::all(),
     ]
     .into_iter()
     .flatten()
@@ -74,7 +76,11 @@ fn no_watchdog(settings: &mut Settings) {
 impl Scenario {
     /// Whether this machine lacks what the scenario needs beyond the set-up.
     pub fn cannot_run_here(&self) -> bool {
-        self.name == "debug-stops-in-cancel-callback" && !crate::debug::gdb_is_there()
+        match self.name {
+            "debug-stops-in-cancel-callback" => !crate::debug::gdb_is_there(),
+            "windbg-extension-reads-a-stopped-driver" => !windbg::node_is_there(),
+            _ => false,
+        }
     }
 
     /// Runs it. The error says what went wrong, step by step.

@@ -15,7 +15,12 @@ pub unsafe extern "win64" fn acquire(lock: *mut u64) -> u8 {
     let taken = unsafe { lock.replace(1) };
     if taken != 0 {
         let parameters = [lock as u64, old.into(), 0, 0];
-        trace::stop(0x0F, parameters, "SpinLockAcquiredTwice", format!("{FUNCTION}: {lock:p} holds {taken:#x}"));
+        trace::stop(
+            0x0F,
+            parameters,
+            "SpinLockAcquiredTwice",
+            format!("{FUNCTION}: {lock:p} holds {taken:#x}"),
+        );
     }
     HELD_LOCKS.with(|count| *count += 1);
     old

@@ -1,0 +1,82 @@
+//! A stopped machine as files: its memory, its page table, the device's registers, and what the PDB says of the driver.
+//! The tests of `ci/windbg` read it in a debugger's place.
+
+use super::{image, types};
+use crate::control::Queue;
+use crate::run::Run;
+use crate::session::MEMORY;
+use anyhow::{Context, Result};
+use cancelnic_registers::{CommandResult, State, StatusWord};
+use serde::Serialize;
+use serde_json::json;
+use std::path::Path;
+
+/// A piece of the machine's physical address space, in a file.
+#[derive(Debug, Serialize)]
+struct Piece {
+    file: String,
+    start: u64,
+    size: u64,
+}
+
+/// Writes a snapshot of the stopped machine of `run` into `folder`, with the device's own view of its queues, and
+/// `expected`, what the tests are to find.
+pub fn write(run: &mut Run, symbols: &Path, folder: &Path, expected: &serde_json::Value) -> Result<()> {
+    let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
+    let (base, size) = image(&log).context("the guest's log does not say where cancelnic.sys is")?;
+    let queues = ["tx0", "rx0"].map(|name| run.session.control.queue(name));
+    let queues: Vec<Queue> = queues.into_iter().collect::<Result<_>>()?;
+    let monitor = &mut run.session.monitor;
+    let mut memory = vec![Piece { file: "memory".into(), start: 0, size: MEMORY }];
+    for (start, size) in monitor.memory_bars()? {
+        memory.push(Piece { file: format!("bar-{start:x}"), start, size });
+    }
+    for piece in &memory {
+        monitor.save_physical(piece.start, piece.size, &folder.join(&piece.file))?;
+    }
+    let page_table = monitor.page_table()?;
+    let types::Types { types, symbols } = types::read(symbols)?;
+    let snapshot = json!({
+        "module": { "name": "cancelnic", "base": format!("{base:#x}"), "size": size },
+        "page_table": format!("{page_table:#x}"),
+        "memory": memory,
+        "types": types,
+        "symbols": symbols,
+        "device": queues.iter().map(seen).collect::<Vec<_>>(),
+        "status_words": status_words(),
+        "expected": expected,
+    });
+    let file = folder.join("snapshot.json");
+    std::fs::write(&file, snapshot.to_string()).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A queue as the device sees it.
+fn seen(queue: &Queue) -> serde_json::Value {
+    json!({ "queue": queue.queue, "state": queue.state, "seq": queue.seq, "result": queue.result, "count": queue.count })
+}
+
+/// Status words as the interface packs them, for whoever takes them apart.
+fn status_words() -> Vec<serde_json::Value> {
+    let states = [State::Running, State::Cancelling, State::Draining, State::Stopped];
+    let results = [
+        CommandResult::Ok,
+        CommandResult::Pending,
+        CommandResult::UnknownOp,
+        CommandResult::NotSupported,
+        CommandResult::NotInService,
+        CommandResult::Broken,
+    ];
+    let word = |state: State, result: CommandResult| {
+        let (seq, count) = (0xa5, 0x1234);
+        let word = StatusWord::new()
+            .with_seq(seq)
+            .with_state(state)
+            .with_result(result)
+            .with_count(count)
+            .into_bits();
+        json!({
+            "word": word, "seq": seq, "state": format!("{state:?}"), "result": format!("{result:?}"), "count": count
+        })
+    };
+    states.into_iter().flat_map(|state| results.map(|result| word(state, result))).collect()
+}

@@ -1,0 +1,89 @@
+//! The debugger's extension over stopped machines: `ci/windbg/cancelnic.js` under Node, in a stand-in for WinDbg.
+
+use super::{Kind, Scenario};
+use crate::build::Built;
+use crate::debug::snapshot;
+use crate::places;
+use crate::process::{Folder, Process};
+use crate::run::{COMPLETE, Run, WIRE};
+use crate::session::LIMIT;
+use crate::settings::{Files, GuestKind, NIC, Settings};
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Elements of the transmit virtqueue where it is to be too small for what is sent: two for each packet.
+const SMALL: u16 = 64;
+
+/// Whether the tests of the extension can be run. They need Node's own test runner.
+pub fn node_is_there() -> bool {
+    let version = Command::new("node").args(["--test", "--version"]).stdin(Stdio::null()).output();
+    version.is_ok_and(|version| version.status.success())
+}
+
+/// 50 packets wait for a held wire: 32 of them at the device, for 18 there was no room.
+fn held(run: &mut Run) -> Result<Value> {
+    run.load()?;
+    run.send(1)?;
+    run.await_guest("one sent and received", |tx, rx| tx.sent.len() == 1 && rx.received.len() == 1)?;
+    run.hold(WIRE)?;
+    run.send(50)?;
+    let room = u64::from(SMALL) / 2;
+    run.await_device("tx0", "as many on the hardware as fit", |tx| tx.available + tx.fetched == room)?;
+    run.stop_machine()?;
+    Ok(json!({ "with_the_driver": 50, "at_the_device": room, "not_posted": 50 - room, "returned": 1 }))
+}
+
+/// A cancel waits for one completion that a gate holds, of ten packets. Stopping the machine completes it.
+fn cancelling(run: &mut Run) -> Result<Value> {
+    run.load()?;
+    run.send(1)?;
+    run.await_guest("one sent and received", |tx, rx| tx.sent.len() == 1 && rx.received.len() == 1)?;
+    run.hold(COMPLETE)?;
+    run.hold(WIRE)?;
+    run.send(10)?;
+    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched == 10)?;
+    run.let_pass(WIRE, 1)?;
+    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    // The machine ends with the session: the pause is never finished.
+    let _pausing = run.begin_pause(1)?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.stop_machine()?;
+    run.await_device("tx0", "the queue out of service", |tx| !tx.in_service && tx.off_wire == 0)?;
+    Ok(json!({ "with_the_driver": 10, "sent": 1, "taken_back": 9 }))
+}
+
+/// One stopped machine as a snapshot in `folder`.
+fn take(built: &Built, queue_size: u16, body: fn(&mut Run) -> Result<Value>, folder: &Path) -> Result<()> {
+    std::fs::create_dir(folder)?;
+    let mut settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
+    settings.device.queue_size = queue_size;
+    settings.guest.parameters.insert("WatchdogMs", 0);
+    let symbols = settings.files.driver(NIC)?.symbols.clone();
+    let mut run = Run::start(settings, Box::new(|_| ()))?;
+    let expected = body(&mut run)?;
+    snapshot::write(&mut run, &symbols, folder, &expected)
+}
+
+fn extension(built: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    take(built, SMALL, held, &folder.path().join("held"))?;
+    take(built, 1024, cancelling, &folder.path().join("cancelling"))?;
+    let said = folder.path().join("node.txt");
+    let mut command = Command::new("node");
+    command
+        .args(["--test", "--test-reporter", "spec", "test/host.test.js", "test/snapshot.test.js"])
+        .current_dir(places::workspace().join("ci/windbg"))
+        .env("CANCELNIC_SNAPSHOTS", folder.path())
+        .stdout(std::fs::File::create(&said)?);
+    let mut node = Process::start("node", &mut command, folder.path().join("node.log"))?;
+    let ended = node.wait(LIMIT);
+    let said = std::fs::read_to_string(&said)?;
+    ensure!(ended.is_some_and(|status| status.success()), "{}; it said:\n{said}", node.epitaph());
+    Ok(())
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![Scenario { name: "windbg-extension-reads-a-stopped-driver", kind: Kind::Command(extension) }]
+}

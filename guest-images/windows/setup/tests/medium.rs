@@ -1,0 +1,178 @@
+//! Installation discs that other programs made: `data/install.wim` by wimlib, the disc around it by hadris-udf and,
+//! where it is installed, by genisoimage.
+
+use std::{fs, io::Cursor, path::Path, process::Command};
+
+use hadris_udf::write::{SimpleDir, SimpleFile, UdfWriteOptions, UdfWriter};
+use windows_setup::{Architecture, Image, Udf, UdfFault, Wim, WimFault};
+
+const WIM: &[u8] = include_bytes!("data/install.wim");
+
+/// A disc with these files, as `folder/name`.
+fn disc(files: &[(&str, &[u8])]) -> Cursor<Vec<u8>> {
+    let mut root = SimpleDir::new("");
+    for (path, bytes) in files {
+        let (folder, name) = path.split_once('/').expect("a folder and a name");
+        let mut folder = SimpleDir::new(folder);
+        folder.add_file(SimpleFile::new(name, bytes.to_vec()));
+        root.add_dir(folder);
+    }
+    let image = Cursor::new(vec![0; 8 << 20]);
+    UdfWriter::create(image, &root, UdfWriteOptions::default()).expect("a disc").into_inner()
+}
+
+fn read(files: &[(&str, &[u8])]) -> Result<Wim, WimFault> {
+    Wim::read(&mut Udf::open(disc(files))?)
+}
+
+fn expected() -> Vec<Image> {
+    let image = |index, name: &str, edition: &str, installation: &str, architecture, build, revision| Image {
+        index,
+        name: name.to_owned(),
+        edition: edition.to_owned(),
+        installation: installation.to_owned(),
+        architecture,
+        build,
+        revision,
+        language: "en-US".to_owned(),
+        size: 11,
+    };
+    let server = "Windows Server 2022 Standard Evaluation";
+    let desktop = format!("{server} (Desktop Experience)");
+    vec![
+        image(1, server, "ServerStandardEval", "Server Core", Architecture::X64, 20348, 587),
+        image(2, &desktop, "ServerStandardEval", "Server", Architecture::X64, 20348, 587),
+        image(3, "Windows 11 Enterprise & more", "Enterprise", "Client", Architecture::X64, 26200, 6584),
+        image(4, "Windows 11 Pro for ARM", "Professional", "Client", Architecture::Arm64, 26100, 1742),
+    ]
+}
+
+#[test]
+fn the_images_of_a_disc_are_listed() {
+    let wim = read(&[("sources/install.wim", WIM)]).expect("a medium");
+    assert_eq!(wim, Wim { file: "sources/install.wim", images: expected() });
+}
+
+#[test]
+fn the_images_of_an_esd_are_listed() {
+    let wim = read(&[("sources/install.esd", WIM)]).expect("a medium");
+    assert_eq!(wim, Wim { file: "sources/install.esd", images: expected() });
+}
+
+#[test]
+fn names_do_not_depend_on_case() {
+    assert_eq!(read(&[("SOURCES/INSTALL.WIM", WIM)]).expect("a medium").images.len(), 4);
+}
+
+#[test]
+fn editions_tell_evaluation_and_server() {
+    let images = expected();
+    let told: Vec<_> = images.iter().map(|image| (image.is_evaluation(), image.is_server())).collect();
+    assert_eq!(told, [(true, true), (true, true), (false, false), (false, false)]);
+}
+
+#[test]
+fn the_images_of_a_disc_by_genisoimage_are_listed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (tree, iso) = (folder.path().join("tree"), folder.path().join("disc.iso"));
+    fs::create_dir_all(tree.join("sources")).expect("a folder");
+    fs::write(tree.join("sources/install.wim"), WIM).expect("a written file");
+    let made = Command::new("genisoimage").args(["-quiet", "-udf", "-o"]).args([&iso, &tree]).output();
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            eprintln!("NOT TESTED: genisoimage: {error}; on Debian it is in the package of that name");
+            return;
+        }
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let image = fs::File::open(iso).expect("the disc");
+    let wim = Wim::read(&mut Udf::open(image).expect("a disc")).expect("a medium");
+    assert_eq!(wim.images, expected());
+}
+
+#[test]
+fn a_file_that_is_no_disc_is_refused() {
+    for bytes in [Vec::new(), vec![0x5a; 1 << 20]] {
+        let fault = Udf::open(Cursor::new(bytes)).expect_err("no disc");
+        assert!(matches!(fault, UdfFault::NoDisc), "{fault}");
+    }
+}
+
+#[test]
+fn another_disc_is_refused() {
+    let fault = read(&[("music/song.ogg", b"la")]).expect_err("no medium");
+    assert!(matches!(fault, WimFault::NoMedium), "{fault}");
+}
+
+#[test]
+fn split_images_are_refused() {
+    let fault = read(&[("sources/install.swm", WIM)]).expect_err("a split one");
+    assert!(matches!(fault, WimFault::Split), "{fault}");
+}
+
+/// What is wrong with a WIM whose bytes were changed.
+fn damaged(change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut wim = WIM.to_vec();
+    change(&mut wim);
+    match read(&[("sources/install.wim", &wim)]).expect_err("a damaged one") {
+        WimFault::Damaged { what, .. } => what,
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn a_file_that_is_no_wim_is_refused() {
+    assert_eq!(damaged(|wim| wim[0] = b'X'), "it is no WIM");
+    assert_eq!(damaged(|wim| wim.truncate(100)), "it is shorter than a header");
+}
+
+#[test]
+fn a_wim_without_its_end_is_refused() {
+    assert!(damaged(|wim| wim.truncate(1000)).contains("end of file"));
+}
+
+#[test]
+fn an_xml_with_other_images_than_the_header_is_refused() {
+    assert_eq!(damaged(|wim| wim[44] += 1), "header and XML count differently");
+}
+
+/// Replaces the last of a text in the WIM's XML, which is UTF-16, by another of the same length.
+fn replace(wim: &mut [u8], old: &str, new: &str) {
+    let [old, new] =
+        [old, new].map(|text| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    assert_eq!(old.len(), new.len());
+    let at = wim.windows(old.len()).rposition(|window| window == old).expect("the text");
+    wim[at..at + old.len()].copy_from_slice(&new);
+}
+
+#[test]
+fn a_build_that_is_no_number_is_refused() {
+    let what = damaged(|wim| replace(wim, "20348", "twent"));
+    assert_eq!(what, "its XML: image 2: WINDOWS/VERSION/BUILD is `twent`");
+}
+
+#[test]
+fn an_xml_that_does_not_close_is_refused() {
+    let what = damaged(|wim| replace(wim, "</WIM>", "<!--->"));
+    assert!(what.starts_with("its XML: "), "{what}");
+}
+
+#[test]
+fn a_damaged_disc_is_told_from_a_missing_file() {
+    let mut image = disc(&[("sources/install.wim", WIM)]).into_inner();
+    let is_file_set = |block: &[u8]| block.starts_with(&[0, 1]) && block[4] != 0;
+    let at = image.chunks(2048).position(is_file_set).expect("a file set") * 2048;
+    image[at + 4] ^= 1;
+    let fault = Udf::open(Cursor::new(image)).expect_err("a damaged one");
+    assert!(matches!(fault, UdfFault::Structure { what: "a file set", .. }), "{fault}");
+}
+
+#[test]
+fn the_data_are_made_by_the_script_beside_them() {
+    let script =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/make")).expect("it");
+    for image in expected() {
+        assert!(script.contains(&image.name) && script.contains(&image.edition), "{image:?}");
+    }
+}
