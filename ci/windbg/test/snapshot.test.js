@@ -95,7 +95,7 @@ test("a queue in a cancel says how many packets it owes", { skip }, () => {
 
 test("the trace tells the queue's life up to the cancel", { skip }, () => {
     const { Trace, Devices } = session("cancelling");
-    const events = Trace.filter(({ Queue }) => Queue === "tx0").map(({ Event }) => Event);
+    const events = [...Trace].filter(({ Queue }) => Queue === "tx0").map(({ Event }) => Event);
     assert.deepEqual(events.splice(0, 2), ["QueueCreated", "Start"]);
     // The machine may have stopped before the callback's end.
     assert.match(events.join(" "), /^[^C]* Cancel( CancelReturned.*)?$/);
