@@ -1,6 +1,6 @@
 //! The guest's reports on its queues: summed, counted, put in a line.
 
-use agent_protocol::{Ids, QueueReport};
+use agent_protocol::{Ids, ListReport, QueueReport};
 
 /// The sum of what a queue's predecessor did and of what it did itself.
 pub fn join(earlier: &QueueReport, mut report: QueueReport) -> QueueReport {
@@ -15,6 +15,20 @@ pub fn join(earlier: &QueueReport, mut report: QueueReport) -> QueueReport {
         *mine = before.iter().chain(mine.iter()).collect();
     }
     report.returned_empty += earlier.returned_empty;
+    report
+}
+
+/// The overlying driver's view of a whole run, likewise.
+pub fn join_lists(earlier: &ListReport, mut report: ListReport) -> ListReport {
+    for (mine, before) in [
+        (&mut report.success, &earlier.success),
+        (&mut report.aborted, &earlier.aborted),
+        (&mut report.paused, &earlier.paused),
+        (&mut report.failed, &earlier.failed),
+        (&mut report.received, &earlier.received),
+    ] {
+        *mine = before.iter().chain(mine.iter()).collect();
+    }
     report
 }
 

@@ -15,11 +15,11 @@ use crate::control::Queue;
 use crate::facts::{Facts, Sample, Step, Stretch};
 use crate::failure::one_line;
 use crate::process::stand_aside_if_interrupted;
-use crate::reports::{describe, join};
+use crate::reports::{describe, join, join_lists};
 use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
 use crate::verdict::{runs, violation};
-use agent_protocol::{Command, IoResult, QueueReport, Reply, Violation};
+use agent_protocol::{Command, IoResult, ListReport, QueueReport, Reply, Violation};
 use anyhow::{Result, anyhow, bail};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -71,6 +71,8 @@ pub struct Run {
     loaded: bool,
     /// What the queues of drivers that have been unloaded did.
     earlier: [QueueReport; 2],
+    /// What the overlying driver's lists did then.
+    earlier_lists: ListReport,
 }
 
 impl Run {
@@ -103,6 +105,7 @@ impl Run {
             ended_lives: Vec::new(),
             loaded: false,
             earlier: Default::default(),
+            earlier_lists: ListReport::default(),
         })
     }
 
@@ -353,6 +356,7 @@ impl Run {
             run.ask_ending(Command::Unload)?;
             run.loaded = false;
             run.earlier = [run.facts.tx.clone(), run.facts.rx.clone()];
+            run.earlier_lists = run.facts.lists.clone().unwrap_or_default();
             Ok(((), "nothing of it is left".into()))
         })
     }
@@ -456,7 +460,7 @@ impl Run {
 
     fn keep(&mut self, reply: Reply) {
         if let Some(lists) = reply.lists {
-            self.facts.lists = Some(lists);
+            self.facts.lists = Some(join_lists(&self.earlier_lists, lists));
         }
         for report in reply.queues {
             match report.queue.as_str() {

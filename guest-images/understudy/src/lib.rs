@@ -7,11 +7,13 @@
 //! - `pe`, `nt`: the driver's image and what it imports from ntoskrnl.
 //! - [`inf`], `pnp`: what PnP makes of driver and device.
 //! - [`wdf`], [`netcx`]: KMDF and NetAdapterCx, with their verifiers.
+//! - [`ndis`]: filter modules and the protocol above NetAdapterCx.
 //! - `agent`: the rig's orders and everything that is told back.
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
 pub mod inf;
+pub mod ndis;
 pub mod netcx;
 pub mod settings;
 pub mod wdf;

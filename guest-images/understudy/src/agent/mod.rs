@@ -5,15 +5,24 @@ pub mod trace;
 
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
-use crate::netcx::{datapath, frame, ledger::Pending};
+use crate::ndis::{protocol, stack};
+use crate::netcx::{datapath, frame};
 use crate::pnp;
 use agent_protocol::{Command, DriverFile, Message, QueueReport, Reply, Request, VERSION};
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
 use spin::Once;
 
-/// Commands for the PnP worker, in order.
-static WORK: IrqLock<VecDeque<Request>> = IrqLock::new(VecDeque::new());
+/// What the PnP worker does next.
+enum Work {
+    /// A command of the rig's.
+    Command(Request),
+    /// Something that a driver asked for.
+    Later(fn() -> Result<(), String>),
+}
+
+/// For the PnP worker, in order.
+static WORK: IrqLock<VecDeque<Work>> = IrqLock::new(VecDeque::new());
 static WORK_EVENT: Once<Event> = Once::new();
 
 /// A line that the driver printed. Any IRQL.
@@ -44,9 +53,10 @@ pub fn run() -> ! {
             }
         };
         match request.command {
-            Command::Send { first, count, len, fragments, cancel_id: 0 } => {
-                answer(request.id, send(first, count, len, fragments))
+            Command::Send { first, count, len, fragments, cancel_id } => {
+                answer(request.id, send((first, count), len, fragments, cancel_id))
             }
+            Command::CancelSend { cancel_id } => answer(request.id, protocol::cancel(cancel_id)),
             Command::Report => output::push(done(request.id, datapath::report())),
             Command::Quit => {
                 output::push(done(request.id, Vec::new()));
@@ -54,7 +64,7 @@ pub fn run() -> ! {
                 crate::power_off();
             }
             _ => {
-                WORK.with(|waiting| waiting.push_back(request));
+                WORK.with(|waiting| waiting.push_back(Work::Command(request)));
                 work.set();
             }
         }
@@ -72,8 +82,15 @@ fn drivers() -> Vec<DriverFile> {
         .collect()
 }
 
+/// Has something done by the PnP worker. Any IRQL.
+pub fn later(what: fn() -> Result<(), String>) {
+    WORK.with(|waiting| waiting.push_back(Work::Later(what)));
+    WORK_EVENT.get().into_iter().for_each(Event::set);
+}
+
 fn done(id: u32, queues: Vec<QueueReport>) -> Message {
-    Message::Done { id, reply: Reply { queues, ..Reply::default() } }
+    let lists = (!queues.is_empty()).then(protocol::report);
+    Message::Done { id, reply: Reply { queues, lists, ..Reply::default() } }
 }
 
 fn answer(id: u32, result: Result<(), String>) {
@@ -83,27 +100,32 @@ fn answer(id: u32, result: Result<(), String>) {
     });
 }
 
-fn send(first: u64, count: u32, len: u32, fragments: u32) -> Result<(), String> {
-    if !(frame::SHORTEST as u32..=frame::LONGEST as u32).contains(&len) {
-        return Err(format!("len {len} is not in {}..={}", frame::SHORTEST, frame::LONGEST));
+fn send((first, count): (u64, u32), len: u32, parts: u32, cancel_id: u64) -> Result<(), String> {
+    if !(frame::SHORTEST..=frame::TOO_LONG).contains(&(len as usize)) {
+        return Err(format!("len {len} is not in {}..={}", frame::SHORTEST, frame::TOO_LONG));
     }
-    if !(1..=8).contains(&fragments) {
-        return Err(format!("fragments {fragments} is not in 1..=8"));
+    if !(1..=8).contains(&parts) {
+        return Err(format!("fragments {parts} is not in 1..=8"));
     }
-    let last = first.checked_add(u64::from(count)).ok_or("frame numbers overflow")?;
-    datapath::send((first..last).map(|number| Pending {
-        number,
-        len: len as u16,
-        fragments: fragments as u8,
-    }))
+    first.checked_add(u64::from(count)).ok_or("frame numbers overflow")?;
+    protocol::send(protocol::Frames { first, count, len: len as usize, parts: parts as usize, cancel_id })
 }
 
 fn worker() {
     let Some(event) = WORK_EVENT.get() else { return };
     loop {
         event.wait();
-        while let Some(request) = WORK.with(VecDeque::pop_front) {
+        while let Some(work) = WORK.with(VecDeque::pop_front) {
             trace::take_reason();
+            let request = match work {
+                Work::Command(request) => request,
+                Work::Later(what) => {
+                    if let Err(error) = what() {
+                        trace::note("device", &error);
+                    }
+                    continue;
+                }
+            };
             let (result, report) = match request.command {
                 Command::Load => (pnp::load(), false),
                 Command::Pause { cancels } => (pnp::pause(cancels), true),
@@ -113,6 +135,10 @@ fn worker() {
                 Command::Power { service, on } => (pnp::power(&service, on), false),
                 Command::Remove { service, surprise } => (pnp::remove(&service, surprise), false),
                 Command::Unload => (pnp::unload(), true),
+                Command::Bind => (stack::bind(), false),
+                Command::Unbind => (stack::unbind(), false),
+                Command::AttachFilter => (stack::attach(), false),
+                Command::DetachFilter => (stack::detach(), false),
                 command => (Err(format!("understudy does not offer {command:?}")), false),
             };
             match result {

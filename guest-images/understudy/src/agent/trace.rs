@@ -69,6 +69,12 @@ pub fn current() -> String {
     frame.map_or_else(|| String::from("none"), |frame| format!("{} {}", frame.queue, frame.what))
 }
 
+/// Whether another thread is inside a callback of a driver.
+pub fn active_elsewhere() -> bool {
+    let thread = crate::ke::current_thread();
+    ACTIVE.with(|active| active.frames.iter().flatten().any(|frame| frame.thread != thread))
+}
+
 fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
     let before = (crate::ke::irql(), HELD_LOCKS.with(|count| *count));
     enter(queue, what);

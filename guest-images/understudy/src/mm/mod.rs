@@ -52,6 +52,12 @@ pub fn virt_to_phys(address: usize) -> u64 {
     (if address >= DIRECT { address - DIRECT } else { address }) as u64
 }
 
+/// Whether the address is one that the heap gave out: then [`virt_to_phys`] holds, and what follows it follows there.
+#[must_use]
+pub fn is_direct(address: usize) -> bool {
+    (DIRECT..DEVICES).contains(&address)
+}
+
 /// `count` pages in one piece: virtual and physical address.
 #[must_use]
 pub fn alloc_pages(count: usize) -> Option<(usize, u64)> {

@@ -80,6 +80,11 @@ impl Adapter {
         frame.min(super::buffers::SIZE as u64) as u32
     }
 
+    /// Bytes of payload of the longest frame.
+    pub fn mtu(&self) -> u32 {
+        self.mtu.load(Relaxed)
+    }
+
     /// The address that frames come from.
     pub fn mac(&self) -> [u8; 6] {
         let address =
@@ -95,6 +100,11 @@ static HANDLE: AtomicU64 = AtomicU64::new(0);
 pub fn current() -> Option<(Handle, Arc<Adapter>)> {
     let raw = HANDLE.load(Relaxed);
     (raw != 0).then(|| (Handle::from_raw(raw), object::get::<Adapter>(raw, "NetAdapterCx")))
+}
+
+/// The adapter's handle as SourceHandle of what is indicated; 0 without one.
+pub fn handle() -> u64 {
+    HANDLE.load(Relaxed)
 }
 
 /// Forgets the adapter: its device is about to be deleted.
@@ -363,6 +373,7 @@ pub unsafe extern "win64" fn set_link_state(
         violation(14, "InvalidLinkState", field as u64, fields[field].1 as u64, FUNCTION.into());
     }
     adapter.connected.store(state.MediaConnectState == 1, Relaxed);
+    crate::ndis::events::link(state.MediaConnectState == 1);
     trace::note("device", if state.MediaConnectState == 1 { "link up" } else { "link down" });
 }
 
@@ -433,7 +444,7 @@ pub unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapter: NET
     const FUNCTION: &str = "NetAdapterStop";
     enter(FUNCTION, globals, 0);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
-    super::datapath::take_down();
+    crate::ndis::stack::adapter_down(false);
     adapter.started.store(false, Relaxed);
     // before 2.2 the framework forgets the capabilities
     adapter.capabilities.with(|slot| *slot = None);

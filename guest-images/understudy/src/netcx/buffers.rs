@@ -26,18 +26,38 @@ impl Pool {
     /// # Errors
     /// There is not enough memory.
     pub fn new(count: usize) -> Result<Self, String> {
-        let mut places = Vec::with_capacity(count);
+        let mut pool = Self::empty();
+        pool.grow(count)?;
+        Ok(pool)
+    }
+
+    /// A pool without buffers.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { places: Vec::new(), free: VecDeque::new() }
+    }
+
+    /// Adds `count` buffers, rounded up to whole pages.
+    ///
+    /// # Errors
+    /// There is not enough memory; what could be had is in the pool.
+    pub fn grow(&mut self, count: usize) -> Result<(), String> {
         for _ in 0..count.div_ceil(PAGE / SIZE) {
             let (virt, phys) =
                 crate::mm::alloc_pages(1).ok_or_else(|| String::from("no memory for packet buffers"))?;
             for part in 0..PAGE / SIZE {
-                places.push((virt + part * SIZE, phys + (part * SIZE) as u64));
+                let slot = self.places.len() as Slot;
+                self.places.push((virt + part * SIZE, phys + (part * SIZE) as u64));
+                self.give(slot);
             }
         }
-        let free = (0..places.len() as Slot).collect();
-        let mut pool = Self { places, free };
-        (0..pool.places.len() as Slot).for_each(|slot| pool.fill(slot));
-        Ok(pool)
+        Ok(())
+    }
+
+    /// How many are free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.free.len()
     }
 
     /// Takes the buffer that has been free for longest.

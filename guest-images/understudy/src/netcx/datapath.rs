@@ -2,12 +2,13 @@
 
 use super::adapter;
 use super::ec::{Mode, Task};
-use super::ledger::Pending;
 use super::queue::{Queue, QueueBooks, QueueInit, Traffic};
 use super::verifier::Direction;
 use super::watch;
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
+use crate::ndis::ledger::List;
+use crate::ndis::{books, protocol};
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
 use agent_protocol::QueueReport;
@@ -28,6 +29,8 @@ static PATH: IrqLock<Path> =
 
 /// How long a queue may stay unready after the device fell silent, in microseconds.
 const HANG_BOUND_US: u64 = 3_000_000;
+/// How long indicated lists may stay above once the gate is closed, in microseconds.
+const RETURN_BOUND_US: u64 = 10_000_000;
 /// Distance between two looks at the device while waiting, in microseconds.
 const LOOK_US: u64 = 50_000;
 
@@ -100,15 +103,18 @@ pub fn create() -> Result<(), String> {
 
 /// Opens the gates and starts Tx, then Rx.
 pub fn start() {
-    let mac = adapter::current().map(|(_, adapter)| (adapter.mac(), adapter.tx_fragments()));
+    let limits = adapter::current().map(|(_, adapter)| (adapter.tx_fragments(), adapter.mtu()));
     for queue in queues() {
-        queue.traffic.with(|traffic| {
-            if let (Traffic::Tx(sender), Some((mac, fragments))) = (traffic, mac) {
-                sender.mac = mac;
-                // a packet must fit into the fragment ring, of which one element stays empty
-                sender.most_fragments = fragments.min(queue.fragments.mask() as usize);
+        queue.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => {
+                if let Some((fragments, mtu)) = limits {
+                    // a packet must fit into the fragment ring, of which one element stays empty
+                    sender.most_fragments = fragments.min(queue.fragments.mask() as usize);
+                    sender.set_mtu(mtu);
+                }
                 sender.open = true;
             }
+            Traffic::Rx(receiver) => receiver.open = true,
         });
     }
     queues().iter().for_each(|queue| queue.start());
@@ -118,7 +124,16 @@ pub fn start() {
 /// Takes the data path down as a pause does; each queue's EvtCancel is called `cancels` times.
 pub fn pause(cancels: u32) {
     let queues = queues();
-    // 1: the Rx gate; indicated lists are read and returned at once here, so none is out. 2: the Tx gate.
+    // 1: the Rx gate closes, and every indicated list comes back while the queues still poll
+    for queue in &queues {
+        queue.traffic.with(|traffic| {
+            if let Traffic::Rx(receiver) = traffic {
+                receiver.open = false;
+            }
+        });
+        wait_returned(queue);
+    }
+    // 2: the Tx gate
     for queue in &queues {
         queue.traffic.with(|traffic| {
             if let Traffic::Tx(sender) = traffic {
@@ -140,6 +155,10 @@ pub fn pause(cancels: u32) {
             Traffic::Tx(sender) => sender.paused(),
             Traffic::Rx(receiver) => receiver.stopped(),
         });
+        let settled = settled.and_then(|()| match queue.direction {
+            Direction::Tx => protocol::check_buffers().map_err(|place| ("TxBufferWrittenAfterReturn", place)),
+            Direction::Rx => Ok(()),
+        });
         if let Err((rule, place)) = settled {
             queue.stop(rule, 0, format!("{}: {place}", queue.name));
         }
@@ -148,16 +167,31 @@ pub fn pause(cancels: u32) {
     PATH.with(|path| path.running = false);
 }
 
+/// Waits until every list that the queue has indicated is back. The framework has no bound here; a filter or protocol
+/// that keeps one for so long has forgotten it.
+fn wait_returned(queue: &Queue) {
+    let since = crate::ke::now_us();
+    let above = || {
+        queue.traffic.with(|traffic| match traffic {
+            Traffic::Tx(_) => 0,
+            Traffic::Rx(receiver) => receiver.above(),
+        })
+    };
+    while above() != 0 {
+        queue.returned.wait_timeout(LOOK_US);
+        if crate::ke::now_us().saturating_sub(since) > RETURN_BOUND_US {
+            let place = format!("{}: {} indicated lists have not come back", queue.name, above());
+            queue.stop("NdisFilterTimedDataReceive", 0, place);
+        }
+    }
+}
+
 /// Waits until the queue is empty. There is no timeout while the device may still answer; once it is silent, a queue
 /// that stays unready hangs for ever, and that is named.
 fn wait_ready(queue: &Queue) {
     let mut quiet_since = None;
     let mut seen = (u32::MAX, 0);
     while !queue.ready.wait_timeout(LOOK_US) {
-        if queue.is_empty() {
-            // emptied in the cancel call itself, and no poll has looked since
-            return;
-        }
         let now = crate::ke::now_us();
         let held = (queue.packets.held(), queue.fragments.held());
         if seen != held || !watch::is_quiet(queue.direction) {
@@ -197,11 +231,6 @@ fn report_hang(queue: &Queue) -> ! {
     )
 }
 
-/// Starts the stopped data path again.
-pub fn restart() {
-    start();
-}
-
 /// Pauses if running and destroys the queues; their books stay.
 pub fn take_down() {
     if is_running() {
@@ -222,27 +251,63 @@ pub fn take_down() {
 
 /// Forgets the books of an earlier driver.
 pub fn forget_books() {
+    protocol::forget();
     let old = PATH.with(|path| (path.tx_books.take(), path.rx_books.take()));
     drop(old);
 }
 
-/// Gives frames to the sender.
-///
-/// # Errors
-/// There is no transmit queue.
-pub fn send(frames: impl Iterator<Item = Pending>) -> Result<(), String> {
-    let queue = queues().into_iter().find(|queue| queue.direction == Direction::Tx);
-    let queue = queue.ok_or_else(|| String::from("there is no transmit queue"))?;
-    // collected first: nothing grows with interrupts off
-    let frames: Vec<Pending> = frames.collect();
+fn tx_queue() -> Option<Arc<Queue>> {
+    queues().into_iter().find(|queue| queue.direction == Direction::Tx)
+}
+
+/// Gives lists to the translator. Those that it returns met a closed gate, or no queue: they are to be completed
+/// NDIS_STATUS_PAUSED. Up to DISPATCH_LEVEL.
+pub fn send_lists(lists: &[List]) -> Vec<List> {
+    let Some(queue) = tx_queue() else { return lists.to_vec() };
+    // read before, as nothing long is done with interrupts off
+    let numbered: Vec<_> = lists.iter().map(|&list| (list, books::numbers(list))).collect();
+    let mut refused = Vec::with_capacity(lists.len());
     queue.traffic.with(|traffic| {
         if let Traffic::Tx(sender) = traffic {
-            let open = sender.open;
-            sender.books.give(frames.iter().copied(), open);
+            refused.extend(
+                numbered
+                    .iter()
+                    .filter(|(list, numbers)| !sender.accept(*list, numbers))
+                    .map(|(list, _)| *list),
+            );
         }
     });
     queue.ec.wake();
-    Ok(())
+    refused
+}
+
+/// Frames that somebody above the translator completed NDIS_STATUS_PAUSED.
+pub fn refused(numbers: &[Option<u64>]) {
+    if let Some(queue) = tx_queue() {
+        queue.traffic.with(|traffic| {
+            if let Traffic::Tx(sender) = traffic {
+                numbers.iter().flatten().for_each(|&number| sender.books.refuse(number));
+            }
+        });
+        return;
+    }
+    PATH.with(|path| {
+        if let Some(QueueBooks::Tx(books)) = &mut path.tx_books {
+            numbers.iter().flatten().for_each(|&number| books.refuse(number));
+        }
+    });
+}
+
+/// Received lists come back. Up to DISPATCH_LEVEL.
+pub fn return_lists(lists: &[List]) {
+    let Some(queue) = queues().into_iter().find(|queue| queue.direction == Direction::Rx) else { return };
+    queue.traffic.with(|traffic| {
+        if let Traffic::Rx(receiver) = traffic {
+            lists.iter().for_each(|&list| receiver.give_back(list));
+        }
+    });
+    queue.returned.set();
+    queue.ec.wake();
 }
 
 /// Both queues, also after their destruction.

@@ -10,6 +10,9 @@ pub const SHORTEST: usize = 60;
 /// Longest frame, in bytes, without frame check sequence.
 pub const LONGEST: usize = 1514;
 
+/// The longest that a sender makes on purpose: the translator cannot translate what is longer than [`LONGEST`].
+pub const TOO_LONG: usize = 1900;
+
 /// What a frame turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
@@ -61,6 +64,13 @@ pub fn read(frame: &[u8]) -> Reading {
     }
 }
 
+/// The number of a frame that one of our senders made, whatever its length; nothing of it is checked.
+#[must_use]
+pub fn number(frame: &[u8]) -> Option<u64> {
+    let ours = frame.get(12..14).is_some_and(|ethertype| ethertype == ETHERTYPE.to_be_bytes());
+    frame.get(14..HEADER).filter(|_| ours).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
 /// Cuts `len` bytes into `count` lengths, all at least 1, unequal where it can be, differing with `seed`.
 #[must_use]
 pub fn cut(len: usize, count: usize, seed: u64) -> Vec<usize> {
@@ -92,6 +102,7 @@ mod tests {
             let frame = build(number, len, NIC);
             assert_eq!(frame.len(), len);
             assert_eq!(read(&frame), Reading::Numbered(number));
+            assert_eq!(super::number(&frame), Some(number));
         }
     }
 

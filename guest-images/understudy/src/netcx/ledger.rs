@@ -4,17 +4,6 @@
 use agent_protocol::{Ids, QueueReport};
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 
-/// A frame that waits in front of the packet ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending {
-    /// Its number.
-    pub number: u64,
-    /// Bytes.
-    pub len: u16,
-    /// Fragments.
-    pub fragments: u8,
-}
-
 /// How the driver marked a packet that it returned (see the driver's documentation of its Scratch bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -38,7 +27,7 @@ impl Outcome {
     }
 }
 
-/// The sender's books.
+/// The sender's books. A frame without one of our numbers is counted on its way, and in no set.
 #[derive(Debug, Default)]
 pub struct TxLedger {
     posted: Ids,
@@ -46,31 +35,27 @@ pub struct TxLedger {
     taken_back: Ids,
     never_posted: Ids,
     paused: Ids,
-    queued: VecDeque<Pending>,
-    outstanding: VecDeque<u64>,
+    queued: VecDeque<Option<u64>>,
+    outstanding: VecDeque<Option<u64>>,
 }
 
 impl TxLedger {
-    /// Takes frames from the agent. With the gate closed they complete PAUSED at once.
-    pub fn give(&mut self, frames: impl Iterator<Item = Pending>, open: bool) {
-        if open {
-            self.queued.extend(frames);
-        } else {
-            frames.for_each(|frame| self.paused.push(frame.number));
-        }
+    /// Takes a frame from above: it waits in front of the packet ring.
+    pub fn give(&mut self, number: Option<u64>) {
+        self.queued.push_back(number);
     }
 
-    /// The next frame for the ring, if any; it stays queued until [`Self::post`].
-    #[must_use]
-    pub fn next(&self) -> Option<Pending> {
-        self.queued.front().copied()
+    /// A frame was completed NDIS_STATUS_PAUSED without ever having waited here.
+    pub fn refuse(&mut self, number: u64) {
+        self.paused.push(number);
     }
 
-    /// The front frame has gone into the packet ring.
-    pub fn post(&mut self) {
-        if let Some(frame) = self.queued.pop_front() {
-            self.posted.push(frame.number);
-            self.outstanding.push_back(frame.number);
+    /// The front frame has gone into the packet ring; `ignored` as a packet that the driver is to skip.
+    pub fn post(&mut self, ignored: bool) {
+        if let Some(number) = self.queued.pop_front() {
+            let number = number.filter(|_| !ignored);
+            number.into_iter().for_each(|number| self.posted.push(number));
+            self.outstanding.push_back(number);
         }
     }
 
@@ -78,40 +63,29 @@ impl TxLedger {
     ///
     /// # Errors
     /// No packet was outstanding: the framework itself would have lost count.
-    pub fn returned(&mut self, outcome: Outcome) -> Result<u64, String> {
+    pub fn returned(&mut self, outcome: Outcome) -> Result<(), String> {
         let number = self
             .outstanding
             .pop_front()
             .ok_or_else(|| String::from("a packet came back that was not out"))?;
-        match outcome {
-            Outcome::Sent => self.sent.push(number),
-            Outcome::TakenBack => self.taken_back.push(number),
-            Outcome::NeverPosted => self.never_posted.push(number),
-        }
-        Ok(number)
+        let set = match outcome {
+            Outcome::Sent => &mut self.sent,
+            Outcome::TakenBack => &mut self.taken_back,
+            Outcome::NeverPosted => &mut self.never_posted,
+        };
+        number.into_iter().for_each(|number| set.push(number));
+        Ok(())
     }
 
     /// The ring is empty at a pause: what still waits completes with NDIS_STATUS_PAUSED.
     pub fn pause(&mut self) {
-        self.queued.drain(..).for_each(|frame| self.paused.push(frame.number));
+        self.queued.drain(..).flatten().for_each(|number| self.paused.push(number));
     }
 
     /// Number of the frame that has been out longest.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
-        self.outstanding.front().copied()
-    }
-
-    /// How many wait in front of the ring.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.queued.len()
-    }
-
-    /// How many packets the driver holds.
-    #[must_use]
-    pub fn outstanding(&self) -> usize {
-        self.outstanding.len()
+        self.outstanding.iter().copied().flatten().next()
     }
 
     /// Checks that each posted frame is in exactly one of the sets.
@@ -122,7 +96,7 @@ impl TxLedger {
         let mut given: Vec<u64> = self.posted.iter().collect();
         let ends = [&self.sent, &self.taken_back, &self.never_posted];
         let mut found: Vec<u64> =
-            ends.into_iter().flat_map(Ids::iter).chain(self.outstanding.iter().copied()).collect();
+            ends.into_iter().flat_map(Ids::iter).chain(self.outstanding.iter().copied().flatten()).collect();
         given.sort_unstable();
         found.sort_unstable();
         if given == found {
@@ -141,8 +115,8 @@ impl TxLedger {
             sent: self.sent.clone(),
             taken_back: self.taken_back.clone(),
             never_posted: self.never_posted.clone(),
-            outstanding: self.outstanding.iter().copied().collect(),
-            queued: self.queued.iter().map(|frame| frame.number).collect(),
+            outstanding: self.outstanding.iter().copied().flatten().collect(),
+            queued: self.queued.iter().copied().flatten().collect(),
             paused: self.paused.clone(),
             ..QueueReport::default()
         }
@@ -202,15 +176,16 @@ impl RxLedger {
 mod tests {
     use super::*;
 
-    fn frames(numbers: core::ops::Range<u64>) -> impl Iterator<Item = Pending> {
-        numbers.map(|number| Pending { number, len: 60, fragments: 1 })
+    fn given(numbers: core::ops::Range<u64>) -> TxLedger {
+        let mut ledger = TxLedger::default();
+        numbers.for_each(|number| ledger.give(Some(number)));
+        ledger
     }
 
     #[test]
     fn every_frame_ends_in_exactly_one_set() {
-        let mut ledger = TxLedger::default();
-        ledger.give(frames(0..6), true);
-        (0..4).for_each(|_| ledger.post());
+        let mut ledger = given(0..6);
+        (0..4).for_each(|_| ledger.post(false));
         for outcome in [Outcome::Sent, Outcome::TakenBack, Outcome::NeverPosted] {
             ledger.returned(outcome).unwrap();
         }
@@ -234,20 +209,29 @@ mod tests {
 
     #[test]
     fn a_lost_frame_shows_in_the_balance() {
-        let mut ledger = TxLedger::default();
-        ledger.give(frames(0..2), true);
-        ledger.post();
-        ledger.post();
+        let mut ledger = given(0..2);
+        ledger.post(false);
+        ledger.post(false);
         ledger.outstanding.pop_back();
         assert!(ledger.balance().unwrap_err().contains("Some(1)"));
     }
 
     #[test]
-    fn frames_given_to_a_closed_gate_are_paused_at_once() {
+    fn frames_refused_by_a_closed_gate_are_paused() {
         let mut ledger = TxLedger::default();
-        ledger.give(frames(3..5), false);
+        (3..5).for_each(|number| ledger.refuse(number));
         assert_eq!(ledger.report("tx0").paused, [3, 4].into_iter().collect());
-        assert_eq!(ledger.next(), None);
+    }
+
+    #[test]
+    fn packets_to_skip_and_frames_without_number_are_in_no_set() {
+        let mut ledger = given(0..1);
+        ledger.give(None);
+        ledger.post(true);
+        ledger.post(false);
+        assert_eq!(ledger.outstanding.len(), 2);
+        (0..2).for_each(|_| ledger.returned(Outcome::Sent).unwrap());
+        assert_eq!(ledger.report("tx0"), TxLedger::default().report("tx0"));
     }
 
     #[test]

@@ -10,9 +10,12 @@ use super::verifier::{self, Direction, Snapshot};
 use super::{rx, tx, watch};
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
+use crate::ndis::ledger::Party;
+use crate::ndis::{books, flow};
 use agent_protocol::QueueReport;
-use alloc::{boxed::Box, format, string::String, sync::Arc};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
 use netadaptercx_sys::{NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE};
 
 /// What EvtAdapterCreateTxQueue or ...RxQueue gets; gone when it returns.
@@ -93,6 +96,8 @@ pub struct Queue {
     resumed: AtomicBool,
     /// Set when the rings are empty in [`Mode::Stopping`].
     pub ready: crate::ke::Event,
+    /// Set when indicated lists came back.
+    pub returned: crate::ke::Event,
     /// Last callback, for the hang report.
     pub last: IrqLock<&'static str>,
 }
@@ -123,18 +128,13 @@ impl Queue {
             (Direction::Tx, previous) => {
                 let books =
                     if let Some(QueueBooks::Tx(books)) = previous { books } else { TxLedger::default() };
-                Traffic::Tx(tx::Sender::new(
-                    Pool::new(fragment_count as usize + 64)?,
-                    books,
-                    fragment_count,
-                    seed,
-                ))
+                Traffic::Tx(tx::Sender::new(books)?)
             }
             (Direction::Rx, previous) => {
                 let books =
                     if let Some(QueueBooks::Rx(books)) = previous { books } else { RxLedger::default() };
                 Traffic::Rx(rx::Receiver::new(
-                    Pool::new(count as usize + 64)?,
+                    Pool::new(2 * count as usize + 64)?,
                     books,
                     count,
                     adapter.rx_capacity(),
@@ -164,6 +164,7 @@ impl Queue {
             muted: AtomicBool::new(false),
             resumed: AtomicBool::new(true),
             ready: crate::ke::Event::manual(),
+            returned: crate::ke::Event::auto(),
             last: IrqLock::new("none"),
         });
         let client: Arc<dyn Client> = queue.clone();
@@ -352,10 +353,56 @@ pub enum QueueBooks {
     Rx(RxLedger),
 }
 
+impl Queue {
+    /// Completes and indicates what the rings have given, no more than the framework does in one poll. Returns
+    /// whether there was anything.
+    fn hand_up(&self, mode: Mode) -> bool {
+        let empty = self.is_empty();
+        let (done, paused, ready) = self.traffic.with(|traffic| match traffic {
+            Traffic::Tx(sender) => {
+                let done = sender.take_done();
+                // what never came into the ring goes back last
+                let last = mode == Mode::Stopping && empty && done.is_empty();
+                (done, if last { sender.take_queued() } else { Vec::new() }, Vec::new())
+            }
+            Traffic::Rx(receiver) => (Vec::new(), Vec::new(), receiver.take_ready()),
+        });
+        for (lists, status) in [(&done, NDIS_STATUS_SUCCESS), (&paused, NDIS_STATUS_PAUSED)] {
+            if !lists.is_empty() {
+                lists.iter().for_each(|&list| books::live(list).set_status(status));
+                flow::complete(Party::Miniport, lists);
+            }
+        }
+        if !ready.is_empty() {
+            flow::indicate_from_miniport(&ready);
+        }
+        !(done.is_empty() && paused.is_empty() && ready.is_empty())
+    }
+
+    /// Takes returned lists apart.
+    fn recycle(&self) -> bool {
+        let recycled = self.traffic.with(|traffic| match traffic {
+            Traffic::Tx(_) => Ok(false),
+            Traffic::Rx(receiver) => receiver.recycle(),
+        });
+        recycled.unwrap_or_else(|(rule, place)| self.stop(rule, 0, format!("{}: {place}", self.name)))
+    }
+
+    /// Whether neither the driver nor the translator has anything left.
+    fn is_settled(&self) -> bool {
+        self.is_empty()
+            && self.traffic.with(|traffic| match traffic {
+                Traffic::Tx(sender) => sender.is_idle(),
+                Traffic::Rx(_) => true,
+            })
+    }
+}
+
 impl Client for Queue {
     fn poll(&self, mode: Mode) -> bool {
+        let recycled = self.recycle();
         if self.muted.load(Relaxed) {
-            return false;
+            return recycled;
         }
         let filled = mode == Mode::Running && self.fill();
         let advance = match (self.direction, mode) {
@@ -367,10 +414,11 @@ impl Client for Queue {
             let moved = self.call("EvtAdvance");
             self.reap("EvtAdvance", moved)
         };
-        if mode == Mode::Stopping && self.is_empty() {
+        let handed = self.hand_up(mode);
+        if mode == Mode::Stopping && self.is_settled() {
             self.ready.set();
         }
-        filled || reaped
+        recycled || filled || reaped || handed
     }
 
     fn arm(&self, _mode: Mode) {

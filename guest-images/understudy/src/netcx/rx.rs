@@ -1,4 +1,5 @@
-//! The checker above the receive ring: gives buffers to the driver, reads the frames that come, watches what comes back.
+//! The translator above the receive ring: gives buffers to the driver, turns the frames that come into net buffer lists,
+//! and takes buffers back when those lists have been returned.
 
 use super::buffers::{Pool, Slot};
 use super::element::{Fragment, Packet};
@@ -6,24 +7,57 @@ use super::frame::{self, Reading};
 use super::ledger::RxLedger;
 use super::queue::Queue;
 use super::tx::Fault;
+use crate::ndis::ledger::{List, Party};
+use crate::ndis::memory::{self, Extent};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::{format, vec, vec::Vec};
+
+/// Lists indicated per poll, as the framework limits it.
+const PER_POLL: usize = 32;
 
 /// The receiver's state below the books.
 pub struct Receiver {
     pool: Pool,
     /// The books.
     pub books: RxLedger,
+    /// Frames go up: the gate is open. Behind a closed one they are read, counted and dropped.
+    pub open: bool,
     /// Buffer of each fragment in the ring.
     slots: Vec<Option<Slot>>,
     /// Capacity of each buffer as the driver sees it.
     capacity: u32,
+    /// Lists to be indicated.
+    ready: VecDeque<List>,
+    /// Buffers under each list that has been made and is not back.
+    out: BTreeMap<List, Vec<Slot>>,
+    /// Lists that came back, to be taken apart at the next poll.
+    returned: Vec<List>,
+}
+
+/// One frame that the driver indicated.
+struct Frame {
+    /// Its number, if it is one of ours.
+    number: Option<u64>,
+    /// Where it lies.
+    extents: Vec<Extent>,
+    /// The same by buffer.
+    slots: Vec<Slot>,
 }
 
 impl Receiver {
-    /// A receiver; `capacity` is MaximumFrameSize, at most a pool buffer's size.
+    /// A receiver with its gate closed; `capacity` is MaximumFrameSize, at most a pool buffer's size.
     #[must_use]
     pub fn new(pool: Pool, books: RxLedger, fragments: u32, capacity: u32) -> Self {
-        Self { pool, books, slots: vec![None; fragments as usize], capacity }
+        Self {
+            pool,
+            books,
+            open: false,
+            slots: vec![None; fragments as usize],
+            capacity,
+            ready: VecDeque::new(),
+            out: BTreeMap::new(),
+            returned: Vec::new(),
+        }
     }
 
     /// Fills the rings with empty buffers. Returns whether any was given.
@@ -65,12 +99,15 @@ impl Receiver {
             if packet.ignore {
                 ignored += 1;
                 self.books.empty();
-            } else {
-                let number = self.frame(queue, &packet)?;
-                self.books.frame(number);
+                continue;
+            }
+            let frame = self.frame(queue, &packet)?;
+            self.books.frame(frame.number);
+            if self.open {
+                self.make_list(queue, &packet, frame)?;
             }
         }
-        // buffers go back to the pool by fragment, whichever packet named them
+        // buffers that no list took with it go back to the pool by fragment, whichever packet named them
         let begin = queue.fragments.header().begin;
         for step in (1..=moved.1).rev() {
             let index = begin.wrapping_sub(step) & queue.fragments.mask();
@@ -81,24 +118,73 @@ impl Receiver {
         Ok(ignored)
     }
 
-    fn frame(&self, queue: &Queue, packet: &Packet) -> Result<Option<u64>, Fault> {
+    fn make_list(&mut self, queue: &Queue, packet: &Packet, frame: Frame) -> Result<(), Fault> {
+        // without memory for a list the frame is lost, as on a wire
+        let Some(list) = memory::make(Party::Miniport, super::adapter::handle(), &frame.extents, 0) else {
+            return Ok(());
+        };
+        for step in 0..u32::from(packet.fragment_count) {
+            let index = packet.fragment_index.wrapping_add(step) & queue.fragments.mask();
+            self.slots[index as usize] = None;
+        }
+        self.out.insert(list, frame.slots);
+        self.ready.push_back(list);
+        Ok(())
+    }
+
+    fn frame(&self, queue: &Queue, packet: &Packet) -> Result<Frame, Fault> {
         let mut bytes = Vec::new();
+        let (mut extents, mut slots) = (Vec::new(), Vec::new());
         for step in 0..u32::from(packet.fragment_count) {
             let index = packet.fragment_index.wrapping_add(step) & queue.fragments.mask();
             let fragment = Fragment::read(&queue.fragments.read(index));
             let (from, len) = (usize::from(fragment.offset), fragment.valid_length as usize);
             let slot = self.slots[index as usize];
-            let part = slot.and_then(|slot| self.pool.bytes(slot).get(from..from + len));
-            let Some(part) = part else {
+            let part = slot.and_then(|slot| Some((slot, self.pool.bytes(slot).get(from..from + len)?)));
+            let Some((slot, part)) = part else {
                 return Err(("RxFrameOutsideBuffer", format!("fragment {index}: {fragment:?}")));
             };
             bytes.extend_from_slice(part);
+            slots.push(slot);
+            extents.push(Extent { address: part.as_ptr() as usize, len });
         }
-        match frame::read(&bytes) {
-            Reading::Numbered(number) => Ok(Some(number)),
-            Reading::Other => Ok(None),
-            Reading::Damaged(place) => Err(("RxFrameDamaged", place)),
+        let number = match frame::read(&bytes) {
+            Reading::Numbered(number) => Some(number),
+            Reading::Other => None,
+            Reading::Damaged(place) => return Err(("RxFrameDamaged", place)),
+        };
+        Ok(Frame { number, extents, slots })
+    }
+
+    /// Lists to be indicated now.
+    pub fn take_ready(&mut self) -> Vec<List> {
+        let count = self.ready.len().min(PER_POLL);
+        self.ready.drain(..count).collect()
+    }
+
+    /// A list has come back from above; its buffers are free at the next poll.
+    pub fn give_back(&mut self, list: List) {
+        self.returned.push(list);
+    }
+
+    /// How many lists are above, or about to go there.
+    #[must_use]
+    pub fn above(&self) -> usize {
+        self.out.len() - self.returned.len()
+    }
+
+    /// Takes returned lists apart. Returns whether there was any.
+    ///
+    /// # Errors
+    /// One of them is not what it was.
+    pub fn recycle(&mut self) -> Result<bool, Fault> {
+        let returned = core::mem::take(&mut self.returned);
+        for &list in &returned {
+            let slots = self.out.remove(&list).unwrap_or_default();
+            memory::free(Party::Miniport, list).map_err(|broken| (broken.rule, broken.place))?;
+            slots.into_iter().for_each(|slot| self.pool.give(slot));
         }
+        Ok(!returned.is_empty())
     }
 
     /// The rings are empty: all buffers must be in the pool with their pattern.
@@ -106,6 +192,7 @@ impl Receiver {
     /// # Errors
     /// One is missing or was written.
     pub fn stopped(&mut self) -> Result<(), Fault> {
+        self.recycle()?;
         self.pool.check_free().map_err(|place| ("RxBufferWrittenAfterReturn", place))?;
         if !self.pool.is_full() {
             return Err((

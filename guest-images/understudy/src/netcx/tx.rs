@@ -1,100 +1,214 @@
-//! The sender above the transmit ring: turns pending frames into packets, and accounts the packets that come back.
+//! The translator above the transmit ring: turns net buffer lists into packets and fragments, and packets that come back
+//! into completed lists. Cancellation IDs do not concern it.
 
-use super::buffers::{Pool, Slot};
+use super::buffers::{Pool, SIZE, Slot};
 use super::element::{Fragment, Packet};
 use super::frame;
 use super::ledger::{Outcome, TxLedger};
 use super::queue::Queue;
-use alloc::{string::String, vec, vec::Vec};
+use crate::ndis::ledger::List;
+use crate::ndis::nbl::{Buffer, Nbl, Piece};
+use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 
 /// A broken rule: its name and where.
 pub type Fault = (&'static str, String);
 
-/// Packets translated per poll, as the framework limits it.
-const PER_POLL: u32 = 64;
-/// Offsets of data in their fragments differ, up to this many bytes.
-const MOST_OFFSET: u64 = 64;
+/// Packets translated, and lists completed, per poll, as the framework limits it.
+const PER_POLL: usize = 64;
+/// A fragment's address is rounded down to this many bytes: what is left is its Offset.
+const FRAGMENT_LINE: usize = 64;
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+/// Bounce buffers of a queue.
+const BOUNCE_BUFFERS: usize = 64;
 
-/// The sender's state below the books.
+/// A NET_BUFFER in the packet ring.
+struct Out {
+    list: List,
+    bounce: Option<Slot>,
+}
+
+/// How a NET_BUFFER goes into the ring. Bounced: more pieces than a packet may have, or memory in an image, whose pages
+/// do not lie in one piece.
+enum Translation {
+    /// It cannot be sent: a packet without fragments that the driver skips.
+    Ignored,
+    /// Its pieces as they are.
+    Direct(Vec<Piece>),
+    /// Copied into one buffer.
+    Bounced(Vec<u8>),
+}
+
+/// The translator's state below the books.
 pub struct Sender {
-    pool: Pool,
+    bounce: Pool,
     /// The books.
     pub books: TxLedger,
-    /// New frames are taken: the gate is open.
+    /// New lists are taken: the gate is open.
     pub open: bool,
-    /// Buffer of each fragment in the ring.
-    slots: Vec<Option<Slot>>,
-    seed: u64,
-    /// Source address of frames.
-    pub mac: [u8; 6],
+    /// Lists in front of the ring, the first one perhaps translated in part.
+    queued: VecDeque<List>,
+    /// NET_BUFFERs of the first one that are in the ring or were.
+    begun: usize,
+    /// What is in the ring, in order.
+    out: VecDeque<Out>,
+    /// Lists whose packets are all back.
+    done: VecDeque<List>,
     /// Most fragments that a packet may have.
     pub most_fragments: usize,
+    /// Longest frame, in bytes.
+    pub longest: usize,
+}
+
+/// A list of the translator's.
+fn list(list: List) -> Nbl {
+    // SAFETY: the translator holds it: whoever passed it down does not touch it until it is completed.
+    unsafe { Nbl::new(list) }
+}
+
+fn fault(broken: crate::ndis::ledger::Broken) -> Fault {
+    (broken.rule, broken.place)
 }
 
 impl Sender {
     /// A sender with its gate closed.
-    #[must_use]
-    pub fn new(pool: Pool, books: TxLedger, fragments: u32, seed: u64) -> Self {
-        Self {
-            pool,
-            books,
-            open: false,
-            slots: vec![None; fragments as usize],
-            seed,
-            mac: [0; 6],
-            most_fragments: 8,
-        }
-    }
-
-    /// Moves pending frames into the ring as far as there is room. Returns whether any moved.
     ///
     /// # Errors
-    /// A free buffer was written.
+    /// There is not enough memory.
+    pub fn new(books: TxLedger) -> Result<Self, String> {
+        Ok(Self {
+            bounce: Pool::new(BOUNCE_BUFFERS)?,
+            books,
+            open: false,
+            queued: VecDeque::new(),
+            begun: 0,
+            out: VecDeque::new(),
+            done: VecDeque::new(),
+            most_fragments: 1,
+            longest: frame::LONGEST,
+        })
+    }
+
+    /// Takes a list from above, unless the gate is closed: then the list stays the caller's, to be completed
+    /// NDIS_STATUS_PAUSED. `numbers` are its frames'.
+    pub fn accept(&mut self, given: List, numbers: &[Option<u64>]) -> bool {
+        if self.open {
+            // packets that are not back: none is in the ring yet
+            list(given).set_miniport_word(numbers.len() as u64);
+            self.queued.push_back(given);
+            numbers.iter().for_each(|&number| self.books.give(number));
+        } else {
+            numbers.iter().flatten().for_each(|&number| self.books.refuse(number));
+        }
+        self.open
+    }
+
+    /// Whether no list is with the translator.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queued.is_empty() && self.out.is_empty() && self.done.is_empty()
+    }
+
+    /// Moves lists into the ring as far as there is room. Returns whether any packet moved.
+    ///
+    /// # Errors
+    /// A free bounce buffer was written, or a list does not hold together.
     pub fn fill(&mut self, queue: &Queue) -> Result<bool, Fault> {
         let mut moved = 0;
         while moved < PER_POLL
-            && let Some(pending) = self.books.next()
+            && let Some(&front) = self.queued.front()
         {
-            let wanted = usize::from(pending.fragments).clamp(1, self.most_fragments);
-            let lengths = frame::cut(pending.len.into(), wanted, self.seed ^ pending.number);
-            if queue.packets.free() == 0 || (queue.fragments.free() as usize) < lengths.len() {
+            let buffers = list(front).buffers().map_err(fault)?;
+            let Some(&buffer) = buffers.get(self.begun) else {
+                // all of it is in the ring, or it had no NET_BUFFER at all
+                self.next_list(buffers.len());
+                continue;
+            };
+            if queue.packets.free() == 0 || !self.post(queue, front, buffer)? {
                 break;
             }
-            let bytes = frame::build(pending.number, pending.len.into(), self.mac);
-            let first = queue.fragments.header().end;
-            let mut from = 0;
-            for (step, &len) in lengths.iter().enumerate() {
-                let index = first.wrapping_add(step as u32) & queue.fragments.mask();
-                let slot = self.pool.take().map_err(|place| ("TxBufferWrittenAfterReturn", place))?;
-                let Some(slot) = slot else {
-                    return Err(("FrameworkOutOfBuffers", "the Tx pool is empty".into()));
-                };
-                let offset = (self.seed.rotate_left(step as u32) ^ pending.number) % MOST_OFFSET;
-                let fragment = Fragment {
-                    valid_length: len as u32,
-                    capacity: super::buffers::SIZE as u32,
-                    offset: offset as u16,
-                    ..Fragment::default()
-                };
-                self.pool.bytes_mut(slot)[offset as usize..][..len].copy_from_slice(&bytes[from..from + len]);
-                queue.write_fragment(index, fragment, self.pool.place(slot));
-                self.slots[index as usize] = Some(slot);
-                from += len;
-            }
-            let packet = Packet {
-                fragment_index: first,
-                fragment_count: lengths.len() as u16,
-                l2_len: 14,
-                l2_type: 2,
-                ..Packet::default()
-            };
-            queue.clear_packet(queue.packets.header().end, packet);
-            queue.fragments.give(lengths.len() as u32);
-            queue.packets.give(1);
-            self.books.post();
+            self.begun += 1;
             moved += 1;
+            if self.begun == buffers.len() {
+                self.next_list(buffers.len());
+            }
         }
         Ok(moved != 0)
+    }
+
+    fn next_list(&mut self, buffers: usize) {
+        self.begun = 0;
+        if let Some(front) = self.queued.pop_front()
+            && buffers == 0
+        {
+            self.done.push_back(front);
+        }
+    }
+
+    fn translate(&self, buffer: Buffer) -> Result<Translation, Fault> {
+        let pieces = buffer.pieces().map_err(fault)?;
+        let len: usize = pieces.iter().map(|piece| piece.len).sum();
+        if len == 0 || len > self.longest {
+            return Ok(Translation::Ignored);
+        }
+        let reachable = pieces.iter().all(|piece| crate::mm::is_direct(piece.address));
+        if pieces.len() > self.most_fragments || !reachable {
+            return Ok(Translation::Bounced(buffer.copy().map_err(fault)?));
+        }
+        Ok(Translation::Direct(pieces))
+    }
+
+    /// Puts one NET_BUFFER into the ring, where there is room for it.
+    fn post(&mut self, queue: &Queue, front: List, buffer: Buffer) -> Result<bool, Fault> {
+        let translation = self.translate(buffer)?;
+        let first = queue.fragments.header().end;
+        let mut packet = Packet { fragment_index: first, l2_len: 14, l2_type: 2, ..Packet::default() };
+        let mut bounce = None;
+        match &translation {
+            Translation::Ignored => packet.ignore = true,
+            Translation::Direct(pieces) => {
+                if (queue.fragments.free() as usize) < pieces.len() {
+                    return Ok(false);
+                }
+                for (step, piece) in pieces.iter().enumerate() {
+                    let index = first.wrapping_add(step as u32) & queue.fragments.mask();
+                    let offset = piece.address % FRAGMENT_LINE;
+                    let fragment = Fragment {
+                        valid_length: piece.len as u32,
+                        capacity: (offset + piece.len) as u32,
+                        offset: offset as u16,
+                        ..Fragment::default()
+                    };
+                    let address = piece.address - offset;
+                    queue.write_fragment(index, fragment, (address, crate::mm::virt_to_phys(address)));
+                }
+                packet.fragment_count = pieces.len() as u16;
+            }
+            Translation::Bounced(bytes) => {
+                if queue.fragments.free() == 0 {
+                    return Ok(false);
+                }
+                // without a buffer it waits for one to come back
+                let slot = self.bounce.take().map_err(|place| ("TxBufferWrittenAfterReturn", place))?;
+                let Some(slot) = slot else { return Ok(false) };
+                self.bounce.bytes_mut(slot)[..bytes.len()].copy_from_slice(bytes);
+                let fragment = Fragment {
+                    valid_length: bytes.len() as u32,
+                    capacity: SIZE as u32,
+                    bounced: true,
+                    ..Fragment::default()
+                };
+                queue.write_fragment(first, fragment, self.bounce.place(slot));
+                packet.fragment_count = 1;
+                bounce = Some(slot);
+            }
+        }
+        queue.clear_packet(queue.packets.header().end, packet);
+        queue.fragments.give(packet.fragment_count.into());
+        queue.packets.give(1);
+        self.books.post(packet.ignore);
+        self.out.push_back(Out { list: front, bounce });
+        Ok(true)
     }
 
     /// Accounts the `count` packets just before BeginIndex, gives their buffers back, and clears the packets.
@@ -109,28 +223,58 @@ impl Sender {
             let first = Fragment::read(&queue.fragments.read(packet.fragment_index));
             let outcome = Outcome::from_scratch(packet.scratch, first.scratch);
             self.books.returned(outcome).map_err(|place| ("PacketReturnedTwice", place))?;
-            for fragment in 0..u32::from(packet.fragment_count) {
-                let at = packet.fragment_index.wrapping_add(fragment) & queue.fragments.mask();
-                if let Some(slot) = self.slots[at as usize].take() {
-                    self.pool.give(slot);
-                }
+            if let Some(out) = self.out.pop_front() {
+                out.bounce.into_iter().for_each(|slot| self.bounce.give(slot));
+                self.packet_back(out.list);
             }
             queue.clear_packet(index, Packet::default());
         }
         Ok(())
     }
 
-    /// The ring is empty at a pause: what waits completes PAUSED; books and buffers must agree.
+    fn packet_back(&mut self, of: List) {
+        let left = list(of).miniport_word() - 1;
+        list(of).set_miniport_word(left);
+        if left == 0 {
+            self.done.push_back(of);
+        }
+    }
+
+    /// Lists that are to be completed NDIS_STATUS_SUCCESS now, in the framework's order: reversed.
+    pub fn take_done(&mut self) -> Vec<List> {
+        let count = self.done.len().min(PER_POLL);
+        let mut lists: Vec<List> = self.done.drain(..count).collect();
+        lists.reverse();
+        lists
+    }
+
+    /// Lists that a pause leaves in front of the empty ring, to be completed NDIS_STATUS_PAUSED; one that was
+    /// translated in part comes last.
+    pub fn take_queued(&mut self) -> Vec<List> {
+        self.books.pause();
+        let mut lists: Vec<List> = self.queued.drain(..).collect();
+        if core::mem::take(&mut self.begun) != 0 {
+            lists.rotate_left(1);
+        }
+        lists
+    }
+
+    /// The queue is about to be stopped: books and buffers must agree.
     ///
     /// # Errors
     /// A frame or buffer is missing.
     pub fn paused(&mut self) -> Result<(), Fault> {
-        self.books.pause();
         self.books.balance().map_err(|place| ("FramesDoNotBalance", place))?;
-        self.pool.check_free().map_err(|place| ("TxBufferWrittenAfterReturn", place))?;
-        if !self.pool.is_full() {
-            return Err(("FrameworkOutOfBuffers", alloc::format!("{} Tx buffers are out", self.pool.out())));
+        self.bounce.check_free().map_err(|place| ("TxBufferWrittenAfterReturn", place))?;
+        if !self.bounce.is_full() || !self.is_idle() {
+            let place = format!("{} Tx buffers are out, idle: {}", self.bounce.out(), self.is_idle());
+            return Err(("FrameworkOutOfBuffers", place));
         }
         Ok(())
+    }
+
+    /// Longest frame for an MTU: header and payload.
+    pub fn set_mtu(&mut self, mtu: u32) {
+        self.longest = (mtu as usize + ETHERNET_HEADER).min(SIZE);
     }
 }

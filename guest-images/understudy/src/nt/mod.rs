@@ -34,6 +34,9 @@ pub fn resolve(dll: &str, name: &str) -> Option<usize> {
             "WdfVersionUnbindClass" => driver::version_unbind_class,
         };
     }
+    if dll.eq_ignore_ascii_case("NDIS.SYS") {
+        return crate::ndis::exports::resolve(name);
+    }
     if !dll.eq_ignore_ascii_case("ntoskrnl.exe") {
         return None;
     }

@@ -9,11 +9,12 @@ mod service;
 
 use crate::agent::trace;
 use crate::inf::{self, Kind, Package};
+use crate::ndis::stack;
 use crate::netcx::datapath;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
-pub use service::{by_driver, describe, in_driver, label, owner_of};
+pub use service::{Service, by_driver, describe, in_driver, label, owner_of};
 use wdk_offline::NTSTATUS;
 
 /// What BUS_INTERFACE_STANDARD carries as its context: no address.
@@ -108,7 +109,7 @@ pub fn pause(cancels: u32) -> Result<(), String> {
     if !datapath::is_running() {
         return Err("the data path does not run".into());
     }
-    datapath::pause(cancels);
+    stack::pause(cancels);
     Ok(())
 }
 
@@ -120,8 +121,7 @@ pub fn restart() -> Result<(), String> {
     if datapath::is_running() || !datapath::exists() {
         return Err("the data path is not paused".into());
     }
-    datapath::restart();
-    Ok(())
+    stack::start()
 }
 
 fn to_power(node: &Node, on: bool) -> Result<(), String> {

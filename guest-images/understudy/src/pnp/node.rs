@@ -5,6 +5,7 @@ use super::{check, failed, resources};
 use crate::agent::trace;
 use crate::inf::Kind;
 use crate::ke::irqlock::IrqLock;
+use crate::ndis::{events, stack};
 use crate::netcx::{adapter, datapath};
 use crate::wdf::device::{Device, DeviceInit};
 use crate::wdf::object::{self, Attributes, Payload};
@@ -181,7 +182,7 @@ impl Node {
         }
         if self.has_adapter() {
             datapath::create()?;
-            datapath::start();
+            stack::adapter_up()?;
         }
         let first = previous == D3_FINAL;
         let managed = [
@@ -215,7 +216,7 @@ impl Node {
             note(self.call("EvtDeviceSelfManagedIoSuspend", || unsafe { suspend(raw) }));
         }
         if self.has_adapter() {
-            datapath::take_down();
+            stack::adapter_down(target == D3_FINAL);
         }
         if let Some(pre) = callbacks.EvtDeviceD0ExitPreInterruptsDisabled {
             // SAFETY: as above.
@@ -242,6 +243,9 @@ impl Node {
             if let Some(gone) = callbacks.EvtDeviceSurpriseRemoval.filter(|_| surprise) {
                 // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
                 trace::callback(self.service.label, "EvtDeviceSurpriseRemoval", || unsafe { gone(raw) });
+            }
+            if surprise && self.has_adapter() {
+                events::surprise_removed();
             }
             if self.stage() == Stage::Working
                 && let Err(error) = self.leave_d0(D3_FINAL)

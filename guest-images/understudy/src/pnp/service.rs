@@ -167,6 +167,9 @@ fn require_nothing_left(service: &Service) {
         ("BindingLeaked", bound),
         ("ObjectLeaked", objects),
     ];
+    if let Some((rule, what)) = crate::ndis::stack::left_by(owner).into_iter().next() {
+        trace::stop(0xC4, [0x62, 0, 0, 1], rule, format!("after unload of {}: {what}", service.name));
+    }
     for (rule, left) in kinds {
         if !left.is_empty() {
             trace::stop(

@@ -1,0 +1,335 @@
+//! Filter drivers and modules: registration, states, lists, requests, events.
+
+use crate::ke::irqlock::IrqLock;
+use crate::ndis::books;
+use crate::ndis::ledger::Party;
+use crate::ndis::module::{FilterDriver, Module};
+use crate::ndis::violation::{checked, require_flag, require_irql, stop};
+use crate::ndis::{events, flow, registration, requests, stack};
+use crate::wdf::HELD_LOCKS;
+use alloc::{format, sync::Arc};
+use core::ffi::c_void;
+use core::sync::atomic::Ordering::Relaxed;
+use ndis_sys::*;
+use wdk_offline::DRIVER_OBJECT;
+
+const DRIVER_IRQL: &str = "Irql_Filter_Driver_Function";
+const LIST_IRQL: &str = "Irql_SendRcv_Function";
+const OID_IRQL: &str = "Irql_OID_Function";
+
+/// The driver that registers now: SetOptions gets its handle before it is in the list.
+static REGISTERING: IrqLock<Option<Arc<FilterDriver>>> = IrqLock::new(None);
+
+/// NdisFRegisterFilterDriver: PASSIVE_LEVEL.
+pub unsafe extern "win64" fn register(
+    driver: *mut DRIVER_OBJECT,
+    context: NDIS_HANDLE,
+    characteristics: *mut NDIS_FILTER_DRIVER_CHARACTERISTICS,
+    handle: *mut NDIS_HANDLE,
+) -> i32 {
+    require_irql(DRIVER_IRQL, "NdisFRegisterFilterDriver", 0);
+    let Some(service) = crate::pnp::by_driver(driver) else {
+        stop("InvalidDriverObject", format!("NdisFRegisterFilterDriver: {driver:p} is no driver object"));
+    };
+    // SAFETY: the driver passes its structure, at least as long as its header says; `read` looks there first.
+    let made = match unsafe { registration::read(characteristics, &service) } {
+        Ok(made) => made,
+        Err((status, why)) => {
+            crate::agent::trace::set_reason(&format!("NdisFRegisterFilterDriver: {why}"));
+            return status;
+        }
+    };
+    let made = FilterDriver::new(service.owner, context as usize, made);
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *handle = made.handle as NDIS_HANDLE };
+    if let Some(options) = made.characteristics.SetOptionsHandler {
+        let registering = made.clone();
+        REGISTERING.with(|slot| *slot = Some(registering));
+        let status = crate::agent::trace::callback(made.label, "FilterSetOptions", || {
+            // SAFETY: the driver's handler with its own handle and context, at PASSIVE_LEVEL.
+            unsafe { options(made.handle as NDIS_HANDLE, context) }
+        });
+        let done = REGISTERING.with(Option::take);
+        drop(done);
+        if status != NDIS_STATUS_SUCCESS {
+            return status;
+        }
+    }
+    stack::register(made);
+    NDIS_STATUS_SUCCESS
+}
+
+/// NdisFDeregisterFilterDriver: PASSIVE_LEVEL; detaches what is still attached.
+pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
+    require_irql(DRIVER_IRQL, "NdisFDeregisterFilterDriver", 0);
+    let Some(driver) = stack::driver(handle) else {
+        stop("InvalidFilterDriverHandle", format!("NdisFDeregisterFilterDriver: {handle:p}"));
+    };
+    stack::deregister(&driver);
+    let left = crate::ndis::memory::left(|_, owner| owner == driver.owner);
+    if let Some((rule, what)) = left.into_iter().next() {
+        stop(rule, format!("at NdisFDeregisterFilterDriver: {what}"));
+    }
+}
+
+/// NdisFSetAttributes: PASSIVE_LEVEL, from FilterAttach only.
+pub unsafe extern "win64" fn set_attributes(
+    handle: NDIS_HANDLE,
+    context: NDIS_HANDLE,
+    attributes: *mut NDIS_FILTER_ATTRIBUTES,
+) -> i32 {
+    const FUNCTION: &str = "NdisFSetAttributes";
+    require_irql(DRIVER_IRQL, FUNCTION, 0);
+    let module = stack::module(handle, FUNCTION);
+    if module.state() != crate::ndis::state::State::Attaching {
+        stop("FilterAttributesNotSet", format!("{FUNCTION} outside FilterAttach"));
+    }
+    // SAFETY: the driver passes its structure.
+    let given = unsafe { *attributes };
+    let header = (given.Header.Type, given.Header.Revision, usize::from(given.Header.Size));
+    if header
+        != (
+            NDIS_OBJECT_TYPE_FILTER_ATTRIBUTES,
+            NDIS_FILTER_ATTRIBUTES_REVISION_1,
+            size_of::<NDIS_FILTER_ATTRIBUTES>(),
+        )
+        || given.Flags != 0
+    {
+        stop("InvalidObjectHeader", format!("{FUNCTION}: header {header:?}, flags {:#x}", given.Flags));
+    }
+    module.context.store(context as usize, Relaxed);
+    module.attributes.store(true, Relaxed);
+    NDIS_STATUS_SUCCESS
+}
+
+/// NdisSetOptionalHandlers: PASSIVE_LEVEL, from SetOptions or SetFilterModuleOptions.
+pub unsafe extern "win64" fn set_optional_handlers(
+    handle: NDIS_HANDLE,
+    header: *mut NDIS_OBJECT_HEADER,
+) -> i32 {
+    const FUNCTION: &str = "NdisSetOptionalHandlers";
+    require_irql("Irql_Miscellaneous_Function", FUNCTION, 0);
+    let own = REGISTERING.with(|slot| slot.as_ref().is_some_and(|driver| driver.handle == handle as u64));
+    // SAFETY: the driver passes a structure that begins with a header.
+    let kind = unsafe { *header };
+    if own || kind.Type != NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS {
+        return NDIS_STATUS_NOT_SUPPORTED;
+    }
+    if usize::from(kind.Size) < size_of::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() {
+        return NDIS_STATUS_INVALID_PARAMETER;
+    }
+    let module = stack::module(handle, FUNCTION);
+    // SAFETY: the header says that it is this structure, with its whole size.
+    module.set_handlers(unsafe { *header.cast::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() });
+    NDIS_STATUS_SUCCESS
+}
+
+/// NdisFRestartFilter: up to DISPATCH_LEVEL; the pause and restart come later.
+pub unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
+    require_irql(DRIVER_IRQL, "NdisFRestartFilter", 2);
+    stack::module(handle, "NdisFRestartFilter");
+    crate::agent::later(stack::restart_on_request);
+    NDIS_STATUS_SUCCESS
+}
+
+/// NdisFPauseComplete: up to DISPATCH_LEVEL, after FilterPause returned NDIS_STATUS_PENDING.
+pub unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
+    const FUNCTION: &str = "NdisFPauseComplete";
+    require_irql(DRIVER_IRQL, FUNCTION, 2);
+    let module = stack::module(handle, FUNCTION);
+    let out = books::with(|ledger| ledger.own_out(module.party()));
+    if out != 0 {
+        stop("PausedWithOwnListsOut", format!("{FUNCTION} while {out} of the module's lists are out"));
+    }
+    module.require(|machine| machine.completed(true, NDIS_STATUS_SUCCESS));
+}
+
+/// NdisFRestartComplete: PASSIVE_LEVEL, after FilterRestart returned NDIS_STATUS_PENDING.
+pub unsafe extern "win64" fn restart_complete(handle: NDIS_HANDLE, status: i32) {
+    require_irql(DRIVER_IRQL, "NdisFRestartComplete", 0);
+    stack::module(handle, "NdisFRestartComplete").require(|machine| machine.completed(false, status));
+}
+
+/// What every function for lists begins with. The flags' lowest bit says DISPATCH_LEVEL in all of them.
+fn enter(function: &'static str, handle: NDIS_HANDLE, flags: u32) -> Arc<Module> {
+    require_irql(LIST_IRQL, function, 2);
+    require_flag(function, flags);
+    let held = HELD_LOCKS.with(|held| *held);
+    if held != 0 {
+        stop("SpinLockHeldAcrossCall", format!("{function} with {held} spin locks held"));
+    }
+    stack::module(handle, function)
+}
+
+/// Stops unless the module may pass lists on in its state.
+fn require_passing(module: &Module, rule: &'static str) {
+    let late = module.acts_late() == Some(true);
+    module.require(|machine| machine.may_pass(rule, late));
+}
+
+/// NdisFSendNetBufferLists: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn send(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, port: u32, flags: u32) {
+    const FUNCTION: &str = "NdisFSendNetBufferLists";
+    let module = enter(FUNCTION, handle, flags);
+    require_passing(&module, "SendOutsideRunning");
+    let lists = books::chain(first);
+    let driver = Party::Driver(module.driver.owner.number());
+    for &list in &lists {
+        let own = books::with(|ledger| {
+            ledger.adopt(list, driver, module.party());
+            ledger.origin(list) == Some(module.party())
+        });
+        if own {
+            super::lists::require_own_id(list);
+            if module.handlers().SendNetBufferListsCompleteHandler.is_none() {
+                stop("SendCompleteHandlerMissing", format!("{FUNCTION} of own lists"));
+            }
+        }
+    }
+    flow::send((module.party(), module.handle()), &lists, port, flags);
+}
+
+/// NdisFSendNetBufferListsComplete: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn send_complete(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, flags: u32) {
+    let module = enter("NdisFSendNetBufferListsComplete", handle, flags);
+    flow::complete_by(&module, &books::chain(first));
+}
+
+/// NdisFCancelSendNetBufferLists: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn cancel_send(handle: NDIS_HANDLE, id: *mut c_void) {
+    const FUNCTION: &str = "NdisFCancelSendNetBufferLists";
+    let module = enter(FUNCTION, handle, 0);
+    let id = id as u64;
+    match module.cancel_passed() {
+        Some(asked) if asked != id => {
+            stop("CancelIdNotSame", format!("ID {asked:#x} came, {id:#x} was passed on"));
+        }
+        Some(_) => {}
+        // the module cancels sends of its own
+        None if id == 0 => stop("NullCancelIdStarted", format!("{FUNCTION} with a NULL ID")),
+        None => super::lists::require_generated(id, FUNCTION),
+    }
+    flow::cancel(module.party(), id);
+}
+
+/// NdisFIndicateReceiveNetBufferLists: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn indicate(
+    handle: NDIS_HANDLE,
+    first: *mut NET_BUFFER_LIST,
+    port: u32,
+    count: u32,
+    flags: u32,
+) {
+    const FUNCTION: &str = "NdisFIndicateReceiveNetBufferLists";
+    let module = enter(FUNCTION, handle, flags);
+    let lists = books::chain(first);
+    if lists.len() != count as usize {
+        stop("ListCountWrong", format!("{FUNCTION}: {count} lists are said, {} are there", lists.len()));
+    }
+    let driver = Party::Driver(module.driver.owner.number());
+    let own = lists.iter().any(|&list| {
+        books::with(|ledger| {
+            ledger.adopt(list, driver, module.party());
+            ledger.origin(list) == Some(module.party())
+        })
+    });
+    // documents differ on frames of others that reach a paused module: they may pass
+    if own {
+        require_passing(&module, "IndicationOutsideRunning");
+    }
+    flow::indicate((module.party(), module.handle()), &lists, port, flags);
+}
+
+/// NdisFReturnNetBufferLists: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn give_back(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, flags: u32) {
+    let module = enter("NdisFReturnNetBufferLists", handle, flags);
+    flow::give_back(module.party(), &books::chain(first));
+}
+
+/// NdisFOidRequest: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn oid_request(handle: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> i32 {
+    const FUNCTION: &str = "NdisFOidRequest";
+    require_irql(OID_IRQL, FUNCTION, 2);
+    let module = stack::module(handle, FUNCTION);
+    // SAFETY: the driver passes a request that begins with a header.
+    let header = unsafe { (*request).Header };
+    if header.Type != NDIS_OBJECT_TYPE_OID_REQUEST || header.Size < NDIS_SIZEOF_OID_REQUEST_REVISION_1 {
+        return NDIS_STATUS_INVALID_PARAMETER;
+    }
+    requests::down(module.party(), request)
+}
+
+/// NdisFOidRequestComplete: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn oid_request_complete(
+    handle: NDIS_HANDLE,
+    request: *mut NDIS_OID_REQUEST,
+    status: i32,
+) {
+    const FUNCTION: &str = "NdisFOidRequestComplete";
+    require_irql(OID_IRQL, FUNCTION, 2);
+    requests::complete(stack::module(handle, FUNCTION).party(), request, status);
+}
+
+/// NdisFCancelOidRequest: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn cancel_oid_request(handle: NDIS_HANDLE, id: *mut c_void) {
+    const FUNCTION: &str = "NdisFCancelOidRequest";
+    require_irql(OID_IRQL, FUNCTION, 2);
+    requests::cancel(stack::module(handle, FUNCTION).party(), id);
+}
+
+/// NdisAllocateCloneOidRequest: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn clone_oid_request(
+    handle: NDIS_HANDLE,
+    request: *mut NDIS_OID_REQUEST,
+    tag: u32,
+    clone: *mut *mut NDIS_OID_REQUEST,
+) -> i32 {
+    const FUNCTION: &str = "NdisAllocateCloneOidRequest";
+    require_irql(OID_IRQL, FUNCTION, 2);
+    if Module::number_of(handle).is_none() {
+        return NDIS_STATUS_INVALID_PARAMETER;
+    }
+    let module = stack::module(handle, FUNCTION);
+    let Some(made) = requests::make_clone(module.party(), request, tag) else { return NDIS_STATUS_RESOURCES };
+    // SAFETY: the driver passes the place for its clone.
+    unsafe { *clone = made };
+    NDIS_STATUS_SUCCESS
+}
+
+/// NdisFreeCloneOidRequest: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn free_clone_oid_request(handle: NDIS_HANDLE, clone: *mut NDIS_OID_REQUEST) {
+    const FUNCTION: &str = "NdisFreeCloneOidRequest";
+    require_irql(OID_IRQL, FUNCTION, 2);
+    checked(requests::free_clone(stack::module(handle, FUNCTION).party(), clone));
+}
+
+/// NdisFIndicateStatus: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn indicate_status(handle: NDIS_HANDLE, indication: *mut NDIS_STATUS_INDICATION) {
+    const FUNCTION: &str = "NdisFIndicateStatus";
+    require_irql("Irql_StatusIndication_Function", FUNCTION, 2);
+    let module = stack::module(handle, FUNCTION);
+    // SAFETY: the driver passes an indication.
+    let given = unsafe { *indication };
+    if given.Header.Type != NDIS_OBJECT_TYPE_STATUS_INDICATION {
+        stop("InvalidObjectHeader", format!("{FUNCTION}: type {:#x}", given.Header.Type));
+    }
+    events::status(module.party(), indication);
+}
+
+/// NdisFDevicePnPEventNotify: PASSIVE_LEVEL.
+pub unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
+    const FUNCTION: &str = "NdisFDevicePnPEventNotify";
+    require_irql(DRIVER_IRQL, FUNCTION, 0);
+    let module = stack::module(handle, FUNCTION);
+    module.event_passed(event as usize);
+    events::device(module.party(), event);
+}
+
+/// NdisFNetPnPEvent: PASSIVE_LEVEL.
+pub unsafe extern "win64" fn net_event(handle: NDIS_HANDLE, event: *mut NET_PNP_EVENT_NOTIFICATION) -> i32 {
+    const FUNCTION: &str = "NdisFNetPnPEvent";
+    require_irql(DRIVER_IRQL, FUNCTION, 0);
+    let module = stack::module(handle, FUNCTION);
+    module.event_passed(event as usize);
+    events::net(module.party(), event)
+}

@@ -1,0 +1,57 @@
+//! What a filter driver imports from NDIS.SYS, by name.
+
+mod filter;
+mod lists;
+mod system;
+
+/// The address of an exported function.
+pub fn resolve(name: &str) -> Option<usize> {
+    macro_rules! exports {
+        ($($name:literal => $function:path,)*) => {
+            match name { $($name => Some($function as *const () as usize),)* _ => None }
+        };
+    }
+    exports! {
+        "NdisFRegisterFilterDriver" => filter::register,
+        "NdisFDeregisterFilterDriver" => filter::deregister,
+        "NdisFSetAttributes" => filter::set_attributes,
+        "NdisSetOptionalHandlers" => filter::set_optional_handlers,
+        "NdisFRestartFilter" => filter::restart_filter,
+        "NdisFPauseComplete" => filter::pause_complete,
+        "NdisFRestartComplete" => filter::restart_complete,
+        "NdisFSendNetBufferLists" => filter::send,
+        "NdisFSendNetBufferListsComplete" => filter::send_complete,
+        "NdisFCancelSendNetBufferLists" => filter::cancel_send,
+        "NdisFIndicateReceiveNetBufferLists" => filter::indicate,
+        "NdisFReturnNetBufferLists" => filter::give_back,
+        "NdisFOidRequest" => filter::oid_request,
+        "NdisFOidRequestComplete" => filter::oid_request_complete,
+        "NdisFCancelOidRequest" => filter::cancel_oid_request,
+        "NdisAllocateCloneOidRequest" => filter::clone_oid_request,
+        "NdisFreeCloneOidRequest" => filter::free_clone_oid_request,
+        "NdisFIndicateStatus" => filter::indicate_status,
+        "NdisFDevicePnPEventNotify" => filter::device_event,
+        "NdisFNetPnPEvent" => filter::net_event,
+        "NdisGeneratePartialCancelId" => lists::partial_cancel_id,
+        "NdisAllocateNetBufferListPool" => lists::allocate_pool,
+        "NdisFreeNetBufferListPool" => lists::free_pool,
+        "NdisAllocateNetBufferAndNetBufferList" => lists::allocate_with_buffer,
+        "NdisAllocateNetBufferList" => lists::allocate,
+        "NdisFreeNetBufferList" => lists::free,
+        "NdisAllocateCloneNetBufferList" => lists::allocate_clone,
+        "NdisFreeCloneNetBufferList" => lists::free_clone,
+        "NdisCopySendNetBufferListInfo" => lists::copy_send_info,
+        "NdisAllocateMdl" => lists::allocate_mdl,
+        "NdisFreeMdl" => lists::free_mdl,
+        "NdisRetreatNetBufferDataStart" => lists::retreat,
+        "NdisAdvanceNetBufferDataStart" => lists::advance,
+        "NdisGetDataBuffer" => lists::data_buffer,
+        "NdisAllocateMemoryWithTagPriority" => system::allocate_memory,
+        "NdisFreeMemory" => system::free_memory,
+        "NdisInitializeEvent" => system::initialize_event,
+        "NdisSetEvent" => system::set_event,
+        "NdisResetEvent" => system::reset_event,
+        "NdisWaitEvent" => system::wait_event,
+        "NdisGetVersion" => system::version,
+    }
+}

@@ -1,0 +1,85 @@
+//! Memory, events, version.
+
+use crate::ke::Event;
+use crate::ke::irqlock::IrqLock;
+use crate::ndis::stack;
+use crate::ndis::violation::{require_irql, stop};
+use alloc::{collections::BTreeMap, format, sync::Arc};
+use core::ffi::c_void;
+use ndis_sys::{NDIS_EVENT, NDIS_HANDLE};
+
+const IRQL: &str = "Irql_Miscellaneous_Function";
+
+/// NdisAllocateMemoryWithTagPriority: up to DISPATCH_LEVEL; nonpaged, with what was there before.
+pub unsafe extern "win64" fn allocate_memory(
+    handle: NDIS_HANDLE,
+    len: u32,
+    tag: u32,
+    priority: i32,
+) -> *mut c_void {
+    const FUNCTION: &str = "NdisAllocateMemoryWithTagPriority";
+    require_irql(IRQL, FUNCTION, 2);
+    let Some(owner) = stack::owner_of_handle(handle) else {
+        stop("NdisAllocateMemoryWithTagPriority", format!("{handle:p} is neither driver nor module"));
+    };
+    if len == 0 || tag == 0 || ![0, 16, 32].contains(&priority) {
+        let place = format!("{len} bytes, tag {tag:#x}, priority {priority}");
+        stop("NdisAllocateMemoryWithTagPriority", place);
+    }
+    crate::mm::pool_alloc(owner, tag, len as usize, false).cast()
+}
+
+/// NdisFreeMemory: up to DISPATCH_LEVEL; with flags 0 the length does not matter.
+pub unsafe extern "win64" fn free_memory(block: *mut c_void, _len: u32, flags: u32) {
+    require_irql(IRQL, "NdisFreeMemory", 2);
+    if flags != 0 {
+        crate::agent::trace::not_offered("NdisFreeMemory with flags");
+    }
+    if let Err(place) = crate::mm::pool_free(block.cast(), 0) {
+        stop("BadPoolFree", place);
+    }
+}
+
+/// NDIS_EVENTs by address: the structure itself holds nothing that drivers may read.
+static EVENTS: IrqLock<BTreeMap<usize, Arc<Event>>> = IrqLock::new(BTreeMap::new());
+
+fn event(at: *mut NDIS_EVENT, function: &str) -> Arc<Event> {
+    let found = EVENTS.with(|events| events.get(&(at as usize)).cloned());
+    found.unwrap_or_else(|| stop("EventNotInitialized", format!("{function}: {at:p}")))
+}
+
+/// NdisInitializeEvent: up to DISPATCH_LEVEL; not signalled.
+pub unsafe extern "win64" fn initialize_event(at: *mut NDIS_EVENT) {
+    require_irql(IRQL, "NdisInitializeEvent", 2);
+    let fresh = Arc::new(Event::manual());
+    let old = EVENTS.with(|events| events.insert(at as usize, fresh));
+    drop(old);
+}
+
+/// NdisSetEvent: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn set_event(at: *mut NDIS_EVENT) {
+    require_irql(IRQL, "NdisSetEvent", 2);
+    event(at, "NdisSetEvent").set();
+}
+
+/// NdisResetEvent: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn reset_event(at: *mut NDIS_EVENT) {
+    require_irql(IRQL, "NdisResetEvent", 2);
+    event(at, "NdisResetEvent").reset();
+}
+
+/// NdisWaitEvent: PASSIVE_LEVEL; 0 milliseconds wait for ever.
+pub unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
+    require_irql("WaitEventAtHighIrql", "NdisWaitEvent", 0);
+    let event = event(at, "NdisWaitEvent");
+    if ms == 0 {
+        event.wait();
+        return 1;
+    }
+    u8::from(event.wait_timeout(u64::from(ms) * 1000))
+}
+
+/// NdisGetVersion: any IRQL.
+pub unsafe extern "win64" fn version() -> u32 {
+    6 << 16 | u32::from(crate::ndis::registration::MINOR)
+}

@@ -1,0 +1,41 @@
+//! The stand-in for NDIS.SYS: filter modules between an overlying protocol and NetAdapterCx's packet queues.
+//!
+//! - [`ledger`], [`shape`], [`nbl`]: whose list is where, and that it comes back as it went.
+//! - [`state`]: what a filter module may do when.
+//! - [`account`]: the protocol's frames.
+//! - `books`, `memory`, `flow`: lists as they are made, handed on, and come back.
+//! - `module`, `stack`, `attach`, `registration`: filter drivers and modules, and the orders of their states.
+//! - `requests`, `events`: OID requests, status indications, PnP events.
+//! - `protocol`: the overlying driver. The translator below is `netcx::tx` and `netcx::rx`.
+//! - `exports`: the functions that a filter driver imports.
+
+pub mod account;
+pub mod ledger;
+pub mod nbl;
+pub mod shape;
+pub mod state;
+
+#[cfg(target_os = "none")]
+mod attach;
+#[cfg(target_os = "none")]
+pub(crate) mod books;
+#[cfg(target_os = "none")]
+pub(crate) mod events;
+#[cfg(target_os = "none")]
+pub(crate) mod exports;
+#[cfg(target_os = "none")]
+pub(crate) mod flow;
+#[cfg(target_os = "none")]
+pub(crate) mod memory;
+#[cfg(target_os = "none")]
+mod module;
+#[cfg(target_os = "none")]
+pub(crate) mod protocol;
+#[cfg(target_os = "none")]
+mod registration;
+#[cfg(target_os = "none")]
+mod requests;
+#[cfg(target_os = "none")]
+pub(crate) mod stack;
+#[cfg(target_os = "none")]
+mod violation;

@@ -1,0 +1,319 @@
+//! The overlying driver: it sends numbered frames with cancellation IDs of its own, cancels by ID, receives and returns.
+//!
+//! It is impolite on purpose: told of a pause it goes on sending, so that everybody below shows what becomes of lists
+//! that come at the wrong time. Only when it closes its binding does it keep still.
+
+use super::account::Account;
+use super::books;
+use super::ledger::{List, Party, Way};
+use super::memory::{self, Extent};
+use super::violation::{checked, stop};
+use super::{flow, requests};
+use crate::ke::irqlock::IrqLock;
+use crate::ke::{Dpc, Event};
+use crate::netcx::adapter;
+use crate::netcx::buffers::{Pool, SIZE, Slot};
+use crate::netcx::frame::{self, Reading};
+use agent_protocol::ListReport;
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
+use spin::Once;
+
+/// The binding's handle, SourceHandle of what it sends: no address.
+const BINDING: u64 = 0x5d0b_4e42_0000_0010;
+/// Longest chain in one send.
+const LONGEST_CHAIN: u64 = 16;
+/// NDIS_RECEIVE_FLAGS_RESOURCES.
+const RESOURCES: u32 = 2;
+/// Data starts up to so many bytes into the first buffer, all the same in the others.
+const MOST_OFFSET: u64 = 64;
+
+/// Frames to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Frames {
+    /// Number of the first.
+    pub first: u64,
+    /// How many.
+    pub count: u32,
+    /// Bytes of each.
+    pub len: usize,
+    /// MDLs of each.
+    pub parts: usize,
+    /// Cancellation ID of each; 0 is NULL.
+    pub cancel_id: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Binding {
+    /// None: sends are refused, what comes is returned.
+    Closed,
+    /// Lists flow.
+    Open,
+    /// No more sends; what is out comes back.
+    Closing,
+}
+
+struct Protocol {
+    binding: Binding,
+    account: Account,
+    pool: Pool,
+    /// Buffers under each list that is out.
+    slots: BTreeMap<List, Vec<Slot>>,
+    /// Received lists that go back from the DPC.
+    later: Vec<List>,
+}
+
+static PROTOCOL: IrqLock<Protocol> = IrqLock::new(Protocol {
+    binding: Binding::Closed,
+    account: Account::new(),
+    pool: Pool::empty(),
+    slots: BTreeMap::new(),
+    later: Vec::new(),
+});
+/// Set when a list came back.
+static BACK: Event = Event::auto();
+/// Sends in flight: PnP waits for them before the binding is closed.
+static SENDING: AtomicU32 = AtomicU32::new(0);
+static RETURNER: Once<Dpc> = Once::new();
+
+/// Opens the binding and asks the adapter what a protocol asks. PASSIVE_LEVEL.
+pub fn bind() {
+    let was = PROTOCOL.with(|protocol| core::mem::replace(&mut protocol.binding, Binding::Open));
+    if was == Binding::Closed {
+        requests::ask_as_protocol();
+    }
+}
+
+/// Whether the binding is open.
+pub fn is_bound() -> bool {
+    PROTOCOL.with(|protocol| protocol.binding == Binding::Open)
+}
+
+/// No more sends from now on; those on their way have gone down when this returns. PASSIVE_LEVEL.
+pub fn close() {
+    PROTOCOL.with(|protocol| {
+        if protocol.binding == Binding::Open {
+            protocol.binding = Binding::Closing;
+        }
+    });
+    while SENDING.load(Relaxed) != 0 {
+        BACK.wait_timeout(1_000);
+    }
+}
+
+/// Closes the binding once everything is back: for ever, if somebody below keeps it. PASSIVE_LEVEL.
+pub fn unbind_when_idle() {
+    close();
+    while outstanding() != 0 {
+        BACK.wait_timeout(100_000);
+    }
+    unbind();
+}
+
+/// Closes the binding. The stack below is paused, or nothing is out.
+pub fn unbind() {
+    let out = outstanding();
+    if out != 0 {
+        let place = format!("{out} lists of the protocol have not come back though all below is paused");
+        stop("NdisFilterTimedDataSend", place);
+    }
+    let damaged = PROTOCOL.with(|protocol| {
+        protocol.binding = Binding::Closed;
+        protocol.pool.check_free().err()
+    });
+    if let Some(place) = damaged {
+        stop("TxBufferWrittenAfterReturn", place);
+    }
+}
+
+fn outstanding() -> usize {
+    PROTOCOL.with(|protocol| protocol.account.outstanding())
+}
+
+/// Forgets the account of an earlier driver.
+pub fn forget() {
+    let old = PROTOCOL.with(|protocol| core::mem::take(&mut protocol.account));
+    drop(old);
+}
+
+/// The account.
+pub fn report() -> ListReport {
+    PROTOCOL.with(|protocol| protocol.account.report())
+}
+
+/// Looks at every buffer that is free: nobody may have written it since its list came back.
+///
+/// # Errors
+/// Names the first that was written.
+pub fn check_buffers() -> Result<(), String> {
+    PROTOCOL.with(|protocol| protocol.pool.check_free())
+}
+
+/// Sends frames in chains of differing length. Up to a full ring and beyond: nothing waits here. PASSIVE_LEVEL.
+///
+/// # Errors
+/// The binding is closed, or there is no memory; what was sent before stays sent.
+pub fn send(frames: Frames) -> Result<(), String> {
+    let seed = crate::settings::seed();
+    let (mut next, end) = (frames.first, frames.first + u64::from(frames.count));
+    while next < end {
+        let length = 1 + (seed.rotate_left(next as u32 % 61) ^ next) % LONGEST_CHAIN;
+        let until = end.min(next + length);
+        SENDING.fetch_add(1, Relaxed);
+        let sent = send_chain(next..until, frames, seed);
+        SENDING.fetch_sub(1, Relaxed);
+        BACK.set();
+        sent?;
+        next = until;
+    }
+    Ok(())
+}
+
+fn send_chain(numbers: core::ops::Range<u64>, frames: Frames, seed: u64) -> Result<(), String> {
+    if !is_bound() {
+        return Err("the protocol is not bound to the adapter".into());
+    }
+    // half of all chains go down at DISPATCH_LEVEL, as from a timer or another driver's completion
+    let raise = seed.rotate_right(numbers.start as u32 % 64) & 1 != 0;
+    let mut lists = Vec::new();
+    for number in numbers {
+        let list = make(number, frames, seed)?;
+        PROTOCOL.with(|protocol| protocol.account.sent(number));
+        lists.push(list);
+    }
+    let old = raise.then(|| crate::ke::raise(2));
+    flow::send((Party::Protocol, BINDING), &lists, NDIS_DEFAULT_PORT_NUMBER, flow::dispatch_flag());
+    if let Some(old) = old {
+        crate::ke::lower(old);
+    }
+    Ok(())
+}
+
+/// Makes the list of one frame: each part in a buffer of its own.
+fn make(number: u64, frames: Frames, seed: u64) -> Result<List, String> {
+    let mac = adapter::current().map(|(_, adapter)| adapter.mac()).unwrap_or_default();
+    let bytes = frame::build(number, frames.len, mac);
+    let lengths = frame::cut(bytes.len(), frames.parts, seed ^ number);
+    let (mut slots, mut extents, mut from) = (Vec::new(), Vec::new(), 0);
+    let mut lead = 0;
+    for (step, &len) in lengths.iter().enumerate() {
+        let offset = ((seed.rotate_left(step as u32) ^ number) % MOST_OFFSET) as usize;
+        let taken = PROTOCOL.with(|protocol| {
+            if protocol.pool.free() == 0 {
+                protocol.pool.grow(SIZE / 64)?;
+            }
+            let slot = protocol.pool.take().map_err(Fault::Written)?.ok_or(Fault::NoMemory)?;
+            protocol.pool.bytes_mut(slot)[offset..][..len].copy_from_slice(&bytes[from..from + len]);
+            Ok::<_, Fault>((slot, protocol.pool.place(slot).0))
+        });
+        let (slot, address) = match taken {
+            Ok(taken) => taken,
+            Err(Fault::Written(place)) => stop("TxBufferWrittenAfterReturn", place),
+            Err(Fault::NoMemory) => {
+                give(slots);
+                return Err("no memory for frames".into());
+            }
+        };
+        slots.push(slot);
+        // the first buffer has room in front of the data, the others start with it
+        let room = if step == 0 { offset } else { 0 };
+        if step == 0 {
+            lead = room as u32;
+        }
+        extents.push(Extent { address: address + offset - room, len: len + room });
+        from += len;
+    }
+    let Some(list) = memory::make(Party::Protocol, BINDING, &extents, lead) else {
+        give(slots);
+        return Err("no memory for lists".into());
+    };
+    books::live(list).set_cancel_id(frames.cancel_id);
+    PROTOCOL.with(|protocol| protocol.slots.insert(list, slots));
+    Ok(list)
+}
+
+enum Fault {
+    Written(String),
+    NoMemory,
+}
+
+impl From<String> for Fault {
+    fn from(_: String) -> Self {
+        Self::NoMemory
+    }
+}
+
+fn give(slots: Vec<Slot>) {
+    PROTOCOL.with(|protocol| slots.into_iter().for_each(|slot| protocol.pool.give(slot)));
+}
+
+/// Sends that have come back. Up to DISPATCH_LEVEL.
+pub fn sent(lists: &[List]) {
+    for &list in lists {
+        let status = books::live(list).status();
+        for number in books::numbers(list).into_iter().flatten() {
+            checked(PROTOCOL.with(|protocol| protocol.account.completed(number, status)));
+        }
+        books::live(list).set_cancel_id(0);
+        // before the list is freed: its address may be another's at once
+        let slots = PROTOCOL.with(|protocol| protocol.slots.remove(&list));
+        checked(memory::free(Party::Protocol, list));
+        give(slots.unwrap_or_default());
+    }
+    BACK.set();
+}
+
+/// Cancels sends by ID. Up to DISPATCH_LEVEL.
+///
+/// # Errors
+/// The binding is closed.
+pub fn cancel(id: u64) -> Result<(), String> {
+    if !is_bound() {
+        return Err("the protocol is not bound to the adapter".into());
+    }
+    SENDING.fetch_add(1, Relaxed);
+    flow::cancel(Party::Protocol, id);
+    SENDING.fetch_sub(1, Relaxed);
+    BACK.set();
+    Ok(())
+}
+
+/// Frames from below. Some lists go back inside the call, some from a DPC. Up to DISPATCH_LEVEL.
+pub fn received(lists: &[List], flags: u32) {
+    let bound = is_bound();
+    let (mut now, mut later) = (Vec::new(), Vec::new());
+    for &list in lists {
+        for buffer in checked(books::live(list).buffers()) {
+            let bytes = checked(buffer.copy());
+            match frame::read(&bytes) {
+                Reading::Numbered(number) if bound => {
+                    PROTOCOL.with(|protocol| protocol.account.received(number));
+                }
+                Reading::Damaged(place) => {
+                    stop("RxFrameDamaged", format!("as the protocol reads it: {place}"))
+                }
+                _ => {}
+            }
+        }
+        let keep = flags & RESOURCES == 0 && (crate::settings::seed() ^ (list as u64 >> 9)) & 3 == 0;
+        if keep { later.push(list) } else { now.push(list) }
+    }
+    if !later.is_empty() {
+        PROTOCOL.with(|protocol| protocol.later.extend(later));
+        RETURNER.call_once(|| Dpc::new(Box::new(return_later))).queue();
+    }
+    if flags & RESOURCES != 0 {
+        // they are the indicator's again when the call returns
+        books::back(&now, Way::Receive, Party::Protocol);
+    } else if !now.is_empty() {
+        flow::give_back(Party::Protocol, &now);
+    }
+}
+
+fn return_later() {
+    let lists = PROTOCOL.with(|protocol| core::mem::take(&mut protocol.later));
+    if !lists.is_empty() {
+        flow::give_back(Party::Protocol, &lists);
+    }
+}

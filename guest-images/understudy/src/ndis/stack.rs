@@ -1,0 +1,446 @@
+//! The stack over the adapter: filter modules from top to bottom, attached, paused, restarted and detached in NDIS's
+//! orders. What changes it runs on the PnP thread.
+
+use super::books;
+use super::events;
+use super::ledger::Party;
+use super::memory;
+use super::module::{FilterDriver, Module};
+use super::protocol;
+use super::state::State;
+use super::violation::stop;
+use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
+use crate::netcx::datapath;
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use ndis_sys::*;
+
+/// Registered drivers, in the order of their registration.
+static DRIVERS: IrqLock<Vec<Arc<FilterDriver>>> = IrqLock::new(Vec::new());
+/// Attached modules, top first.
+static MODULES: IrqLock<Vec<Arc<Module>>> = IrqLock::new(Vec::new());
+/// There is an adapter with queues to stand over.
+static ADAPTER: AtomicBool = AtomicBool::new(false);
+
+/// A change of the stack during which an earlier failure may be told.
+type Change = Result<(), String>;
+
+fn place_of(modules: &[Arc<Module>], party: Party) -> Option<usize> {
+    modules.iter().position(|module| module.party() == party)
+}
+
+type Handlers = NDIS_FILTER_PARTIAL_CHARACTERISTICS;
+
+/// Whether lists, requests and events reach the module.
+fn reachable(module: &Module) -> bool {
+    !matches!(module.state(), State::Attaching | State::Detached)
+}
+
+/// The next module below `party` that `wants`, reserved for a call. Any IRQL.
+pub fn below(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
+    MODULES.with(|modules| {
+        let from = place_of(modules, party).map_or(0, |at| at + 1);
+        let found =
+            modules.iter().skip(from).find(|module| reachable(module) && wants(&module.handlers()))?;
+        found.reserve();
+        Some(found.clone())
+    })
+}
+
+/// The next module above `party` that `wants`, reserved for a call. Any IRQL.
+pub fn above(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
+    MODULES.with(|modules| {
+        let to = place_of(modules, party).unwrap_or(modules.len());
+        let found =
+            modules.iter().take(to).rev().find(|module| reachable(module) && wants(&module.handlers()))?;
+        found.reserve();
+        Some(found.clone())
+    })
+}
+
+/// The module with this number, reserved for a call. Any IRQL.
+pub fn reserve(number: u32) -> Option<Arc<Module>> {
+    MODULES.with(|modules| {
+        let found = modules.iter().find(|module| module.number == number)?;
+        found.reserve();
+        Some(found.clone())
+    })
+}
+
+/// The module behind a handle that a driver passes; any other handle is the end.
+pub fn module(handle: NDIS_HANDLE, function: &str) -> Arc<Module> {
+    let Some(number) = Module::number_of(handle) else {
+        stop("InvalidFilterHandle", format!("{function}: {handle:p} is no filter module's handle"));
+    };
+    let found = MODULES.with(|modules| modules.iter().find(|module| module.number == number).cloned());
+    found.unwrap_or_else(|| {
+        stop("HandleAfterDetach", format!("{function}: module {number} has been detached"))
+    })
+}
+
+fn all() -> Vec<Arc<Module>> {
+    let count = MODULES.with(|modules| modules.len());
+    // cloned one by one, so that nothing is allocated with interrupts off
+    (0..count).filter_map(|at| MODULES.with(|modules| modules.get(at).cloned())).collect()
+}
+
+fn drivers() -> Vec<Arc<FilterDriver>> {
+    let count = DRIVERS.with(|drivers| drivers.len());
+    (0..count).filter_map(|at| DRIVERS.with(|drivers| drivers.get(at).cloned())).collect()
+}
+
+/// The driver behind a handle.
+pub fn driver(handle: NDIS_HANDLE) -> Option<Arc<FilterDriver>> {
+    DRIVERS.with(|drivers| drivers.iter().find(|driver| driver.handle == handle as u64).cloned())
+}
+
+/// Who a handle that NDIS gave stands for in the books: a module's, a driver's, or nobody's for NULL.
+pub fn party_of(handle: NDIS_HANDLE, owner: Owner, function: &str) -> Party {
+    if handle.is_null() || driver(handle).is_some() {
+        return Party::Driver(owner.number());
+    }
+    module(handle, function).party()
+}
+
+/// Whose driver a live module belongs to.
+pub fn owner_of(number: u32) -> Option<Owner> {
+    MODULES.with(|modules| {
+        modules.iter().find(|module| module.number == number).map(|module| module.driver.owner)
+    })
+}
+
+/// Whose driver a driver's or a module's handle belongs to.
+pub fn owner_of_handle(handle: NDIS_HANDLE) -> Option<Owner> {
+    driver(handle).map(|driver| driver.owner).or_else(|| Module::number_of(handle).and_then(owner_of))
+}
+
+/// Adds a driver: it attaches at once where the stack stands already. PASSIVE_LEVEL.
+pub fn register(driver: Arc<FilterDriver>) {
+    DRIVERS.with(|drivers| drivers.push(driver));
+}
+
+/// Takes a driver away; its modules are detached first. PASSIVE_LEVEL.
+pub fn deregister(driver: &Arc<FilterDriver>) {
+    if all().iter().any(|module| Arc::ptr_eq(&module.driver, driver)) {
+        changed(|| {
+            detach_where(|module| Arc::ptr_eq(&module.driver, driver));
+            Ok(())
+        })
+        .unwrap_or_else(|error| trace::set_reason(&error));
+    }
+    let gone = DRIVERS.with(|drivers| {
+        let at = drivers.iter().position(|known| Arc::ptr_eq(known, driver));
+        at.map(|at| drivers.remove(at))
+    });
+    drop(gone);
+}
+
+/// What a driver has left of NDIS's after its unload, by rule and in words.
+pub fn left_by(owner: Owner) -> Vec<(&'static str, String)> {
+    let mut left = memory::left(|_, of| of == owner);
+    if drivers().iter().any(|driver| driver.owner == owner) {
+        left.push(("NdisFDeregisterFilterDriver", "the filter driver is still registered".into()));
+    }
+    left
+}
+
+/// The adapter has its queues: filters attach, the protocol binds, all is started from the bottom up.
+///
+/// # Errors
+/// A mandatory filter failed.
+pub fn adapter_up() -> Change {
+    ADAPTER.store(true, Relaxed);
+    if all().is_empty() {
+        attach_missing()?;
+    }
+    protocol::bind();
+    events::net_power(true);
+    start()
+}
+
+/// The adapter is about to lose its queues, for good if `last`: all is paused from the top down.
+pub fn adapter_down(last: bool) {
+    if !ADAPTER.swap(false, Relaxed) {
+        datapath::take_down();
+        return;
+    }
+    events::net_power(false);
+    if last {
+        protocol::close();
+    }
+    pause(1);
+    if last {
+        protocol::unbind();
+        detach_where(|_| true);
+    }
+    datapath::take_down();
+}
+
+/// Pauses the filters from the top down, then the data path, whose EvtCancel is called `cancels` times.
+pub fn pause(cancels: u32) {
+    for module in all() {
+        pause_module(&module);
+    }
+    if datapath::is_running() {
+        datapath::pause(cancels);
+    }
+    books::with(|ledger| ledger.forget_order());
+}
+
+/// Starts the data path, then the filters from the bottom up. A filter that fails is detached.
+///
+/// # Errors
+/// A mandatory filter failed.
+pub fn start() -> Change {
+    if datapath::exists() && !datapath::is_running() {
+        datapath::start();
+    }
+    for module in all() {
+        set_module_options(&module);
+    }
+    for module in all().into_iter().rev() {
+        if module.state() == State::Paused
+            && let Err(error) = restart_module(&module)
+        {
+            detach_where(|other| other.number == module.number);
+            trace::note("device", &error);
+            if module.driver.characteristics.Flags & NDIS_FILTER_DRIVER_MANDATORY != 0 {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Changes the stack between a pause and a restart of it.
+fn changed(change: impl FnOnce() -> Change) -> Change {
+    let running = datapath::is_running();
+    if running {
+        pause(1);
+    }
+    let result = change();
+    events::filter_list_changed();
+    if running {
+        start()?;
+    }
+    result
+}
+
+/// The protocol binds to the adapter.
+///
+/// # Errors
+/// It is bound, or there is no adapter.
+pub fn bind() -> Change {
+    if !ADAPTER.load(Relaxed) {
+        return Err("there is no adapter in D0".into());
+    }
+    if protocol::is_bound() {
+        return Err("the protocol is bound".into());
+    }
+    protocol::bind();
+    Ok(())
+}
+
+/// The protocol unbinds: done when all that it sent has come back.
+///
+/// # Errors
+/// It is not bound.
+pub fn unbind() -> Change {
+    if !protocol::is_bound() {
+        return Err("the protocol is not bound".into());
+    }
+    protocol::unbind_when_idle();
+    Ok(())
+}
+
+/// Attaches every registered filter that is not attached.
+///
+/// # Errors
+/// There is none, there is no adapter, or a FilterAttach failed.
+pub fn attach() -> Change {
+    if !ADAPTER.load(Relaxed) {
+        return Err("there is no adapter in D0".into());
+    }
+    if drivers().len() == all().len() {
+        return Err("no filter is registered that is not attached".into());
+    }
+    changed(attach_missing)
+}
+
+/// Detaches every filter.
+///
+/// # Errors
+/// None is attached.
+pub fn detach() -> Change {
+    if all().is_empty() {
+        return Err("no filter is attached".into());
+    }
+    changed(|| {
+        detach_where(|_| true);
+        Ok(())
+    })
+}
+
+/// Pauses and restarts the stack for a module: NdisFRestartFilter.
+pub fn restart_on_request() -> Change {
+    if datapath::is_running() {
+        pause(1);
+        start()?;
+    }
+    Ok(())
+}
+
+fn attach_missing() -> Change {
+    let attached = all();
+    for driver in drivers() {
+        if attached.iter().any(|module| Arc::ptr_eq(&module.driver, &driver)) {
+            continue;
+        }
+        if let Err(error) = attach_module(&driver) {
+            trace::note("device", &error);
+            if driver.characteristics.Flags & NDIS_FILTER_DRIVER_MANDATORY != 0 {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn attach_module(driver: &Arc<FilterDriver>) -> Change {
+    let module = Module::new(driver.clone());
+    let listed = module.clone();
+    // the first registered stands at the top
+    MODULES.with(|modules| modules.push(listed));
+    let mut parameters = super::attach::parameters(&module);
+    let Some(attach) = driver.characteristics.AttachHandler else { return Ok(()) };
+    module.reserve();
+    let status = module.call("FilterAttach", |_| {
+        trace::note(driver.label, "FilterAttach");
+        // SAFETY: the driver's handler with the new module's handle, its own context and live parameters.
+        unsafe { attach(module.handle() as NDIS_HANDLE, driver.context as NDIS_HANDLE, parameters.pointer()) }
+    });
+    if status != NDIS_STATUS_SUCCESS {
+        remove(&module);
+        require_freed(&module, "a failed FilterAttach");
+        return Err(format!("FilterAttach failed with {:#010x}", status as u32));
+    }
+    if !module.attributes.load(Relaxed) {
+        stop("FilterAttributesNotSet", "FilterAttach succeeded without NdisFSetAttributes".into());
+    }
+    module.change(|machine| machine.attached());
+    Ok(())
+}
+
+fn pause_module(module: &Arc<Module>) {
+    if module.state() != State::Running {
+        return;
+    }
+    let Some(handler) = module.driver.characteristics.PauseHandler else { return };
+    let mut parameters = NDIS_FILTER_PAUSE_PARAMETERS {
+        Header: NDIS_OBJECT_HEADER::new(
+            NDIS_OBJECT_TYPE_FILTER_PAUSE_PARAMETERS,
+            NDIS_FILTER_PAUSE_PARAMETERS_REVISION_1,
+            size_of::<NDIS_FILTER_PAUSE_PARAMETERS>() as u16,
+        ),
+        Flags: 0,
+        PauseReason: NDIS_PAUSE_NDIS_INTERNAL,
+    };
+    module.change(|machine| machine.pausing());
+    module.reserve();
+    let status = module.call("FilterPause", |context| {
+        trace::note(module.driver.label, "FilterPause");
+        // SAFETY: the driver's handler with its module's context and live parameters, at PASSIVE_LEVEL.
+        unsafe { handler(context, &raw mut parameters) }
+    });
+    module.require(|machine| machine.returned(status));
+    module.wait_ended("NdisFilterTimedPauseComplete", "FilterPause");
+    // calls that began before the pause may still carry lists through
+    module.wait_idle();
+    let (held, out) =
+        books::with(|ledger| (ledger.foreign_held(module.party()), ledger.own_out(module.party())));
+    if held != 0 {
+        stop(
+            "PausedWithListsHeld",
+            format!("module {} is paused and holds {held} lists of others", module.number),
+        );
+    }
+    if out != 0 {
+        stop(
+            "PausedWithOwnListsOut",
+            format!("module {} is paused, {out} of its own lists are out", module.number),
+        );
+    }
+    module.change(|machine| machine.settle());
+}
+
+/// SetFilterModuleOptions, before the restart of any module.
+fn set_module_options(module: &Arc<Module>) {
+    let Some(handler) = module.driver.characteristics.SetFilterModuleOptionsHandler else { return };
+    if module.state() == State::Paused {
+        module.reserve();
+        // SAFETY: the driver's handler with its module's context, at PASSIVE_LEVEL.
+        let status = module.call("FilterSetModuleOptions", |context| unsafe { handler(context) });
+        if status != NDIS_STATUS_SUCCESS {
+            trace::note(module.driver.label, &format!("FilterSetModuleOptions: {:#010x}", status as u32));
+        }
+    }
+}
+
+fn restart_module(module: &Arc<Module>) -> Change {
+    let Some(handler) = module.driver.characteristics.RestartHandler else { return Ok(()) };
+    let mut parameters = super::attach::restart_parameters();
+    module.change(|machine| machine.restarting());
+    module.reserve();
+    let status = module.call("FilterRestart", |context| {
+        trace::note(module.driver.label, "FilterRestart");
+        // SAFETY: the driver's handler with its module's context and live parameters, at PASSIVE_LEVEL.
+        unsafe { handler(context, &raw mut parameters) }
+    });
+    module.require(|machine| machine.returned(status));
+    let status = module.wait_ended("FilterRestartTimedOut", "FilterRestart");
+    module.change(|machine| machine.settle());
+    if status == NDIS_STATUS_SUCCESS {
+        Ok(())
+    } else {
+        Err(format!("FilterRestart failed with {:#010x}", status as u32))
+    }
+}
+
+fn remove(module: &Arc<Module>) {
+    let gone = MODULES.with(|modules| {
+        let at = modules.iter().position(|known| Arc::ptr_eq(known, module));
+        at.map(|at| modules.remove(at))
+    });
+    drop(gone);
+}
+
+/// Detaches paused modules from the top down.
+fn detach_where(which: impl Fn(&Module) -> bool) {
+    for module in all().into_iter().filter(|module| which(module)) {
+        let Some(handler) = module.driver.characteristics.DetachHandler else { continue };
+        super::requests::require_none(&module);
+        module.change(|machine| machine.detached());
+        module.wait_idle();
+        module.reserve();
+        module.call("FilterDetach", |context| {
+            trace::note(module.driver.label, "FilterDetach");
+            // SAFETY: the driver's handler with its module's context, for the last time, at PASSIVE_LEVEL.
+            unsafe { handler(context) }
+        });
+        remove(&module);
+        module.wait_idle();
+        require_freed(&module, "FilterDetach");
+    }
+}
+
+/// What a module made is gone when it goes.
+fn require_freed(module: &Module, after: &str) {
+    let party = module.party();
+    let mut left = memory::left(|of, _| of == party);
+    left.extend(super::requests::clones_left(party));
+    if let Some((rule, what)) = left.into_iter().next() {
+        stop(rule, format!("after {after} of module {}: {what}", module.number));
+    }
+}

@@ -1,0 +1,75 @@
+//! The end of a run that broke one of NDIS's rules: which bug check has the rule.
+
+use super::ledger::Broken;
+use crate::agent::trace;
+use alloc::{format, string::String};
+
+/// BUGCODE_NDIS_DRIVER.
+const NDIS_DRIVER: u32 = 0x7C;
+/// DRIVER_VERIFIER_DETECTED_VIOLATION.
+const VERIFIER: u32 = 0xC4;
+
+/// Rules of the NDIS verifier, by the first parameter of its bug check.
+const VERIFIED: [(&str, u64); 5] = [
+    ("NdisOidDoubleComplete", 0x91002),
+    ("NdisTimedOidComplete", 0x92003),
+    ("NdisFilterTimedPauseComplete", 0x92010),
+    ("NdisFilterTimedDataSend", 0x92011),
+    ("NdisFilterTimedDataReceive", 0x92012),
+];
+/// Rules of NDIS itself, by the first parameter of its bug check.
+const CHECKED: [(&str, u64); 7] = [
+    ("WaitEventAtHighIrql", 0x14),
+    ("OidBytesOutsideBuffer", 0x1D),
+    ("PauseCompleteWithoutPause", 0x1F),
+    ("RestartCompleteWithoutRestart", 0x1F),
+    ("InvalidObjectHeader", 0x21),
+    ("InvalidOidCompletion", 0x26),
+    ("NetBufferListLeaked", 0x27),
+];
+/// Rules of Static Driver Verifier, which has no bug check.
+const STATIC: [&str; 10] = [
+    "Irql_Filter_Driver_Function",
+    "Irql_SendRcv_Function",
+    "Irql_NetBuffer_Function",
+    "Irql_OID_Function",
+    "Irql_StatusIndication_Function",
+    "Irql_Miscellaneous_Function",
+    "Flags_Irql",
+    "NdisFDeregisterFilterDriver",
+    "NdisAllocateMdl",
+    "NdisAllocateMemoryWithTagPriority",
+];
+
+/// Stops for a broken rule.
+pub fn stop(rule: &'static str, place: String) -> ! {
+    let parameter = |table: &[(&str, u64)]| table.iter().find(|(name, _)| *name == rule).map(|found| found.1);
+    let (code, first) = match (parameter(&VERIFIED), parameter(&CHECKED)) {
+        (Some(first), _) => (VERIFIER, first),
+        (_, Some(first)) => (NDIS_DRIVER, first),
+        _ if STATIC.contains(&rule) => (VERIFIER, 0),
+        _ => (NDIS_DRIVER, 0),
+    };
+    trace::stop(code, [first, 0, 0, 0], rule, place)
+}
+
+/// The value, or the end.
+pub fn checked<T>(result: Result<T, Broken>) -> T {
+    result.unwrap_or_else(|Broken { rule, place }| stop(rule, place))
+}
+
+/// Stops unless the IRQL is at most `most`.
+pub fn require_irql(rule: &'static str, function: &str, most: u8) {
+    let now = crate::ke::irql();
+    if now > most {
+        stop(rule, format!("{function} at IRQL {now}, allowed up to {most}"));
+    }
+}
+
+/// Stops if a DISPATCH_LEVEL flag was given below that level.
+pub fn require_flag(function: &str, flags: u32) {
+    let now = crate::ke::irql();
+    if flags & 1 != 0 && now != 2 {
+        stop("Flags_Irql", format!("{function} with the DISPATCH_LEVEL flag at IRQL {now}"));
+    }
+}
