@@ -9,7 +9,7 @@
 // structure is read whole, and its fields are found through the PDB's type objects. What stands here in numbers is
 // hardware: the bits of the status word, and the split virtqueue of virtio 1.3.
 //
-// The debugger's engine knows ECMAScript 2015 and no more.
+// The debugger's engine knows ECMAScript 2015 and no more; it hides properties whose names begin with two underscores.
 "use strict";
 
 const MODULE = "cancelnic";
@@ -50,7 +50,8 @@ function typeNamed(name) {
 function nameOf(type, value, names) {
     for (const name of names) {
         const constant = fieldOf(type, name);
-        if (constant !== undefined && plain(constant.value) === value) {
+        // Enumerations have 32 bits at most; the debugger may take the highest for a sign.
+        if (constant !== undefined && plain(constant.value) >>> 0 === value >>> 0) {
             return name;
         }
     }
@@ -170,8 +171,9 @@ function elementsAt(location, type, count, stride) {
     return elements;
 }
 
+// The debugger's 64-bit integers are objects.
 function same(one, other) {
-    return one.compareTo(other) === 0;
+    return one.getLowPart() === other.getLowPart() && one.getHighPart() === other.getHighPart();
 }
 
 function hex(address) {
@@ -320,7 +322,7 @@ function ahead(of, from) {
 // The driver's side of a virtqueue, with what the device has used and the driver has not looked at.
 class Virtqueue {
     constructor(value) {
-        this.value = value;
+        this.__value = value;
         this.Size = value.at("layout.size").number();
         this.Free = value.at("free_count").number();
         this.Posted = value.at("posted").number();
@@ -334,7 +336,7 @@ class Virtqueue {
     // Used elements behind the driver's own count, by head: virtio 1.3 section 2.7, the split virtqueue's used ring.
     // The driver puts the parts one behind the other, each aligned as section 2.7 asks.
     unseen() {
-        const start = this.value.at("memory.start").address();
+        const start = this.__value.at("memory.start").address();
         const available = 16 * this.Size;
         const used = available + 4 + 2 * this.Size + 2 + 3 & ~3;
         const index = host.memory.readMemoryValues(start.add(used + 2), 1, 2, false)[0];
@@ -349,9 +351,9 @@ class Virtqueue {
 
     // Outstanding chains, the oldest first.
     chains() {
-        const slots = this.value.at("slots.data_ptr").targets(this.Size);
+        const slots = this.__value.at("slots.data_ptr").targets(this.Size);
         const descriptors = elementsAt(
-            this.value.at("memory.start").address(),
+            this.__value.at("memory.start").address(),
             typeNamed("cancelnic_core::virtqueue::memory::Descriptor"),
             this.Size,
             plain(typeNamed("cancelnic_core::virtqueue::memory::Descriptor").size)
@@ -411,7 +413,7 @@ class RingElement {
     toString() {
         let text = `${this.Queue} packet ${this.Packet}: ${this.Owner}, ${this.State}`;
         if (this.Head !== undefined) {
-            text += `, chain ${this.Head} of ${this.Descriptors} descriptors, ${this.Length} bytes at ${hex(this.Address)}`;
+            text += `, chain at ${this.Head}, ${this.Descriptors} descriptors, ${this.Length} bytes at ${hex(this.Address)}`;
             text += this.MicrosecondsBeforeLast === undefined
                 ? ", older than the trace"
                 : `, posted ${milliseconds(this.MicrosecondsBeforeLast)} before the last event`;
@@ -423,7 +425,7 @@ class RingElement {
 // A packet ring.
 class Ring {
     constructor(queue, ring) {
-        this.queue = queue;
+        this.__queue = queue;
         this.Size = ring.at("NumberOfElements").number();
         this.Begin = ring.at("BeginIndex").number() % this.Size;
         this.Next = ring.at("NextIndex").number() % this.Size;
@@ -433,7 +435,8 @@ class Ring {
 
     // Each packet that the driver owns, the oldest first.
     get Elements() {
-        const { virtqueue, owner, name, posted } = this.queue;
+        const { Name, Virtqueue: virtqueue, __owner: owner } = this.__queue;
+        const { posted } = this.__queue.Counters;
         const chains = new Map(virtqueue.chains().map((chain) => [chain.packet, chain]));
         const elements = [];
         let isPosted = true;
@@ -443,13 +446,13 @@ class Ring {
             const chain = isPosted ? chains.get(index) : undefined;
             if (chain === undefined) {
                 const state = isPosted ? "passed over, waits for an older packet" : "not posted";
-                elements.push(new RingElement(name, index, "driver", state));
+                elements.push(new RingElement(Name, index, "driver", state));
                 continue;
             }
             const ordinal = posted - virtqueue.Outstanding + chain.nth + 1;
-            const age = postedBefore(owner.trace, owner.address, name, ordinal);
+            const age = postedBefore(owner.__trace, owner.Address, Name, ordinal);
             const [who, state] = this.chainState(chain);
-            elements.push(new RingElement(name, index, who, state).carriedBy(chain, age));
+            elements.push(new RingElement(Name, index, who, state).carriedBy(chain, age));
         }
         return elements;
     }
@@ -465,7 +468,7 @@ class Ring {
     }
 
     usedAs(length) {
-        if (this.queue.name.startsWith("rx")) {
+        if (this.__queue.Name.startsWith("rx")) {
             return `used with ${length} bytes`;
         }
         return `used as ${nameOf(typeNamed("cancelnic_registers::used::TxOutcome"), length, OUTCOMES)}`;
@@ -476,7 +479,7 @@ class Ring {
     }
 
     toString() {
-        return `${this.queue.name} packet ring: ${this.Size} elements, Begin=${this.Begin} Next=${this.Next} ` +
+        return `${this.__queue.Name} packet ring: ${this.Size} elements, Begin=${this.Begin} Next=${this.Next} ` +
             `End=${this.End}, ${this.WithTheDriver} with the driver`;
     }
 }
@@ -490,20 +493,19 @@ const COUNTERS = {
 class PacketQueue {
     constructor(owner, name, context) {
         const queue = context.at("queue.value");
-        this.owner = owner;
-        this.name = name;
+        this.__owner = owner;
+        this.Name = name;
         this.Address = context.location;
         this.Counters = {};
         for (const counter of COUNTERS[name]) {
             this.Counters[counter] = queue.at(`counters.${counter}`).number();
         }
-        this.posted = this.Counters.posted;
         this.Cancelled = queue.at("cancelled").flag() || name === "tx0" && queue.at("ending").flag();
         this.Lost = queue.at("signals.lost").flag();
         this.Armed = queue.at("signals.armed").flag();
-        this.virtqueue = new Virtqueue(queue.at("virtqueue").target());
+        this.Virtqueue = new Virtqueue(queue.at("virtqueue").target());
         this.Ring = new Ring(this, queue.at("rings.packets.ring").target());
-        this.Status = readStatus(owner.value, queue.at("port"));
+        this.Status = readStatus(owner.__value, queue.at("port"));
     }
 
     get State() {
@@ -516,13 +518,9 @@ class PacketQueue {
         return this.Ring.WithTheDriver === 0 ? "cancelled, empty" : `cancelling, ${this.Ring.WithTheDriver} packets owed`;
     }
 
-    get Virtqueue() {
-        return this.virtqueue;
-    }
-
     toString() {
-        const counters = COUNTERS[this.name].map((counter) => `${counter}=${this.Counters[counter]}`).join(" ");
-        return `${this.name} ${this.State}${this.Armed ? ", armed" : ""}: ${counters}`;
+        const counters = COUNTERS[this.Name].map((counter) => `${counter}=${this.Counters[counter]}`).join(" ");
+        return `${this.Name} ${this.State}${this.Armed ? ", armed" : ""}: ${counters}`;
     }
 }
 
@@ -533,27 +531,26 @@ const CAPS = ["TX_CANCEL", "RX_CANCEL", "TX_DRAIN"];
 // An adapter's device context.
 class Device {
     constructor(pointer, trace) {
-        this.value = pointer.target();
-        this.address = pointer.address();
-        this.trace = trace;
-        this.Address = this.address;
-        const caps = this.value.at("caps").number();
+        this.__value = pointer.target();
+        this.__trace = trace;
+        this.Address = pointer.address();
+        const caps = this.__value.at("caps").number();
         this.Caps = CAPS.filter((name, bit) => (caps >>> bit & 1) !== 0).join(" ");
-        this.HasRegisters = !this.value.at("hardware.value.variant1.value.__0.device.base").isNull();
-        this.GivenUp = this.value.at("watchdog.given_up").flag();
+        this.HasRegisters = !this.__value.at("hardware.value.variant1.value.__0.device.base").isNull();
+        this.GivenUp = this.__value.at("watchdog.given_up").flag();
     }
 
-    queue(name, side) {
-        const context = this.value.at(`queues.${side}`);
+    __queue(name, side) {
+        const context = this.__value.at(`queues.${side}`);
         return context.isNull() ? undefined : new PacketQueue(this, name, context.target());
     }
 
     get Tx() {
-        return this.queue("tx0", "tx");
+        return this.__queue("tx0", "tx");
     }
 
     get Rx() {
-        return this.queue("rx0", "rx");
+        return this.__queue("rx0", "rx");
     }
 
     get Queues() {
@@ -569,16 +566,16 @@ class Device {
 // The whole driver.
 class Cancelnic {
     constructor() {
-        this.anchor = anchor();
+        this.__anchor = anchor();
     }
 
     get Trace() {
-        return readTrace(this.anchor);
+        return readTrace(this.__anchor);
     }
 
     get Devices() {
         const trace = this.Trace;
-        return this.anchor.at("devices").elements()
+        return this.__anchor.at("devices").elements()
             .filter((place) => !place.isNull())
             .map((place) => new Device(place, trace));
     }
@@ -607,7 +604,7 @@ function showRing(side) {
     const lines = [];
     for (const device of new Cancelnic().Devices) {
         for (const queue of device.Queues) {
-            if (side === undefined || queue.name.startsWith(String(side))) {
+            if (side === undefined || queue.Name.startsWith(String(side))) {
                 lines.push(queue.Ring, ...queue.Ring.Elements);
             }
         }

@@ -12,44 +12,61 @@ import vm from "node:vm";
 const EXTENSION = fileURLToPath(new URL("../cancelnic.js", import.meta.url));
 const MASK = (1n << 64n) - 1n;
 
-// The debugger's 64-bit integer, with the methods that its documentation names and cancelnic.js uses.
+// The debugger's 64-bit integer, with methods that its documentation names. `==` of two is left out, as it holds there
+// and not here; so is every method that cancelnic.js has no use for.
 export class Int64 {
     #value;
 
     constructor(low, high) {
-        if (low instanceof Int64) {
-            this.#value = low.#value;
-        } else {
-            this.#value = (BigInt(low) | BigInt(high ?? 0) << 32n) & MASK;
-        }
+        this.#value = (BigInt(low) | BigInt(high ?? 0) << 32n) & MASK;
     }
 
     static of(big) {
-        return new Int64(Number(big & 0xffffffffn), Number(big >> 32n));
+        return new Int64(Number(big & 0xffffffffn), Number(big >> 32n & 0xffffffffn));
     }
 
-    add(number) {
-        return Int64.of(this.#value + BigInt(number instanceof Int64 ? number.#value : number));
+    // For the stand-in only.
+    static value(integer) {
+        return typeof integer === "number" ? BigInt(integer) : integer.#value;
+    }
+
+    add(other) {
+        return Int64.of(this.#value + Int64.value(other));
     }
 
     asNumber() {
         if (this.#value > BigInt(Number.MAX_SAFE_INTEGER)) {
-            throw new Error("the value does not fit a number without loss");
+            throw new Error("64 bit value loses precision on conversion to number");
         }
         return Number(this.#value);
     }
 
-    compareTo(other) {
-        return this.#value === other.#value ? 0 : this.#value < other.#value ? -1 : 1;
+    getLowPart() {
+        return Number(this.#value & 0xffffffffn);
+    }
+
+    getHighPart() {
+        return Number(this.#value >> 32n);
     }
 
     toString(radix = 10) {
         return radix === 16 ? `0x${this.#value.toString(16)}` : this.#value.toString(radix);
     }
+}
 
-    get big() {
-        return this.#value;
+// Where an object is: all that one can do with it is to go further.
+class Location {
+    constructor(address) {
+        Object.defineProperty(this, "address", { value: address });
     }
+
+    add(offset) {
+        return new Location(this.address + Int64.value(offset));
+    }
+}
+
+function addressOf(location) {
+    return location instanceof Location ? location.address : Int64.value(location);
 }
 
 // An address space: `translate` gives the physical address of a virtual one, `read` the bytes at a physical one.
@@ -197,11 +214,11 @@ export function makeHost({ module, types, symbols, memory }) {
             if (found === undefined) {
                 throw new Error(`there is no symbol ${symbol}`);
             }
-            return { targetLocation: new Int64(0).add(found.address), targetType: types.get(found.type) };
+            return { targetLocation: new Location(found.address), targetType: types.get(found.type) };
         },
         memory: {
             readMemoryValues(location, count, size = 1) {
-                return new views[size](memory.read(location.big, count * size).buffer);
+                return new views[size](memory.read(addressOf(location), count * size).buffer);
             },
         },
     };

@@ -31,7 +31,7 @@ test("a PDB of another build is named by the field that it lacks", () => {
 });
 
 test("64-bit integers go around at their end and refuse to become inexact numbers", () => {
-    assert.equal(new Int64(0xffffffff, 0xffffffff).add(1).compareTo(new Int64(0)), 0);
+    assert.equal(new Int64(0xffffffff, 0xffffffff).add(1).asNumber(), 0);
     assert.equal(new Int64(1, 0x200000).toString(16), "0x20000000000001");
     assert.throws(() => new Int64(1, 0x200000).asNumber());
 });

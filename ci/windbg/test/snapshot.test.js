@@ -104,13 +104,13 @@ test("the trace tells the queue's life up to the cancel", { skip }, () => {
     const last = Trace.filter(({ Queue }) => Queue === "tx0").at(-1);
     assert.equal(last.Posted, Devices[0].Tx.Counters.posted);
     assert.equal(Trace[0].Event, "DeviceAdded");
-    assert.equal(Trace[0].Device.compareTo(Devices[0].Address), 0);
+    assert.equal(Trace[0].Device.toString(16), Devices[0].Address.toString(16));
 });
 
 test("the status register is what the device says of the queue", { skip }, () => {
     for (const name of ["held", "cancelling"]) {
         for (const seen of snapshot(name).snapshot.device) {
-            const queue = session(name).Devices[0].Queues.find((each) => each.name === seen.queue);
+            const queue = session(name).Devices[0].Queues.find((each) => each.Name === seen.queue);
             const { Seq, State, Count } = queue.Status;
             assert.deepEqual([State.toUpperCase(), Seq, Count], [seen.state, seen.seq, seen.count], `${name} ${seen.queue}`);
         }
@@ -140,7 +140,7 @@ test("the commands show a line for each thing", { skip }, () => {
     assert.match(lines[4], /^virtqueue: 64 descriptors, 0 free, 32 chains outstanding/);
     const ring = aliases.cancelnic_ring("tx").map(String);
     assert.equal(ring.length, 51);
-    assert.match(ring[1], /^tx0 packet 1: device, posted, chain \d+ of 2 descriptors, 60 bytes at 0x[0-9a-f]+, posted \d+\.\d{3} ms before the last event$/);
+    assert.match(ring[1], /^tx0 packet 1: device, posted, chain at \d+, 2 descriptors, 60 bytes at 0x[0-9a-f]+, posted \d+\.\d{3} ms before the last event$/);
     assert.match(ring[50], /^tx0 packet 50: driver, not posted$/);
     assert.ok(aliases.cancelnic_ring().length > ring.length);
     assert.match(String(aliases.cancelnic_trace()[0]), /^#1 -\d+\.\d{3} ms DeviceAdded$/);
