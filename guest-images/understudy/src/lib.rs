@@ -6,6 +6,7 @@
 //! - `boot`, `hal`, `mm`, `ke`: the machine, memory, IRQL, threads, DPCs, timers.
 //! - `pe`, `nt`: the driver's image and what it imports from ntoskrnl.
 //! - [`inf`], `pnp`: what PnP makes of driver and device.
+//! - `io`: device objects, files, IRPs and their cancellation; `window`: where the frameworks can be held.
 //! - [`wdf`], [`netcx`]: KMDF and NetAdapterCx, with their verifiers.
 //! - [`ndis`]: filter modules and the protocol above NetAdapterCx.
 //! - `agent`: the rig's orders and everything that is told back.
@@ -27,6 +28,8 @@ mod bugcheck;
 #[cfg(target_os = "none")]
 mod hal;
 #[cfg(target_os = "none")]
+mod io;
+#[cfg(target_os = "none")]
 mod ke;
 #[cfg(target_os = "none")]
 mod mm;
@@ -38,6 +41,8 @@ mod pe;
 mod pnp;
 #[cfg(target_os = "none")]
 mod serial;
+#[cfg(target_os = "none")]
+mod window;
 
 #[cfg(target_os = "none")]
 pub(crate) use boot::{exit, fatal, power_off};

@@ -1,5 +1,6 @@
 //! The guest's side of the agent protocol, over COM2: quick commands are answered at once, long ones by the PnP worker.
 
+pub mod files;
 pub mod output;
 pub mod trace;
 
@@ -57,6 +58,14 @@ pub fn run() -> ! {
                 answer(request.id, send((first, count), len, fragments, cancel_id))
             }
             Command::CancelSend { cancel_id } => answer(request.id, protocol::cancel(cancel_id)),
+            Command::Open { file, device } => files::open(request.id, file, device),
+            Command::Close { file } => files::close(request.id, file),
+            Command::Control { file, code, input, output_len } => {
+                files::control(request.id, file, code, input, output_len);
+            }
+            Command::CancelControl { request: which } => files::cancel(request.id, which),
+            Command::Hold { window } => answer(request.id, crate::window::hold(&window)),
+            Command::Release { window } => answer(request.id, crate::window::release(&window)),
             Command::Report => output::push(done(request.id, datapath::report())),
             Command::Quit => {
                 output::push(done(request.id, Vec::new()));

@@ -5,6 +5,7 @@ pub mod interrupt;
 pub mod irqlock;
 pub mod thread;
 pub mod time;
+pub mod worker;
 
 pub use dispatch::{Dpc, Timer};
 pub use thread::{Event, Thread, current_thread};

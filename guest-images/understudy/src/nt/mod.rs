@@ -4,6 +4,7 @@ mod lock;
 pub mod print;
 
 use crate::agent::trace;
+use crate::io::api;
 use crate::ke;
 use crate::wdf::object::require_irql;
 use alloc::{format, vec};
@@ -55,6 +56,17 @@ pub fn resolve(dll: &str, name: &str) -> Option<usize> {
         "KeQueryPerformanceCounter" => ke_query_performance_counter,
         "IoAllocateErrorLogEntry" => io_allocate_error_log_entry,
         "IoWriteErrorLogEntry" => io_write_error_log_entry,
+        "IoCreateDevice" => api::create_device,
+        "IoDeleteDevice" => api::delete_device,
+        "IoCreateSymbolicLink" => io_create_symbolic_link,
+        "IoDeleteSymbolicLink" => api::delete_symbolic_link,
+        "IofCompleteRequest" => api::complete_request,
+        "IofCallDriver" => api::call_driver,
+        "IoCancelIrp" => api::cancel_irp,
+        "IoAcquireCancelSpinLock" => api::acquire_cancel_spin_lock,
+        "IoReleaseCancelSpinLock" => api::release_cancel_spin_lock,
+        "IoGetDeviceInterfaces" => io_get_device_interfaces,
+        "PsGetCurrentThreadId" => api::current_thread_id,
         "__chkstk" => chkstk,
         "memcpy" => memcpy,
         "memmove" => memcpy,
@@ -65,7 +77,7 @@ pub fn resolve(dll: &str, name: &str) -> Option<usize> {
 
 /// A function of three arguments: the return address becomes the fourth, and with it the driver is known.
 macro_rules! with_caller {
-    ($($entry:ident => $function:ident,)*) => {$(
+    ($($entry:ident => $function:path,)*) => {$(
         #[unsafe(naked)]
         unsafe extern "win64" fn $entry() {
             naked_asm!("mov r9, [rsp]", "jmp {}", sym $function)
@@ -76,6 +88,21 @@ with_caller! {
     ex_allocate_pool2 => ex_allocate_pool2_for,
     mm_map_io_space_ex => mm_map_io_space_ex_for,
     io_allocate_error_log_entry => io_allocate_error_log_entry_for,
+    io_create_symbolic_link => crate::io::api::create_symbolic_link_for,
+}
+
+/// IoGetDeviceInterfaces has four arguments: the return address becomes a fifth, on the stack.
+#[unsafe(naked)]
+unsafe extern "win64" fn io_get_device_interfaces() {
+    naked_asm!(
+        "mov rax, [rsp]",
+        "sub rsp, 0x38",
+        "mov [rsp + 0x20], rax",
+        "call {}",
+        "add rsp, 0x38",
+        "ret",
+        sym crate::io::api::get_device_interfaces_for,
+    )
 }
 
 unsafe extern "win64" fn ex_allocate_pool2_for(

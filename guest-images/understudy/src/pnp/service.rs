@@ -164,6 +164,8 @@ fn require_nothing_left(service: &Service) {
         ("PoolLeaked", crate::mm::pool_report(owner)),
         ("MappingLeaked", crate::mm::mapped_for(owner)),
         ("InterfaceReferenceLeaked", interfaces),
+        ("SymbolicLinkLeaked", crate::io::names::report(owner)),
+        ("DeviceLeaked", crate::io::device::report(owner)),
         ("BindingLeaked", bound),
         ("ObjectLeaked", objects),
     ];

@@ -1,0 +1,174 @@
+//! Device objects of every driver, and who takes the IRPs that are sent to them.
+
+use super::{Irp, STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_NAME_COLLISION};
+use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use core::ffi::c_void;
+use wdk_offline::{
+    DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_PARAMETER,
+};
+
+/// A dispatch table as DRIVER_OBJECT has it, by major function.
+pub type Table = [PDRIVER_DISPATCH; 28];
+
+/// Who takes the IRPs of a device.
+#[derive(Clone, Copy)]
+pub enum Dispatch {
+    /// DRIVER_OBJECT.MajorFunction, as IoCreateDevice has it.
+    Driver,
+    /// A table of the device's own, as NdisRegisterDeviceEx has it.
+    Table(Table),
+    /// A framework: gets the device object and the IRP, returns what the dispatch routine returns.
+    Framework(fn(*mut DEVICE_OBJECT, Irp) -> NTSTATUS),
+}
+
+/// What a device is made from.
+pub struct New<'a> {
+    /// The driver's object.
+    pub driver: *mut DRIVER_OBJECT,
+    /// `\Device\name`, if it has one.
+    pub name: Option<&'a str>,
+    /// Bytes of device extension, zeroed.
+    pub extension: usize,
+    /// Stack locations that an IRP for it needs.
+    pub stack: u8,
+    /// FILE_DEVICE_x.
+    pub kind: u32,
+    /// FILE_DEVICE_SECURE_OPEN and its like.
+    pub characteristics: u32,
+    /// Who takes its IRPs.
+    pub dispatch: Dispatch,
+}
+
+struct Entry {
+    object: Box<DEVICE_OBJECT>,
+    /// Kept only for its address in DEVICE_OBJECT.DeviceExtension.
+    _extension: Vec<u64>,
+    owner: Owner,
+    name: Option<String>,
+    dispatch: Dispatch,
+}
+
+// SAFETY: the device object's pointers are addresses that its driver keeps.
+unsafe impl Send for Entry {}
+
+static DEVICES: IrqLock<Vec<Entry>> = IrqLock::new(Vec::new());
+
+/// Makes a device object. PASSIVE_LEVEL.
+///
+/// # Errors
+/// STATUS_OBJECT_NAME_COLLISION; STATUS_INVALID_PARAMETER for a driver object that is nobody's.
+pub fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
+    let service = crate::pnp::by_driver(new.driver).ok_or(STATUS_INVALID_PARAMETER)?;
+    if new.name.is_some_and(|name| find(name).is_some()) {
+        return Err(STATUS_OBJECT_NAME_COLLISION);
+    }
+    let mut extension = vec![0_u64; new.extension.div_ceil(8)];
+    let mut object = Box::new(DEVICE_OBJECT {
+        Type: 3,
+        Size: size_of::<DEVICE_OBJECT>() as u16,
+        DriverObject: new.driver,
+        DeviceType: new.kind,
+        Characteristics: new.characteristics,
+        StackSize: new.stack as i8,
+        DeviceExtension: if extension.is_empty() {
+            core::ptr::null_mut()
+        } else {
+            extension.as_mut_ptr().cast::<c_void>()
+        },
+        ..DEVICE_OBJECT::default()
+    });
+    let raw = &raw mut *object;
+    let entry = Entry {
+        object,
+        _extension: extension,
+        owner: service.owner,
+        name: new.name.map(String::from),
+        dispatch: new.dispatch,
+    };
+    DEVICES.with(|devices| devices.push(entry));
+    Ok(raw)
+}
+
+/// Deletes a device object; its names go with their drivers. PASSIVE_LEVEL.
+pub fn delete(object: *mut DEVICE_OBJECT) {
+    let gone = DEVICES.with(|devices| {
+        let at = devices.iter().position(|entry| core::ptr::from_ref(&*entry.object) == object.cast_const());
+        at.map(|at| devices.swap_remove(at))
+    });
+    if gone.is_none() {
+        trace::stop(
+            0xC4,
+            [0, object as u64, 0, 0],
+            "DeviceDeletedTwice",
+            format!("IoDeleteDevice of {object:p}, which is no device object"),
+        );
+    }
+}
+
+/// The device with this name, `\Device\...`.
+pub fn find(name: &str) -> Option<*mut DEVICE_OBJECT> {
+    DEVICES.with(|devices| {
+        let matches =
+            |entry: &&mut Entry| entry.name.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name));
+        devices.iter_mut().find(matches).map(|entry| &raw mut *entry.object)
+    })
+}
+
+fn with<R>(object: *mut DEVICE_OBJECT, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+    DEVICES.with(|devices| {
+        let is = |entry: &&mut Entry| core::ptr::from_ref(&*entry.object) == object.cast_const();
+        devices.iter_mut().find(is).map(look)
+    })
+}
+
+/// Whether this is a live device object.
+pub fn exists(object: *mut DEVICE_OBJECT) -> bool {
+    with(object, |_| ()).is_some()
+}
+
+/// Stack locations that an IRP for the device needs; 1 where it is gone.
+pub fn stack_size(object: *mut DEVICE_OBJECT) -> u8 {
+    with(object, |entry| entry.object.StackSize).map_or(1, |size| size.max(1) as u8)
+}
+
+/// Device objects of a driver that are left, in words.
+pub fn report(owner: Owner) -> Vec<String> {
+    DEVICES.with(|devices| {
+        let left = devices.iter().filter(|entry| entry.owner == owner);
+        left.map(|entry| entry.name.clone().unwrap_or_else(|| "an unnamed device".into())).collect()
+    })
+}
+
+/// Hands an IRP, whose current location is this device's, to whoever takes it.
+pub(super) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
+    let found = with(object, |entry| (entry.dispatch, entry.object.DriverObject));
+    let Some((dispatch, driver)) = found else {
+        irp.set_status(STATUS_NO_SUCH_DEVICE, 0);
+        irp.complete();
+        return STATUS_NO_SUCH_DEVICE;
+    };
+    // SAFETY: the current location lies in the IRP.
+    let major = usize::from(unsafe { (*irp.current()).MajorFunction });
+    let routine = match dispatch {
+        Dispatch::Framework(take) => return take(object, irp),
+        Dispatch::Table(table) => table.get(major).copied().flatten(),
+        // SAFETY: the driver object lives as long as its driver, which has a device.
+        Dispatch::Driver => unsafe { (*driver).MajorFunction.get(major).copied().flatten() },
+    };
+    match routine {
+        Some(routine) => {
+            let label = crate::pnp::label(crate::pnp::owner_of(routine as usize as u64));
+            // SAFETY: the driver's dispatch routine with a device of its own and an IRP at its location.
+            trace::quick_callback(label, "dispatch routine", || unsafe { routine(object, irp.raw()) })
+        }
+        None => {
+            irp.set_status(STATUS_INVALID_DEVICE_REQUEST, 0);
+            irp.complete();
+            STATUS_INVALID_DEVICE_REQUEST
+        }
+    }
+}

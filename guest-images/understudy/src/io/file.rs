@@ -1,0 +1,191 @@
+//! File objects: opened by programs and by drivers, with the requests that are outstanding on them.
+
+use super::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, MJ_DEVICE_CONTROL, device};
+use crate::ke::Event;
+use crate::ke::irqlock::IrqLock;
+use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use wdk_offline::{DEVICE_OBJECT, FILE_OBJECT, FILE_SHARE_READ, FILE_SHARE_WRITE, NTSTATUS};
+
+/// UserMode and KernelMode of IRP.RequestorMode.
+const USER: i8 = 1;
+const KERNEL: i8 = 0;
+/// FILE_OPEN in the high byte of Create.Options.
+const OPEN: u32 = 1 << 24;
+/// IRP_BUFFERED_IO, IRP_DEALLOCATE_BUFFER, IRP_INPUT_OPERATION.
+const BUFFERED: u32 = 0x10 | 0x20;
+const INPUT_OPERATION: u32 = 0x40;
+
+/// An open file.
+pub struct File {
+    object: *mut FILE_OBJECT,
+    device: *mut DEVICE_OBJECT,
+    mode: i8,
+    /// Requests that have not completed; each holds the file object.
+    outstanding: IrqLock<u32>,
+    /// Set while none is outstanding.
+    quiet: Event,
+    closed: AtomicBool,
+}
+
+// SAFETY: the file object is this file's own box; drivers only put words into it.
+unsafe impl Send for File {}
+// SAFETY: as above.
+unsafe impl Sync for File {}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: made by Box::into_raw in `open`; IRP_MJ_CLOSE has completed, or IRP_MJ_CREATE failed.
+        drop(unsafe { Box::from_raw(self.object) });
+    }
+}
+
+/// Every open file.
+static FILES: IrqLock<Vec<Arc<File>>> = IrqLock::new(Vec::new());
+
+impl File {
+    /// IRP_MJ_CREATE, waited for; `program`: from user mode. PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// The driver's status.
+    pub fn open(device: *mut DEVICE_OBJECT, program: bool) -> Result<Arc<Self>, NTSTATUS> {
+        // SAFETY: all zero bytes are a valid file object: numbers and nullable pointers.
+        let mut object: Box<FILE_OBJECT> = Box::new(unsafe { core::mem::zeroed() });
+        object.Type = 5;
+        object.Size = size_of::<FILE_OBJECT>() as i16;
+        object.DeviceObject = device;
+        let file = Arc::new(Self {
+            object: Box::into_raw(object),
+            device,
+            mode: if program { USER } else { KERNEL },
+            outstanding: IrqLock::new(0),
+            quiet: Event::manual(),
+            closed: AtomicBool::new(false),
+        });
+        file.quiet.set();
+        let status = file.send_and_wait(MJ_CREATE);
+        if status < 0 {
+            return Err(status);
+        }
+        let listed = file.clone();
+        FILES.with(|files| files.push(listed));
+        Ok(file)
+    }
+
+    /// The FILE_OBJECT.
+    pub fn object(&self) -> *mut FILE_OBJECT {
+        self.object
+    }
+
+    /// A new IRP at the file's device, its next location filled with major function and file.
+    fn irp(&self, major: u8, origin: Box<dyn FnOnce(Irp) + Send>) -> Irp {
+        let irp = Irp::new(device::stack_size(self.device), Some(origin));
+        let next = irp.next();
+        // SAFETY: the IRP and its next location are this function's until it is sent.
+        unsafe {
+            (*irp.raw()).RequestorMode = self.mode;
+            (*irp.raw()).Tail.Overlay.OriginalFileObject = self.object;
+            (*next).MajorFunction = major;
+            (*next).FileObject = self.object;
+            if major == MJ_CREATE {
+                (*next).Parameters.Create.Options = OPEN;
+                (*next).Parameters.Create.ShareAccess = (FILE_SHARE_READ | FILE_SHARE_WRITE) as u16;
+            }
+        }
+        irp
+    }
+
+    fn send_and_wait(&self, major: u8) -> NTSTATUS {
+        let done = Arc::new((Event::auto(), AtomicI32::new(0)));
+        let origin = done.clone();
+        let irp = self.irp(
+            major,
+            Box::new(move |irp| {
+                origin.1.store(irp.status().0, SeqCst);
+                origin.0.set();
+            }),
+        );
+        irp.call(self.device);
+        done.0.wait();
+        done.1.load(SeqCst)
+    }
+
+    /// IRP_MJ_DEVICE_CONTROL, METHOD_BUFFERED; `done` gets status, information and the output's bytes. PASSIVE_LEVEL.
+    pub fn control(
+        self: &Arc<Self>,
+        code: u32,
+        input: &[u8],
+        output_len: u32,
+        sent: impl FnOnce(Irp),
+        done: impl FnOnce(NTSTATUS, u64, &[u8]) + Send + 'static,
+    ) {
+        let mut buffer = vec![0_u8; input.len().max(output_len as usize).max(1)];
+        buffer[..input.len()].copy_from_slice(input);
+        let system = buffer.as_mut_ptr();
+        let (has_buffer, input_len) = (input.len().max(output_len as usize) != 0, input.len() as u32);
+        self.outstanding.with(|count| *count += 1);
+        self.quiet.reset();
+        let file = self.clone();
+        let irp = self.irp(
+            MJ_DEVICE_CONTROL,
+            Box::new(move |irp| {
+                let (status, information) = irp.status();
+                // an error brings nothing back, a warning does
+                let len =
+                    if status as u32 >> 30 == 3 { 0 } else { information.min(output_len.into()) as usize };
+                done(status, information, &buffer[..len]);
+                file.settle();
+            }),
+        );
+        let next = irp.next();
+        // SAFETY: as in `irp`; the system buffer lives in the closure that ends the IRP.
+        unsafe {
+            (*irp.raw()).AssociatedIrp.SystemBuffer =
+                if has_buffer { system.cast() } else { core::ptr::null_mut() };
+            (*irp.raw()).Flags = BUFFERED | if output_len != 0 { INPUT_OPERATION } else { 0 };
+            (*next).Parameters.DeviceIoControl.IoControlCode = code;
+            (*next).Parameters.DeviceIoControl.InputBufferLength = input_len;
+            (*next).Parameters.DeviceIoControl.OutputBufferLength = output_len;
+        }
+        sent(irp);
+        irp.call(self.device);
+    }
+
+    fn settle(&self) {
+        let quiet = self.outstanding.with(|count| {
+            *count -= 1;
+            *count == 0
+        });
+        if quiet {
+            self.quiet.set();
+        }
+    }
+
+    /// The last handle's close: IRP_MJ_CLEANUP; once nothing is outstanding, IRP_MJ_CLOSE. PASSIVE_LEVEL.
+    pub fn close(&self) {
+        if self.closed.swap(true, SeqCst) {
+            return;
+        }
+        self.send_and_wait(MJ_CLEANUP);
+        self.quiet.wait();
+        self.send_and_wait(MJ_CLOSE);
+        let gone = FILES.with(|files| {
+            let at = files.iter().position(|file| core::ptr::eq(&**file, self));
+            at.map(|at| files.swap_remove(at))
+        });
+        drop(gone);
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+}
+
+/// Closes what programs have open on a device, as they do when they are told that it goes. PASSIVE_LEVEL.
+pub fn close_all(device: *mut DEVICE_OBJECT) {
+    let open = |file: &&Arc<File>| file.device == device && file.mode == USER && !file.is_closed();
+    while let Some(file) = FILES.with(|files| files.iter().find(open).cloned()) {
+        file.close();
+    }
+}

@@ -1,0 +1,103 @@
+//! Named windows: points of the frameworks at which a thread can be held, so that a race stays open on purpose.
+//!
+//! A window lies where the real framework holds no lock and may lose the processor. At DISPATCH_LEVEL the only processor
+//! cannot wait: whoever comes there above PASSIVE_LEVEL passes, and the time line says so.
+
+use crate::agent::trace;
+use crate::ke::Event;
+use alloc::{format, string::String};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// One window.
+pub struct Window {
+    name: &'static str,
+    held: AtomicBool,
+    gate: Event,
+}
+
+/// WdfRequestSend: the request is on the target's list with its count at 1, IoCallDriver has not been called.
+pub static SEND_SUBMITTED: Window = Window::new("wdf.send.submitted");
+/// WdfRequestCancelSentRequest: the request is flagged, the count has not been looked at.
+pub static CANCEL_FLAGGED: Window = Window::new("wdf.cancel.flagged");
+/// WdfRequestCancelSentRequest: the canceller holds a count, IoCancelIrp has not been called.
+pub static CANCEL_COUNTED: Window = Window::new("wdf.cancel.counted");
+/// WdfRequestCancelSentRequest: IoCancelIrp has returned, the canceller still holds its count.
+pub static CANCEL_IRP_DONE: Window = Window::new("wdf.cancel.irp-cancelled");
+/// IoCancelIrp has taken the cancel routine of a request in a queue or marked cancelable; it has not found its queue.
+pub static CANCEL_ROUTINE: Window = Window::new("wdf.cancel.routine-taken");
+/// WdfRequestMarkCancelable(Ex): nothing is set yet.
+pub static MARK_ENTERED: Window = Window::new("wdf.mark.entered");
+/// WdfRequestMarkCancelable(Ex): the cancel routine is set, the IRP's Cancel has not been read again.
+pub static MARK_ROUTINE_SET: Window = Window::new("wdf.mark.routine-set");
+/// WdfRequestComplete: the request is taken from the driver, IoCompleteRequest has not been called.
+pub static COMPLETE_ENTERED: Window = Window::new("wdf.complete.entered");
+/// The sender's completion: the IRP is back and its count is down, the completion routine has not run.
+pub static COMPLETE_BEFORE_ROUTINE: Window = Window::new("wdf.complete.before-routine");
+/// A request has left its queue and is the driver's, EvtIo... has not been called.
+pub static QUEUE_BEFORE_PRESENT: Window = Window::new("wdf.queue.before-present");
+/// Power down: every power-managed queue has stopped dispatching, the first EvtIoStop has not been called.
+pub static POWER_HOLDING: Window = Window::new("wdf.power.holding");
+
+static ALL: [&Window; 11] = [
+    &SEND_SUBMITTED,
+    &CANCEL_FLAGGED,
+    &CANCEL_COUNTED,
+    &CANCEL_IRP_DONE,
+    &CANCEL_ROUTINE,
+    &MARK_ENTERED,
+    &MARK_ROUTINE_SET,
+    &COMPLETE_ENTERED,
+    &COMPLETE_BEFORE_ROUTINE,
+    &QUEUE_BEFORE_PRESENT,
+    &POWER_HOLDING,
+];
+
+impl Window {
+    const fn new(name: &'static str) -> Self {
+        Self { name, held: AtomicBool::new(false), gate: Event::manual() }
+    }
+
+    /// Waits while the window is held. Any IRQL up to DISPATCH_LEVEL.
+    pub fn pass(&self) {
+        if !self.held.load(Relaxed) {
+            return;
+        }
+        let irql = crate::ke::irql();
+        if irql != 0 {
+            trace::note("window", &format!("passed {} at IRQL {irql}", self.name));
+            return;
+        }
+        trace::note("window", &format!("held at {}", self.name));
+        self.gate.wait();
+        trace::note("window", &format!("released from {}", self.name));
+    }
+}
+
+fn find(name: &str) -> Result<&'static Window, String> {
+    ALL.iter().copied().find(|window| window.name == name).ok_or_else(|| {
+        let names = ALL.iter().fold(String::new(), |names, window| format!("{names} {}", window.name));
+        format!("no window {name:?}; there are:{names}")
+    })
+}
+
+/// Holds a window: whoever comes there waits.
+///
+/// # Errors
+/// There is no such window; those there are follow.
+pub fn hold(name: &str) -> Result<(), String> {
+    let window = find(name)?;
+    window.gate.reset();
+    window.held.store(true, Relaxed);
+    Ok(())
+}
+
+/// Opens a window: whoever waits goes on, later ones pass.
+///
+/// # Errors
+/// As [`hold`].
+pub fn release(name: &str) -> Result<(), String> {
+    let window = find(name)?;
+    window.held.store(false, Relaxed);
+    window.gate.set();
+    Ok(())
+}
