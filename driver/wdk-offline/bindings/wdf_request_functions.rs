@@ -329,3 +329,9 @@ pub type PFN_WDFREQUESTREQUEUE = ::core::option::Option<
 pub type PFN_WDFREQUESTSTOPACKNOWLEDGE = ::core::option::Option<
     unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, Request: WDFREQUEST, Requeue: BOOLEAN),
 >;
+pub type PFN_WDFIOQUEUESTOPANDPURGESYNCHRONOUSLY =
+    ::core::option::Option<unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, Queue: WDFQUEUE)>;
+pub type PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY =
+    ::core::option::Option<unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, Queue: WDFQUEUE)>;
+pub type PFN_WDFIOTARGETCLOSEFORQUERYREMOVE =
+    ::core::option::Option<unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, IoTarget: WDFIOTARGET)>;

@@ -15,6 +15,8 @@ pub struct Window {
     gate: Event,
 }
 
+/// WdfRequestSend: the request's count is 1, its mark has not been looked at.
+pub static SEND_COUNTED: Window = Window::new("wdf.send.counted");
 /// WdfRequestSend: the request is on the target's list with its count at 1, IoCallDriver has not been called.
 pub static SEND_SUBMITTED: Window = Window::new("wdf.send.submitted");
 /// WdfRequestCancelSentRequest: the request is flagged, the count has not been looked at.
@@ -38,7 +40,8 @@ pub static QUEUE_BEFORE_PRESENT: Window = Window::new("wdf.queue.before-present"
 /// Power down: every power-managed queue has stopped dispatching, the first EvtIoStop has not been called.
 pub static POWER_HOLDING: Window = Window::new("wdf.power.holding");
 
-static ALL: [&Window; 11] = [
+static ALL: [&Window; 12] = [
+    &SEND_COUNTED,
     &SEND_SUBMITTED,
     &CANCEL_FLAGGED,
     &CANCEL_COUNTED,

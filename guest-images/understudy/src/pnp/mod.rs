@@ -11,6 +11,7 @@ use crate::agent::trace;
 use crate::inf::{self, Kind, Package};
 use crate::ndis::stack;
 use crate::netcx::datapath;
+use crate::wdf::target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
@@ -158,10 +159,16 @@ pub fn power(service: &str, on: bool) -> Result<(), String> {
 /// Removes the device of a service and unloads its driver; the rest stays.
 ///
 /// # Errors
-/// There is no such device, or a callback failed on the way.
+/// There is no such device, a driver above refuses, or a callback failed on the way.
 pub fn remove(service: &str, surprise: bool) -> Result<(), String> {
     let node = node_of(service)?;
-    node.remove(surprise);
+    let object = node.device().map_or(core::ptr::null_mut(), |(_, device)| device.object());
+    let targets = if surprise {
+        target::open_on(object)
+    } else {
+        target::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
+    };
+    node.remove(surprise, &targets);
     service::stop(&node.service);
     trace::take_reason().map_or(Ok(()), Err)
 }
@@ -183,7 +190,7 @@ fn take_down() {
     for service in service::all().into_iter().rev() {
         for node in node::all().into_iter().rev() {
             if Arc::ptr_eq(&node.service, &service) {
-                node.remove(false);
+                node.remove(false, &[]);
             }
         }
         service::stop(&service);

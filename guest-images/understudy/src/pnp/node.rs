@@ -4,13 +4,15 @@ use super::service::Service;
 use super::{check, failed, resources};
 use crate::agent::trace;
 use crate::inf::Kind;
+use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::{events, stack};
 use crate::netcx::{adapter, datapath};
 use crate::wdf::device::{Device, DeviceInit};
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
-use crate::wdf::{driver, interrupt};
+use crate::wdf::target::{self, Target};
+use crate::wdf::{driver, interrupt, queue};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER};
@@ -156,7 +158,9 @@ impl Node {
             })?;
         }
         self.set_stage(Stage::Prepared);
-        self.enter_d0(D3_FINAL)
+        self.enter_d0(D3_FINAL)?;
+        interface::set_enabled(device.object(), true);
+        Ok(())
     }
 
     /// D0 entry. PASSIVE_LEVEL.
@@ -184,6 +188,7 @@ impl Node {
             datapath::create()?;
             stack::adapter_up()?;
         }
+        queue::power::resume(&device);
         let first = previous == D3_FINAL;
         let managed = [
             (first, callbacks.EvtDeviceSelfManagedIoInit, "EvtDeviceSelfManagedIoInit"),
@@ -218,6 +223,7 @@ impl Node {
         if self.has_adapter() {
             stack::adapter_down(target == D3_FINAL);
         }
+        queue::power::hold(&device);
         if let Some(pre) = callbacks.EvtDeviceD0ExitPreInterruptsDisabled {
             // SAFETY: as above.
             note(self.call("EvtDeviceD0ExitPreInterruptsDisabled", || unsafe { pre(raw, target) }));
@@ -235,8 +241,8 @@ impl Node {
     }
 
     /// Removes the device, from wherever it is, in the order of wdf-requests section 3; `surprise`: the hardware is gone
-    /// already. What fails on the way is the reason that stays with the trace. PASSIVE_LEVEL.
-    pub fn remove(self: &Arc<Self>, surprise: bool) {
+    /// already. `targets` are the I/O targets of other drivers on it, which hear of it at the end. What fails on the way is the reason that stays with the trace. PASSIVE_LEVEL.
+    pub fn remove(self: &Arc<Self>, surprise: bool, targets: &[Arc<Target>]) {
         if let Some((handle, device)) = self.device() {
             let raw = handle.raw() as WDFDEVICE;
             let callbacks = device.callbacks;
@@ -266,16 +272,20 @@ impl Node {
                 }
             }
             self.set_stage(Stage::Added);
+            interface::set_enabled(device.object(), false);
             let last = [
-                (callbacks.EvtDeviceSelfManagedIoFlush, "EvtDeviceSelfManagedIoFlush"),
-                (callbacks.EvtDeviceSelfManagedIoCleanup, "EvtDeviceSelfManagedIoCleanup"),
+                (true, callbacks.EvtDeviceSelfManagedIoFlush, "EvtDeviceSelfManagedIoFlush"),
+                (false, callbacks.EvtDeviceSelfManagedIoCleanup, "EvtDeviceSelfManagedIoCleanup"),
             ];
-            for (callback, what) in last {
+            for (managed, callback, what) in last {
+                queue::power::purge(&device, managed);
                 if let Some(callback) = callback {
                     // SAFETY: as above.
                     trace::callback(self.service.label, what, || unsafe { callback(raw) });
                 }
             }
+            target::remove_complete(targets);
+            file::close_all(device.object());
             if self.service.package.kind == Kind::Pci {
                 resources::release();
             }

@@ -38,6 +38,13 @@ impl Drop for Service {
     }
 }
 
+impl Service {
+    /// Its DRIVER_OBJECT.
+    pub fn driver_object(&self) -> *mut DRIVER_OBJECT {
+        self.driver
+    }
+}
+
 /// The loaded drivers, in the order in which they were loaded.
 static SERVICES: IrqLock<Vec<Arc<Service>>> = IrqLock::new(Vec::new());
 

@@ -1,17 +1,27 @@
 //! WDFDEVICE and the init structure before it.
 
+use super::lock::CallbackLock;
 use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use super::queue::Queue;
 use crate::agent::trace;
+use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, device, interface};
 use crate::ke::irqlock::IrqLock;
 use crate::pnp::Node;
-use alloc::{boxed::Box, format, sync::Arc};
+use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
     BUS_INTERFACE_STANDARD, DEVICE_OBJECT, GUID, GUID_BUS_INTERFACE_STANDARD, INTERFACE, NTSTATUS,
     PCI_WHICHSPACE_CONFIG, PHYSICAL_ADDRESS, PWDFDEVICE_INIT, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
-    STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE,
+    STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES,
+    WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFQUEUE,
 };
+
+/// FILE_DEVICE_UNKNOWN.
+const FILE_DEVICE_UNKNOWN: u32 = 0x22;
+/// WdfSynchronizationScopeDevice, -None.
+const SCOPE_DEVICE: i32 = 2;
+const SCOPE_NONE: i32 = 4;
 
 /// What the driver sets up before it creates the device.
 pub struct DeviceInit {
@@ -20,12 +30,22 @@ pub struct DeviceInit {
     callbacks: IrqLock<Option<WDF_PNPPOWER_EVENT_CALLBACKS>>,
     /// NetDeviceInitConfig has been called.
     pub net: AtomicBool,
+    /// WdfDeviceInitSetFileObjectConfig.
+    pub files: IrqLock<Option<(WDF_FILEOBJECT_CONFIG, Attributes)>>,
+    /// WdfDeviceInitSetCharacteristics.
+    characteristics: AtomicU32,
 }
 
 impl DeviceInit {
     /// What EvtDriverDeviceAdd gets for a device of this stack.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, callbacks: IrqLock::new(None), net: AtomicBool::new(false) }
+        Self {
+            node,
+            callbacks: IrqLock::new(None),
+            net: AtomicBool::new(false),
+            files: IrqLock::new(None),
+            characteristics: AtomicU32::new(0),
+        }
     }
 }
 
@@ -41,20 +61,113 @@ pub struct Device {
     pub alignment: AtomicU32,
     /// WdfDeviceSetFailed has been called.
     pub failed: AtomicBool,
+    /// What the driver wants to hear of files, and their attributes.
+    pub files: Option<WDF_FILEOBJECT_CONFIG>,
+    /// As above.
+    pub file_attributes: Attributes,
+    /// Callbacks of its queues want PASSIVE_LEVEL, unless they say otherwise.
+    pub passive: bool,
+    /// WDF_SYNCHRONIZATION_SCOPE of its queues, unless they say otherwise.
+    pub scope: i32,
+    /// Serialises the callbacks of queues with device scope.
+    pub lock: Option<Arc<CallbackLock>>,
+    routes: IrqLock<Routes>,
     wdm: *mut DEVICE_OBJECT,
+}
+
+/// Where a device's requests go, and its open files.
+#[derive(Default)]
+struct Routes {
+    queues: Vec<Arc<Queue>>,
+    default: Option<Arc<Queue>>,
+    /// By major function.
+    special: Vec<(u8, Arc<Queue>)>,
+    /// FILE_OBJECT and WDFFILEOBJECT.
+    files: Vec<(usize, u64)>,
+}
+
+impl Device {
+    /// What stands on the time line before its callbacks.
+    pub fn label(&self) -> &'static str {
+        self.node.service.label
+    }
+
+    /// The WDM device object.
+    pub fn object(&self) -> *mut DEVICE_OBJECT {
+        self.wdm
+    }
+
+    /// A queue has been made for it.
+    pub fn add_queue(&self, queue: Arc<Queue>, default: bool) {
+        self.routes.with(|routes| {
+            if default {
+                routes.default = Some(queue.clone());
+            }
+            routes.queues.push(queue);
+        });
+    }
+
+    /// A queue has gone.
+    pub fn remove_queue(&self, queue: &Queue) {
+        let is = |known: &Arc<Queue>| core::ptr::eq(&**known, queue);
+        let gone = self.routes.with(|routes| {
+            routes.special.retain(|(_, known)| !is(known));
+            let default = routes.default.take_if(|known| is(known));
+            let at = routes.queues.iter().position(is);
+            (default, at.map(|at| routes.queues.remove(at)))
+        });
+        drop(gone);
+    }
+
+    /// Its queues, in the order of their creation.
+    pub fn queues(&self) -> Vec<Arc<Queue>> {
+        self.routes.with(|routes| routes.queues.clone())
+    }
+
+    /// Its default queue.
+    pub fn default_queue(&self) -> Option<Arc<Queue>> {
+        self.routes.with(|routes| routes.default.clone())
+    }
+
+    /// Where requests with this major function go.
+    pub fn queue_for(&self, major: u8) -> Option<Arc<Queue>> {
+        let special = self.routes.with(|routes| {
+            routes.special.iter().find(|(known, _)| *known == major).map(|(_, queue)| queue.clone())
+        });
+        special.or_else(|| self.default_queue())
+    }
+
+    /// A file has been opened.
+    pub fn add_file(&self, object: usize, handle: u64) {
+        self.routes.with(|routes| routes.files.push((object, handle)));
+    }
+
+    /// The WDFFILEOBJECT of a file object, 0 if there is none.
+    pub fn file_of(&self, object: usize) -> u64 {
+        self.routes.with(|routes| {
+            routes.files.iter().find(|(known, _)| *known == object).map_or(0, |(_, handle)| *handle)
+        })
+    }
+
+    /// Takes a file off; returns its WDFFILEOBJECT, 0 if there is none.
+    pub fn forget_file(&self, object: usize) -> u64 {
+        self.routes.with(|routes| {
+            let at = routes.files.iter().position(|(known, _)| *known == object);
+            at.map_or(0, |at| routes.files.swap_remove(at).1)
+        })
+    }
+
+    /// The object goes: its names and its device object.
+    pub fn dispose(&self) {
+        interface::forget(self.wdm);
+        device::delete(self.wdm);
+    }
 }
 
 // SAFETY: the WDM device object is this device's own box; the driver only passes its address on.
 unsafe impl Send for Device {}
 // SAFETY: as above.
 unsafe impl Sync for Device {}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        // SAFETY: made by Box::into_raw in `device_create`, freed only here.
-        drop(unsafe { Box::from_raw(self.wdm) });
-    }
-}
 
 /// WdfDeviceInitSetPnpPowerEventCallbacks: PASSIVE_LEVEL, before WdfDeviceCreate.
 pub unsafe extern "win64" fn set_pnp_power_event_callbacks(
@@ -96,28 +209,107 @@ pub unsafe extern "win64" fn device_create(
     if attributes.parent().is_some() || init.node.device().is_some() {
         return STATUS_INVALID_PARAMETER;
     }
-    let wdm = Box::new(DEVICE_OBJECT {
-        Type: 3,
-        Size: size_of::<DEVICE_OBJECT>() as u16,
-        StackSize: 1,
-        ..DEVICE_OBJECT::default()
-    });
+    let new = device::New {
+        driver: init.node.service.driver_object(),
+        name: None,
+        extension: size_of::<u64>(),
+        // its own location, and one for the bus driver below
+        stack: 2,
+        kind: FILE_DEVICE_UNKNOWN,
+        characteristics: init.characteristics.load(Relaxed),
+        dispatch: device::Dispatch::Framework(super::file::dispatch),
+    };
+    let wdm = match device::create(&new) {
+        Ok(wdm) => wdm,
+        Err(status) => return status,
+    };
+    let files = init.files.with(|slot| *slot);
+    let (passive, scope) = (attributes.passive().unwrap_or(false), attributes.scope().unwrap_or(SCOPE_NONE));
     let made = Device {
         node: init.node.clone(),
         callbacks: init.callbacks.with(|slot| *slot).unwrap_or_default(),
         net: init.net.load(Relaxed),
         alignment: AtomicU32::new(0),
         failed: AtomicBool::new(false),
-        wdm: Box::into_raw(wdm),
+        files: files.map(|files| files.0),
+        file_attributes: files.map_or(Attributes::NONE, |files| files.1),
+        passive,
+        scope,
+        lock: (scope == SCOPE_DEVICE).then(|| Arc::new(CallbackLock::new(passive))),
+        routes: IrqLock::new(Routes::default()),
+        wdm,
     };
     let driver = super::driver::of(globals, FUNCTION);
     let handle = object::create(FUNCTION, Payload::Device(Arc::new(made)), Some(driver), attributes);
     init.node.set_device(handle);
+    // SAFETY: the extension has room for the handle, by which the dispatch routine finds the device.
+    unsafe { *(*wdm).DeviceExtension.cast::<u64>() = handle.raw() };
     // SAFETY: both are places of the driver; the init pointer is cleared as the framework does.
     unsafe {
         *init_pointer = core::ptr::null_mut();
         *device = handle.raw() as WDFDEVICE;
     }
+    STATUS_SUCCESS
+}
+
+/// WdfDeviceInitSetCharacteristics: PASSIVE_LEVEL, before WdfDeviceCreate.
+pub unsafe extern "win64" fn set_characteristics(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    init: PWDFDEVICE_INIT,
+    characteristics: u32,
+    or: u8,
+) {
+    const FUNCTION: &str = "WdfDeviceInitSetCharacteristics";
+    require_irql(FUNCTION, 0);
+    let init = get_ptr::<DeviceInit, _>(init, FUNCTION);
+    let before = if or == 0 { 0 } else { init.characteristics.load(Relaxed) };
+    init.characteristics.store(before | characteristics, Relaxed);
+}
+
+/// WdfDeviceCreateDeviceInterface: PASSIVE_LEVEL. Enabled once the device works.
+pub unsafe extern "win64" fn create_device_interface(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+    class: *const GUID,
+    reference: *const UNICODE_STRING,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfDeviceCreateDeviceInterface";
+    require_irql(FUNCTION, 0);
+    let device = get_ptr::<Device, _>(device, FUNCTION);
+    if !reference.is_null() {
+        trace::not_offered("WdfDeviceCreateDeviceInterface with a reference string");
+    }
+    let service = &device.node.service;
+    // SAFETY: the driver passes the address of a GUID.
+    interface::register(unsafe { *class }, device.wdm, service.name, service.owner);
+    if device.node.stage() == crate::pnp::Stage::Working {
+        interface::set_enabled(device.wdm, true);
+    }
+    STATUS_SUCCESS
+}
+
+/// WdfDeviceConfigureRequestDispatching: PASSIVE_LEVEL. Requests of one type go to one queue.
+pub unsafe extern "win64" fn configure_request_dispatching(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+    queue: WDFQUEUE,
+    kind: i32,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfDeviceConfigureRequestDispatching";
+    require_irql(FUNCTION, 0);
+    let raw = device as u64;
+    let device = get_ptr::<Device, _>(device, FUNCTION);
+    let queue = get_ptr::<Queue, _>(queue, FUNCTION);
+    let known = [MJ_READ, MJ_WRITE, MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL];
+    let Some(major) =
+        known.into_iter().find(|major| i32::from(*major) == kind).filter(|_| queue.device == raw)
+    else {
+        return STATUS_INVALID_PARAMETER;
+    };
+    device.routes.with(|routes| {
+        routes.special.retain(|(known, _)| *known != major);
+        routes.special.push((major, queue));
+    });
     STATUS_SUCCESS
 }
 

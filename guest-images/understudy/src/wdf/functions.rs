@@ -1,9 +1,11 @@
 //! The two function tables that clients call through. Every entry that understudy does not offer traps by name.
 
-use super::{device, dma, driver, interrupt, lock, object, resources, timer};
+use super::queue::api as queue;
+use super::request::{api as request, buffers, cancel, send};
+use super::{device, dma, driver, file, interrupt, lock, memory, object, resources, target, timer};
 use crate::agent::trace;
 use crate::netcx;
-use alloc::{boxed::Box, format};
+use alloc::{boxed::Box, format, vec, vec::Vec};
 use core::arch::global_asm;
 use spin::Once;
 use wdk_offline::{
@@ -71,7 +73,7 @@ static WDF_TABLE: Once<Box<[usize]>> = Once::new();
 pub fn wdf_table() -> *const WDFFUNC {
     let table = WDF_TABLE.call_once(|| {
         let mut table: Box<[usize]> = (0..WDF_FUNCTIONS).map(stub).collect();
-        for (name, function) in offered() {
+        for (name, function) in offered().into_iter().chain(offered_requests()) {
             let index = FUNCTION_NAMES.iter().position(|known| *known == name);
             table[index.unwrap_or_else(|| panic!("no KMDF function {name}"))] = function;
         }
@@ -171,4 +173,77 @@ fn offered() -> [(&'static str, usize); 29] {
             typed!(wdk_offline::PFN_WDFDEVICEWDMGETDEVICEOBJECT, device::wdm_get_device_object),
         ),
     ]
+}
+
+/// The request half.
+fn offered_requests() -> Vec<(&'static str, usize)> {
+    macro_rules! table {
+        ($($name:literal, $ty:ident => $function:path;)*) => {
+            vec![$(($name, typed!(wdk_offline::$ty, $function)),)*]
+        };
+    }
+    table! {
+        "WdfObjectDereferenceActual", PFN_WDFOBJECTDEREFERENCEACTUAL => object::dereference_actual;
+        "WdfDeviceInitSetCharacteristics", PFN_WDFDEVICEINITSETCHARACTERISTICS => device::set_characteristics;
+        "WdfDeviceInitSetFileObjectConfig", PFN_WDFDEVICEINITSETFILEOBJECTCONFIG => file::set_file_object_config;
+        "WdfDeviceCreateDeviceInterface", PFN_WDFDEVICECREATEDEVICEINTERFACE => device::create_device_interface;
+        "WdfDeviceConfigureRequestDispatching", PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING
+            => device::configure_request_dispatching;
+        "WdfFileObjectGetDevice", PFN_WDFFILEOBJECTGETDEVICE => file::get_device;
+        "WdfIoQueueCreate", PFN_WDFIOQUEUECREATE => queue::create;
+        "WdfIoQueueGetState", PFN_WDFIOQUEUEGETSTATE => queue::get_state;
+        "WdfIoQueueStart", PFN_WDFIOQUEUESTART => queue::start;
+        "WdfIoQueueStop", PFN_WDFIOQUEUESTOP => queue::stop;
+        "WdfIoQueueStopSynchronously", PFN_WDFIOQUEUESTOPSYNCHRONOUSLY => queue::stop_synchronously;
+        "WdfIoQueueGetDevice", PFN_WDFIOQUEUEGETDEVICE => queue::get_device;
+        "WdfIoQueueRetrieveNextRequest", PFN_WDFIOQUEUERETRIEVENEXTREQUEST => queue::retrieve_next_request;
+        "WdfIoQueueDrain", PFN_WDFIOQUEUEDRAIN => queue::drain;
+        "WdfIoQueuePurge", PFN_WDFIOQUEUEPURGE => queue::purge;
+        "WdfIoQueuePurgeSynchronously", PFN_WDFIOQUEUEPURGESYNCHRONOUSLY => queue::purge_synchronously;
+        "WdfIoQueueStopAndPurgeSynchronously", PFN_WDFIOQUEUESTOPANDPURGESYNCHRONOUSLY
+            => queue::stop_and_purge_synchronously;
+        "WdfIoQueueDrainSynchronously", PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY => queue::drain_synchronously;
+        "WdfIoTargetCloseForQueryRemove", PFN_WDFIOTARGETCLOSEFORQUERYREMOVE => target::close_for_query_remove;
+        "WdfIoQueueStopAndPurge", PFN_WDFIOQUEUESTOPANDPURGE => queue::stop_and_purge;
+        "WdfIoTargetCreate", PFN_WDFIOTARGETCREATE => target::create;
+        "WdfIoTargetOpen", PFN_WDFIOTARGETOPEN => target::open;
+        "WdfIoTargetClose", PFN_WDFIOTARGETCLOSE => target::close;
+        "WdfIoTargetStart", PFN_WDFIOTARGETSTART => target::start;
+        "WdfIoTargetStop", PFN_WDFIOTARGETSTOP => target::stop;
+        "WdfIoTargetPurge", PFN_WDFIOTARGETPURGE => target::purge;
+        "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => target::get_state;
+        "WdfIoTargetFormatRequestForIoctl", PFN_WDFIOTARGETFORMATREQUESTFORIOCTL => send::format_for_ioctl;
+        "WdfIoTargetFormatRequestForInternalIoctl", PFN_WDFIOTARGETFORMATREQUESTFORINTERNALIOCTL
+            => send::format_for_internal_ioctl;
+        "WdfMemoryCreate", PFN_WDFMEMORYCREATE => memory::create;
+        "WdfMemoryGetBuffer", PFN_WDFMEMORYGETBUFFER => memory::get_buffer;
+        "WdfRequestCreate", PFN_WDFREQUESTCREATE => request::create;
+        "WdfRequestReuse", PFN_WDFREQUESTREUSE => request::reuse;
+        "WdfRequestFormatRequestUsingCurrentType", PFN_WDFREQUESTFORMATREQUESTUSINGCURRENTTYPE
+            => send::format_using_current_type;
+        "WdfRequestSend", PFN_WDFREQUESTSEND => send::send;
+        "WdfRequestGetStatus", PFN_WDFREQUESTGETSTATUS => request::get_status;
+        "WdfRequestMarkCancelable", PFN_WDFREQUESTMARKCANCELABLE => cancel::mark_cancelable;
+        "WdfRequestMarkCancelableEx", PFN_WDFREQUESTMARKCANCELABLEEX => cancel::mark_cancelable_ex;
+        "WdfRequestUnmarkCancelable", PFN_WDFREQUESTUNMARKCANCELABLE => cancel::unmark_cancelable;
+        "WdfRequestIsCanceled", PFN_WDFREQUESTISCANCELED => cancel::is_canceled;
+        "WdfRequestCancelSentRequest", PFN_WDFREQUESTCANCELSENTREQUEST => cancel::cancel_sent_request;
+        "WdfRequestSetCompletionRoutine", PFN_WDFREQUESTSETCOMPLETIONROUTINE => send::set_completion_routine;
+        "WdfRequestGetCompletionParams", PFN_WDFREQUESTGETCOMPLETIONPARAMS => send::get_completion_params;
+        "WdfRequestComplete", PFN_WDFREQUESTCOMPLETE => request::complete;
+        "WdfRequestCompleteWithInformation", PFN_WDFREQUESTCOMPLETEWITHINFORMATION
+            => request::complete_with_information;
+        "WdfRequestSetInformation", PFN_WDFREQUESTSETINFORMATION => request::set_information;
+        "WdfRequestGetInformation", PFN_WDFREQUESTGETINFORMATION => request::get_information;
+        "WdfRequestGetParameters", PFN_WDFREQUESTGETPARAMETERS => request::get_parameters;
+        "WdfRequestRetrieveInputMemory", PFN_WDFREQUESTRETRIEVEINPUTMEMORY => buffers::retrieve_input_memory;
+        "WdfRequestRetrieveOutputMemory", PFN_WDFREQUESTRETRIEVEOUTPUTMEMORY => buffers::retrieve_output_memory;
+        "WdfRequestRetrieveInputBuffer", PFN_WDFREQUESTRETRIEVEINPUTBUFFER => buffers::retrieve_input_buffer;
+        "WdfRequestRetrieveOutputBuffer", PFN_WDFREQUESTRETRIEVEOUTPUTBUFFER => buffers::retrieve_output_buffer;
+        "WdfRequestGetFileObject", PFN_WDFREQUESTGETFILEOBJECT => request::get_file_object;
+        "WdfRequestForwardToIoQueue", PFN_WDFREQUESTFORWARDTOIOQUEUE => queue::forward_to_io_queue;
+        "WdfRequestGetIoQueue", PFN_WDFREQUESTGETIOQUEUE => queue::get_io_queue;
+        "WdfRequestRequeue", PFN_WDFREQUESTREQUEUE => queue::requeue;
+        "WdfRequestStopAcknowledge", PFN_WDFREQUESTSTOPACKNOWLEDGE => cancel::stop_acknowledge;
+    }
 }

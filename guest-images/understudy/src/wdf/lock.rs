@@ -87,3 +87,55 @@ pub unsafe extern "win64" fn spin_lock_release(_globals: *mut WDF_DRIVER_GLOBALS
     require_irql(FUNCTION, 2);
     get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).release(FUNCTION);
 }
+
+/// The lock that serialises a queue's or a device's callbacks: a spin lock, or a mutex where they run at PASSIVE_LEVEL.
+pub struct CallbackLock {
+    passive: bool,
+    /// The thread that has it; a spin lock's owner is whoever runs.
+    owner: IrqLock<Option<u64>>,
+    free: crate::ke::Event,
+}
+
+impl CallbackLock {
+    /// A free lock.
+    pub fn new(passive: bool) -> Self {
+        Self { passive, owner: IrqLock::new(None), free: crate::ke::Event::auto() }
+    }
+
+    /// Whether the caller runs inside it.
+    pub fn is_owner(&self) -> bool {
+        let thread = crate::ke::current_thread();
+        // nobody else runs while a spin lock is held: this is the only processor
+        self.owner.with(|owner| owner.is_some_and(|owner| owner == thread || !self.passive))
+    }
+
+    /// Runs `section` inside. A second entry by the same thread is bug check 0x10D/2.
+    pub fn with<R>(&self, section: impl FnOnce() -> R) -> R {
+        if self.is_owner() {
+            violation(
+                "CallbackLockAcquiredTwice",
+                2,
+                0,
+                "a callback lock is held by this thread already".into(),
+            );
+        }
+        let thread = crate::ke::current_thread();
+        let old = if self.passive { 0 } else { crate::ke::raise(2) };
+        while !self.owner.with(|owner| {
+            let free = owner.is_none();
+            if free {
+                *owner = Some(thread);
+            }
+            free
+        }) {
+            self.free.wait();
+        }
+        let result = section();
+        self.owner.with(|owner| *owner = None);
+        self.free.set();
+        if !self.passive {
+            crate::ke::lower(old);
+        }
+        result
+    }
+}

@@ -1,5 +1,11 @@
 //! The stand-in for KMDF 1.31: handles, objects, and the functions that the driver calls.
+//!
+//! `device`, `driver`, `interrupt`, `dma`, `timer`, `resources`: the hardware half. `queue`, `request`, `target`, `file`,
+//! `memory`: the request half, with the orders and results of wdf-requests. [`recall`] and [`queue::state`] are its
+//! decisions alone.
 
+pub mod queue;
+pub mod recall;
 pub mod table;
 
 #[cfg(target_os = "none")]
@@ -9,15 +15,23 @@ pub(crate) mod dma;
 #[cfg(target_os = "none")]
 pub(crate) mod driver;
 #[cfg(target_os = "none")]
+pub(crate) mod file;
+#[cfg(target_os = "none")]
 pub(crate) mod functions;
 #[cfg(target_os = "none")]
 pub(crate) mod interrupt;
 #[cfg(target_os = "none")]
 pub(crate) mod lock;
 #[cfg(target_os = "none")]
+pub(crate) mod memory;
+#[cfg(target_os = "none")]
 pub(crate) mod object;
 #[cfg(target_os = "none")]
+pub(crate) mod request;
+#[cfg(target_os = "none")]
 pub(crate) mod resources;
+#[cfg(target_os = "none")]
+pub(crate) mod target;
 #[cfg(target_os = "none")]
 pub(crate) mod timer;
 

@@ -13,7 +13,7 @@ use crate::netcx;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::alloc::Layout;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
     NTSTATUS, PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY,
     STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, WDF_OBJECT_ATTRIBUTES, WDFOBJECT,
@@ -81,6 +81,16 @@ payloads! {
     QueueInit(netcx::queue::QueueInit) = "NETPACKETQUEUE_INIT",
     /// A packet queue.
     Queue(netcx::queue::Queue) = "NETPACKETQUEUE",
+    /// An I/O queue.
+    IoQueue(super::queue::Queue) = "WDFQUEUE",
+    /// A request.
+    Request(super::request::Request) = "WDFREQUEST",
+    /// An I/O target.
+    IoTarget(super::target::Target) = "WDFIOTARGET",
+    /// A file.
+    File(super::file::FileObject) = "WDFFILEOBJECT",
+    /// A memory object.
+    Memory(super::memory::Memory) = "WDFMEMORY",
 }
 
 /// One typed context of an object.
@@ -101,6 +111,10 @@ pub struct Object {
     destroy: PFN_WDF_OBJECT_CONTEXT_DESTROY,
     /// References that the driver took and has not given back.
     references: AtomicU32,
+    /// What the framework itself holds, over a callback for instance.
+    holds: AtomicU32,
+    /// Deleted: it goes with the last reference.
+    deleted: AtomicBool,
 }
 
 // SAFETY: the raw pointers are context memory that only the driver touches; the payloads synchronise themselves.
@@ -190,7 +204,9 @@ impl Attributes {
             crate::log!("{function}: ExecutionLevel or SynchronizationScope of the attributes is not set");
             return Err(STATUS_INVALID_PARAMETER);
         }
-        if matches!(attributes.SynchronizationScope, 2 | 3) {
+        if matches!(attributes.SynchronizationScope, 2 | 3)
+            && !matches!(function, "WdfDeviceCreate" | "WdfIoQueueCreate")
+        {
             trace::not_offered(&format!("{function} with a device or queue synchronization scope"));
         }
         if !attributes.ContextTypeInfo.is_null() {
@@ -204,6 +220,18 @@ impl Attributes {
             }
         }
         Ok(Self { raw: Some(*attributes) })
+    }
+
+    /// ExecutionLevel: whether callbacks want PASSIVE_LEVEL; `None` as the parent has it.
+    #[must_use]
+    pub fn passive(&self) -> Option<bool> {
+        self.raw.map(|raw| raw.ExecutionLevel).filter(|level| *level != 1).map(|level| level == 2)
+    }
+
+    /// SynchronizationScope, 2 to 4; `None` as the parent has it.
+    #[must_use]
+    pub fn scope(&self) -> Option<i32> {
+        self.raw.map(|raw| raw.SynchronizationScope).filter(|scope| *scope != 1)
     }
 
     /// ParentObject, if given.
@@ -246,6 +274,8 @@ pub fn create_for(
         cleanup: attributes.raw.and_then(|raw| raw.EvtCleanupCallback),
         destroy: attributes.raw.and_then(|raw| raw.EvtDestroyCallback),
         references: AtomicU32::new(0),
+        holds: AtomicU32::new(0),
+        deleted: AtomicBool::new(false),
     });
     let inserted = OBJECTS.with(|table| table.insert(object, parent));
     checked(function, parent.unwrap_or(Handle::from_raw(0)), inserted)
@@ -282,8 +312,7 @@ pub unsafe extern "win64" fn get_typed_context(
     })
 }
 
-/// WdfObjectReferenceActual: up to DISPATCH_LEVEL. A referenced object is deleted with its parent, but what it stands for
-/// is never given back: there is no WdfObjectDereferenceActual here.
+/// WdfObjectReferenceActual: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn reference_actual(
     _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
     handle: WDFOBJECT,
@@ -296,7 +325,58 @@ pub unsafe extern "win64" fn reference_actual(
     let handle = Handle::from_raw(handle as u64);
     let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
     object.references.fetch_add(1, Relaxed);
-    trace::note(crate::pnp::label(object.owner), &format!("{FUNCTION} of a {}", object.payload.kind()));
+    if object.payload.stays_with_hardware() {
+        trace::note(crate::pnp::label(object.owner), &format!("{FUNCTION} of a {}", object.payload.kind()));
+    }
+}
+
+/// WdfObjectDereferenceActual: up to DISPATCH_LEVEL. The last one of a deleted object destroys it.
+pub unsafe extern "win64" fn dereference_actual(
+    _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    handle: WDFOBJECT,
+    _tag: *mut c_void,
+    _line: i32,
+    _file: *const i8,
+) {
+    const FUNCTION: &str = "WdfObjectDereferenceActual";
+    require_irql(FUNCTION, 2);
+    let handle = Handle::from_raw(handle as u64);
+    let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
+    let before = object.references.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
+    if before.is_err() {
+        violation(
+            "ObjectDereferencedTooOften",
+            7,
+            handle.raw(),
+            format!("{FUNCTION}: the driver holds no reference on the {}", object.payload.kind()),
+        );
+    }
+    destroy_if_unused(handle, &object);
+}
+
+/// Holds an object for the framework: its handle stays valid until [`release`], deleted or not.
+pub fn hold(raw: u64) {
+    let handle = Handle::from_raw(raw);
+    checked("hold", handle, OBJECTS.with(|table| table.get(handle))).holds.fetch_add(1, Relaxed);
+}
+
+/// Ends [`hold`].
+pub fn release(raw: u64) {
+    let handle = Handle::from_raw(raw);
+    let object = checked("release", handle, OBJECTS.with(|table| table.get(handle)));
+    object.holds.fetch_sub(1, Relaxed);
+    destroy_if_unused(handle, &object);
+}
+
+/// References that the driver holds on an object.
+pub fn references(raw: u64, function: &str) -> u32 {
+    let handle = Handle::from_raw(raw);
+    checked(function, handle, OBJECTS.with(|table| table.get(handle))).references.load(Relaxed)
+}
+
+/// The object behind a handle of kind `T`, or why there is none; for those who name their own rule.
+pub fn find<T: Typed>(raw: u64) -> Result<Option<Arc<T>>, HandleFault> {
+    OBJECTS.with(|table| table.get(Handle::from_raw(raw))).map(|object| T::of(&object.payload))
 }
 
 /// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
@@ -318,6 +398,18 @@ pub unsafe extern "win64" fn object_delete(
             require_delete_irql(&object.payload);
             delete(Handle::from_raw(raw));
         }
+        Payload::Request(ref request) => {
+            request.require_deletable(FUNCTION);
+            delete(Handle::from_raw(raw));
+        }
+        Payload::Memory(ref memory) => {
+            memory.require_deletable(FUNCTION);
+            delete(Handle::from_raw(raw));
+        }
+        Payload::IoQueue(_) | Payload::IoTarget(_) => {
+            require_irql(FUNCTION, 0);
+            delete(Handle::from_raw(raw));
+        }
         Payload::Adapter(_) if crate::netcx::adapter::deletable(raw) => delete(Handle::from_raw(raw)),
         _ => violation("ObjectNotDeletable", 3, raw, format!("{FUNCTION} of a {}", object.payload.kind())),
     }
@@ -330,40 +422,75 @@ fn require_delete_irql(payload: &Payload) {
 }
 
 /// Deletes an object with everything below it: cleanup callbacks from the leaves upwards, then the framework's own
-/// disposal, then destroy callbacks. PASSIVE_LEVEL, but for spin locks.
+/// disposal, then destroy callbacks. PASSIVE_LEVEL, but for spin locks, requests and memory.
 pub fn delete(handle: Handle) {
-    let order = checked("deletion", handle, OBJECTS.with(|table| table.subtree(handle)));
-    for &each in &order {
+    clean(handle);
+    finish(handle);
+}
+
+/// The first half of [`delete`]: cleanup callbacks and disposal.
+pub fn clean(handle: Handle) {
+    for each in checked("deletion", handle, OBJECTS.with(|table| table.subtree(handle))) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
         if let Some(cleanup) = object.cleanup {
             // SAFETY: the driver gave this callback for this object; the handle is still live.
             trace::callback(crate::pnp::label(object.owner), "EvtCleanupCallback", || unsafe {
-                cleanup(each.raw() as WDFOBJECT)
+                cleanup(each.raw() as WDFOBJECT);
             });
         }
-        if object.references.load(Relaxed) == 0 {
+        // what hardware may still use is given up, not given back, while the driver holds it
+        if !object.payload.stays_with_hardware() || object.references.load(Relaxed) == 0 {
             dispose(&object.payload);
         }
     }
-    for &each in &order {
+}
+
+/// The second half of [`delete`]: each object goes, or stays by itself until its last reference goes.
+pub fn finish(handle: Handle) {
+    for each in checked("deletion", handle, OBJECTS.with(|table| table.subtree(handle))) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
-        if let Some(destroy) = object.destroy {
-            // SAFETY: as above; the contexts are still there, as the contract of EvtDestroyCallback has it.
-            trace::callback(crate::pnp::label(object.owner), "EvtDestroyCallback", || unsafe {
-                destroy(each.raw() as WDFOBJECT)
-            });
+        object.deleted.store(true, Relaxed);
+        if object.payload.stays_with_hardware() {
+            destroy(each, &object);
+        } else if !destroy_if_unused(each, &object) {
+            checked("deletion", each, OBJECTS.with(|table| table.orphan(each)));
         }
-        let removed = OBJECTS.with(|table| table.remove(each));
-        if let Ok(removed) = removed {
-            for context in removed.contexts.with(core::mem::take) {
-                // SAFETY: allocated with this layout in `context`, freed only here; poisoned first, so that a late
-                // use shows.
-                unsafe {
-                    core::ptr::write_bytes(context.memory, 0xdd, context.layout.size());
-                    alloc::alloc::dealloc(context.memory, context.layout);
-                }
+    }
+}
+
+fn destroy_if_unused(handle: Handle, object: &Arc<Object>) -> bool {
+    let unused = object.references.load(Relaxed) == 0 && object.holds.load(Relaxed) == 0;
+    let goes = unused && object.deleted.load(Relaxed);
+    if goes {
+        destroy(handle, object);
+    }
+    goes
+}
+
+fn destroy(handle: Handle, object: &Arc<Object>) {
+    if let Some(destroy) = object.destroy {
+        // SAFETY: the driver's callback; the contexts are still there, as the contract of EvtDestroyCallback has it.
+        trace::callback(crate::pnp::label(object.owner), "EvtDestroyCallback", || unsafe {
+            destroy(handle.raw() as WDFOBJECT);
+        });
+    }
+    let removed = OBJECTS.with(|table| table.remove(handle));
+    if let Ok(removed) = removed {
+        for context in removed.contexts.with(core::mem::take) {
+            // SAFETY: allocated with this layout in `context`, freed only here; poisoned first, so that a late
+            // use shows.
+            unsafe {
+                core::ptr::write_bytes(context.memory, 0xdd, context.layout.size());
+                alloc::alloc::dealloc(context.memory, context.layout);
             }
         }
+    }
+}
+
+impl Payload {
+    /// Memory that a device may still write: a driver that cannot be sure references it to leak it on purpose.
+    fn stays_with_hardware(&self) -> bool {
+        matches!(self, Self::CommonBuffer(_) | Self::DmaEnabler(_))
     }
 }
 
@@ -374,6 +501,10 @@ fn dispose(payload: &Payload) {
         Payload::CommonBuffer(buffer) => buffer.dispose(),
         Payload::Interrupt(interrupt) => interrupt.dispose(),
         Payload::SpinLock(lock) => lock.dispose(),
+        Payload::Device(device) => device.dispose(),
+        Payload::Request(request) => request.dispose(),
+        Payload::IoQueue(queue) => queue.dispose(),
+        Payload::IoTarget(target) => target.dispose(),
         _ => {}
     }
 }

@@ -174,16 +174,26 @@ impl<T: Kinded + Clone> Table<T> {
         Ok(all)
     }
 
+    /// Takes an object out of its parent's tree; it stays live by itself.
+    ///
+    /// # Errors
+    /// The handle is NULL, foreign or stale.
+    pub fn orphan(&mut self, handle: Handle) -> Result<(), HandleFault> {
+        let at = self.slot(handle)?;
+        let parent = self.slots[at].parent.take();
+        if let Some(parent) = parent.and_then(Handle::slot) {
+            self.slots[parent].children.retain(|&child| child != handle);
+        }
+        Ok(())
+    }
+
     /// Takes one object out; its children must be gone.
     ///
     /// # Errors
     /// The handle is NULL, foreign or stale.
     pub fn remove(&mut self, handle: Handle) -> Result<T, HandleFault> {
         let at = self.slot(handle)?;
-        let parent = self.slots[at].parent.take();
-        if let Some(parent) = parent.and_then(Handle::slot) {
-            self.slots[parent].children.retain(|&child| child != handle);
-        }
+        self.orphan(handle)?;
         let slot = &mut self.slots[at];
         slot.object.take().ok_or(HandleFault::Stale(slot.kind))
     }
@@ -260,6 +270,17 @@ mod tests {
         table.remove(child).unwrap();
         assert_eq!(table.subtree(root).unwrap(), [root]);
         assert_eq!(table.live().count(), 1);
+    }
+
+    #[test]
+    fn an_orphan_outlives_its_parent() {
+        let mut table = Table::new();
+        let root = table.insert(Object("a"), None).unwrap();
+        let child = table.insert(Object("b"), Some(root)).unwrap();
+        table.orphan(child).unwrap();
+        assert_eq!(table.subtree(root).unwrap(), [root]);
+        table.remove(root).unwrap();
+        assert_eq!(table.get(child), Ok(Object("b")));
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! WDFFILEOBJECT, and where a device's IRPs go: creation, cleanup and close here, the others to a queue.
+
+use super::device::Device;
+use super::object::{self, Attributes, Payload, get, get_ptr, require_irql, violation};
+use super::request::Request;
+use super::table::Handle;
+use crate::agent::trace;
+use crate::io::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, STATUS_PENDING};
+use alloc::{format, sync::Arc};
+use wdk_offline::{
+    DEVICE_OBJECT, FILE_OBJECT, NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
+    WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFFILEOBJECT,
+};
+
+/// A file as its driver sees it.
+pub struct FileObject {
+    device: u64,
+    /// The I/O manager's file object.
+    object: usize,
+}
+
+fn complete(irp: Irp, status: NTSTATUS) -> NTSTATUS {
+    irp.set_status(status, 0);
+    irp.complete();
+    status
+}
+
+/// The framework's dispatch routine for every IRP of a device.
+pub fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
+    // SAFETY: the extension of a framework device holds its WDFDEVICE.
+    let raw = unsafe { *(*object).DeviceExtension.cast::<u64>() };
+    let device = get::<Device>(raw, "dispatch");
+    let location = irp.current();
+    // SAFETY: the current location lies in the IRP.
+    let (major, file) = unsafe { ((*location).MajorFunction, (*location).FileObject) };
+    match major {
+        MJ_CREATE => create(&device, raw, irp, file),
+        MJ_CLEANUP => {
+            let known = device.file_of(file as usize);
+            if known != 0 {
+                if let Some(callback) = device.files.and_then(|files| files.EvtFileCleanup) {
+                    // SAFETY: the driver's callback with its own file, at PASSIVE_LEVEL.
+                    trace::callback(device.label(), "EvtFileCleanup", || unsafe {
+                        callback(known as WDFFILEOBJECT);
+                    });
+                }
+                for queue in device.queues() {
+                    queue.flush(known);
+                }
+            }
+            complete(irp, STATUS_SUCCESS)
+        }
+        MJ_CLOSE => {
+            let known = device.forget_file(file as usize);
+            if known != 0 {
+                if let Some(callback) = device.files.and_then(|files| files.EvtFileClose) {
+                    // SAFETY: as above.
+                    trace::callback(device.label(), "EvtFileClose", || unsafe {
+                        callback(known as WDFFILEOBJECT);
+                    });
+                }
+                object::delete(Handle::from_raw(known));
+            }
+            complete(irp, STATUS_SUCCESS)
+        }
+        _ => {
+            let Some(queue) = device.queue_for(major) else {
+                return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
+            };
+            irp.mark_pending();
+            let request = Request::receive(queue.owner, irp, device.file_of(file as usize));
+            queue.accept(&request);
+            STATUS_PENDING
+        }
+    }
+}
+
+/// IRP_MJ_CREATE: a file object if the driver wants them; EvtDeviceFileCreate, if there is one, completes.
+fn create(device: &Arc<Device>, raw: u64, irp: Irp, file: *mut FILE_OBJECT) -> NTSTATUS {
+    let Some(config) = device.files else { return complete(irp, STATUS_SUCCESS) };
+    let made = Arc::new(FileObject { device: raw, object: file as usize });
+    let handle = object::create(
+        "IRP_MJ_CREATE",
+        Payload::File(made),
+        Some(Handle::from_raw(raw)),
+        device.file_attributes,
+    );
+    device.add_file(file as usize, handle.raw());
+    let Some(callback) = config.EvtDeviceFileCreate else { return complete(irp, STATUS_SUCCESS) };
+    irp.mark_pending();
+    let request = Request::receive(object::owner(raw, "IRP_MJ_CREATE"), irp, handle.raw());
+    request.inner.with(|inner| inner.place = super::request::Place::Driver);
+    // SAFETY: the driver's callback with its own device, a live request and file, at PASSIVE_LEVEL.
+    trace::callback(device.label(), "EvtDeviceFileCreate", || unsafe {
+        callback(raw as WDFDEVICE, request.raw(), handle.raw() as WDFFILEOBJECT);
+    });
+    STATUS_PENDING
+}
+
+/// A failed IRP_MJ_CREATE leaves no file behind.
+pub fn create_completed(file: u64, status: NTSTATUS) {
+    if status >= 0 || file == 0 {
+        return;
+    }
+    let known = get::<FileObject>(file, "IRP_MJ_CREATE");
+    get::<Device>(known.device, "IRP_MJ_CREATE").forget_file(known.object);
+    object::delete(Handle::from_raw(file));
+}
+
+/// WdfDeviceInitSetFileObjectConfig: PASSIVE_LEVEL, before WdfDeviceCreate.
+pub unsafe extern "win64" fn set_file_object_config(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    init: PWDFDEVICE_INIT,
+    config: *mut WDF_FILEOBJECT_CONFIG,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+) {
+    const FUNCTION: &str = "WdfDeviceInitSetFileObjectConfig";
+    require_irql(FUNCTION, 0);
+    let init = get_ptr::<super::device::DeviceInit, _>(init, FUNCTION);
+    // SAFETY: the driver passes its own structure.
+    let config = unsafe { *config };
+    if config.Size as usize != size_of::<WDF_FILEOBJECT_CONFIG>() {
+        violation("StructureSize", 0, config.Size.into(), format!("{FUNCTION}: WDF_FILEOBJECT_CONFIG"));
+    }
+    match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => init.files.with(|slot| *slot = Some((config, attributes))),
+        Err(_) => violation("ObjectAttributes", 0, 0, format!("{FUNCTION}: WDF_OBJECT_ATTRIBUTES")),
+    }
+}
+
+/// WdfFileObjectGetDevice: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, file: WDFFILEOBJECT) -> WDFDEVICE {
+    const FUNCTION: &str = "WdfFileObjectGetDevice";
+    require_irql(FUNCTION, 2);
+    get_ptr::<FileObject, _>(file, FUNCTION).device as WDFDEVICE
+}

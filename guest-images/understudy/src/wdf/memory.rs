@@ -1,0 +1,137 @@
+//! WDFMEMORY: a buffer of the driver's own, or one of a received request's.
+
+use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use alloc::{format, sync::Arc, vec, vec::Vec};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use wdk_offline::{
+    NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFMEMORY,
+};
+
+/// A memory object.
+pub struct Memory {
+    buffer: *mut u8,
+    len: usize,
+    /// The bytes, if they are its own, with a guard behind them.
+    own: Option<Vec<u64>>,
+    /// Formatted requests that use it.
+    uses: AtomicU32,
+}
+
+// SAFETY: the buffer is its own or the request's, which outlives it; drivers synchronise their use.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+/// What stands behind an own buffer's last byte, in words.
+const GUARD: u64 = 0xfdfd_fdfd_fdfd_fdfd;
+
+impl Memory {
+    /// Over a buffer of a received request.
+    pub fn over(buffer: *mut u8, len: usize) -> Arc<Self> {
+        Arc::new(Self { buffer, len, own: None, uses: AtomicU32::new(0) })
+    }
+
+    fn new(len: usize) -> Self {
+        let mut own = vec![GUARD; len.div_ceil(8) + 1];
+        let buffer = own.as_mut_ptr().cast::<u8>();
+        Self { buffer, len, own: Some(own), uses: AtomicU32::new(0) }
+    }
+
+    /// First byte.
+    pub fn buffer(&self) -> *mut u8 {
+        self.buffer
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// A formatted request uses it.
+    pub fn reuse(&self) {
+        self.uses.fetch_add(1, Relaxed);
+    }
+
+    /// Ends [`Self::reuse`].
+    pub fn unuse(&self) {
+        self.uses.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether a formatted request uses it.
+    pub fn is_used(&self) -> bool {
+        self.uses.load(Relaxed) != 0
+    }
+
+    /// WdfObjectDelete is for the driver's own memory.
+    pub fn require_deletable(&self, function: &str) {
+        require_irql(function, 2);
+        if self.own.is_none() {
+            violation("ObjectNotDeletable", 3, 0, format!("{function} of a received request's WDFMEMORY"));
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let Some(own) = &self.own else { return };
+        // the guard's own word, and what is left of the last word of the buffer
+        let bytes = own.iter().flat_map(|word| word.to_le_bytes()).skip(self.len);
+        if bytes.into_iter().any(|byte| byte != 0xfd) {
+            violation(
+                "MemoryOverrun",
+                0,
+                self.buffer as u64,
+                format!("WDFMEMORY of {} bytes: its end was passed", self.len),
+            );
+        }
+    }
+}
+
+/// WdfMemoryCreate: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn create(
+    globals: *mut WDF_DRIVER_GLOBALS,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    _pool: i32,
+    _tag: u32,
+    size: usize,
+    memory: *mut WDFMEMORY,
+    buffer: *mut *mut c_void,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfMemoryCreate";
+    require_irql(FUNCTION, 2);
+    if size == 0 {
+        return STATUS_INVALID_PARAMETER;
+    }
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    let parent = attributes.parent().unwrap_or_else(|| super::driver::of(globals, FUNCTION));
+    let made = Arc::new(Memory::new(size));
+    let handle = object::create(FUNCTION, Payload::Memory(made.clone()), Some(parent), attributes);
+    // SAFETY: the driver passes the places for handle and, if it wants it, address.
+    unsafe {
+        *memory = handle.raw() as WDFMEMORY;
+        if !buffer.is_null() {
+            *buffer = made.buffer().cast();
+        }
+    }
+    STATUS_SUCCESS
+}
+
+/// WdfMemoryGetBuffer: any IRQL up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn get_buffer(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    memory: WDFMEMORY,
+    size: *mut usize,
+) -> *mut c_void {
+    const FUNCTION: &str = "WdfMemoryGetBuffer";
+    require_irql(FUNCTION, 2);
+    let memory = get_ptr::<Memory, _>(memory, FUNCTION);
+    if !size.is_null() {
+        // SAFETY: the driver passes the place for the size.
+        unsafe { *size = memory.len() };
+    }
+    memory.buffer().cast()
+}

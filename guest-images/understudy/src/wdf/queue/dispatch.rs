@@ -1,0 +1,216 @@
+//! The dispatch loop: one step after another until nothing can be done, on whichever thread comes.
+
+use super::object::{Notify, Queue};
+use super::state::{Step, next};
+use crate::agent::trace;
+use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE};
+use crate::ke::{Dpc, worker};
+use crate::wdf::object;
+use crate::wdf::request::Request;
+use crate::window;
+use alloc::{boxed::Box, sync::Arc};
+use wdk_offline::STATUS_INVALID_DEVICE_REQUEST;
+
+impl Queue {
+    /// Goes round the loop, with a request that has just come or without. `false`: the queue is deleted. Up to
+    /// DISPATCH_LEVEL; no lock is held over a callback but the queue's own.
+    pub fn run(self: &Arc<Self>, mut new: Option<Arc<Request>>) -> bool {
+        if self.inner.with(|inner| inner.deleted) {
+            return false;
+        }
+        if !self.may_dispatch() {
+            self.inner.with(|inner| inner.again = true);
+            self.keep(&mut new);
+            return true;
+        }
+        self.inner.with(|inner| inner.dispatching += 1);
+        loop {
+            let (step, waiting) =
+                self.inner.with(|inner| (next(&self.view(inner, new.is_some())), !inner.queued.is_empty()));
+            // only the request that is presented next need not be on the queue
+            let keep = step != Step::Present || waiting;
+            if keep && new.is_some() && !self.keep(&mut new) {
+                continue;
+            }
+            match step {
+                Step::Cancel => self.call_cancel(),
+                Step::CancelOnQueue => self.call_cancelled_on_queue(),
+                Step::Idle => {
+                    let notify = self.inner.with(|inner| {
+                        inner.cancel_dispatched = false;
+                        inner.idle.take()
+                    });
+                    self.notify(notify, "EvtIoQueueState (stopped)");
+                }
+                Step::Purge => {
+                    let notify = self.inner.with(|inner| {
+                        inner.cancel_dispatched = false;
+                        inner.purge.take()
+                    });
+                    self.notify(notify, "EvtIoQueueState (purged)");
+                }
+                Step::Power => {
+                    if !self.power_step() {
+                        break;
+                    }
+                }
+                Step::Gone => {
+                    self.inner.with(|inner| {
+                        inner.deleted = true;
+                        inner.dispatching -= 1;
+                    });
+                    self.gone.set();
+                    return true;
+                }
+                Step::Present => {
+                    if !self.present(&mut new) {
+                        break;
+                    }
+                }
+                Step::Rest => break,
+            }
+        }
+        self.inner.with(|inner| inner.dispatching -= 1);
+        true
+    }
+
+    /// Puts the new request on the queue, behind the others. `false`: it was cancelled before it came there, and is
+    /// completed.
+    fn keep(self: &Arc<Self>, new: &mut Option<Arc<Request>>) -> bool {
+        let Some(request) = new.take() else { return true };
+        let Some(irp) = request.inner.with(|known| known.irp) else { return true };
+        let kept = self.insert(&request, irp, false);
+        if !kept {
+            request.complete_cancelled();
+        }
+        kept
+    }
+
+    /// Whether this thread may call the driver: at PASSIVE_LEVEL if the queue wants that, and not from within its own
+    /// lock. Else a DPC or a work item will.
+    fn may_dispatch(self: &Arc<Self>) -> bool {
+        let own = self.lock.as_ref().is_some_and(|lock| lock.is_owner());
+        if !own && !(self.passive && crate::ke::irql() != 0) {
+            return true;
+        }
+        if self.inner.with(|inner| core::mem::replace(&mut inner.deferred, true)) {
+            return false;
+        }
+        let queue = self.clone();
+        if self.passive {
+            worker::run(Box::new(move || queue.run_deferred()));
+        } else {
+            let dpc = self.dpc.call_once(|| {
+                let queue = Arc::downgrade(self);
+                Dpc::new(Box::new(move || {
+                    if let Some(queue) = queue.upgrade() {
+                        queue.run_deferred();
+                    }
+                }))
+            });
+            dpc.queue();
+        }
+        false
+    }
+
+    fn run_deferred(self: &Arc<Self>) {
+        loop {
+            self.inner.with(|inner| {
+                inner.again = false;
+                inner.deferred = false;
+            });
+            self.run(None);
+            // another thread may have found the lock taken meanwhile
+            let again = self.inner.with(|inner| inner.again && !inner.deferred);
+            if !again {
+                return;
+            }
+        }
+    }
+
+    /// Runs a callback under the queue's lock, if it has one.
+    fn locked<R>(&self, what: &'static str, callback: impl FnOnce() -> R) -> R {
+        let label = self.label();
+        match &self.lock {
+            Some(lock) => lock.with(|| trace::callback(label, what, callback)),
+            None => trace::callback(label, what, callback),
+        }
+    }
+
+    fn call_cancel(&self) {
+        let Some(request) = self.inner.with(|inner| inner.cancelled.pop_front()) else { return };
+        if let Some(routine) = request.inner.with(|known| known.cancel) {
+            // SAFETY: the driver's callback with a request that it has marked; the framework holds it.
+            self.locked("EvtRequestCancel", || unsafe { routine(request.raw()) });
+        }
+        object::release(request.handle());
+    }
+
+    fn call_cancelled_on_queue(&self) {
+        let Some(request) = self.inner.with(|inner| inner.cancelled_on_queue.pop_front()) else { return };
+        if let Some(routine) = self.config.EvtIoCanceledOnQueue {
+            // SAFETY: the driver's callback with its queue and a request that is its own again.
+            self.locked("EvtIoCanceledOnQueue", || unsafe { routine(self.raw(), request.raw()) });
+        }
+    }
+
+    fn notify(&self, notify: Option<Notify>, what: &'static str) {
+        match notify {
+            Some(Notify::Driver(Some(callback), context)) => {
+                // SAFETY: the driver's callback with its queue and context.
+                self.locked(what, || unsafe { callback(self.raw(), context) });
+            }
+            Some(Notify::Event(event)) => event.set(),
+            Some(Notify::Driver(None, _)) | None => {}
+        }
+    }
+
+    /// Gives the next request to the driver. `false`: every request on the queue is in a canceller's hands.
+    fn present(self: &Arc<Self>, new: &mut Option<Arc<Request>>) -> bool {
+        let taken = self.inner.with(|inner| {
+            let request = self.take_first(inner, |_| true).or_else(|| new.take())?;
+            self.give_to_driver(inner, &request);
+            Some(request)
+        });
+        let Some(request) = taken else { return false };
+        window::QUEUE_BEFORE_PRESENT.pass();
+        self.call_io(&request);
+        true
+    }
+
+    /// The callback for the request's type, else EvtIoDefault, else STATUS_INVALID_DEVICE_REQUEST.
+    fn call_io(&self, request: &Arc<Request>) {
+        let Some(irp) = request.inner.with(|known| known.irp) else { return };
+        let location = irp.current();
+        // SAFETY: a received request's IRP, at its own location.
+        let (major, control) = unsafe { ((*location).MajorFunction, (*location).Parameters.DeviceIoControl) };
+        let (queue, raw) = (self.raw(), request.raw());
+        let (output, input) = (control.OutputBufferLength as usize, control.InputBufferLength as usize);
+        let (callback, what) = match major {
+            MJ_DEVICE_CONTROL => (self.config.EvtIoDeviceControl, "EvtIoDeviceControl"),
+            MJ_INTERNAL_DEVICE_CONTROL => {
+                (self.config.EvtIoInternalDeviceControl, "EvtIoInternalDeviceControl")
+            }
+            _ => (None, ""),
+        };
+        if let Some(callback) = callback {
+            // SAFETY: the driver's callback with its queue and a request that is its own now.
+            self.locked(what, || unsafe { callback(queue, raw, output, input, control.IoControlCode) });
+            return;
+        }
+        let transfer = match major {
+            MJ_READ => (self.config.EvtIoRead, "EvtIoRead"),
+            MJ_WRITE => (self.config.EvtIoWrite, "EvtIoWrite"),
+            _ => (None, ""),
+        };
+        if let (Some(callback), what) = transfer {
+            // SAFETY: as above.
+            self.locked(what, || unsafe { callback(queue, raw, output) });
+        } else if let Some(callback) = self.config.EvtIoDefault {
+            // SAFETY: as above.
+            self.locked("EvtIoDefault", || unsafe { callback(queue, raw) });
+        } else {
+            request.complete("queue without a callback", STATUS_INVALID_DEVICE_REQUEST, Some(0));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Power transitions of queues: EvtIoStop and EvtIoResume, and the orders in which a device's queues go through them.
+
+use super::object::Queue;
+use super::state::Power;
+use crate::agent::trace;
+use crate::wdf::device::Device;
+use crate::wdf::object;
+use crate::wdf::request::{Place, Request};
+use crate::window;
+use alloc::{sync::Arc, vec::Vec};
+
+/// WdfRequestStopActionSuspend, -Purge, WdfRequestStopRequestCancelable.
+const SUSPEND: u32 = 1;
+const PURGE: u32 = 2;
+const CANCELABLE: u32 = 0x1000_0000;
+
+impl Queue {
+    /// One step of the transition. `false`: the loop ends, until somebody completes or a step is asked for.
+    pub fn power_step(self: &Arc<Self>) -> bool {
+        match self.inner.with(|inner| inner.power) {
+            Power::On | Power::Off => false,
+            Power::Starting => {
+                if self.inner.with(|inner| inner.dispatching == 1) {
+                    self.power_idle.set();
+                }
+                false
+            }
+            Power::Stopping => self.begin(Power::StoppingNotifying),
+            Power::Purge => self.begin(Power::PurgeNotifying),
+            Power::Restarting => self.begin(Power::RestartingNotifying),
+            Power::StoppingNotifying => self.stop_one(SUSPEND, Power::StoppingNotified),
+            Power::PurgeNotifying => self.stop_one(PURGE, Power::PurgeNotified),
+            Power::RestartingNotifying => self.resume_one(),
+            Power::StoppingNotified | Power::PurgeNotified => self.settle_answers(),
+            Power::RestartingNotified => {
+                self.inner.with(|inner| inner.power = Power::On);
+                true
+            }
+        }
+    }
+
+    /// All that the driver has is to be told of.
+    fn begin(&self, power: Power) -> bool {
+        self.inner.with(|inner| {
+            inner.to_notify = core::mem::take(&mut inner.owned);
+            inner.power = power;
+        });
+        true
+    }
+
+    /// EvtIoStop of the next request.
+    fn stop_one(&self, action: u32, after: Power) -> bool {
+        let taken = self.inner.with(|inner| {
+            let request = inner.to_notify.pop_front();
+            match &request {
+                Some(request) => inner.notified.push_back(request.clone()),
+                None => inner.power = after,
+            }
+            request
+        });
+        let Some(request) = taken else { return true };
+        let (cancelable, cancelled) = request.inner.with(|known| {
+            known.acknowledged = None;
+            (known.cancelable, known.recall.is_canceled())
+        });
+        // a request that is marked as cancelled is skipped; the queue waits for it all the same
+        if let Some(callback) = self.config.EvtIoStop.filter(|_| !cancelled) {
+            let flags = action | if cancelable { CANCELABLE } else { 0 };
+            let what = if action == SUSPEND { "EvtIoStop(Suspend)" } else { "EvtIoStop(Purge)" };
+            object::hold(request.handle());
+            request.inner.with(|known| known.in_stop = true);
+            // SAFETY: the driver's callback with its queue and a request that is its own; the framework holds it.
+            self.call(what, || unsafe { callback(self.raw(), request.raw(), flags) });
+            request.inner.with(|known| known.in_stop = false);
+            object::release(request.handle());
+        }
+        true
+    }
+
+    /// EvtIoResume of the next request.
+    fn resume_one(&self) -> bool {
+        let taken = self.inner.with(|inner| {
+            let request = inner.to_notify.pop_front();
+            match &request {
+                Some(request) => inner.owned.push_back(request.clone()),
+                None => inner.power = Power::RestartingNotified,
+            }
+            request
+        });
+        let Some(request) = taken else { return true };
+        let cancelled = request.inner.with(|known| known.recall.is_canceled());
+        if let Some(callback) = self.config.EvtIoResume.filter(|_| !cancelled) {
+            object::hold(request.handle());
+            // SAFETY: as above.
+            self.call("EvtIoResume", || unsafe { callback(self.raw(), request.raw()) });
+            object::release(request.handle());
+        }
+        true
+    }
+
+    fn call(&self, what: &'static str, callback: impl FnOnce()) {
+        match &self.lock {
+            Some(lock) => lock.with(|| trace::callback(self.label(), what, callback)),
+            None => trace::callback(self.label(), what, callback),
+        }
+    }
+
+    /// What the driver said in EvtIoStop takes effect; the queue is off once nothing is left without an answer.
+    fn settle_answers(self: &Arc<Self>) -> bool {
+        let mut progress = false;
+        while let Some((request, requeue)) = self.next_answer() {
+            progress = true;
+            self.inner.with(|inner| {
+                inner.notified.retain(|known| !Arc::ptr_eq(known, &request));
+                inner.owned.push_back(request.clone());
+            });
+            if requeue {
+                self.requeue(&request);
+            }
+        }
+        let off = self.inner.with(|inner| {
+            let off = inner.notified.is_empty() && inner.dispatching == 1;
+            if off {
+                inner.power = Power::Off;
+            }
+            off
+        });
+        if off {
+            self.power_idle.set();
+        }
+        progress || off
+    }
+
+    fn next_answer(&self) -> Option<(Arc<Request>, bool)> {
+        self.inner.with(|inner| {
+            inner.notified.iter().find_map(|request| {
+                let answer = request.inner.with(|known| known.acknowledged.take())?;
+                Some((request.clone(), answer))
+            })
+        })
+    }
+
+    /// The driver gives a request back: to the head of the queue, or, cancelled meanwhile, as a cancelled one.
+    pub fn requeue(self: &Arc<Self>, request: &Arc<Request>) {
+        let purged = self.inner.with(|inner| {
+            self.take_from_driver(inner, request);
+            inner.cancel_dispatched
+        });
+        let Some(irp) = request.inner.with(|known| {
+            known.place = Place::Queued;
+            known.irp
+        }) else {
+            return;
+        };
+        if purged || !self.insert(request, irp, true) {
+            self.cancel_for_queue(request);
+        }
+    }
+
+    fn transition(self: &Arc<Self>, power: Power) {
+        self.power_idle.reset();
+        self.inner.with(|inner| inner.power = power);
+        if self.run(None) {
+            let rule = if power == Power::Purge { "RequestNeverCompleted" } else { "StopNotAcknowledged" };
+            self.wait(&self.power_idle, rule, "power transition of a WDFQUEUE");
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.inner.with(|inner| inner.power == Power::On)
+    }
+}
+
+fn managed(device: &Device, managed: bool) -> Vec<Arc<Queue>> {
+    device.queues().into_iter().filter(|queue| queue.power_managed == managed).collect()
+}
+
+/// The way to D3: every power-managed queue stops dispatching, then each goes through EvtIoStop(Suspend) and waits.
+/// PASSIVE_LEVEL.
+pub fn hold(device: &Device) {
+    let queues: Vec<Arc<Queue>> = managed(device, true).into_iter().filter(|queue| queue.is_on()).collect();
+    for queue in &queues {
+        queue.transition(Power::Starting);
+    }
+    window::POWER_HOLDING.pass();
+    for queue in &queues {
+        queue.transition(Power::Stopping);
+    }
+}
+
+/// The way to D0: EvtIoResume on every power-managed queue, then each dispatches. PASSIVE_LEVEL.
+pub fn resume(device: &Device) {
+    let queues = managed(device, true);
+    for queue in queues.iter().filter(|queue| !queue.is_on()) {
+        queue.inner.with(|inner| inner.power = Power::Restarting);
+        queue.run(None);
+    }
+    for queue in &queues {
+        queue.run(None);
+    }
+}
+
+/// Removal: the queues are purged, then the driver hears EvtIoStop(Purge) of what it still has. PASSIVE_LEVEL.
+pub fn purge(device: &Device, power_managed: bool) {
+    for queue in managed(device, power_managed) {
+        if queue.purge(true, None).is_ok() {
+            queue.transition(Power::Purge);
+        }
+    }
+}

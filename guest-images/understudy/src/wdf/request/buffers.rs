@@ -1,0 +1,145 @@
+//! A received request's buffers: buffered control requests have one for both ways.
+
+use super::{Place, Request, get};
+use crate::wdf::memory::Memory;
+use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
+use crate::wdf::table::Handle;
+use alloc::format;
+use core::ffi::c_void;
+use wdk_offline::{
+    NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFMEMORY, WDFREQUEST,
+};
+
+const STATUS_BUFFER_TOO_SMALL: NTSTATUS = 0xC000_0023_u32 as i32;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Input,
+    Output,
+}
+
+impl Request {
+    /// Address and length of one side; STATUS_BUFFER_TOO_SMALL where there is none.
+    fn buffer(&self, function: &str, side: Side) -> Result<(*mut u8, usize), NTSTATUS> {
+        let irp = self.irp(function);
+        if self.inner.with(|inner| inner.place) != Place::Driver {
+            violation(
+                "RequestNotOwned",
+                6,
+                self.handle(),
+                format!("{function}: the driver does not have the request"),
+            );
+        }
+        let location = irp.current();
+        // SAFETY: a received request's IRP, at its own location.
+        let (major, control, system) = unsafe {
+            (
+                (*location).MajorFunction,
+                (*location).Parameters.DeviceIoControl,
+                (*irp.raw()).AssociatedIrp.SystemBuffer,
+            )
+        };
+        if !matches!(major, crate::io::MJ_DEVICE_CONTROL | crate::io::MJ_INTERNAL_DEVICE_CONTROL) {
+            return Err(STATUS_INVALID_DEVICE_REQUEST);
+        }
+        if control.IoControlCode & 3 != 0 {
+            crate::agent::trace::not_offered(&format!("{function} of a request that is not METHOD_BUFFERED"));
+        }
+        let len = if side == Side::Input { control.InputBufferLength } else { control.OutputBufferLength };
+        if len == 0 {
+            return Err(STATUS_BUFFER_TOO_SMALL);
+        }
+        Ok((system.cast(), len as usize))
+    }
+}
+
+fn retrieve(
+    function: &str,
+    side: Side,
+    request: WDFREQUEST,
+    least: usize,
+    buffer: *mut *mut c_void,
+    length: *mut usize,
+) -> NTSTATUS {
+    require_irql(function, 2);
+    let (found, len) = match get(request, function).buffer(function, side) {
+        Ok(found) => found,
+        Err(status) => return status,
+    };
+    if len < least {
+        return STATUS_BUFFER_TOO_SMALL;
+    }
+    // SAFETY: the driver passes the places, the length's only if it wants it.
+    unsafe {
+        *buffer = found.cast();
+        if !length.is_null() {
+            *length = len;
+        }
+    }
+    STATUS_SUCCESS
+}
+
+fn retrieve_memory(function: &str, side: Side, request: WDFREQUEST, memory: *mut WDFMEMORY) -> NTSTATUS {
+    require_irql(function, 2);
+    let request = get(request, function);
+    let (found, len) = match request.buffer(function, side) {
+        Ok(found) => found,
+        Err(status) => return status,
+    };
+    let slot = |memories: (Option<Handle>, Option<Handle>)| match side {
+        Side::Input => memories.0,
+        Side::Output => memories.1,
+    };
+    let handle = slot(request.inner.with(|inner| inner.memories)).unwrap_or_else(|| {
+        let payload = Payload::Memory(Memory::over(found, len));
+        let handle = object::create_for(request.owner, function, payload, None, Attributes::NONE);
+        request.inner.with(|inner| match side {
+            Side::Input => inner.memories.0 = Some(handle),
+            Side::Output => inner.memories.1 = Some(handle),
+        });
+        handle
+    });
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *memory = handle.raw() as WDFMEMORY };
+    STATUS_SUCCESS
+}
+
+/// WdfRequestRetrieveInputBuffer: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn retrieve_input_buffer(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    least: usize,
+    buffer: *mut *mut c_void,
+    length: *mut usize,
+) -> NTSTATUS {
+    retrieve("WdfRequestRetrieveInputBuffer", Side::Input, request, least, buffer, length)
+}
+
+/// WdfRequestRetrieveOutputBuffer: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn retrieve_output_buffer(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    least: usize,
+    buffer: *mut *mut c_void,
+    length: *mut usize,
+) -> NTSTATUS {
+    retrieve("WdfRequestRetrieveOutputBuffer", Side::Output, request, least, buffer, length)
+}
+
+/// WdfRequestRetrieveInputMemory: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn retrieve_input_memory(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    memory: *mut WDFMEMORY,
+) -> NTSTATUS {
+    retrieve_memory("WdfRequestRetrieveInputMemory", Side::Input, request, memory)
+}
+
+/// WdfRequestRetrieveOutputMemory: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn retrieve_output_memory(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    memory: *mut WDFMEMORY,
+) -> NTSTATUS {
+    retrieve_memory("WdfRequestRetrieveOutputMemory", Side::Output, request, memory)
+}

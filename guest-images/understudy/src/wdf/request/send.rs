@@ -1,0 +1,495 @@
+//! Formatting, sending, and a request's way back.
+
+use super::{Format, Place, Request, Routine, Span, Waiter, get};
+use crate::io::{Irp, STATUS_MORE_PROCESSING_REQUIRED};
+use crate::ke::irqlock::IrqLock;
+use crate::ke::{Event, Timer};
+use crate::wdf::memory::Memory;
+use crate::wdf::object::{self, get_ptr, require_irql, violation};
+use crate::wdf::recall::Fired;
+use crate::wdf::target::{self, Target};
+use crate::window;
+use alloc::{boxed::Box, format, sync::Arc, vec};
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
+use wdk_offline::{
+    DEVICE_OBJECT, IRP, NTSTATUS, PFN_WDF_REQUEST_COMPLETION_ROUTINE, STATUS_INFO_LENGTH_MISMATCH,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
+    WDF_REQUEST_COMPLETION_PARAMS, WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFIOTARGET, WDFMEMORY,
+    WDFMEMORY_OFFSET, WDFREQUEST,
+};
+
+const TIMEOUT: u32 = 1;
+const SYNCHRONOUS: u32 = 2;
+const IGNORE_STATE: u32 = 4;
+const SEND_AND_FORGET: u32 = 8;
+/// The request was not formatted, or has too few stack locations.
+const STATUS_REQUEST_NOT_ACCEPTED: NTSTATUS = 0xC000_00D0_u32 as i32;
+const STATUS_INTEGER_OVERFLOW: NTSTATUS = 0xC000_0095_u32 as i32;
+/// Bug check 0x10D/6, second parameter.
+const NO_STACK_LOCATION: u64 = 1;
+const ALREADY_SENT: u64 = 3;
+/// METHOD_BUFFERED is 0 in a control code's low bits.
+const METHOD: u32 = 3;
+
+impl Request {
+    /// A driver-created request's IRP has as many locations as the target wants; a new one if need be.
+    fn require_locations(&self, target: &Target) {
+        let needed = target.stack_size();
+        let old =
+            self.inner.with(|inner| inner.irp.filter(|irp| !self.received && irp.locations_left() < needed));
+        if let Some(old) = old {
+            let made = Irp::new(needed, None);
+            self.inner.with(|inner| inner.irp = Some(made));
+            old.free();
+        }
+    }
+
+    /// Ends an earlier format: its system buffer and its references.
+    pub fn clear_format(&self) {
+        let (old, irp) = self.inner.with(|inner| {
+            inner.formatted = false;
+            (inner.format.take(), inner.irp)
+        });
+        Self::release_format(old, irp);
+    }
+
+    /// The completion routine's turn: runs it, then lets the target's reference go. No lock is held. Up to
+    /// DISPATCH_LEVEL.
+    pub fn finish_send(self: &Arc<Self>, target: &Arc<Target>) {
+        window::COMPLETE_BEFORE_ROUTINE.pass();
+        let handle = self.handle();
+        object::hold(handle);
+        let (irp, routine, waiter, format) = self.inner.with(|inner| {
+            inner.target = None;
+            inner.parked = false;
+            inner.formatted = false;
+            (
+                inner.irp,
+                core::mem::replace(&mut inner.routine, Routine::NONE),
+                inner.waiter.take(),
+                inner.format.clone(),
+            )
+        });
+        if let Some(irp) = irp {
+            let (status, information) = irp.status();
+            let status = self.inner.with(|inner| inner.recall.outcome(status));
+            irp.set_status(status, information);
+            self.bring_back(format.as_deref(), status, information);
+            let mut params = self.inner.with(|inner| inner.params);
+            if let Routine(Some(routine), context) = routine {
+                let target_raw = target.raw();
+                // SAFETY: the driver's completion routine with its own handles and context; no lock is held.
+                crate::agent::trace::callback(self.label(), "EvtRequestCompletionRoutine", || unsafe {
+                    routine(self.raw(), target_raw, &raw mut params, context);
+                });
+            }
+            if let Some(waiter) = waiter {
+                waiter.status.store(status, SeqCst);
+                waiter.done.set();
+            }
+        }
+        target.settle();
+        object::release(handle);
+    }
+
+    /// Copies a buffered control request's output back and fills the completion parameters.
+    fn bring_back(&self, format: Option<&Format>, status: NTSTATUS, information: u64) {
+        let mut params = WDF_REQUEST_COMPLETION_PARAMS {
+            Size: size_of::<WDF_REQUEST_COMPLETION_PARAMS>() as u32,
+            Type: 255,
+            ..WDF_REQUEST_COMPLETION_PARAMS::default()
+        };
+        params.IoStatus.__bindgen_anon_1.Status = status;
+        params.IoStatus.Information = information;
+        if let Some(format) = format {
+            params.Type = 14;
+            params.Parameters.Ioctl.IoControlCode = format.code;
+            if let Some(input) = &format.input {
+                params.Parameters.Ioctl.Input.Buffer = input.handle as WDFMEMORY;
+                params.Parameters.Ioctl.Input.Offset = input.offset;
+            }
+            if let Some(output) = &format.output {
+                params.Parameters.Ioctl.Output.Buffer = output.handle as WDFMEMORY;
+                params.Parameters.Ioctl.Output.Offset = output.offset;
+                params.Parameters.Ioctl.Output.Length = information as usize;
+                let len = if status as u32 >> 30 == 3 { 0 } else { output.len.min(information as usize) };
+                format.system.with(|system| {
+                    // SAFETY: the span lies in the memory object, which lives; the system buffer is as long.
+                    unsafe {
+                        let to = output.memory.buffer().add(output.offset);
+                        core::ptr::copy_nonoverlapping(system.as_ptr(), to, len);
+                    }
+                });
+            }
+        }
+        self.inner.with(|inner| inner.params = params);
+    }
+
+    /// The driver gives the request away for good: it is completed as far as this driver goes.
+    fn forget(self: &Arc<Self>, to: *mut DEVICE_OBJECT) {
+        let (irp, queue) = self.inner.with(|inner| {
+            inner.place = Place::Completed;
+            (inner.irp.take(), inner.queue.take())
+        });
+        let Some(irp) = irp else { return };
+        self.drop_memory(irp);
+        let handle = crate::wdf::table::Handle::from_raw(self.handle());
+        object::clean(handle);
+        irp.set_context(0);
+        irp.skip_current();
+        irp.call(to);
+        if let Some(queue) = queue {
+            queue.completed(self);
+        }
+        object::finish(handle);
+    }
+
+    /// The time-out's callback, at DISPATCH_LEVEL.
+    fn timed_out(self: &Arc<Self>) {
+        if self.inner.with(|inner| inner.recall.fire()) == Fired::Cancel {
+            self.recall();
+        }
+    }
+}
+
+/// The framework's completion routine in the IRP: the request is back from the target.
+unsafe extern "win64" fn returned(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS {
+    // SAFETY: made by Arc::into_raw in `send_now` for this one call.
+    let request = unsafe { Arc::from_raw(context.cast::<Request>()) };
+    // the lower driver has used the driver context for itself
+    Irp::from_raw(irp, "completion routine").set_context(request.handle());
+    let last = request.inner.with(|inner| {
+        inner.recall.stop_timer();
+        inner.recall.release()
+    });
+    if last && let Some(target) = request.inner.with(|inner| inner.target.clone()) {
+        target.forget(&request);
+        request.finish_send(&target);
+    }
+    // else a canceller is inside, and completes when it leaves
+    STATUS_MORE_PROCESSING_REQUIRED
+}
+
+/// Hands the formatted IRP to the target's device.
+pub fn send_now(request: &Arc<Request>, irp: Irp, to: *mut DEVICE_OBJECT) {
+    window::SEND_SUBMITTED.pass();
+    irp.set_completion(Some(returned), Arc::into_raw(request.clone()).cast_mut().cast());
+    irp.call(to);
+}
+
+/// Starts the time-out of a request that is being submitted.
+pub fn start_timer(request: &Arc<Request>, timeout: i64) {
+    if timeout > 0 {
+        crate::agent::trace::not_offered("WdfRequestSend with an absolute time-out");
+    }
+    let weak = Arc::downgrade(request);
+    let timer = request.timer.call_once(|| {
+        Timer::new(Box::new(move || {
+            if let Some(request) = weak.upgrade() {
+                request.timed_out();
+            }
+        }))
+    });
+    request.inner.with(|inner| inner.recall.set_timer());
+    timer.start(timeout.unsigned_abs().div_ceil(10));
+}
+
+struct Options {
+    flags: u32,
+    timeout: i64,
+}
+
+fn read_options(function: &str, options: *const WDF_REQUEST_SEND_OPTIONS) -> Result<Options, NTSTATUS> {
+    // SAFETY: the driver passes NULL or its own structure.
+    let Some(options) = (unsafe { options.as_ref() }) else { return Ok(Options { flags: 0, timeout: 0 }) };
+    if options.Size as usize != size_of::<WDF_REQUEST_SEND_OPTIONS>() {
+        crate::log!("{function}: WDF_REQUEST_SEND_OPTIONS.Size is {}", options.Size);
+        return Err(STATUS_INFO_LENGTH_MISMATCH);
+    }
+    let known = TIMEOUT | SYNCHRONOUS | IGNORE_STATE | SEND_AND_FORGET;
+    let forget = options.Flags & SEND_AND_FORGET != 0;
+    if options.Flags & !known != 0 || forget && options.Flags != SEND_AND_FORGET {
+        return Err(STATUS_INVALID_PARAMETER);
+    }
+    let timeout = if options.Flags & TIMEOUT != 0 { options.Timeout } else { 0 };
+    Ok(Options { flags: options.Flags, timeout })
+}
+
+/// WdfRequestSend: up to DISPATCH_LEVEL, synchronously at PASSIVE_LEVEL. TRUE: submitted.
+pub unsafe extern "win64" fn send(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    target: WDFIOTARGET,
+    options: *mut WDF_REQUEST_SEND_OPTIONS,
+) -> u8 {
+    const FUNCTION: &str = "WdfRequestSend";
+    require_irql(FUNCTION, 2);
+    let request = get(request, FUNCTION);
+    let target = target::get(target, FUNCTION);
+    let irp = request.irp(FUNCTION);
+    let refuse = |status: NTSTATUS| {
+        irp.set_status(status, 0);
+        0
+    };
+    let options = match read_options(FUNCTION, options) {
+        Ok(options) => options,
+        Err(status) => return refuse(status),
+    };
+    if request.inner.with(|inner| inner.recall.is_out()) {
+        violation(
+            "RequestAlreadySent",
+            6,
+            ALREADY_SENT,
+            format!("{FUNCTION}: WDFREQUEST {:#x}", request.handle()),
+        );
+    }
+    let (place, formatted, has_routine, cancelable) = request
+        .inner
+        .with(|inner| (inner.place, inner.formatted, inner.routine.0.is_some(), inner.cancelable));
+    if cancelable || !matches!(place, Place::Created | Place::Driver) {
+        violation(
+            "RequestNotOwned",
+            6,
+            request.handle(),
+            format!("{FUNCTION}: marked cancelable, or not the driver's"),
+        );
+    }
+    if options.flags & SEND_AND_FORGET != 0 {
+        if !request.received || request.inner.with(|inner| inner.format.is_some()) {
+            return refuse(STATUS_INVALID_DEVICE_REQUEST);
+        }
+        return match target.started_device() {
+            Some(device) => {
+                request.forget(device);
+                1
+            }
+            None => refuse(crate::io::STATUS_INVALID_DEVICE_STATE),
+        };
+    }
+    if !formatted || irp.locations_left() < target.stack_size() {
+        return refuse(STATUS_REQUEST_NOT_ACCEPTED);
+    }
+    if options.flags & SYNCHRONOUS != 0 {
+        require_irql("WdfRequestSend, synchronous", 0);
+        return send_and_wait(&request, &target, irp, &options);
+    }
+    if request.received && !has_routine {
+        return refuse(STATUS_INVALID_DEVICE_REQUEST);
+    }
+    let ignore = options.flags & IGNORE_STATE != 0;
+    u8::from(target.submit(&request, irp, ignore, options.timeout))
+}
+
+fn send_and_wait(request: &Arc<Request>, target: &Arc<Target>, irp: Irp, options: &Options) -> u8 {
+    let waiter = Arc::new(Waiter { done: Event::auto(), status: AtomicI32::new(0) });
+    request.inner.with(|inner| inner.waiter = Some(waiter.clone()));
+    let handle = request.handle();
+    object::hold(handle);
+    let sent = target.submit(request, irp, options.flags & IGNORE_STATE != 0, 0);
+    if sent {
+        let came = if options.timeout == 0 {
+            waiter.done.wait();
+            true
+        } else {
+            waiter.done.wait_timeout(options.timeout.unsigned_abs().div_ceil(10).max(1))
+        };
+        if !came {
+            request.inner.with(|inner| inner.recall.timed_out());
+            request.recall();
+            waiter.done.wait();
+        }
+    } else {
+        request.inner.with(|inner| inner.waiter = None);
+    }
+    object::release(handle);
+    u8::from(sent)
+}
+
+/// WdfRequestSetCompletionRoutine: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn set_completion_routine(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    routine: PFN_WDF_REQUEST_COMPLETION_ROUTINE,
+    context: WDFCONTEXT,
+) {
+    const FUNCTION: &str = "WdfRequestSetCompletionRoutine";
+    require_irql(FUNCTION, 2);
+    get(request, FUNCTION).inner.with(|inner| inner.routine = Routine(routine, context));
+}
+
+/// WdfRequestGetCompletionParams: up to DISPATCH_LEVEL, after the request has come back.
+pub unsafe extern "win64" fn get_completion_params(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+    params: *mut WDF_REQUEST_COMPLETION_PARAMS,
+) {
+    const FUNCTION: &str = "WdfRequestGetCompletionParams";
+    require_irql(FUNCTION, 2);
+    let stored = get(request, FUNCTION).inner.with(|inner| inner.params);
+    // SAFETY: the driver passes its own structure.
+    unsafe { *params = stored };
+}
+
+/// WdfRequestFormatRequestUsingCurrentType: up to DISPATCH_LEVEL. The next location is as the current one.
+pub unsafe extern "win64" fn format_using_current_type(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) {
+    const FUNCTION: &str = "WdfRequestFormatRequestUsingCurrentType";
+    require_irql(FUNCTION, 2);
+    let request = get(request, FUNCTION);
+    let irp = request.irp(FUNCTION);
+    // SAFETY: a live IRP.
+    let locations = unsafe { (*irp.raw()).StackCount };
+    if locations < 2 || irp.locations_left() == 0 || !request.received {
+        violation(
+            "RequestNoStackLocation",
+            6,
+            NO_STACK_LOCATION,
+            format!("{FUNCTION}: no location below its own"),
+        );
+    }
+    request.clear_format();
+    irp.copy_current_to_next();
+    request.inner.with(|inner| inner.formatted = true);
+}
+
+/// The part of a memory object that a formatted request uses.
+fn span(
+    function: &str,
+    memory: WDFMEMORY,
+    offset: *const WDFMEMORY_OFFSET,
+) -> Result<Option<Span>, NTSTATUS> {
+    if memory.is_null() {
+        return Ok(None);
+    }
+    let handle = memory as u64;
+    let memory = get_ptr::<Memory, _>(memory, function);
+    // SAFETY: the driver passes NULL or its own structure.
+    let given = unsafe { offset.as_ref() };
+    let from = given.map_or(0, |offset| offset.BufferOffset);
+    let len = given.map_or(0, |offset| offset.BufferLength);
+    let rest = memory.len().checked_sub(from).ok_or(STATUS_INTEGER_OVERFLOW)?;
+    let len = if len == 0 { rest } else { len };
+    if len > rest {
+        return Err(STATUS_INTEGER_OVERFLOW);
+    }
+    Ok(Some(Span { memory, handle, offset: from, len }))
+}
+
+/// The two formats for control requests, METHOD_BUFFERED.
+fn format_ioctl(
+    function: &str,
+    major: u8,
+    target: WDFIOTARGET,
+    request: WDFREQUEST,
+    code: u32,
+    input: (WDFMEMORY, *const WDFMEMORY_OFFSET),
+    output: (WDFMEMORY, *const WDFMEMORY_OFFSET),
+) -> NTSTATUS {
+    require_irql(function, 2);
+    let target = target::get(target, function);
+    let request = get(request, function);
+    if request.inner.with(|inner| inner.recall.is_out()) {
+        violation(
+            "RequestAlreadySent",
+            6,
+            ALREADY_SENT,
+            format!("{function}: WDFREQUEST {:#x}", request.handle()),
+        );
+    }
+    if code & METHOD != 0 {
+        crate::agent::trace::not_offered(&format!("{function} with a method other than buffered"));
+    }
+    let (input, output) = match (span(function, input.0, input.1), span(function, output.0, output.1)) {
+        (Ok(input), Ok(output)) => (input, output),
+        (Err(status), _) | (_, Err(status)) => return status,
+    };
+    request.require_locations(&target);
+    let irp = request.irp(function);
+    if irp.locations_left() < target.stack_size() {
+        return STATUS_REQUEST_NOT_ACCEPTED;
+    }
+    request.clear_format();
+    let len = |span: &Option<Span>| span.as_ref().map_or(0, |span| span.len);
+    let (input_len, output_len) = (len(&input), len(&output));
+    let mut system = vec![0_u8; input_len.max(output_len).max(1)];
+    if let Some(input) = &input {
+        // SAFETY: the span lies in the memory object, which lives.
+        let bytes =
+            unsafe { core::slice::from_raw_parts(input.memory.buffer().add(input.offset), input.len) };
+        system[..input.len].copy_from_slice(bytes);
+    }
+    for span in [&input, &output].into_iter().flatten() {
+        span.memory.reuse();
+    }
+    let next = irp.next();
+    // SAFETY: the driver owns the request and with it its IRP, which is not sent; the system buffer stays with the
+    // format, whose vector does not move its bytes.
+    let before = unsafe {
+        let before = (*irp.raw()).AssociatedIrp.SystemBuffer as usize;
+        core::ptr::write_bytes(next, 0, 1);
+        (*next).MajorFunction = major;
+        (*next).FileObject = target.file_object();
+        (*next).Parameters.DeviceIoControl.IoControlCode = code;
+        (*next).Parameters.DeviceIoControl.InputBufferLength = input_len as u32;
+        (*next).Parameters.DeviceIoControl.OutputBufferLength = output_len as u32;
+        (*irp.raw()).AssociatedIrp.SystemBuffer = system.as_mut_ptr().cast();
+        before
+    };
+    let format = Arc::new(Format { code, input, output, system: IrqLock::new(system), before });
+    request.inner.with(|inner| {
+        inner.format = Some(format);
+        inner.formatted = true;
+    });
+    STATUS_SUCCESS
+}
+
+/// WdfIoTargetFormatRequestForIoctl: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn format_for_ioctl(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+    request: WDFREQUEST,
+    code: u32,
+    input: WDFMEMORY,
+    input_offset: *mut WDFMEMORY_OFFSET,
+    output: WDFMEMORY,
+    output_offset: *mut WDFMEMORY_OFFSET,
+) -> NTSTATUS {
+    format_ioctl(
+        "WdfIoTargetFormatRequestForIoctl",
+        crate::io::MJ_DEVICE_CONTROL,
+        target,
+        request,
+        code,
+        (input, input_offset),
+        (output, output_offset),
+    )
+}
+
+/// WdfIoTargetFormatRequestForInternalIoctl: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn format_for_internal_ioctl(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+    request: WDFREQUEST,
+    code: u32,
+    input: WDFMEMORY,
+    input_offset: *mut WDFMEMORY_OFFSET,
+    output: WDFMEMORY,
+    output_offset: *mut WDFMEMORY_OFFSET,
+) -> NTSTATUS {
+    format_ioctl(
+        "WdfIoTargetFormatRequestForInternalIoctl",
+        crate::io::MJ_INTERNAL_DEVICE_CONTROL,
+        target,
+        request,
+        code,
+        (input, input_offset),
+        (output, output_offset),
+    )
+}
