@@ -19,9 +19,9 @@ pub type Table = [PDRIVER_DISPATCH; 28];
 pub enum Dispatch {
     /// DRIVER_OBJECT.MajorFunction, as IoCreateDevice has it.
     Driver,
-    /// A table of the device's own, as NdisRegisterDeviceEx has it.
+    /// A table of the device's own, as NdisRegisterDeviceEx has it; leaked with the few devices that have one.
     #[expect(dead_code, reason = "made by the NDIS stand-in")]
-    Table(Table),
+    Table(&'static Table),
     /// A framework: gets the device object and the IRP, returns what the dispatch routine returns.
     Framework(fn(*mut DEVICE_OBJECT, Irp) -> NTSTATUS),
 }

@@ -286,9 +286,11 @@ impl Irp {
                 | if self.status().0 >= 0 { INVOKE_ON_SUCCESS } else { INVOKE_ON_ERROR };
             match routine {
                 Some(routine) if control & wanted != 0 => {
-                    // SAFETY: the location above lies in the IRP where there is one.
-                    let device =
-                        if above { unsafe { (*self.current()).DeviceObject } } else { core::ptr::null_mut() };
+                    let device = match above {
+                        // SAFETY: the location above lies in the IRP.
+                        true => unsafe { (*self.current()).DeviceObject },
+                        false => core::ptr::null_mut(),
+                    };
                     // SAFETY: whoever set the routine wants it called with its context, at this IRQL.
                     if unsafe { routine(device, self.0, context) } == STATUS_MORE_PROCESSING_REQUIRED {
                         return;

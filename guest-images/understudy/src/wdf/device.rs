@@ -36,6 +36,11 @@ pub struct DeviceInit {
     characteristics: AtomicU32,
 }
 
+// SAFETY: the pointers in it are the driver's callbacks and static type information.
+unsafe impl Send for DeviceInit {}
+// SAFETY: as above; what changes is atomic or behind a lock.
+unsafe impl Sync for DeviceInit {}
+
 impl DeviceInit {
     /// What EvtDriverDeviceAdd gets for a device of this stack.
     pub fn new(node: Arc<Node>) -> Self {

@@ -156,7 +156,8 @@ mod tests {
         assert!(recall.raise());
         assert_eq!(recall.look(), Submit::Refused);
         assert!(!recall.is_out());
-        assert_eq!(Recall::new().is_canceled(), false);
+        assert!(recall.is_canceled());
+        assert!(!Recall::new().is_canceled());
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Queue {
     /// lock. Else a DPC or a work item will.
     fn may_dispatch(self: &Arc<Self>) -> bool {
         let own = self.lock.as_ref().is_some_and(|lock| lock.is_owner());
-        if !own && !(self.passive && crate::ke::irql() != 0) {
+        let too_high = self.passive && crate::ke::irql() != 0;
+        if !(own || too_high) {
             return true;
         }
         if self.inner.with(|inner| core::mem::replace(&mut inner.deferred, true)) {

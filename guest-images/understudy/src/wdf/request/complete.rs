@@ -12,12 +12,14 @@ use wdk_offline::NTSTATUS;
 /// Bug check 0x10D, first parameter: a request that is fatally wrong; outstanding references on its memory.
 const REQUEST_FATAL: u64 = 6;
 const VERIFIER_FATAL: u64 = 3;
+/// The broken rule and the bug check's second parameter.
+type Fault = (&'static str, u64);
 /// UserMode.
 const USER: i8 = 1;
 
 impl Request {
     /// Takes the request from whoever has it, for completion.
-    fn take(inner: &mut Inner) -> Result<(Irp, Option<Arc<Queue>>), (&'static str, u64)> {
+    fn take(inner: &mut Inner) -> Result<(Irp, Option<Arc<Queue>>), Fault> {
         match inner.place {
             Place::Completed => return Err(("RequestCompletedTwice", 0)),
             Place::Created => return Err(("RequestNotReceived", 5)),
