@@ -1,43 +1,110 @@
-//! `cargo rig image`: what an installation ISO of the user's own holds.
+//! `cargo rig image`: Windows from an installation ISO of the user's own: what is on it, and a second disc that
+//! answers what Setup asks.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
+use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use windows_setup::{Image, Udf, UdfFault, Wim, WimFault};
+use windows_setup::{Answers, Edition, Image, Udf, UdfFault, Wim, WimFault};
 
-use crate::failure::Usage;
+use crate::{failure::Usage, package};
+
+/// Password of the account of the guest, which nobody but this machine reaches.
+const PASSWORD: &str = "Cancelnic-1";
 
 /// Arguments of `cargo rig image`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Options {
-    /// List the editions of Windows on an installation ISO
-    Windows {
-        /// The ISO, as Microsoft offers it
-        #[arg(long, value_name = "FILE")]
-        iso: PathBuf,
-    },
+    /// List the editions of Windows on an installation ISO, or write a disc that answers what its Setup asks
+    Windows(Windows),
+}
+
+/// Arguments of `cargo rig image windows`.
+#[derive(Debug, clap::Args)]
+pub struct Windows {
+    /// The ISO, as Microsoft offers it
+    #[arg(long, value_name = "FILE")]
+    iso: PathBuf,
+    /// Write a second disc, for the same machine: answers, drivers, test certificate. Its Setup WIPES THE FIRST DISK
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// The edition to install, by its number on the ISO
+    #[arg(long, value_name = "N", requires = "answers")]
+    index: Option<u32>,
+    /// The edition to install, by its name or edition on the ISO
+    #[arg(long, value_name = "NAME", requires = "answers", conflicts_with = "index")]
+    edition: Option<String>,
+    /// Accept the licence terms of that Windows, which come with the ISO; without it nothing is written
+    #[arg(long, requires = "answers")]
+    accept_eula: bool,
+    /// A product key of your own; otherwise Microsoft's generic one, and none for evaluation editions
+    #[arg(long, value_name = "KEY", requires = "answers")]
+    product_key: Option<String>,
+    /// Show cargo's own output
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 /// Carries out `cargo rig image`.
-pub fn image(options: &Options) -> anyhow::Result<bool> {
-    match options {
-        Options::Windows { iso } => {
-            println!("{}", table(&open(iso)?.images));
-            Ok(true)
-        }
-    }
+pub fn image(options: &Options) -> Result<bool> {
+    let Options::Windows(options) = options;
+    let medium = open(&options.iso)?;
+    let Some(out) = &options.answers else {
+        println!("{}", table(&medium.images));
+        return Ok(true);
+    };
+    let edition = choose(&medium.images, options)?;
+    let release = edition.release;
+    println!("{} ({release}), image {} of {}", edition.image.name, edition.image.index, medium.file);
+    let answers = Answers { edition, password: PASSWORD.to_owned() };
+    let disc = windows_setup::disc(&answers, package::files(options.verbose)?).context("writing the disc")?;
+    fs::write(out, disc).with_context(|| format!("writing {}", out.display()))?;
+    println!("answers  {}", out.display());
+    Ok(true)
 }
 
 /// What is on an ISO.
-fn open(iso: &Path) -> anyhow::Result<Wim> {
+fn open(iso: &Path) -> Result<Wim> {
     let read = || -> Result<Wim, WimFault> {
         let file = File::open(iso).map_err(UdfFault::Io)?;
         Wim::read(&mut Udf::open(file)?)
     };
     read().map_err(|fault| Usage(format!("{}: {fault}", iso.display())).into())
+}
+
+/// The one image that the arguments mean.
+fn choose(images: &[Image], options: &Windows) -> Result<Edition, Usage> {
+    let named = |image: &&Image| match (&options.index, &options.edition) {
+        (Some(index), _) => image.index == *index,
+        (None, Some(name)) => {
+            image.name.eq_ignore_ascii_case(name) || image.edition.eq_ignore_ascii_case(name)
+        }
+        (None, None) => true,
+    };
+    let found: Vec<_> = images.iter().filter(named).collect();
+    let image = match found[..] {
+        [image] => image,
+        [] => {
+            return Err(Usage(
+                "the ISO has no such edition: without --answers its editions are listed".into(),
+            ));
+        }
+        _ => {
+            let numbers: Vec<_> = found.iter().map(|image| image.index.to_string()).collect();
+            let which = numbers.join(", ");
+            return Err(Usage(format!("images {which} of the ISO are meant: choose one with --index")));
+        }
+    };
+    let edition =
+        Edition::of(image, options.product_key.as_deref()).map_err(|fault| Usage(fault.to_string()))?;
+    if !options.accept_eula {
+        let what = format!("installing {} accepts its licence terms", image.name);
+        return Err(Usage(format!("{what}: read them, and say so with --accept-eula")));
+    }
+    Ok(edition)
 }
 
 /// The images, a line each.
@@ -62,13 +129,12 @@ fn table(images: &[Image]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windows_setup::Architecture;
+    use windows_setup::{Architecture, Release};
 
-    #[test]
-    fn an_image_is_one_line() {
-        let image = Image {
-            index: 2,
-            name: "Windows Server 2025".to_owned(),
+    fn server(index: u32, name: &str) -> Image {
+        Image {
+            index,
+            name: name.to_owned(),
             edition: "ServerStandardEval".to_owned(),
             installation: "Server".to_owned(),
             architecture: Architecture::X64,
@@ -76,8 +142,24 @@ mod tests {
             revision: 1742,
             language: "en-US".to_owned(),
             size: 1,
-        };
-        let text = table(&[image]).to_string();
+        }
+    }
+
+    fn options(index: Option<u32>, edition: Option<&str>) -> Windows {
+        Windows {
+            iso: PathBuf::new(),
+            answers: Some(PathBuf::new()),
+            index,
+            edition: edition.map(str::to_owned),
+            accept_eula: true,
+            product_key: None,
+            verbose: false,
+        }
+    }
+
+    #[test]
+    fn an_image_is_one_line() {
+        let text = table(&[server(2, "Windows Server 2025")]).to_string();
         let line = text.lines().nth(2).expect("a line after the heading");
         let words: Vec<_> = line.split('|').map(str::trim).filter(|word| !word.is_empty()).collect();
         let expected =
@@ -89,10 +171,42 @@ mod tests {
     fn a_file_that_is_no_iso_is_refused_in_one_line() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("song.ogg");
-        std::fs::write(&path, "la").expect("a written file");
+        fs::write(&path, "la").expect("a written file");
         let error = open(&path).expect_err("it is no ISO");
         assert!(error.is::<Usage>(), "{error:?}");
         let said = crate::failure::one_line(&error);
         assert_eq!(said, format!("{}: it is no disc image with a UDF file system", path.display()));
+    }
+
+    #[test]
+    fn an_edition_is_chosen_by_number_or_name() {
+        let images = [server(1, "One"), server(2, "Two")];
+        let by = |index, name| choose(&images, &options(index, name)).expect("an edition").image.index;
+        assert_eq!([by(Some(2), None), by(None, Some("two")), by(None, Some("ONE"))], [2, 2, 1]);
+        assert_eq!(choose(&images, &options(Some(1), None)).expect("it").release, Release::Server2025);
+    }
+
+    #[test]
+    fn a_choice_of_several_or_none_is_refused() {
+        let images = [server(1, "One"), server(2, "Two")];
+        let by = |index, name| choose(&images, &options(index, name)).expect_err("no choice").to_string();
+        assert!(by(None, None).contains("images 1, 2"));
+        assert!(by(None, Some("serverstandardeval")).contains("images 1, 2"));
+        assert!(by(Some(3), None).contains("no such edition"));
+    }
+
+    #[test]
+    fn terms_that_nobody_accepted_are_named() {
+        let options = Windows { accept_eula: false, ..options(None, None) };
+        let said = choose(&[server(1, "One")], &options).expect_err("no terms").to_string();
+        assert!(said.contains("--accept-eula"), "{said}");
+    }
+
+    #[test]
+    fn an_edition_of_another_processor_is_refused_before_its_terms() {
+        let image = Image { architecture: Architecture::Arm64, ..server(1, "One") };
+        let options = Windows { accept_eula: false, ..options(None, None) };
+        let said = choose(&[image], &options).expect_err("another processor").to_string();
+        assert!(said.contains("ARM64"), "{said}");
     }
 }

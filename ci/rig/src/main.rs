@@ -67,7 +67,7 @@ enum Command {
     Test(test::Options),
     /// Stop in the driver's Cancel callback under gdb; for Windows: what WinDbg needs, and a check of it
     Debug(debug::Options),
-    /// Look into an installation ISO
+    /// Prepare Windows from an installation ISO of your own
     #[command(subcommand)]
     Image(image::Options),
 }

@@ -20,6 +20,8 @@ use crate::{
 
 /// The test certificate, as the package names it.
 const CERTIFICATE: &str = "cancelnic-test.cer";
+/// The certificate and its key, in the folder of the build's artefacts.
+const KEPT_CERTIFICATE: &str = "test-certificate.pem";
 /// The script that installs everything.
 const SCRIPT: &str = "install.cmd";
 
@@ -54,7 +56,7 @@ pub fn package(options: &Options) -> Result<bool> {
     let built = build::build(build::Options { mutants: false, verbose: options.verbose })?;
     let kept = build::Workspace::find()?.out();
     let out = options.out.clone().unwrap_or_else(|| kept.join("package"));
-    let certificate = certificate(&kept.join("test-certificate.pem"))?;
+    let certificate = certificate(&kept.join(KEPT_CERTIFICATE))?;
     let packaged = write(&built.drivers, &out, &certificate, options.embed_signature)?;
     for driver in &packaged {
         for line in report(driver) {
@@ -90,7 +92,30 @@ fn certificate(path: &Path) -> Result<TestCertificate> {
 }
 
 /// Names and bytes of files to be written.
-type Files = Vec<(String, Vec<u8>)>;
+pub type Files = Vec<(String, Vec<u8>)>;
+
+/// The files of the package of `drivers`; `out` is the folder that the report names.
+fn collect(
+    drivers: &[Driver],
+    out: &Path,
+    certificate: &TestCertificate,
+    embed: bool,
+) -> Result<(Vec<Packaged>, Files)> {
+    let mut files: Files = vec![(CERTIFICATE.to_owned(), certificate.to_der()?)];
+    let packaged = drivers
+        .iter()
+        .map(|driver| add(driver, out, certificate, embed, &mut files).with_context(|| driver.name))
+        .collect::<Result<Vec<_>>>()?;
+    files.push((SCRIPT.to_owned(), script(&packaged).into_bytes()));
+    Ok((packaged, files))
+}
+
+/// The files of a package of the workspace's drivers, by name, for a disc.
+pub fn files(verbose: bool) -> Result<Files> {
+    let built = build::build(build::Options { mutants: false, verbose })?;
+    let certificate = certificate(&build::Workspace::find()?.out().join(KEPT_CERTIFICATE))?;
+    Ok(collect(&built.drivers, Path::new(""), &certificate, false)?.1)
+}
 
 /// Writes the package of `drivers` into the folder `out`, which may hold an older one and nothing else.
 fn write(
@@ -99,13 +124,7 @@ fn write(
     certificate: &TestCertificate,
     embed: bool,
 ) -> Result<Vec<Packaged>> {
-    let mut files: Files = vec![(CERTIFICATE.to_owned(), certificate.to_der()?)];
-    let packaged = drivers
-        .iter()
-        .map(|driver| add(driver, out, certificate, embed, &mut files).with_context(|| driver.name))
-        .collect::<Result<Vec<_>>>()?;
-    files.push((SCRIPT.to_owned(), script(&packaged).into_bytes()));
-
+    let (packaged, files) = collect(drivers, out, certificate, embed)?;
     fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     for found in fs::read_dir(out).with_context(|| format!("reading {}", out.display()))? {
         let found = found?.file_name();

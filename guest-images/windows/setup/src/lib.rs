@@ -2,11 +2,22 @@
 //!
 //! 1. [`Udf::open`] reads the ISO's file system, in which installation media keep files of more than 4 GiB.
 //! 2. [`Wim::read`] lists the images of its `sources/install.wim`.
+//! 3. [`Edition::of`] says whether an image can be installed with nobody at the keyboard, and with which key.
+//! 4. [`Answers::to_xml`] writes what Setup would ask; [`first_logon_script`] is what Windows does afterwards.
+//! 5. [`disc`] puts both, and the drivers, on a second disc.
 //!
 //! This crate starts no machine and writes to nobody's disk; nothing of the ISO is kept.
 
+mod answer;
+mod disc;
+mod edition;
+mod first_logon;
 mod udf;
 mod wim;
 
+pub use answer::{ANSWER_FILE, Answers};
+pub use disc::{VOLUME, disc};
+pub use edition::{Edition, EditionFault, Release};
+pub use first_logon::{FIRST_LOGON_COMMAND, FOLDER, REPORT, SCRIPT, first_logon_script};
 pub use udf::{Udf, UdfFault, UdfFile};
 pub use wim::{Architecture, Image, Wim, WimFault};

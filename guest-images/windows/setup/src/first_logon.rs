@@ -1,0 +1,73 @@
+//! The script of the first logon: drivers, then what makes Windows a quiet test machine, then power off.
+
+/// Folder of the disc that holds the script and the driver package.
+pub const FOLDER: &str = "cancelnic";
+/// Name of the script in [`FOLDER`].
+pub const SCRIPT: &str = "first-logon.cmd";
+/// What Setup runs at the first logon: the script, from whichever drive the disc is.
+pub const FIRST_LOGON_COMMAND: &str = r"cmd.exe /c for %d in (D E F G H) do @if exist %d:\cancelnic\first-logon.cmd call %d:\cancelnic\first-logon.cmd";
+/// What every line that the script writes to COM1 begins with.
+pub const REPORT: &str = "cancelnic-setup: ";
+
+/// Steps: what is reported, and the command.
+const STEPS: [(&str, &str); 12] = [
+    ("drivers", r#"cmd.exe /c "%~dp0install.cmd""#),
+    // a driver of the same device that Windows Update has must not come in
+    (
+        "no drivers from Windows Update",
+        r"reg.exe add HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate /v ExcludeWUDriversInQualityUpdate /t REG_DWORD /d 1 /f",
+    ),
+    (
+        "no drivers from the network",
+        r"reg.exe add HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\DriverSearching /v SearchOrderConfig /t REG_DWORD /d 0 /f",
+    ),
+    (
+        "no updates",
+        r"reg.exe add HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU /v NoAutoUpdate /t REG_DWORD /d 1 /f",
+    ),
+    // 2: kernel memory; kept and shown, until somebody has looked
+    (
+        "kernel dumps",
+        r"reg.exe add HKLM\SYSTEM\CurrentControlSet\Control\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 2 /f",
+    ),
+    (
+        "dumps are kept",
+        r"reg.exe add HKLM\SYSTEM\CurrentControlSet\Control\CrashControl /v AlwaysKeepMemoryDump /t REG_DWORD /d 1 /f",
+    ),
+    (
+        "no restart after a bug check",
+        r"reg.exe add HKLM\SYSTEM\CurrentControlSet\Control\CrashControl /v AutoReboot /t REG_DWORD /d 0 /f",
+    ),
+    // machines of tests are often switched off
+    ("no repair at the next start", "bcdedit.exe /set {current} bootstatuspolicy ignoreallfailures"),
+    ("no recovery", "bcdedit.exe /set {current} recoveryenabled no"),
+    ("no sleep", "powercfg.exe /change standby-timeout-ac 0"),
+    ("no dark screen", "powercfg.exe /change monitor-timeout-ac 0"),
+    // with it, shutting down would only hibernate the kernel
+    ("no fast start", "powercfg.exe /hibernate off"),
+];
+
+/// The script. It reports each step to COM1; after the last it powers the machine off, after a failure it does not.
+pub fn first_logon_script() -> String {
+    let mut lines = vec!["@echo off".to_owned(), "call :say first logon".to_owned()];
+    for (what, command) in STEPS {
+        lines.push(format!("call :say {what}"));
+        lines.push(command.to_owned());
+        lines.push("if errorlevel 1 goto failed".to_owned());
+    }
+    lines.extend(
+        [
+            "call :say done",
+            "shutdown.exe /s /t 0",
+            "exit /b 0",
+            ":failed",
+            "call :say failed",
+            "exit /b 1",
+            ":say",
+        ]
+        .map(str::to_owned),
+    );
+    lines.push(format!("echo {REPORT}%*>COM1"));
+    lines.push("exit /b 0".to_owned());
+    lines.iter().map(|line| format!("{line}\r\n")).collect()
+}
