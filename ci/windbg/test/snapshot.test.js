@@ -40,6 +40,7 @@ test("one device with its cancel block is found, with both queues", { skip }, ()
     assert.equal(device.GivenUp, false);
     assert.equal(device.Tx.State, "not cancelled");
     assert.equal(device.Rx.State, "not cancelled");
+    assert.deepEqual([device.Rx.Armed, device.Rx.Lost], [true, false]);
 });
 
 test("packets at the device and packets without room are told apart", { skip }, () => {
@@ -100,6 +101,9 @@ test("the trace tells the queue's life up to the cancel", { skip }, () => {
     // The machine may have stopped before the callback's end.
     assert.match(events.join(" "), /^[^C]* Cancel( CancelReturned.*)?$/);
     assert.equal(Trace.filter(({ Event }) => /^\d+$/.test(Event)).length, 0);
+    const ages = Trace.map(({ MicrosecondsBeforeLast }) => MicrosecondsBeforeLast);
+    assert.equal(ages.at(-1), 0);
+    assert.ok(ages.every((age, nth) => nth === 0 || age <= ages[nth - 1]) && ages[0] < 60e6, String(ages));
     assert.deepEqual(Trace.map(({ Number }) => Number), Trace.map((_, nth) => Trace[0].Number + nth));
     const last = Trace.filter(({ Queue }) => Queue === "tx0").at(-1);
     assert.equal(last.Posted, Devices[0].Tx.Counters.posted);
