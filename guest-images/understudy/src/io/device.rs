@@ -20,7 +20,6 @@ pub enum Dispatch {
     /// DRIVER_OBJECT.MajorFunction, as IoCreateDevice has it.
     Driver,
     /// A table of the device's own, as NdisRegisterDeviceEx has it; leaked with the few devices that have one.
-    #[expect(dead_code, reason = "made by the NDIS stand-in")]
     Table(&'static Table),
     /// A framework: gets the device object and the IRP, returns what the dispatch routine returns.
     Framework(fn(*mut DEVICE_OBJECT, Irp) -> NTSTATUS),

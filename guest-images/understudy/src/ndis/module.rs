@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use ndis_sys::{
     NDIS_FILTER_DRIVER_CHARACTERISTICS, NDIS_FILTER_PARTIAL_CHARACTERISTICS, NDIS_HANDLE, NDIS_OBJECT_HEADER,
 };
+use wdk_offline::DRIVER_OBJECT;
 
 /// Handles of drivers and modules are no addresses: whatever follows one faults.
 const DRIVER_HANDLES: u64 = 0x5d0b_4e44_0000_0000;
@@ -21,6 +22,8 @@ const MODULE_HANDLES: u64 = 0x5d0b_4e46_0000_0000;
 pub struct FilterDriver {
     /// NdisFilterDriverHandle.
     pub handle: u64,
+    /// Its driver object.
+    pub object: *mut DRIVER_OBJECT,
     /// Whose image it is.
     pub owner: Owner,
     /// What stands on the time line before its callbacks.
@@ -41,12 +44,12 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 impl FilterDriver {
     /// A driver with these characteristics.
     pub fn new(
-        owner: Owner,
+        (object, owner): (*mut DRIVER_OBJECT, Owner),
         context: usize,
         characteristics: NDIS_FILTER_DRIVER_CHARACTERISTICS,
     ) -> Arc<Self> {
         let handle = DRIVER_HANDLES | u64::from(NEXT.fetch_add(1, Relaxed)) << 4;
-        Arc::new(Self { handle, owner, label: crate::pnp::label(owner), context, characteristics })
+        Arc::new(Self { handle, object, owner, label: crate::pnp::label(owner), context, characteristics })
     }
 }
 

@@ -39,7 +39,7 @@ pub unsafe extern "win64" fn register(
             return status;
         }
     };
-    let made = FilterDriver::new(service.owner, context as usize, made);
+    let made = FilterDriver::new((driver, service.owner), context as usize, made);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *handle = made.handle as NDIS_HANDLE };
     if let Some(options) = made.characteristics.SetOptionsHandler {
@@ -65,6 +65,9 @@ pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     let Some(driver) = stack::driver(handle) else {
         stop("InvalidFilterDriverHandle", format!("NdisFDeregisterFilterDriver: {handle:p}"));
     };
+    if super::device::registered(driver.handle) {
+        stop("NdisFDeregisterFilterDriver", "the driver's control device is still registered".into());
+    }
     stack::deregister(&driver);
     let left = crate::ndis::memory::left(|_, owner| owner == driver.owner);
     if let Some((rule, what)) = left.into_iter().next() {

@@ -1,5 +1,6 @@
 //! What a filter driver imports from NDIS.SYS, by name.
 
+mod device;
 mod filter;
 mod lists;
 mod system;
@@ -53,5 +54,8 @@ pub fn resolve(name: &str) -> Option<usize> {
         "NdisResetEvent" => system::reset_event,
         "NdisWaitEvent" => system::wait_event,
         "NdisGetVersion" => system::version,
+        "NdisRegisterDeviceEx" => device::register,
+        "NdisDeregisterDeviceEx" => device::deregister,
+        "NdisGetDeviceReservedExtension" => device::reserved_extension,
     }
 }
