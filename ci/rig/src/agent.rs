@@ -3,7 +3,7 @@
 //! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
 //! are answered out of that record, so that several can be under way at once.
 
-use agent_protocol::{Command, MAX_LINE, Message, Reply, Request, VERSION, Violation};
+use agent_protocol::{Command, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,8 @@ pub enum AgentError {
         violation: Violation,
         /// Bug check code.
         code: u32,
+        /// The queue, if the rule is that a queue has to be given back.
+        view: Option<Box<QueueView>>,
     },
     /// The guest could not carry the command out, and goes on.
     #[error("{0}")]
@@ -150,10 +152,11 @@ impl Agent {
                 return Ok(found.clone());
             }
             looked_at = heard.said.len();
-            if let Some(Message::BugCheck { violation, code, .. }) =
+            if let Some(Message::BugCheck { violation, code, view, .. }) =
                 heard.said.iter().find(|said| matches!(said, Message::BugCheck { .. }))
             {
-                return Err(AgentError::BugCheck { violation: violation.clone(), code: *code });
+                let view = view.clone().map(Box::new);
+                return Err(AgentError::BugCheck { violation: violation.clone(), code: *code, view });
             }
             if let Some(nonsense) = &heard.nonsense {
                 return Err(AgentError::Nonsense(nonsense.clone()));

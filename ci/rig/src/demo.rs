@@ -93,6 +93,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     }
     keep(options, &facts, &violations, &session)?;
     println!("{}", table::verdict(&violations, style));
+    facts.hangs.iter().for_each(|hang| println!("{}", hang.text()));
     if let Some(first) = violations.first() {
         eprintln!("rig: {}; again: {}", table::fault_line(first), options.replay());
     }

@@ -3,6 +3,7 @@
 use crate::capture::Capture;
 use crate::control::Stats;
 use crate::driver_log::DriverLog;
+use crate::hang::Hang;
 use crate::session::Greeting;
 use agent_protocol::{Ids, ListReport, QueueReport, Violation};
 use std::collections::HashSet;
@@ -142,6 +143,8 @@ pub struct Facts {
     pub capture: Capture,
     /// Frames that must have been received.
     pub must_arrive: Vec<Stretch>,
+    /// Queues that were not given back.
+    pub hangs: Vec<Hang>,
     /// Faults that were seen while the run went on.
     pub violations: Vec<Violation>,
     /// Whether the driver is expected to have given the device up: then what was under way may be in no set of the

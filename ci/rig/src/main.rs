@@ -12,6 +12,7 @@ mod demo;
 mod driver_log;
 mod facts;
 mod failure;
+mod hang;
 mod image;
 mod kdnet;
 mod package;

@@ -14,12 +14,13 @@ use crate::capture::Capture;
 use crate::control::Queue;
 use crate::facts::{Facts, Sample, Step, Stretch};
 use crate::failure::one_line;
+use crate::hang::Hang;
 use crate::process::stand_aside_if_interrupted;
 use crate::reports::{describe, join, join_lists};
 use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
 use crate::verdict::{runs, violation};
-use agent_protocol::{Command, IoResult, ListReport, QueueReport, Reply, Violation};
+use agent_protocol::{Command, IoResult, ListReport, QueueReport, QueueView, Reply, Violation};
 use anyhow::{Result, anyhow, bail};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -428,19 +429,29 @@ impl Run {
                 }
                 Ok(io)
             }
-            Err(AgentError::BugCheck { violation, .. }) => Err(self.fault(violation)),
+            Err(AgentError::BugCheck { violation, view, .. }) => {
+                if let Some(view) = view {
+                    let hang = self.hang(&view);
+                    self.facts.hangs.push(hang);
+                }
+                Err(self.fault(violation))
+            }
             Err(AgentError::TimedOut(limit)) => Err(self.find_kept(limit)),
             Err(error) => Err(self.session.explain(error)),
         }
     }
 
-    /// A command does not end: names the packets that the driver keeps although the device has given all back.
+    /// A command does not end: shows every queue that is cancelled and not given back, and names the packets that the
+    /// driver keeps although the device has given all back.
     fn find_kept(&mut self, limit: Duration) -> anyhow::Error {
-        let reply = self.session.agent.call(Command::Report, LIMIT);
-        let seen = self.session.control.queue("tx0");
-        match (reply, seen) {
-            (Ok(reply), Ok(seen)) => {
-                self.keep(reply);
+        let report = self.session.agent.call(Command::Report, LIMIT);
+        let (Ok(report), Ok(hangs)) = (report, self.hangs()) else {
+            return self.session.explain(AgentError::TimedOut(limit));
+        };
+        self.keep(report);
+        self.facts.hangs.extend(hangs);
+        match self.session.control.queue("tx0") {
+            Ok(seen) => {
                 let outstanding = &self.facts.tx.outstanding;
                 let owed = seen.available + seen.fetched + seen.on_wire + seen.off_wire;
                 if !outstanding.is_empty() && seen.state == "STOPPED" && owed == 0 {
@@ -454,8 +465,31 @@ impl Run {
                     seen.describe()
                 )
             }
-            _ => self.session.explain(AgentError::TimedOut(limit)),
+            Err(_) => self.session.explain(AgentError::TimedOut(limit)),
         }
+    }
+
+    /// Every queue that is cancelled and not given back at this moment.
+    fn hangs(&mut self) -> Result<Vec<Hang>, AgentError> {
+        let inspected = self.session.agent.call(Command::Inspect, LIMIT)?;
+        let kept = |view: &&QueueView| view.packets.owned() != 0 || view.fragments.owned() != 0;
+        let hanging = inspected.views.iter().filter(|view| view.cancelled).filter(kept);
+        Ok(hanging.map(|view| self.hang(view)).collect())
+    }
+
+    /// The same as a step, for a pause that a scenario keeps from ending.
+    pub fn look_for_hangs(&mut self) -> Result<Vec<Hang>> {
+        self.step("look for queues not given back", |run| {
+            let hangs = run.hangs().map_err(|error| run.session.explain(error))?;
+            let detail = hangs.iter().map(Hang::title).collect::<Vec<_>>().join(", ");
+            Ok((hangs, detail))
+        })
+    }
+
+    /// The device's word on a queue that hangs, beside the guest's.
+    fn hang(&mut self, view: &QueueView) -> Hang {
+        let device = self.session.control.queue(&view.queue).ok();
+        Hang::new(view, device.as_ref())
     }
 
     fn keep(&mut self, reply: Reply) {

@@ -125,6 +125,10 @@ impl<'q, 'm> RxQueue<'q, 'm> {
     /// may stop polling now, and the interrupt that follows STOPPED (C7) brings on [`Self::advance`].
     pub fn cancel(&mut self, registers: &impl Registers) -> Outcome {
         self.cancelled = true;
+        let leaves_the_rest = self.mutant.leaves_the_rest_to_advance();
+        if leaves_the_rest {
+            self.signals.disarm();
+        }
         let fault = if self.signals.is_lost() {
             self.lost()
         } else {
@@ -138,7 +142,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
                     self.return_all();
                     None
                 }
-                Ok(()) if self.mutant.leaves_the_rest_to_advance() => self.indicate(true),
+                Ok(()) if leaves_the_rest => self.indicate(true),
                 Ok(()) => self.indicate(true).or_else(|| self.finish_or_arm(registers)),
             }
         };

@@ -7,6 +7,12 @@
 #![no_std]
 extern crate alloc;
 
+mod hang;
+
+pub use hang::{
+    DeviceView, FragmentOwner, KeptPacket, MOST_LISTED, Owner, QueueView, RingView, VirtqueueView,
+};
+
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +146,8 @@ pub enum Command {
     Unload,
     /// Report both queues as they are now. Answered at once.
     Report,
+    /// Show both queues down to their indices ([`Reply::views`]). Answered at once.
+    Inspect,
     /// Leave the machine: orderly power off.
     Quit,
 }
@@ -208,6 +216,9 @@ pub enum Message {
         code: u32,
         /// Its four parameters.
         parameters: [u64; 4],
+        /// The queue, where the rule is that a queue has to be given back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        view: Option<QueueView>,
     },
 }
 
@@ -310,6 +321,9 @@ pub struct Reply {
     /// The overlying driver's view, with the queues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lists: Option<ListReport>,
+    /// The queues, for [`Command::Inspect`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<QueueView>,
     /// What became of a request, for [`Command::Open`], [`Command::Control`] and [`Command::CancelControl`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub io: Option<IoResult>,

@@ -2,6 +2,7 @@
 
 use super::{Report, svg, table::fault_line};
 use crate::facts::Facts;
+use crate::hang::Hang;
 use crate::verdict::runs;
 use agent_protocol::Ids;
 
@@ -45,11 +46,12 @@ pub fn page(report: &Report, facts: &Facts) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>cancelnic: {class}</title>\
          <style>{STYLE}</style></head><body>\n\
-         <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}\
+         <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}{}\
          <h2>Time line</h2>\n{}\n{}\n\
          <h2>Queues</h2>\n{}\n<h2>Sets</h2>\n{}\n{}{}<h2>Steps</h2>\n{}\n</body></html>\n",
         about(report, facts),
         faults(report),
+        hangs(report),
         svg::time_line(facts),
         key(),
         queues(report, facts),
@@ -84,6 +86,18 @@ fn faults(report: &Report) -> String {
         .map(|fault| format!("<li class=\"bad\">{}</li>\n", escape(&fault_line(fault))))
         .collect();
     format!("<h2>Faults</h2>\n<ul>{items}</ul>\n")
+}
+
+fn hangs(report: &Report) -> String {
+    let hang = |hang: &Hang| {
+        let parts = hang.parts();
+        let rows = parts.iter().map(|(name, seen)| {
+            format!("<tr><td>{name}</td><td class=\"text\">{}</td></tr>\n", escape(seen))
+        });
+        let rows: String = rows.collect();
+        format!("<h2>{}</h2>\n<table>{rows}</table>\n", escape(&hang.title()))
+    };
+    report.hangs.iter().map(hang).collect()
 }
 
 fn key() -> String {

@@ -5,6 +5,7 @@ mod svg;
 pub mod table;
 
 use crate::facts::{self, Facts};
+use crate::hang::Hang;
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -33,6 +34,9 @@ pub struct Report {
     pub capture: String,
     /// What was wrong.
     pub violations: Vec<Violation>,
+    /// Queues that were not given back; left out if there was none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hangs: Vec<Hang>,
 }
 
 /// A step of the run.
@@ -153,6 +157,7 @@ impl Report {
             recalls: facts.recalls.iter().map(recall).collect(),
             capture: capture.display().to_string(),
             violations: violations.to_vec(),
+            hangs: facts.hangs.clone(),
         }
     }
 
@@ -258,7 +263,9 @@ mod tests {
 
         let mut bad = good.clone();
         bad.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0"));
+        bad.hangs.push(Hang::new(&crate::hang::tests::view(), None));
         assert_eq!(report(&bad)["verdict"], "bad");
+        assert_eq!(report(&bad)["hangs"][0]["queue"], "tx0");
         validate(&report(&bad)).unwrap();
     }
 
@@ -325,6 +332,7 @@ mod tests {
     fn the_page_needs_nothing_from_outside_and_escapes_what_it_quotes() {
         let mut facts = crate::verdict::tests::good();
         facts.violations.push(violation("<script>", "EvtCancel", "a & b"));
+        facts.hangs.push(Hang::new(&crate::hang::tests::view(), None));
         facts.states.push(Sample { at: Duration::ZERO, queue: "tx0".into(), state: "RUNNING".into() });
         facts.callbacks.push(Callback {
             at: Duration::from_millis(10),
@@ -338,6 +346,11 @@ mod tests {
         assert!(page.contains("<svg") && page.contains("tx0 EvtCancel at IRQL 2, 90 us"));
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
         assert!(page.contains("a &amp; b"));
+        assert!(page.contains("tx0 is not given back"));
+        let hang = &facts.hangs[0];
+        assert!(
+            hang.parts().iter().all(|(name, seen)| page.contains(name) && page.contains(&html::escape(seen)))
+        );
         assert!(!page.contains("src=") && !page.contains("href="));
     }
 }

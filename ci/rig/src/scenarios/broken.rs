@@ -43,7 +43,7 @@ const fn caught(
     rules: &'static [&'static str],
 ) -> Scenario {
     let mutant = Mutant { driver: NIC, number };
-    Scenario { name, kind: Kind::Caught { mutant, prepare, body, rules } }
+    Scenario { name, kind: Kind::Caught { mutant, prepare, body, rules, shows: |_| Ok(()) } }
 }
 
 pub fn all() -> Vec<Scenario> {

@@ -3,6 +3,7 @@
 mod broken;
 mod command;
 mod forms;
+mod hang;
 mod lifecycle;
 mod machine;
 mod receive;
@@ -11,6 +12,7 @@ mod windbg;
 
 use crate::build::Built;
 use crate::facts::{Facts, Step};
+use crate::hang::Hang;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
 use crate::settings::{Files, GuestKind, Mutant, Settings};
@@ -35,12 +37,19 @@ enum Kind {
         prepare: fn(&mut Settings),
         body: fn(&mut Run) -> Result<()>,
         rules: &'static [&'static str],
+        shows: Shows,
     },
+    /// A run of a deliberately broken driver whose fault the framework makes up for: it must be judged good, and show
+    /// how.
+    Endured { mutant: Mutant, prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()>, shows: Shows },
     /// A run that must be judged good in both forms of the queue cancel, with the same fate of each frame.
     BothForms { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()> },
     /// A use of the command itself.
     Command(fn(&Built) -> Result<()>),
 }
+
+/// Looks into the facts of a run for what a scenario is there to show.
+type Shows = fn(&Facts) -> Result<()>;
 
 const fn good(name: &'static str, prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()>) -> Scenario {
     Scenario { name, kind: Kind::Good { prepare, body } }
@@ -60,6 +69,7 @@ pub fn all() -> Vec<Scenario> {
         lifecycle::all(),
         machine::all(),
         broken::all(),
+        hang::all(),
         command::all(),
         windbg::all(),
     ]
@@ -93,10 +103,18 @@ impl Scenario {
                 let (facts, violations, log) = judged(settings, body)?;
                 if violations.is_empty() { Ok(()) } else { bail!("{}", account(&facts, &violations, &log)) }
             }
-            Kind::Caught { mutant, prepare, body, rules } => {
-                let broken = built.driver(mutant.driver)?.mutants.as_ref();
-                let broken = broken.context("the broken drivers are not built")?;
-                settings.files.driver(mutant.driver)?.image = broken.path.clone();
+            Kind::Endured { mutant, prepare, body, shows } => {
+                take_broken(&mut settings, built, mutant)?;
+                prepare(&mut settings);
+                settings.mutant = Some(mutant);
+                let (facts, violations, log) = judged(settings, body)?;
+                if !violations.is_empty() {
+                    bail!("{}", account(&facts, &violations, &log));
+                }
+                shows(&facts)
+            }
+            Kind::Caught { mutant, prepare, body, rules, shows } => {
+                take_broken(&mut settings, built, mutant)?;
                 prepare(&mut settings);
                 // The same driver, behaving, passes: what is caught below is the mutant and nothing else.
                 let (facts, violations, log) = judged(settings.clone(), body)?;
@@ -105,11 +123,10 @@ impl Scenario {
                 }
                 settings.mutant = Some(mutant);
                 let (facts, violations, log) = judged(settings, body)?;
-                if violations.iter().any(|violation| rules.contains(&violation.rule.as_str())) {
-                    Ok(())
-                } else {
-                    bail!("none of {rules:?} was found:\n{}", account(&facts, &violations, &log))
+                if !violations.iter().any(|violation| rules.contains(&violation.rule.as_str())) {
+                    bail!("none of {rules:?} was found:\n{}", account(&facts, &violations, &log));
                 }
+                shows(&facts)
             }
             Kind::BothForms { prepare, body } => {
                 prepare(&mut settings);
@@ -131,6 +148,14 @@ impl Scenario {
     }
 }
 
+/// The test build of a driver takes the place of the one that ships.
+fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result<()> {
+    let broken = built.driver(mutant.driver)?.mutants.as_ref();
+    let broken = broken.context("the broken drivers are not built")?;
+    settings.files.driver(mutant.driver)?.image = broken.path.clone();
+    Ok(())
+}
+
 /// One run and its judgement, with the end of the guest's log.
 fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<(Facts, Vec<Violation>, String)> {
     let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
@@ -148,6 +173,7 @@ fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<(Facts
 fn account(facts: &Facts, violations: &[Violation], log: &str) -> String {
     let mut text: Vec<String> = facts.steps.iter().map(|step| step_line(step, Style::Plain)).collect();
     text.extend(violations.iter().map(fault_line));
+    text.extend(facts.hangs.iter().map(Hang::text));
     text.push("end of the guest's log:".into());
     text.extend(log.lines().map(|line| format!("  {line}")));
     text.join("\n")

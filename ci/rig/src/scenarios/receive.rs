@@ -57,6 +57,14 @@ pub fn all() -> Vec<Scenario> {
         usual("rx-cancel-idle", idle),
         good("rx-cancel-half-written", no_watchdog, |run| half_written(run, 0)),
         good("rx-cancel-frames-waiting", no_watchdog, |run| half_written(run, 9)),
+        good(
+            "rx-cancel-frames-waiting-as-source",
+            |settings| {
+                no_watchdog(settings);
+                settings.guest.as_documented = false;
+            },
+            |run| half_written(run, 9),
+        ),
         usual("rx-cancel-frames-arriving", frames_arriving),
         usual("rx-cancel-again-and-again", again_and_again),
     ]

@@ -67,6 +67,10 @@ pub fn run() -> ! {
             Command::Hold { window } => answer(request.id, crate::window::hold(&window)),
             Command::Release { window } => answer(request.id, crate::window::release(&window)),
             Command::Report => output::push(done(request.id, datapath::report())),
+            Command::Inspect => {
+                let reply = Reply { views: datapath::inspect(), ..Reply::default() };
+                output::push(Message::Done { id: request.id, reply });
+            }
             Command::Quit => {
                 output::push(done(request.id, Vec::new()));
                 output::flush();

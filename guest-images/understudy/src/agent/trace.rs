@@ -3,7 +3,7 @@
 use super::output;
 use crate::ke::irqlock::IrqLock;
 use crate::wdf::HELD_LOCKS;
-use agent_protocol::{Message, Violation};
+use agent_protocol::{Message, QueueView, Violation};
 use alloc::{format, string::String};
 
 /// One call into the driver that has not returned.
@@ -141,7 +141,14 @@ pub fn stop(code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
 pub fn stop_in(callback: String, code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
     let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
-    crate::bugcheck::stop(code, parameters, violation)
+    crate::bugcheck::stop(code, parameters, violation, None)
+}
+
+/// Stops the machine for a queue that is not given back.
+pub fn stop_hung(callback: String, code: u32, rule: &str, place: String, view: QueueView) -> ! {
+    let violation = Violation { rule: rule.into(), callback, place };
+    output::flush();
+    crate::bugcheck::stop(code, [0; 4], violation, Some(view))
 }
 
 /// Stops because the driver uses something that understudy refuses to fake.

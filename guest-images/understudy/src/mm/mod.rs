@@ -11,7 +11,7 @@ pub use pool::{pool_alloc, pool_free, pool_report};
 
 use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String, vec::Vec};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Where RAM appears a second time.
 pub const DIRECT: usize = 0xffff_8800_0000_0000;
@@ -40,10 +40,20 @@ impl Owner {
     }
 }
 
+/// Where RAM ends, physical.
+static RAM_END: AtomicU64 = AtomicU64::new(0);
+
 /// Hands the RAM from `from` up to `to` (physical) to the heap.
 pub fn start(from: usize, to: usize) {
+    RAM_END.store(to as u64, Relaxed);
     heap::start(DIRECT + from.next_multiple_of(PAGE), DIRECT + to);
     table::unmap(0);
+}
+
+/// Whether `len` bytes from physical address `at` on are RAM, which [`DIRECT`] shows.
+#[must_use]
+pub fn is_ram(at: u64, len: u64) -> bool {
+    at >= PAGE as u64 && at.checked_add(len).is_some_and(|end| end <= RAM_END.load(Relaxed))
 }
 
 /// The physical address behind an address that the heap gave out, or that lies in the kernel's image.

@@ -11,7 +11,7 @@ use crate::ndis::ledger::List;
 use crate::ndis::{books, protocol};
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
-use agent_protocol::QueueReport;
+use agent_protocol::{QueueReport, QueueView};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use netadaptercx_sys::{NETADAPTER, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT};
@@ -207,28 +207,20 @@ fn wait_ready(queue: &Queue) {
 }
 
 fn report_hang(queue: &Queue) -> ! {
-    let header = queue.packets.header();
-    let fragments = queue.fragments.header();
-    let oldest = queue.traffic.with(|traffic| match traffic {
-        Traffic::Tx(sender) => sender.books.oldest(),
-        Traffic::Rx(_) => None,
-    });
-    let owner = oldest.map_or(String::new(), |number| format!(", the oldest is frame {number}"));
-    let last = queue.last.with(|last| *last);
-    queue.stop(
-        "QueueNotDrained",
-        0,
-        format!(
-            "{}: packets [{}, {}), NextIndex {}, fragments [{}, {}) kept while the device is silent{owner}; last callback {last}, {} polls",
-            queue.name,
-            header.begin,
-            header.end,
-            header.next,
-            fragments.begin,
-            fragments.end,
-            queue.ec.polls(),
-        ),
-    )
+    let view = queue.view();
+    let place = format!(
+        "{}: {} packets and {} fragments kept while the device is silent",
+        queue.name,
+        view.packets.owned(),
+        view.fragments.owned()
+    );
+    let callback = format!("{} {}", queue.name, view.last_callback);
+    trace::stop_hung(callback, object::WDF_VIOLATION, "QueueNotDrained", place, view)
+}
+
+/// The queues down to their indices.
+pub fn inspect() -> Vec<QueueView> {
+    queues().iter().map(|queue| queue.view()).collect()
 }
 
 /// Pauses if running and destroys the queues; their books stay.

@@ -2,6 +2,7 @@
 
 pub mod element;
 pub mod frame;
+pub mod hang;
 pub mod ledger;
 pub mod verifier;
 

@@ -4,6 +4,7 @@ use super::buffers::Pool;
 use super::config;
 use super::ec::{Client, Ec, Mode, Task};
 use super::element::{Fragment, Packet};
+use super::hang::{self, Parts};
 use super::ledger::{RxLedger, TxLedger};
 use super::ring::RingMemory;
 use super::verifier::{self, Direction, Snapshot};
@@ -12,7 +13,7 @@ use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::ledger::Party;
 use crate::ndis::{books, flow};
-use agent_protocol::QueueReport;
+use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
@@ -90,7 +91,7 @@ pub struct Queue {
     started: AtomicBool,
     /// EvtCancel has been called in this life.
     pub cancelled: AtomicBool,
-    /// As documented: after an unfinished Rx cancel no poll before the driver notifies.
+    /// As documented: after an unfinished Rx cancel no callback of this queue before the driver notifies.
     muted: AtomicBool,
     /// STATE has been seen not STOPPED since EvtStart.
     resumed: AtomicBool,
@@ -195,6 +196,24 @@ impl Queue {
         })
     }
 
+    /// The queue down to its indices, as it is now.
+    pub fn view(&self) -> QueueView {
+        let (packets, fragments) = (self.packets.header(), self.fragments.header());
+        let owned: Vec<Packet> = (0..packets.distance(packets.begin, packets.end))
+            .map(|step| Packet::read(&self.packets.read(packets.begin.wrapping_add(step) & packets.mask)))
+            .collect();
+        let numbers: Vec<u64> = self.report().outstanding.iter().collect();
+        let direction = self.direction;
+        QueueView {
+            queue: self.name.into(),
+            last_callback: self.last.with(|last| *last).into(),
+            polls: self.ec.polls(),
+            cancelled: self.started.load(Relaxed) && self.cancelled.load(Relaxed),
+            device: watch::view(direction),
+            ..hang::view(&Parts { direction, packets, fragments, owned: &owned, numbers: &numbers })
+        }
+    }
+
     /// Takes the books out for the queue's next incarnation.
     pub fn take_books(&self) -> QueueBooks {
         self.traffic.with(|traffic| match traffic {
@@ -212,7 +231,8 @@ impl Queue {
             );
         }
         let armed = self.armed.swap(false, Relaxed);
-        if !armed && !watch::device_failed() {
+        // a cancelled queue may wait for the device by the driver's own means
+        if !armed && !self.cancelled.load(Relaxed) && !watch::device_failed() {
             self.stop_now(
                 "NotifyWithoutArm",
                 format!("{}: no SetNotificationEnabled since the last one", self.name),
@@ -422,7 +442,7 @@ impl Client for Queue {
     }
 
     fn arm(&self, _mode: Mode) {
-        if self.is_empty() && self.direction == Direction::Tx {
+        if self.muted.load(Relaxed) || self.is_empty() && self.direction == Direction::Tx {
             return;
         }
         let Some(callback) = self.config.EvtSetNotificationEnabled else { return };
@@ -443,10 +463,13 @@ impl Client for Queue {
             }
             Task::Cancel => {
                 self.cancelled.store(true, Relaxed);
+                // a notification that comes during the call counts
+                self.muted.store(self.direction == Direction::Rx && crate::settings::documented(), Relaxed);
                 let moved = self.call("EvtCancel");
                 self.reap("EvtCancel", moved);
-                let unfinished = self.direction == Direction::Rx && !self.is_empty();
-                self.muted.store(unfinished && crate::settings::documented(), Relaxed);
+                if self.is_empty() {
+                    self.muted.store(false, Relaxed);
+                }
             }
             Task::Stop => {
                 self.lifecycle("EvtStop", self.config.EvtStop);

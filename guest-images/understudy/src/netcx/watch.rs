@@ -1,9 +1,11 @@
-//! What understudy itself reads of the device: its status byte and the cancel block's STATE, to judge the driver by.
+//! What understudy itself reads of the device: its status byte and the cancel block's STATE, to judge the driver by, and
+//! the virtqueues' indices for reports.
 //!
 //! Reading changes nothing in the device. A device without the cancel block is not judged.
 
 use super::verifier::Direction;
 use crate::ke::irqlock::IrqLock;
+use agent_protocol::{DeviceView, VirtqueueView};
 use core::sync::atomic::Ordering::Relaxed;
 
 /// ID register and its value, the bytes `C I N C`.
@@ -15,6 +17,14 @@ const RX_STAT: usize = 0xC4;
 const DRIVER_OK: u8 = 4;
 /// virtio common configuration: offset of device_status.
 const DEVICE_STATUS: usize = 0x14;
+/// virtio common configuration (virtio 1.3 section 4.1.4.3): the selected queue's fields.
+const QUEUE_SELECT: usize = 0x16;
+const QUEUE_SIZE: usize = 0x18;
+const QUEUE_ENABLE: usize = 0x1c;
+const QUEUE_AVAILABLE: usize = 0x28;
+const QUEUE_USED: usize = 0x30;
+/// Where the index stands in an available or used ring (section 2.7).
+const RING_INDEX: u64 = 2;
 /// STATE values by number.
 const STATES: [&str; 4] = ["RUNNING", "CANCELLING", "DRAINING", "STOPPED"];
 
@@ -47,6 +57,50 @@ fn state(direction: Direction) -> Option<usize> {
         return None;
     }
     Some((stat >> 20 & 0xf) as usize)
+}
+
+/// The direction's queue 0 as the guest sees it, if there is a device with the block.
+pub fn view(direction: Direction) -> Option<DeviceView> {
+    let places = PLACES.with(|slot| *slot)?;
+    let status_at = places.device + if direction == Direction::Tx { TX_STAT } else { RX_STAT };
+    // SAFETY: as in `set`; reads have no side effects; the command register stands before the status register.
+    let (device_status, command, status) = unsafe {
+        (
+            ((places.common + DEVICE_STATUS) as *const u8).read_volatile(),
+            ((status_at - 4) as *const u32).read_volatile(),
+            (status_at as *const u32).read_volatile(),
+        )
+    };
+    let there = device_status != 0xff && device_status & DRIVER_OK != 0;
+    let virtqueue = there.then(|| virtqueue(places.common, direction)).flatten();
+    Some(DeviceView { device_status, command, status, virtqueue })
+}
+
+/// The indices of queue 0's virtqueue, in the memory that the driver told the device of.
+fn virtqueue(common: usize, direction: Direction) -> Option<VirtqueueView> {
+    let number: u16 = if direction == Direction::Tx { 1 } else { 0 };
+    // the driver's selection is put back before anything else can run
+    let (size, enabled, available, used) = x86_64::instructions::interrupts::without_interrupts(|| {
+        let select = (common + QUEUE_SELECT) as *mut u16;
+        // SAFETY: the common configuration is mapped (`set`); each field is read by its own width, addresses by halves.
+        unsafe {
+            let before = select.read_volatile();
+            select.write_volatile(number);
+            let word = |at: usize| ((common + at) as *const u16).read_volatile();
+            let half = |at: usize| u64::from(((common + at) as *const u32).read_volatile());
+            let address = |at: usize| half(at) | half(at + 4) << 32;
+            let seen = (word(QUEUE_SIZE), word(QUEUE_ENABLE), address(QUEUE_AVAILABLE), address(QUEUE_USED));
+            select.write_volatile(before);
+            seen
+        }
+    });
+    let index = |ring: u64| {
+        let at = ring.checked_add(RING_INDEX).filter(|&at| at % 2 == 0 && crate::mm::is_ram(at, 2))?;
+        // SAFETY: RAM, which is mapped there for ever, and aligned.
+        Some(unsafe { ((crate::mm::DIRECT + at as usize) as *const u16).read_volatile() })
+    };
+    (enabled == 1).then_some(())?;
+    Some(VirtqueueView { size, available: index(available)?, used: index(used)? })
 }
 
 /// The state's name if the device may still write this queue's buffers, else `None`.
