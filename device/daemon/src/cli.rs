@@ -70,6 +70,10 @@ pub struct Cli {
     #[arg(long)]
     pub no_cancel: bool,
 
+    /// Watch what the driver does with its queues, and name what it must not do in the statistics
+    #[arg(long, value_name = "on|off", default_value = "on")]
+    pub judge: Judging,
+
     /// Where wire time comes from: the machine, or `clock.advance` on the control socket
     #[arg(long, value_name = "CLOCK", default_value = "real")]
     pub clock: ClockKind,
@@ -108,6 +112,15 @@ pub enum ClockKind {
     Real,
     /// It stands still but for `clock.advance`.
     Manual,
+}
+
+/// Whether the driver is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Judging {
+    /// What it must not do is named.
+    On,
+    /// Nobody looks: a little faster.
+    Off,
 }
 
 /// Least severe level that is logged.
@@ -304,6 +317,7 @@ mod tests {
             (&["--socket-path", "s", "--fifo-depth", "0"], "--fifo-depth"),
             (&["--socket-path", "s", "--wire", "tap:t0"], "--wire"),
             (&["--socket-path", "s", "--clock", "fast"], "--clock"),
+            (&["--socket-path", "s", "--judge", "maybe"], "--judge"),
             (&["--socket-path", "s", "--fd", "3"], "--fd"),
             (&["--fd", "1"], "--fd"),
             (&["--sock"], "--sock"),

@@ -49,6 +49,8 @@ pub trait Service: Send + Sync {
     fn set_call(&self, call: Option<EventNotifier>);
     /// Its doorbell cannot be read: the connection is of no use any more.
     fn doorbell_failed(&self, error: io::Error);
+    /// Its doorbell was rung, and the event has been taken.
+    fn rung(&self);
     /// Its doorbell, still open, is about to be replaced: nobody listens to it any more.
     fn doorbell_replaced(&self, old: RawFd);
 }
@@ -283,7 +285,10 @@ impl VringT<Memory> for Vring {
                 self.service.doorbell_failed(error);
                 Ok(false)
             }
-            result => result,
+            Ok(enabled) => {
+                self.service.rung();
+                Ok(enabled)
+            }
         }
     }
 
@@ -339,6 +344,9 @@ mod tests {
         fn set_call(&self, _: Option<EventNotifier>) {}
         fn doorbell_failed(&self, error: io::Error) {
             self.say(format!("doorbell {:?}", error.kind()));
+        }
+        fn rung(&self) {
+            self.say("rung".into());
         }
         fn doorbell_replaced(&self, _: RawFd) {
             self.say("doorbell replaced".into());

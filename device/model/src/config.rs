@@ -2,10 +2,10 @@
 
 use cancelnic_registers::{
     CAPS_OFFSET, Caps, CommandWord, Direction, ID, ID_OFFSET, QUEUES_OFFSET, Queues, REVISION_OFFSET,
-    Revision, SPACE_SIZE, command_offset, status_offset,
+    Revision, SPACE_SIZE, command_offset, next_seq, status_offset,
 };
 
-use crate::StatusRegister;
+use crate::{Rule, StatusRegister};
 
 /// Bytes of a register.
 const WORD: usize = 4;
@@ -37,11 +37,24 @@ pub struct Command {
     pub word: CommandWord,
 }
 
+/// A word in a command register that no driver should write.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misuse {
+    /// Kind of the queue whose register it is.
+    pub direction: Direction,
+    /// Number of that queue among those of its kind.
+    pub pair: usize,
+    /// What is wrong with it.
+    pub rule: Rule,
+}
+
 /// The 256 bytes. Belongs to the connection: a device reset keeps it.
 #[derive(Debug)]
 pub struct ConfigSpace {
     fixed: [u8; SPACE_SIZE],
     registers: Vec<Registers>,
+    misuses: Vec<Misuse>,
 }
 
 /// Command and status register of one queue.
@@ -83,7 +96,7 @@ impl ConfigSpace {
             let status = status_offset(direction, pair)?;
             Some(Registers { direction, pair, command, status, seen: [0; WORD], taken: 0, register })
         });
-        ConfigSpace { fixed, registers: registers.collect() }
+        ConfigSpace { fixed, registers: registers.collect(), misuses: Vec::new() }
     }
 
     /// The space as it reads now. Changes nothing and takes no queue's lock.
@@ -110,12 +123,18 @@ impl ConfigSpace {
     /// this order. What is not in a command register changes nothing.
     pub fn write(&mut self, offset: u32, bytes: &[u8]) -> Vec<Command> {
         let Ok(offset) = usize::try_from(offset) else { return Vec::new() };
-        self.registers.iter_mut().filter_map(|register| register.write(offset, bytes)).collect()
+        let misuses = &mut self.misuses;
+        self.registers.iter_mut().filter_map(|register| register.write(offset, bytes, misuses)).collect()
+    }
+
+    /// What was wrong with the words written since the last call; for the queues' judges.
+    pub fn misuses(&mut self) -> Vec<Misuse> {
+        std::mem::take(&mut self.misuses)
     }
 }
 
 impl Registers {
-    fn write(&mut self, offset: usize, bytes: &[u8]) -> Option<Command> {
+    fn write(&mut self, offset: usize, bytes: &[u8], misuses: &mut Vec<Misuse>) -> Option<Command> {
         let mut word = self.seen;
         for (at, byte) in (self.command..).zip(&mut word) {
             if let Some(written) = at.checked_sub(offset).and_then(|at| bytes.get(at)) {
@@ -127,8 +146,16 @@ impl Registers {
         }
         self.seen = word;
         let word = CommandWord::from_bits(u32::from_le_bytes(word));
-        if word.op_bits() == 0 || word.seq() == self.taken {
+        if word.op_bits() == 0 {
             return None;
+        }
+        let mut misuse = |rule| misuses.push(Misuse { direction: self.direction, pair: self.pair, rule });
+        if word.seq() == self.taken {
+            misuse(Rule::CommandReused);
+            return None;
+        }
+        if word.seq() != next_seq(self.taken) {
+            misuse(Rule::SeqSkipped);
         }
         self.taken = word.seq();
         Some(Command { direction: self.direction, pair: self.pair, word })

@@ -8,6 +8,7 @@
 //!   finite speed), so each may have its own lock: a command on one queue touches no other queue.
 //! - [`StatusRegister`]: a queue's status word, shared between queue and configuration space. Reading it
 //!   takes no lock.
+//! - [`Judge`], one in each queue: names what the driver does with it that it must not.
 //! - [`Wire`]: gets every frame when its last byte has left, and every frame delivered to the guest.
 //!
 //! # Life of a queue
@@ -31,6 +32,7 @@ mod chain;
 mod config;
 mod control;
 mod gate;
+mod judge;
 mod link;
 mod ring;
 mod rx;
@@ -40,8 +42,9 @@ mod status;
 mod turn;
 mod tx;
 
-pub use config::{Command, ConfigSpace, NetConfig};
+pub use config::{Command, ConfigSpace, Misuse, NetConfig};
 pub use gate::Gate;
+pub use judge::{Finding, Judge, KEPT, LATE, Rule};
 pub use link::{Link, Speed, Wire};
 pub use ring::{Broken, Rings};
 pub use rx::{RxQueue, RxSettings};

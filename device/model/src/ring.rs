@@ -49,6 +49,8 @@ pub(crate) struct Ring {
     outstanding: u16,
     /// Doorbell asked for at this index.
     armed: Option<u16>,
+    /// How often one was asked for.
+    arms: u64,
     /// Used elements that nobody was told about.
     untold: bool,
 }
@@ -70,7 +72,7 @@ impl Ring {
         // Not the base: a chain whose head is unknown gets no used element.
         let used = queue.used_idx(memory, Ordering::Relaxed).map_err(|_| Broken::Memory)?;
         queue.set_next_used(used.0);
-        Ok(Ring { queue, event_idx: rings.event_idx, outstanding: 0, armed: None, untold: false })
+        Ok(Ring { queue, event_idx: rings.event_idx, outstanding: 0, armed: None, arms: 0, untold: false })
     }
 
     pub(crate) fn size(&self) -> u16 {
@@ -80,6 +82,16 @@ impl Ring {
     /// Index of the next chain to take.
     pub(crate) fn next_index(&self) -> u16 {
         self.queue.next_avail()
+    }
+
+    /// Where a doorbell was asked for last.
+    pub(crate) fn armed(&self) -> Option<u16> {
+        self.armed
+    }
+
+    /// How often a doorbell was asked for since the ring entered service.
+    pub(crate) fn arms(&self) -> u64 {
+        self.arms
     }
 
     /// Whether `head` can be named in a used element.
@@ -140,6 +152,7 @@ impl Ring {
             return Ok(false);
         }
         self.armed = Some(index);
+        self.arms = self.arms.saturating_add(1);
         self.queue.enable_notification(memory).map_err(|_| Broken::Memory)
     }
 

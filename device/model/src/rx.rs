@@ -4,14 +4,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cancelnic_registers::{Caps, CommandResult, CommandWord, NET_HEADER_SIZE, Op, RX_RETURNED, State};
+use cancelnic_registers::{
+    Caps, CommandResult, CommandWord, Direction, NET_HEADER_SIZE, Op, RX_RETURNED, State,
+};
 use vm_memory::GuestMemory;
 
 use crate::chain::{self, Buffers};
 use crate::control::Control;
 use crate::gate::Gate;
 use crate::service::{Service, WORK_PER_RUN};
-use crate::{Broken, Left, Rings, RxSnapshot, StatusRegister, Turn, Wire};
+use crate::{Broken, Judge, Left, Rings, Rule, RxSnapshot, StatusRegister, Turn, Wire};
 
 /// `virtio_net_hdr` of every received frame: nothing but num_buffers = 1 (virtio 1.3 section 5.1.6.4).
 const HEADER: [u8; NET_HEADER_SIZE] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
@@ -45,6 +47,7 @@ pub struct RxQueue {
     broke_now: Option<Broken>,
     /// Descriptors looked at since `run` asked last.
     walked: usize,
+    judge: Judge,
 }
 
 /// A frame whose header and first half are in its buffer.
@@ -81,7 +84,39 @@ impl RxQueue {
             refused_now: 0,
             broke_now: None,
             walked: 0,
+            judge: Judge::new(Direction::Rx),
         }
+    }
+
+    /// What the driver did that it must not.
+    pub fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    /// Turns the judge on, as it is at first, or off. To be called out of service.
+    pub fn set_judged(&mut self, on: bool) {
+        self.judge.set(on);
+    }
+
+    /// The driver has done something else that it must not, seen elsewhere.
+    pub fn note(&mut self, rule: Rule, now: Duration) {
+        self.judge.at(now);
+        self.judge.note(rule, None);
+    }
+
+    /// The driver has rung the queue's doorbell. For the judge only: [`RxQueue::run`] comes afterwards.
+    pub fn rung<M: GuestMemory>(&mut self, memory: &M, now: Duration) {
+        self.judge.at(now);
+        let arms = self.service.ring().map_or(0, |ring| ring.arms());
+        self.judge.rung(memory, arms);
+    }
+
+    /// Lets the judge look at the ring. Changes nothing else.
+    pub fn look<M: GuestMemory>(&mut self, memory: &M, now: Duration) {
+        self.judge.at(now);
+        let running = self.control.state() == State::Running && self.service.broken().is_none();
+        let armed = self.service.ring().and_then(|ring| ring.armed());
+        self.judge.look(memory, running, armed, self.enabled);
     }
 
     /// The queue's status register.
@@ -91,7 +126,7 @@ impl RxQueue {
 
     /// Enters service. Base 0 begins a new life: RUNNING, and frames that waited are dropped. Any other
     /// base goes on where the queue left.
-    pub fn enter<M: GuestMemory>(&mut self, memory: &M, rings: &Rings) -> Turn {
+    pub fn enter<M: GuestMemory>(&mut self, memory: &M, now: Duration, rings: &Rings) -> Turn {
         self.writing = None;
         self.returning.clear();
         if rings.base == 0 {
@@ -101,21 +136,32 @@ impl RxQueue {
             self.control.begin_new_life();
         }
         self.broke_now = self.service.enter(memory, rings);
+        self.judge.at(now);
+        if self.broke_now.is_none() {
+            self.judge.entered(memory, rings);
+        }
         Turn { again: true, ..self.turn(memory) }
     }
 
     /// Leaves service. Before it returns, gate notwithstanding, a half-written frame is completed and a
     /// cancel in progress finished whole. Harmless if not in service.
     pub fn leave<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Left {
+        self.look(memory, now);
+        let busy = self.writing.as_ref().map(|writing| writing.head);
         self.finish_write(memory, now, wire);
         while self.return_next(memory) {}
-        self.settle();
+        self.settle(memory);
         let signal = self.turn(memory).signal;
-        Left { base: self.service.leave(0), signal }
+        let base = self.service.leave(0);
+        self.judge.left(memory, base, busy);
+        Left { base, signal }
     }
 
     /// Whether the queue may receive. What it owes is done in any case. Call [`RxQueue::run`] afterwards.
     pub fn set_enabled(&mut self, enabled: bool) {
+        if !enabled {
+            self.judge.deaf();
+        }
         self.enabled = enabled;
     }
 
@@ -148,16 +194,20 @@ impl RxQueue {
     /// Carries out the command in `word`, which [`ConfigSpace::write`](crate::ConfigSpace::write) found for
     /// this queue, and publishes the status word. Costs at most the buffers returned; nothing is received
     /// here.
-    pub fn command<M: GuestMemory>(&mut self, memory: &M, word: CommandWord) -> Turn {
+    pub fn command<M: GuestMemory>(&mut self, memory: &M, now: Duration, word: CommandWord) -> Turn {
+        self.look(memory, now);
         let op = self.control.take(word, self.service.health());
         match op {
             Some(Op::Cancel) => self.cancel(memory),
             Some(Op::Drain) => self.control.drain(),
-            Some(Op::Resume) => self.control.resume(),
+            Some(Op::Resume) => {
+                self.judge.cancel_ends(memory);
+                self.control.resume();
+            }
             None => {}
         }
         while self.return_next(memory) {}
-        self.settle();
+        self.settle(memory);
         self.control.publish();
         Turn { again: true, ..self.turn(memory) }
     }
@@ -176,7 +226,10 @@ impl RxQueue {
             returning.push_back(head);
         });
         match all {
-            Ok(()) => self.control.cancel(taken),
+            Ok(()) => {
+                self.judge.cancelled(ring.next_index());
+                self.control.cancel(taken);
+            }
             Err(why) => {
                 self.mark_broken(why);
                 self.control.refuse(CommandResult::Broken);
@@ -187,12 +240,13 @@ impl RxQueue {
     /// Does what there is to do at `now`: writes frames into buffers, completes, returns. A few hundred
     /// chains at most: see [`Turn::again`]. `wire` is told of every frame delivered.
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
+        self.look(memory, now);
         let mut moved = self.service.is_in();
         let mut work: usize = 0;
         while moved && work < WORK_PER_RUN {
             moved = (self.writing.is_some() && self.rx_write.pass() && self.finish_write(memory, now, wire))
                 | self.return_next(memory)
-                | self.settle()
+                | self.settle(memory)
                 | self.begin_write(memory);
             work = work.saturating_add(std::mem::take(&mut self.walked)).saturating_add(1);
         }
@@ -226,7 +280,7 @@ impl RxQueue {
         let Some(next) = self.pending.front().filter(|_| may) else { return false };
         let needed = next.len().saturating_add(NET_HEADER_SIZE);
         let Some(ring) = self.service.source() else { return false };
-        let size = ring.size();
+        let (size, index) = (ring.size(), ring.next_index());
         let chain = match ring.take(memory) {
             Ok(Some(chain)) => chain,
             Ok(None) => match ring.ask_for_doorbell(memory) {
@@ -238,9 +292,11 @@ impl RxQueue {
         let head = chain.head_index();
         if !ring.knows(head) {
             ring.skip();
+            self.judge.note(Rule::MalformedChain, None);
             self.count_refused();
             return true;
         }
+        self.judge.taken(memory, index);
         let Ok(buffers) = chain::receive_buffers(memory, size, chain, &mut self.walked) else {
             self.refuse(memory, head);
             return true;
@@ -253,12 +309,16 @@ impl RxQueue {
             return true;
         }
         let Some(frame) = self.pending.pop_front() else { return false };
+        self.judge.check(memory, head, Rule::BufferChanged);
         let half = frame.len() >> 1;
         let first = frame.split_at_checked(half).map_or(&frame[..], |(first, _)| first);
         let written =
             buffers.write(memory, 0, &HEADER).and_then(|()| buffers.write(memory, NET_HEADER_SIZE, first));
         match written {
-            Ok(()) => self.writing = Some(Writing { head, buffers, frame, half }),
+            Ok(()) => {
+                self.judge.wrote(memory, head);
+                self.writing = Some(Writing { head, buffers, frame, half });
+            }
             Err(_) => {
                 self.count_dropped();
                 self.refuse(memory, head);
@@ -270,6 +330,7 @@ impl RxQueue {
     /// Writes the rest of the frame that is half written, and its used element.
     fn finish_write<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> bool {
         let Some(Writing { head, buffers, frame, half }) = self.writing.take() else { return false };
+        self.judge.check(memory, head, self.touch());
         let rest = frame.get(half..).unwrap_or(&[]);
         let skip = half.saturating_add(NET_HEADER_SIZE);
         if buffers.write(memory, skip, rest).is_err() {
@@ -301,6 +362,7 @@ impl RxQueue {
                 self.count_refused();
             }
             Some(Some(head)) => {
+                self.judge.check(memory, head, Rule::ReceiveBufferTouched);
                 if self.write_used(memory, head, RX_RETURNED) {
                     self.totals.returned = self.totals.returned.saturating_add(1);
                 }
@@ -309,13 +371,23 @@ impl RxQueue {
         true
     }
 
+    /// What it is when the driver writes into a buffer that the device owns.
+    fn touch(&self) -> Rule {
+        match self.control.state() {
+            State::Cancelling => Rule::ReceiveBufferTouched,
+            State::Running | State::Draining | State::Stopped => Rule::BufferChanged,
+        }
+    }
+
     fn refuse<M: GuestMemory>(&mut self, memory: &M, head: u16) {
+        self.judge.note(Rule::MalformedChain, Some(head));
         self.write_used(memory, head, RX_RETURNED);
         self.count_refused();
     }
 
     fn write_used<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> bool {
         let Some(ring) = self.service.ring() else { return false };
+        self.judge.completes(memory, head, len);
         match ring.complete(memory, head, len) {
             Ok(()) => {
                 self.totals.completed = self.totals.completed.saturating_add(1);
@@ -334,11 +406,18 @@ impl RxQueue {
         self.totals.dropped = self.totals.dropped.saturating_add(1);
     }
 
-    fn settle(&mut self) -> bool {
-        self.writing.is_none() && self.returning.is_empty() && self.control.settle()
+    fn settle<M: GuestMemory>(&mut self, memory: &M) -> bool {
+        if self.writing.is_some() || !self.returning.is_empty() {
+            return false;
+        }
+        self.judge.cancel_ends(memory);
+        self.control.settle()
     }
 
     fn mark_broken(&mut self, why: Broken) -> bool {
+        if why == Broken::Index {
+            self.judge.note(Rule::AvailableRanAhead, None);
+        }
         self.broke_now = self.service.mark_broken(why).or(self.broke_now);
         false
     }

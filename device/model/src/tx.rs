@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cancelnic_registers::{Caps, CommandResult, CommandWord, Op, State, TxOutcome};
+use cancelnic_registers::{Caps, CommandResult, CommandWord, Direction, Op, State, TxOutcome};
 use vm_memory::GuestMemory;
 
 use crate::chain;
@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::gate::Gate;
 use crate::link::Grant;
 use crate::service::{Service, WORK_PER_RUN};
-use crate::{Broken, Left, Link, Rings, StatusRegister, Turn, TxSnapshot, Wire};
+use crate::{Broken, Judge, Left, Link, Rings, Rule, StatusRegister, Turn, TxSnapshot, Wire};
 
 /// What a transmit queue is made with.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ pub struct TxQueue {
     broke_now: Option<Broken>,
     /// Descriptors looked at since `run` asked last.
     walked: usize,
+    judge: Judge,
 }
 
 /// A chain taken from the available ring; `head` is `None` if it named no descriptor of the table, so that
@@ -121,7 +122,39 @@ impl TxQueue {
             refused_now: 0,
             broke_now: None,
             walked: 0,
+            judge: Judge::new(Direction::Tx),
         }
+    }
+
+    /// What the driver did that it must not.
+    pub fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    /// Turns the judge on, as it is at first, or off. To be called out of service.
+    pub fn set_judged(&mut self, on: bool) {
+        self.judge.set(on);
+    }
+
+    /// The driver has done something else that it must not, seen elsewhere.
+    pub fn note(&mut self, rule: Rule, now: Duration) {
+        self.judge.at(now);
+        self.judge.note(rule, None);
+    }
+
+    /// The driver has rung the queue's doorbell. For the judge only: [`TxQueue::run`] comes afterwards.
+    pub fn rung<M: GuestMemory>(&mut self, memory: &M, now: Duration) {
+        self.judge.at(now);
+        let arms = self.service.ring().map_or(0, |ring| ring.arms());
+        self.judge.rung(memory, arms);
+    }
+
+    /// Lets the judge look at the ring. Changes nothing else.
+    pub fn look<M: GuestMemory>(&mut self, memory: &M, now: Duration) {
+        self.judge.at(now);
+        let running = self.control.state() == State::Running && self.service.broken().is_none();
+        let armed = self.service.ring().and_then(|ring| ring.armed());
+        self.judge.look(memory, running, armed, self.enabled);
     }
 
     /// The queue's status register.
@@ -131,13 +164,17 @@ impl TxQueue {
 
     /// Enters service. Base 0 begins a new life: RUNNING. Any other base goes on where the queue left.
     /// A queue already in service forgets what it held: [`TxQueue::leave`] first.
-    pub fn enter<M: GuestMemory>(&mut self, memory: &M, rings: &Rings) -> Turn {
+    pub fn enter<M: GuestMemory>(&mut self, memory: &M, now: Duration, rings: &Rings) -> Turn {
         self.forget();
         if rings.base == 0 {
             self.owed_to_drain = 0;
             self.control.begin_new_life();
         }
         self.broke_now = self.service.enter(memory, rings);
+        self.judge.at(now);
+        if self.broke_now.is_none() {
+            self.judge.entered(memory, rings);
+        }
         Turn { again: true, ..self.turn(memory) }
     }
 
@@ -147,6 +184,8 @@ impl TxQueue {
     /// it ends). A shared wire stays taken until the frame's time is over: no other queue is told of this.
     /// Harmless if not in service.
     pub fn leave<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Left {
+        self.look(memory, now);
+        let busy = self.oldest_frame();
         if let Some(frame) = &mut self.on_wire {
             frame.what.end = frame.what.end.min(now);
         }
@@ -161,13 +200,18 @@ impl TxQueue {
             self.owed_to_drain = self.owed_to_drain.saturating_add(again);
         }
         self.forget();
-        self.settle();
+        self.settle(memory);
         let signal = self.turn(memory).signal;
-        Left { base: self.service.leave(dropped), signal }
+        let base = self.service.leave(dropped);
+        self.judge.left(memory, base, busy);
+        Left { base, signal }
     }
 
     /// Whether the queue may fetch. What it owes is done in any case. Call [`TxQueue::run`] afterwards.
     pub fn set_enabled(&mut self, enabled: bool) {
+        if !enabled {
+            self.judge.deaf();
+        }
         self.enabled = enabled;
     }
 
@@ -202,18 +246,22 @@ impl TxQueue {
         word: CommandWord,
         wire: &mut W,
     ) -> Turn {
+        self.look(memory, now);
         // What has left by now is beyond recall.
         self.leave_wire(now, wire);
         let op = self.control.take(word, self.service.health());
         match op {
             Some(Op::Cancel) => self.cancel(memory),
             Some(Op::Drain) => self.control.drain(),
-            Some(Op::Resume) => self.control.resume(),
+            Some(Op::Resume) => {
+                self.judge.cancel_ends(memory);
+                self.control.resume();
+            }
             None => {}
         }
         self.pass_by();
         while self.complete_next(memory) {}
-        self.settle();
+        self.settle(memory);
         self.control.publish();
         Turn { again: true, ..self.turn(memory) }
     }
@@ -242,6 +290,7 @@ impl TxQueue {
         });
         match all {
             Ok(()) => {
+                self.judge.cancelled(ring.next_index());
                 self.owed_to_drain = 0;
                 self.control.cancel(taken);
             }
@@ -255,6 +304,7 @@ impl TxQueue {
     /// Does what there is to do at `now`: fetches, sends, completes. A few hundred chains at most: see
     /// [`Turn::again`].
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
+        self.look(memory, now);
         let mut moved = self.service.is_in();
         let mut work: usize = 0;
         while moved && work < WORK_PER_RUN {
@@ -263,7 +313,7 @@ impl TxQueue {
                 | self.complete_next(memory)
                 | self.enter_wire(now)
                 | self.fetch_next(memory, now)
-                | self.settle();
+                | self.settle(memory);
             work = work.saturating_add(std::mem::take(&mut self.walked)).saturating_add(1);
         }
         self.control.publish();
@@ -368,6 +418,8 @@ impl TxQueue {
             self.count_refused();
             return;
         };
+        self.judge.check(memory, head, Rule::BufferChanged);
+        self.judge.completes(memory, head, chain.what.used_len());
         if let Err(why) = ring.complete(memory, head, chain.what.used_len()) {
             self.mark_broken(why);
             return;
@@ -401,7 +453,7 @@ impl TxQueue {
             return false;
         }
         let Some(ring) = self.service.source() else { return false };
-        let size = ring.size();
+        let (size, index) = (ring.size(), ring.next_index());
         let chain = match ring.take(memory) {
             Ok(Some(chain)) => chain,
             Ok(None) => match ring.ask_for_doorbell(memory) {
@@ -413,23 +465,43 @@ impl TxQueue {
         self.fetch.pass();
         self.owed_to_drain = self.owed_to_drain.saturating_sub(1);
         let head = Some(chain.head_index()).filter(|head| *head < size);
+        self.judge.taken(memory, index);
         let frame = chain::read_frame(memory, size, chain, &mut self.walked);
         let what = match frame {
             Ok(bytes) if head.is_some() => Waiting::Frame { bytes, since: slot_free_at.unwrap_or(now) },
-            _ => Waiting::Settled(TxOutcome::Refused),
+            _ => {
+                self.judge.note(Rule::MalformedChain, head);
+                Waiting::Settled(TxOutcome::Refused)
+            }
         };
         self.waiting.push_back(Chain { head, what });
         true
     }
 
     /// Ends a cancel or a drain when nothing is outstanding any more.
-    fn settle(&mut self) -> bool {
+    fn settle<M: GuestMemory>(&mut self, memory: &M) -> bool {
         let outstanding = self.on_wire.is_some() || !self.off_wire.is_empty() || !self.waiting.is_empty();
         let owed = self.owed_to_drain > 0 && self.service.broken().is_none();
-        !outstanding && !owed && self.control.settle()
+        if outstanding || owed {
+            return false;
+        }
+        self.judge.cancel_ends(memory);
+        self.control.settle()
+    }
+
+    /// The head of the frame that has been with the device for the longest time.
+    fn oldest_frame(&self) -> Option<u16> {
+        let sent = self.off_wire.iter().filter(|chain| chain.what == TxOutcome::Sent).map(|chain| chain.head);
+        let waiting = self.waiting.iter().filter(|chain| matches!(chain.what, Waiting::Frame { .. }));
+        let mut heads =
+            sent.chain(self.on_wire.iter().map(|chain| chain.head)).chain(waiting.map(|chain| chain.head));
+        heads.next().flatten()
     }
 
     fn mark_broken(&mut self, why: Broken) -> bool {
+        if why == Broken::Index {
+            self.judge.note(Rule::AvailableRanAhead, None);
+        }
         self.broke_now = self.service.mark_broken(why).or(self.broke_now);
         false
     }

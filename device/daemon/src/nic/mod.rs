@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cancelnic_model::{
-    Command, ConfigSpace, Link, NetConfig, RxQueue, RxSettings, Speed as LinkSpeed, TxGate, TxQueue,
+    Command, ConfigSpace, Link, Misuse, NetConfig, RxQueue, RxSettings, Speed as LinkSpeed, TxGate, TxQueue,
     TxSettings,
 };
 use cancelnic_registers::{Caps, Direction};
@@ -24,7 +24,7 @@ use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
 
 use crate::capture::Capture;
-use crate::cli::{Cli, ClockKind, Speed};
+use crate::cli::{Cli, ClockKind, Judging, Speed};
 use crate::stop::Stop;
 use crate::vring::Memory;
 
@@ -115,6 +115,8 @@ pub struct Nic {
     forget_doorbell: OnceLock<Box<dyn Fn(RawFd) + Send + Sync>>,
     connected: AtomicBool,
     stop: Arc<Stop>,
+    /// Whether the queues have judges that watch.
+    judge: bool,
 }
 
 impl Nic {
@@ -129,8 +131,10 @@ impl Nic {
             ),
         };
         let link = Link::new(speed);
-        let tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: cli.fifo_depth, caps, link });
-        let rx = RxQueue::new(RxSettings { pair: 0, pending_limit: PENDING_LIMIT, caps });
+        let mut tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: cli.fifo_depth, caps, link });
+        let mut rx = RxQueue::new(RxSettings { pair: 0, pending_limit: PENDING_LIMIT, caps });
+        tx.set_judged(cli.judge == Judging::On);
+        rx.set_judged(cli.judge == Judging::On);
         let net =
             NetConfig { mac: cli.mac.0, link_up: true, mtu: cli.mtu, speed: megabits, full_duplex: true };
         let config = ConfigSpace::new(&net, caps, vec![tx.status()], vec![rx.status()]);
@@ -145,6 +149,7 @@ impl Nic {
             forget_doorbell: OnceLock::new(),
             connected: AtomicBool::new(false),
             stop,
+            judge: cli.judge == Judging::On,
         })
     }
 
@@ -181,7 +186,16 @@ impl Nic {
     /// The guest has written `bytes` at `offset`. Commands are carried out before this returns: it never
     /// waits for a gate, for wire time or for the guest. For the vhost-user thread.
     pub fn write_config(&self, offset: u32, bytes: &[u8]) {
-        let commands = self.config().write(offset, bytes);
+        let mut config = self.config();
+        let commands = config.write(offset, bytes);
+        let misuses = config.misuses();
+        drop(config);
+        for Misuse { direction, rule, .. } in misuses {
+            match direction {
+                Direction::Tx => self.tx.lock().queue.note(rule, self.clock.now()),
+                Direction::Rx => self.rx.lock().queue.note(rule, self.clock.now()),
+            }
+        }
         for command in commands {
             self.command(command);
         }
@@ -199,7 +213,7 @@ impl Nic {
             }
             Direction::Rx => {
                 let mut state = self.rx.lock();
-                let turn = state.queue.command(&*self.memory(), word);
+                let turn = state.queue.command(&*self.memory(), self.clock.now(), word);
                 state.settle(&turn);
                 drop(state);
                 self.run_rx();
@@ -210,6 +224,14 @@ impl Nic {
     /// The guest has rung a queue's doorbell.
     pub fn kick(&self, queue: QueueId) {
         self.run(queue);
+    }
+
+    /// A doorbell was really rung: the library also calls for queues that start. For the judge.
+    fn rung(&self, queue: QueueId) {
+        match queue {
+            QueueId::Tx0 => self.tx.lock().queue.rung(&*self.memory(), self.clock.now()),
+            QueueId::Rx0 => self.rx.lock().queue.rung(&*self.memory(), self.clock.now()),
+        }
     }
 
     fn run(&self, queue: QueueId) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use cancelnic_model::GateSnapshot;
+use cancelnic_model::{Finding, GateSnapshot, Judge};
 use cancelnic_registers::{State, StatusWord};
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ impl Nic {
         json!({
             "connected": self.connected.load(Ordering::SeqCst),
             "queues": QueueId::ALL.map(|queue| self.queue(queue)),
+            "judge": self.judge,
             "counters": {
                 "capture_lost": self.ether.capture_lost(),
                 "clock_us": self.now_us(),
@@ -25,7 +26,8 @@ impl Nic {
     pub fn queue(&self, queue: QueueId) -> Value {
         match queue {
             QueueId::Tx0 => {
-                let state = self.tx.lock();
+                let mut state = self.tx.lock();
+                state.queue.look(&*self.memory(), self.clock.now());
                 let tx = state.queue.snapshot(&*self.memory());
                 json!({
                     "queue": queue.name(),
@@ -45,11 +47,14 @@ impl Nic {
                     "taken_back": tx.taken_back,
                     "refused": tx.refused,
                     "cancels": tx.cancels,
+                    "findings": findings(state.queue.judge()),
+                    "findings_total": state.queue.judge().total(),
                     "gates": { "fetch": gate(tx.fetch), "wire": gate(tx.wire), "complete": gate(tx.complete) },
                 })
             }
             QueueId::Rx0 => {
-                let state = self.rx.lock();
+                let mut state = self.rx.lock();
+                state.queue.look(&*self.memory(), self.clock.now());
                 let rx = state.queue.snapshot(&*self.memory());
                 json!({
                     "queue": queue.name(),
@@ -69,11 +74,24 @@ impl Nic {
                     "refused": rx.refused,
                     "dropped": rx.dropped,
                     "cancels": rx.cancels,
+                    "findings": findings(state.queue.judge()),
+                    "findings_total": state.queue.judge().total(),
                     "gates": { "rx-write": gate(rx.rx_write) },
                 })
             }
         }
     }
+}
+
+/// What the judge found, the oldest first; a descriptor of null is none in particular.
+fn findings(judge: &Judge) -> Vec<Value> {
+    let findings = judge.findings().iter();
+    findings
+        .map(|Finding { rule, descriptor, at }| {
+            let us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+            json!({ "rule": rule.name(), "descriptor": descriptor, "us": us })
+        })
+        .collect()
 }
 
 fn gate(gate: GateSnapshot) -> Value {

@@ -40,12 +40,12 @@ impl Service for QueueService {
         match self.queue {
             QueueId::Tx0 => {
                 let mut state = nic.tx.lock();
-                let turn = state.queue.enter(&*nic.memory(), &rings);
+                let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
                 state.settle(&turn);
             }
             QueueId::Rx0 => {
                 let mut state = nic.rx.lock();
-                let turn = state.queue.enter(&*nic.memory(), &rings);
+                let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
                 state.settle(&turn);
             }
         }
@@ -93,6 +93,10 @@ impl Service for QueueService {
     fn doorbell_failed(&self, error: io::Error) {
         tracing::warn!(queue = self.queue.name(), %error, "the front end's doorbell cannot be read");
         self.nic.stop.ask("the front end gave a doorbell that is none");
+    }
+
+    fn rung(&self) {
+        self.nic.rung(self.queue);
     }
 
     fn doorbell_replaced(&self, old: RawFd) {

@@ -78,7 +78,7 @@ proptest! {
             rx.inject(frame(number, 60));
         }
         let now = Duration::ZERO;
-        let _ = tx.enter(&memory, &rings);
+        let _ = tx.enter(&memory, Duration::ZERO, &rings);
         for (seq, op) in (1u8..).zip(ops) {
             let runs = (0..1000).take_while(|_| tx.run(&memory, now, &mut Nowhere).again).count();
             prop_assert!(runs < 1000, "it never rests");
@@ -91,10 +91,10 @@ proptest! {
             let end = access.address + access.len as u64;
             prop_assert!(used.contains(&access.address) && end <= used.end, "{:?}", access);
         }
-        let _ = rx.enter(&memory, &rings);
+        let _ = rx.enter(&memory, now, &rings);
         let runs = (0..1000).take_while(|_| rx.run(&memory, now, &mut Nowhere).again).count();
         prop_assert!(runs < 1000, "it never rests");
-        let _ = rx.command(&memory, CommandWord::command(1, Op::Cancel));
+        let _ = rx.command(&memory, now, CommandWord::command(1, Op::Cancel));
         let _ = rx.leave(&memory, now, &mut Nowhere);
     }
 }
@@ -116,7 +116,7 @@ fn chains_as_long_as_the_ring_are_taken_in_small_turns() {
     let link = Link::new(Speed::Unlimited);
     let mut tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: 64, caps: Caps::ALL, link });
     tx.set_enabled(true);
-    let _ = tx.enter(&memory, &rings);
+    let _ = tx.enter(&memory, Duration::ZERO, &rings);
     let mut turns = 0;
     loop {
         memory.accesses();

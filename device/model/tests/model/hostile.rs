@@ -138,7 +138,7 @@ proptest! {
                 }
                 Act::Enter => {
                     victim.in_service = true;
-                    let _ = queue.enter(&victim.memory, &victim.vq.rings(victim.base));
+                    let _ = queue.enter(&victim.memory, now, &victim.vq.rings(victim.base));
                 }
                 Act::Leave => {
                     victim.in_service = false;
@@ -177,12 +177,12 @@ proptest! {
             match act {
                 Act::Command(op) => {
                     let word = victim.next_word(op);
-                    let _ = queue.command(&victim.memory, word);
+                    let _ = queue.command(&victim.memory, now, word);
                     prop_assert_eq!(queue.status().read().seq(), word.seq());
                 }
                 Act::Enter if !victim.in_service => {
                     victim.in_service = true;
-                    let _ = queue.enter(&victim.memory, &victim.vq.rings(victim.base));
+                    let _ = queue.enter(&victim.memory, now, &victim.vq.rings(victim.base));
                 }
                 Act::Leave => {
                     victim.in_service = false;

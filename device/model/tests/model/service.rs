@@ -177,7 +177,8 @@ fn rings_that_cannot_be_used_break_the_queue_and_nothing_else() {
         (cancelnic_model::Rings { avail: 0, ..good }, Broken::Memory),
     ] {
         world.leave(TX0);
-        let turn = world.tx(TX0).enter(&memory, &rings);
+        let now = world.now;
+        let turn = world.tx(TX0).enter(&memory, now, &rings);
         assert_eq!(turn.broke, Some(why));
         world.run(TX0);
         let snapshot = world.tx_snapshot(TX0);

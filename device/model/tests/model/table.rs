@@ -317,7 +317,8 @@ fn unknown_operation_is_taken_and_refused() {
     let mut world = World::new(Plan::default());
     let memory = world.memory.inner.clone();
     let word = CommandWord::new().with_seq(9).with_op_bits(4);
-    let turn = world.rx().command(&memory, word);
+    let now = world.now;
+    let turn = world.rx().command(&memory, now, word);
     assert!(!turn.signal);
     let status = world.status(RX0);
     assert_eq!(status.seq(), 9);

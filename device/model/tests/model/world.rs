@@ -302,7 +302,7 @@ impl World {
         let turn = self.call(lane, |queue, memory, now, wire| {
             let turn = match queue {
                 Queue::Tx(queue) => queue.command(memory, now, word, wire),
-                Queue::Rx(queue) => queue.command(memory, word),
+                Queue::Rx(queue) => queue.command(memory, now, word),
             };
             (What::Command(op), turn)
         });
@@ -313,10 +313,10 @@ impl World {
     pub fn enter(&mut self, lane: usize, base: u16) {
         let rings = self.lanes[lane].vq.rings(base);
         self.lanes[lane].in_service = true;
-        let turn = self.call(lane, |queue, memory, _, _| {
+        let turn = self.call(lane, |queue, memory, now, _| {
             let turn = match queue {
-                Queue::Tx(queue) => queue.enter(memory, &rings),
-                Queue::Rx(queue) => queue.enter(memory, &rings),
+                Queue::Tx(queue) => queue.enter(memory, now, &rings),
+                Queue::Rx(queue) => queue.enter(memory, now, &rings),
             };
             (What::Enter { base }, turn)
         });

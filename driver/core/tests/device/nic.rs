@@ -106,11 +106,11 @@ impl Nic {
         self.with(|guest, inside| match side {
             Side::Tx => {
                 inside.tx.set_enabled(true);
-                inside.tx.enter(&guest.memory, &rings)
+                inside.tx.enter(&guest.memory, inside.now, &rings)
             }
             Side::Rx => {
                 inside.rx.set_enabled(true);
-                inside.rx.enter(&guest.memory, &rings)
+                inside.rx.enter(&guest.memory, inside.now, &rings)
             }
         });
     }
@@ -341,7 +341,7 @@ impl Registers for Nic {
         for command in commands {
             self.with(|guest, inside| match command.direction {
                 Direction::Tx => inside.tx.command(&guest.memory, inside.now, command.word, &mut inside.wire),
-                Direction::Rx => inside.rx.command(&guest.memory, command.word),
+                Direction::Rx => inside.rx.command(&guest.memory, inside.now, command.word),
             });
         }
     }

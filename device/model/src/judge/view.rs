@@ -1,0 +1,304 @@
+//! The judge's own view of a ring in service: who owns which descriptor, what the device's buffers held
+//! when it got them, what the used ring holds.
+
+use std::sync::atomic::Ordering;
+
+use cancelnic_registers::{Direction, NET_HEADER_SIZE};
+use virtio_queue::desc::split::Descriptor;
+use vm_memory::{Bytes, GuestAddress, GuestMemory};
+
+use super::Rule;
+use crate::Rings;
+
+/// Pieces of a chain that are looked at.
+const PIECES: usize = 64;
+/// Bytes of a transmit chain that are looked at.
+const TX_BYTES: usize = 2048;
+/// Bytes of a receive chain that are looked at, behind the header, whose buffer chains may share.
+const RX_BYTES: usize = 64;
+/// Chains that one look takes in: more come with the next, or when the device takes them.
+const CHAINS: usize = 256;
+
+type Found = (Rule, Option<u16>);
+
+#[derive(Debug)]
+pub(super) struct View {
+    rings: Rings,
+    direction: Direction,
+    /// Index of the next chain to look at.
+    seen: u16,
+    /// Chains that the device owns, by head.
+    flights: Vec<Flight>,
+    /// Descriptors that the device owns.
+    owned: Vec<bool>,
+    used: Used,
+}
+
+/// A chain that the device owns, or the place for one.
+#[derive(Debug, Default, Clone)]
+struct Flight {
+    flying: bool,
+    /// Descriptors of the table.
+    descriptors: Vec<(u16, Raw)>,
+    /// Descriptors of an indirect table.
+    indirect: Vec<Raw>,
+    digest: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Raw {
+    addr: u64,
+    len: u32,
+    flags: u16,
+    next: u16,
+}
+
+impl Raw {
+    fn read<M: GuestMemory>(memory: &M, at: u64) -> Option<(Raw, Descriptor)> {
+        let found: Descriptor = memory.read_obj(GuestAddress(at)).ok()?;
+        let raw = Raw { addr: found.addr().0, len: found.len(), flags: found.flags(), next: found.next() };
+        Some((raw, found))
+    }
+}
+
+/// What the used ring holds.
+#[derive(Debug)]
+struct Used {
+    flags: u16,
+    index: u16,
+    elements: Vec<[u32; 2]>,
+}
+
+impl View {
+    /// Of rings that are in guest memory.
+    pub(super) fn new<M: GuestMemory>(memory: &M, rings: &Rings, direction: Direction) -> Option<View> {
+        let n = usize::from(rings.size);
+        let mut elements = Vec::with_capacity(n);
+        for slot in 0..rings.size {
+            elements.push(element(memory, rings, slot)?);
+        }
+        Some(View {
+            rings: *rings,
+            direction,
+            seen: rings.base,
+            flights: vec![Flight::default(); n],
+            owned: vec![false; n],
+            used: Used {
+                flags: word(memory, rings.used)?,
+                index: word(memory, add(rings.used, 2)?)?,
+                elements,
+            },
+        })
+    }
+
+    pub(super) fn rings(&self) -> &Rings {
+        &self.rings
+    }
+
+    /// The available index now.
+    pub(super) fn published<M: GuestMemory>(&self, memory: &M) -> Option<u16> {
+        let at = GuestAddress(add(self.rings.avail, 2)?);
+        memory.load(at, Ordering::Acquire).ok().map(u16::from_le)
+    }
+
+    /// The head at place `index` of the available ring.
+    pub(super) fn head_at<M: GuestMemory>(&self, memory: &M, index: u16) -> Option<u16> {
+        let slot = index.checked_rem(self.rings.size)?;
+        word(memory, add(self.rings.avail, 4)?.checked_add(2u64.checked_mul(slot.into())?)?)
+    }
+
+    /// Takes in the chains before place `end` of the available ring, a few hundred at most.
+    pub(super) fn see<M: GuestMemory>(&mut self, memory: &M, end: u16, found: &mut Vec<Found>) {
+        for _ in 0..CHAINS {
+            let ahead = end.wrapping_sub(self.seen);
+            if ahead == 0 || ahead > self.rings.size {
+                return;
+            }
+            let head = self.head_at(memory, self.seen);
+            self.seen = self.seen.wrapping_add(1);
+            if let Some(head) = head.filter(|head| *head < self.rings.size)
+                && let Some(reused) = self.board(memory, head)
+            {
+                found.push((Rule::DescriptorReused, Some(reused)));
+            }
+        }
+    }
+
+    /// The device has taken everything before place `index`, unseen.
+    pub(super) fn skip_to(&mut self, index: u16) {
+        self.seen = index;
+    }
+
+    /// From here on the device owns the chain at `head`; a descriptor that it owned already.
+    fn board<M: GuestMemory>(&mut self, memory: &M, head: u16) -> Option<u16> {
+        if self.owned.get(usize::from(head)).copied().unwrap_or(false) {
+            return Some(head);
+        }
+        let mut flight = std::mem::take(self.flights.get_mut(usize::from(head))?);
+        flight.descriptors.clear();
+        flight.indirect.clear();
+        let mut reused = None;
+        let mut next = Some(head);
+        while let Some(index) = next.filter(|_| flight.descriptors.len() < PIECES) {
+            match self.owned.get_mut(usize::from(index)) {
+                Some(owned) if !*owned => *owned = true,
+                // In another chain, or met twice in this one, which is malformed then.
+                Some(_) => {
+                    let own = flight.descriptors.iter().any(|(own, _)| *own == index);
+                    reused = Some(index).filter(|_| !own);
+                    break;
+                }
+                None => break,
+            }
+            let Some((raw, descriptor)) = self.descriptor(memory, index) else { break };
+            flight.descriptors.push((index, raw));
+            if descriptor.refers_to_indirect_table() {
+                read_table(memory, raw, &mut flight.indirect);
+                break;
+            }
+            next = descriptor.has_next().then_some(raw.next);
+        }
+        flight.flying = true;
+        flight.digest = self.digest(memory, &flight);
+        if let Some(place) = self.flights.get_mut(usize::from(head)) {
+            *place = flight;
+        }
+        reused
+    }
+
+    fn descriptor<M: GuestMemory>(&self, memory: &M, index: u16) -> Option<(Raw, Descriptor)> {
+        Raw::read(memory, self.rings.desc.checked_add(16u64.checked_mul(index.into())?)?)
+    }
+
+    /// Of the bytes that are looked at.
+    fn digest<M: GuestMemory>(&self, memory: &M, flight: &Flight) -> u64 {
+        let (mut skip, mut left) = match self.direction {
+            Direction::Tx => (0, TX_BYTES),
+            Direction::Rx => (NET_HEADER_SIZE, RX_BYTES),
+        };
+        let mut digest = 0;
+        let mut bytes = [0; TX_BYTES];
+        let direct = flight.descriptors.iter().map(|(_, raw)| raw).filter(|_| flight.indirect.is_empty());
+        for raw in direct.chain(&flight.indirect) {
+            let len = usize::try_from(raw.len).unwrap_or(usize::MAX);
+            let jump = len.min(skip);
+            skip = skip.saturating_sub(jump);
+            let look = len.saturating_sub(jump).min(left);
+            let (Some(part), Some(at)) = (bytes.get_mut(..look), add(raw.addr, jump as u64)) else { break };
+            if memory.read_slice(part, GuestAddress(at)).is_err() {
+                break;
+            }
+            digest = mix(digest, part);
+            left = left.saturating_sub(look);
+            if left == 0 {
+                break;
+            }
+        }
+        digest
+    }
+
+    /// Whether the chain at `head` is as it was when the device got it.
+    pub(super) fn check<M: GuestMemory>(&mut self, memory: &M, head: u16, rule: Rule) -> Option<Found> {
+        let flight = self.flights.get(usize::from(head)).filter(|flight| flight.flying)?;
+        let changed = flight
+            .descriptors
+            .iter()
+            .find(|(index, raw)| self.descriptor(memory, *index).is_none_or(|(now, _)| now != *raw));
+        let found = match changed {
+            Some((index, _)) => (Rule::DescriptorReused, Some(*index)),
+            None if self.digest(memory, flight) != flight.digest => (rule, Some(head)),
+            None => return None,
+        };
+        Some(found)
+    }
+
+    /// The device has written into the chain at `head` itself.
+    pub(super) fn wrote<M: GuestMemory>(&mut self, memory: &M, head: u16) {
+        let Some(flight) = self.flights.get(usize::from(head)).filter(|flight| flight.flying) else { return };
+        let digest = self.digest(memory, flight);
+        if let Some(flight) = self.flights.get_mut(usize::from(head)) {
+            flight.digest = digest;
+        }
+    }
+
+    /// The device gives the chain at `head` back: the next used element, which is about to be written.
+    pub(super) fn completes<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> Option<Found> {
+        if let Some(flight) = self.flights.get_mut(usize::from(head)).filter(|flight| flight.flying) {
+            flight.flying = false;
+            for (index, _) in &flight.descriptors {
+                if let Some(owned) = self.owned.get_mut(usize::from(*index)) {
+                    *owned = false;
+                }
+            }
+        }
+        let slot = self.used.index.checked_rem(self.rings.size)?;
+        let known = self.used.elements.get_mut(usize::from(slot))?;
+        let found = element(memory, &self.rings, slot).filter(|found| found != known);
+        let scribbled = found.map(|_| (Rule::UsedRingWritten, u16::try_from(known[0]).ok()));
+        *known = [head.into(), len];
+        self.used.index = self.used.index.wrapping_add(1);
+        scribbled
+    }
+
+    /// Whether flags and index of the used ring are what the device wrote.
+    pub(super) fn used_header_changed<M: GuestMemory>(&mut self, memory: &M, found: &mut Vec<Found>) {
+        let (flags, index) =
+            (word(memory, self.rings.used), add(self.rings.used, 2).and_then(|at| word(memory, at)));
+        if let (Some(flags), Some(index)) = (flags, index)
+            && (flags, index) != (self.used.flags, self.used.index)
+        {
+            found.push((Rule::UsedRingWritten, None));
+            // The device writes its own index again; the flags it never writes.
+            self.used.flags = flags;
+        }
+    }
+
+    /// The whole used ring, at the end.
+    pub(super) fn used_ring_changed<M: GuestMemory>(&mut self, memory: &M) -> Vec<Found> {
+        let mut found = Vec::new();
+        self.used_header_changed(memory, &mut found);
+        let scribbled = (0..self.rings.size)
+            .zip(&self.used.elements)
+            .find(|(slot, known)| element(memory, &self.rings, *slot).is_some_and(|found| found != **known));
+        if let Some((_, known)) = scribbled {
+            found.push((Rule::UsedRingWritten, u16::try_from(known[0]).ok()));
+        }
+        found
+    }
+}
+
+/// The descriptors of the indirect table that `raw` refers to.
+fn read_table<M: GuestMemory>(memory: &M, raw: Raw, table: &mut Vec<Raw>) {
+    let entries = raw.len.checked_div(16).unwrap_or(0).min(PIECES as u32);
+    for entry in 0..u64::from(entries) {
+        let at = entry.checked_mul(16).and_then(|offset| add(raw.addr, offset));
+        let Some((entry, _)) = at.and_then(|at| Raw::read(memory, at)) else { return };
+        table.push(entry);
+    }
+}
+
+fn add(address: u64, offset: u64) -> Option<u64> {
+    address.checked_add(offset)
+}
+
+fn word<M: GuestMemory>(memory: &M, at: u64) -> Option<u16> {
+    memory.load(GuestAddress(at), Ordering::Relaxed).ok().map(u16::from_le)
+}
+
+fn element<M: GuestMemory>(memory: &M, rings: &Rings, slot: u16) -> Option<[u32; 2]> {
+    let at = add(rings.used, 4)?.checked_add(8u64.checked_mul(slot.into())?)?;
+    let found: [u32; 2] = memory.read_obj(GuestAddress(at)).ok()?;
+    Some(found.map(u32::from_le))
+}
+
+/// Not proof against someone who tries, and quick.
+fn mix(mut digest: u64, bytes: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    for word in words.iter().chain([&last]) {
+        digest = (digest.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
+    }
+    digest
+}
