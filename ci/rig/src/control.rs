@@ -1,7 +1,7 @@
 //! The device's control socket: JSON-RPC 2.0, one object a line.
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -76,6 +76,29 @@ pub struct Queue {
     pub returned: u64,
     /// Rx: frames that found no place, since the process began.
     pub dropped: u64,
+    /// What the device's judge found in the driver's doings, the first few.
+    pub findings: Vec<Finding>,
+    /// How many there are in all.
+    pub findings_total: u64,
+}
+
+/// Something that the driver must not do, as the device saw it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The rule's name.
+    pub rule: String,
+    /// The descriptor or the head that it is about, if any in particular.
+    pub descriptor: Option<u16>,
+    /// When, on the device's clock, in microseconds.
+    pub us: u64,
+}
+
+impl Finding {
+    /// Where and when, in a line.
+    pub fn describe(&self) -> String {
+        let descriptor = self.descriptor.map_or_else(String::new, |index| format!("descriptor {index}, "));
+        format!("{descriptor}{:.3} ms on the device's clock", self.us as f64 / 1e3)
+    }
 }
 
 /// A connection to the device's control socket.

@@ -14,6 +14,7 @@ pub fn judge(facts: &Facts) -> Vec<Violation> {
             found.push(violation("StepFailed", &step.name, &step.detail));
         }
     }
+    device_found(facts, &mut found);
     if !found.is_empty() {
         // The run did not get to its end: its sets are not complete, and would only repeat that.
         return found;
@@ -36,6 +37,21 @@ pub fn judge(facts: &Facts) -> Vec<Violation> {
 /// A fault.
 pub fn violation(rule: &str, callback: impl Into<String>, place: impl Into<String>) -> Violation {
     Violation { rule: rule.into(), callback: callback.into(), place: place.into() }
+}
+
+/// The device's judge has found nothing, but for what giving the device up looks like from its side.
+fn device_found(facts: &Facts, found: &mut Vec<Violation>) {
+    for queue in &facts.device.queues {
+        let told = queue.findings.iter().filter(|finding| {
+            let given_up = facts.device_given_up && finding.rule == "ResetInFlight";
+            !given_up
+        });
+        found.extend(told.map(|finding| violation(&finding.rule, &queue.queue, finding.describe())));
+        let untold = queue.findings_total.saturating_sub(queue.findings.len() as u64);
+        if untold > 0 {
+            found.push(violation("MoreFindings", &queue.queue, format!("{untold} more")));
+        }
+    }
 }
 
 /// posted = sent + taken back + never posted, disjoint, in order, nothing twice, nothing left.

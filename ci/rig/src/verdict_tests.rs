@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::capture::Capture;
-use crate::control::Stats;
+use crate::control::{Finding, Stats};
 use crate::facts::{Step, Stretch};
 use std::time::Duration;
 
@@ -196,4 +196,37 @@ fn a_list_completed_twice_is_found() {
 #[test]
 fn an_aborted_list_that_nobody_reports_is_found() {
     finds_in_lists("SenderLostFrames", |lists| lists.aborted = ids(&[(11, 11)]));
+}
+
+fn device_finds(facts: &mut Facts, rule: &str) {
+    let finding = Finding { rule: rule.into(), descriptor: Some(7), us: 1500 };
+    facts.device.queues[1].findings.push(finding);
+    facts.device.queues[1].findings_total += 1;
+}
+
+#[test]
+fn a_finding_of_the_device_is_a_fault() {
+    finds("UsedRingWritten", |facts| device_finds(facts, "UsedRingWritten"));
+    finds("MoreFindings", |facts| facts.device.queues[0].findings_total = 3);
+    let mut facts = good();
+    device_finds(&mut facts, "BufferChanged");
+    assert_eq!(judge(&facts)[0].place, "descriptor 7, 1.500 ms on the device's clock");
+}
+
+#[test]
+fn a_finding_of_the_device_is_told_beside_a_failed_step() {
+    finds("SeqSkipped", |facts| {
+        device_finds(facts, "SeqSkipped");
+        facts.steps[0].ok = false;
+    });
+}
+
+#[test]
+fn a_reset_in_flight_is_no_fault_of_a_driver_that_gives_the_device_up() {
+    let rules = rules_after(|facts| {
+        device_finds(facts, "ResetInFlight");
+        facts.device_given_up = true;
+    });
+    assert_eq!(rules, Vec::<String>::new());
+    finds("ResetInFlight", |facts| device_finds(facts, "ResetInFlight"));
 }

@@ -1,6 +1,6 @@
 //! The page for people: verdict, time line, sets, steps, faults. One file, no scripts, nothing fetched.
 
-use super::{Report, svg, table::fault_line};
+use super::{QueueFinding, Report, svg, table::fault_line};
 use crate::facts::Facts;
 use crate::hang::Hang;
 use crate::verdict::runs;
@@ -48,13 +48,14 @@ pub fn page(report: &Report, facts: &Facts) -> String {
          <style>{STYLE}</style></head><body>\n\
          <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}{}\
          <h2>Time line</h2>\n{}\n{}\n\
-         <h2>Queues</h2>\n{}\n<h2>Sets</h2>\n{}\n{}{}<h2>Steps</h2>\n{}\n</body></html>\n",
+         <h2>Queues</h2>\n{}\n<h2>Device-side judge</h2>\n{}\n<h2>Sets</h2>\n{}\n{}{}<h2>Steps</h2>\n{}\n</body></html>\n",
         about(report, facts),
         faults(report),
         hangs(report),
         svg::time_line(facts),
         key(),
         queues(report, facts),
+        findings(report),
         sets(facts),
         subgroups(report),
         recalls(report),
@@ -144,6 +145,27 @@ fn queues(report: &Report, facts: &Facts) -> String {
          <p><i>posted</i>: given to the packet ring by the sender. <i>on the wire</i>: outbound frames in the device's \
          capture, <code>{}</code>.</p>",
         escape(&report.capture)
+    )
+}
+
+/// What the device saw the driver do that it must not.
+fn findings(report: &Report) -> String {
+    if report.findings.is_empty() {
+        return "<p>It watched descriptors, buffers, rings, doorbells and command words, and found nothing.</p>".into();
+    }
+    let rows: String = report
+        .findings
+        .iter()
+        .map(|QueueFinding { queue, finding }| {
+            let descriptor = finding.descriptor.map_or_else(|| "-".into(), |index| index.to_string());
+            let (queue, rule) = (escape(queue), escape(&finding.rule));
+            let ms = finding.us as f64 / 1e3;
+            format!("<tr><td>{queue}</td><td class=\"text\">{rule}</td><td>{descriptor}</td><td>{ms:.3}</td></tr>\n")
+        })
+        .collect();
+    format!(
+        "<table><tr><th>queue</th><th class=\"text\">finding</th><th>descriptor</th>\
+         <th>at, ms on the device's clock</th></tr>\n{rows}</table>"
     )
 }
 

@@ -4,6 +4,7 @@ mod html;
 mod svg;
 pub mod table;
 
+use crate::control::Finding;
 use crate::facts::{self, Facts};
 use crate::hang::Hang;
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
@@ -32,11 +33,23 @@ pub struct Report {
     pub recalls: Vec<Recall>,
     /// Path of the capture file.
     pub capture: String,
+    /// What the device's judge found, as it saw it.
+    pub findings: Vec<QueueFinding>,
     /// What was wrong.
     pub violations: Vec<Violation>,
     /// Queues that were not given back; left out if there was none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hangs: Vec<Hang>,
+}
+
+/// A finding of the device's judge.
+#[derive(Debug, Serialize)]
+pub struct QueueFinding {
+    /// `tx0` or `rx0`.
+    pub queue: String,
+    /// What, where and when.
+    #[serde(flatten)]
+    pub finding: Finding,
 }
 
 /// A step of the run.
@@ -156,6 +169,17 @@ impl Report {
             subgroups: facts.subgroups.iter().map(|group| subgroup(group, facts)).collect(),
             recalls: facts.recalls.iter().map(recall).collect(),
             capture: capture.display().to_string(),
+            findings: facts
+                .device
+                .queues
+                .iter()
+                .flat_map(|queue| {
+                    queue
+                        .findings
+                        .iter()
+                        .map(|finding| QueueFinding { queue: queue.queue.clone(), finding: finding.clone() })
+                })
+                .collect(),
             violations: violations.to_vec(),
             hangs: facts.hangs.clone(),
         }
@@ -262,6 +286,11 @@ mod tests {
         validate(&report(&good)).unwrap();
 
         let mut bad = good.clone();
+        bad.device.queues[1].findings.push(Finding {
+            rule: "<UsedRingWritten>".into(),
+            descriptor: None,
+            us: 12_345,
+        });
         bad.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0"));
         bad.hangs.push(Hang::new(&crate::hang::tests::view(), None));
         assert_eq!(report(&bad)["verdict"], "bad");
@@ -343,6 +372,7 @@ mod tests {
         });
         let report = Report::new(&facts, &judge(&facts), Path::new("capture.pcapng"));
         let page = html::page(&report, &facts);
+        assert!(page.contains("Device-side judge") && page.contains("found nothing"));
         assert!(page.contains("<svg") && page.contains("tx0 EvtCancel at IRQL 2, 90 us"));
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
         assert!(page.contains("a &amp; b"));

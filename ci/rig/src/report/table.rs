@@ -5,6 +5,7 @@ use crate::verdict::runs;
 use agent_protocol::{Ids, QueueReport, Violation};
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, Table};
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 /// How to write to standard output.
@@ -118,7 +119,24 @@ pub fn queues(facts: &Facts, style: Style) -> String {
     ] {
         text.push_str(&format!("\n  {name:<12} {}", runs(ids)));
     }
+    text.push_str(&format!("\n  {:<12} {}", "device judge", judge_line(facts)));
     text
+}
+
+/// What the device saw the driver do that it must not: how often each, by queue.
+fn judge_line(facts: &Facts) -> String {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for queue in &facts.device.queues {
+        for finding in &queue.findings {
+            *counts.entry((&queue.queue, &finding.rule)).or_default() += 1;
+        }
+    }
+    if counts.is_empty() {
+        return "found nothing".into();
+    }
+    let counts: Vec<_> =
+        counts.iter().map(|((queue, rule), count)| format!("{queue} {rule} x{count}")).collect();
+    counts.join(", ")
 }
 
 fn row(name: &str, report: &QueueReport, on_wire: &str) -> [String; 8] {
@@ -158,6 +176,7 @@ pub fn fault_line(violation: &Violation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Finding;
 
     #[test]
     fn a_plain_table_has_no_escape_and_every_number() {
@@ -167,6 +186,15 @@ mod tests {
         let tx: Vec<_> =
             text.lines().find(|line| line.contains("tx0")).unwrap().split('|').map(str::trim).collect();
         assert_eq!(tx[1..9], ["tx0", "10", "2", "4", "4", "2", "-", "-"]);
+    }
+
+    #[test]
+    fn the_table_names_what_the_device_found() {
+        let mut facts = crate::verdict::tests::good();
+        assert!(queues(&facts, Style::Plain).ends_with("device judge found nothing"));
+        let finding = Finding { rule: "DoorbellNeedless".into(), descriptor: None, us: 7 };
+        facts.device.queues[1].findings = vec![finding.clone(), finding];
+        assert!(queues(&facts, Style::Plain).ends_with("device judge tx0 DoorbellNeedless x2"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod attack;
 mod cancel;
 mod guest;
 mod hostile;
+mod judge;
 mod life;
 mod process;
 mod raw;

@@ -5,6 +5,7 @@ mod contracts;
 mod extremes;
 mod guest;
 mod hostile;
+mod judge;
 mod malformed;
 mod memory;
 mod schedule;
