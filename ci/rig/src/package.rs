@@ -218,9 +218,11 @@ fn script(drivers: &[Packaged]) -> String {
         "cd /d \"%~dp0\"".to_owned(),
     ];
     for store in ["Root", "TrustedPublisher"] {
-        lines.push(format!("certutil -addstore -f {store} {CERTIFICATE} || exit /b 1"));
+        lines.push(format!("certutil -addstore -f {store} {CERTIFICATE}"));
+        lines.push(on_failure(&[0]));
     }
-    lines.push("bcdedit /set testsigning on || exit /b 1".to_owned());
+    lines.push("bcdedit /set testsigning on".to_owned());
+    lines.push(on_failure(&[0]));
     for driver in drivers {
         let inf = format!("{}.inf", driver.name);
         match Installation::of(&driver.inf) {
@@ -233,18 +235,24 @@ fn script(drivers: &[Packaged]) -> String {
                 lines.push(format!("pnputil /add-driver {inf}"));
             }
             Installation::NetworkService => {
-                lines.push(format!("netcfg -v -l {inf} -c s -i {} || exit /b 1", driver.inf.hardware_ids[0]));
+                lines.push(format!("netcfg -v -l {inf} -c s -i {}", driver.inf.hardware_ids[0]));
+                lines.push(on_failure(&[0]));
                 continue;
             }
         }
         // 259: no such device now; 3010: after a restart
-        lines.push(
-            "if not %errorlevel%==0 if not %errorlevel%==259 if not %errorlevel%==3010 exit /b 1".to_owned(),
-        );
+        lines.push(on_failure(&[0, 259, 3010]));
     }
     lines.push("echo Restart Windows: test signing takes effect at the next start.".to_owned());
     lines.push("exit /b 0".to_owned());
     lines.iter().map(|line| format!("{line}\r\n")).collect()
+}
+
+/// Ends the script unless the last program's exit code is one of these. Some are negative, which `if errorlevel`
+/// would take for good.
+fn on_failure(good: &[u32]) -> String {
+    let conditions: String = good.iter().map(|code| format!("if not %errorlevel%=={code} ")).collect();
+    format!("{conditions}exit /b 1")
 }
 
 #[cfg(test)]
@@ -394,15 +402,23 @@ mod tests {
         ]);
         let lines: Vec<_> = script.split("\r\n").collect();
         for wanted in [
-            "certutil -addstore -f Root cancelnic-test.cer || exit /b 1",
-            "certutil -addstore -f TrustedPublisher cancelnic-test.cer || exit /b 1",
-            "bcdedit /set testsigning on || exit /b 1",
+            "certutil -addstore -f Root cancelnic-test.cer",
+            "certutil -addstore -f TrustedPublisher cancelnic-test.cer",
+            "bcdedit /set testsigning on",
             "pnputil /add-driver one.inf /install",
-            "netcfg -v -l two.inf -c s -i ms_two || exit /b 1",
+            "netcfg -v -l two.inf -c s -i ms_two",
             "pnputil /add-driver three.inf",
         ] {
             assert!(lines.contains(&wanted), "no `{wanted}` in\n{script}");
         }
         assert!(script.is_ascii());
+        for (index, line) in lines.iter().enumerate() {
+            if ["certutil", "bcdedit", "pnputil", "netcfg"].iter().any(|tool| line.starts_with(tool)) {
+                assert!(
+                    lines[index + 1].starts_with("if not %errorlevel%==0 "),
+                    "nobody looks how `{line}` went"
+                );
+            }
+        }
     }
 }

@@ -53,7 +53,8 @@ pub fn first_logon_script() -> String {
     for (what, command) in STEPS {
         lines.push(format!("call :say {what}"));
         lines.push(command.to_owned());
-        lines.push("if errorlevel 1 goto failed".to_owned());
+        // not `if errorlevel 1`, which takes negative exit codes for good
+        lines.push("if not %errorlevel%==0 goto failed".to_owned());
     }
     lines.extend(
         [

@@ -388,7 +388,7 @@ fn the_script_reports_every_step_and_powers_off_only_at_its_end() {
     // a command between two reports is followed by a look at how it went
     for (index, line) in lines[..at("call :say done")].iter().enumerate() {
         if line.starts_with("call :say") && index > 1 {
-            assert_eq!(lines[index + 2], "if errorlevel 1 goto failed", "after {}", lines[index + 1]);
+            assert_eq!(lines[index + 2], "if not %errorlevel%==0 goto failed", "after {}", lines[index + 1]);
         }
     }
     assert!(FIRST_LOGON_COMMAND.ends_with(&format!(r"\{FOLDER}\{SCRIPT}")));
