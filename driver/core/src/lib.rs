@@ -36,6 +36,7 @@ pub mod trace;
 pub mod transport;
 pub mod tx;
 pub mod virtqueue;
+pub mod waiters;
 pub mod watchdog;
 
 pub use cancel_form::CancelForm;

@@ -2,25 +2,28 @@
 //!
 //! Linking this crate brings the runtime: memory routines from the kernel and the panic handler. The rest
 //! is used by name: [`print`] for lines to a debugger, [`pool`] for memory, [`text`] for the kernel's strings,
-//! and with the feature `kmdf` the way into the framework.
+//! [`log`] for records that programs read, and with the feature `kmdf` what a KMDF driver needs around its callbacks.
 //!
-//! It knows no device and no protocol.
+//! It knows no device and no protocol. On other systems there is only what calls no kernel, for tests.
 #![no_std]
-#![cfg(target_os = "windows")]
 
-#[cfg(feature = "kmdf")]
+#[cfg(all(target_os = "windows", feature = "kmdf"))]
 pub mod kmdf;
+pub mod log;
+#[cfg(target_os = "windows")]
 pub mod pool;
+#[cfg(target_os = "windows")]
 pub mod print;
+#[cfg(target_os = "windows")]
 mod runtime;
+#[cfg(target_os = "windows")]
 pub mod text;
-
-use wdk_sys::{NT_SUCCESS, NTSTATUS};
 
 /// A failure status as an error; success and information alike as success.
 ///
 /// # Errors
 /// The status, if it is a warning or an error.
-pub const fn check(status: NTSTATUS) -> Result<(), NTSTATUS> {
-    if NT_SUCCESS(status) { Ok(()) } else { Err(status) }
+#[cfg(target_os = "windows")]
+pub const fn check(status: wdk_sys::NTSTATUS) -> Result<(), wdk_sys::NTSTATUS> {
+    if wdk_sys::NT_SUCCESS(status) { Ok(()) } else { Err(status) }
 }

@@ -28,6 +28,7 @@ use crate::{
     anchor::ANCHOR,
     class::net,
     hardware::{Failure, Hardware},
+    io::{self, Interface},
     queue::PacketQueues,
     report,
     virtqueues::Virtqueues,
@@ -47,6 +48,7 @@ pub struct DeviceContext {
     adapter: NETADAPTER,
     /// In which form EvtCancel gives elements back.
     cancel_form: CancelForm,
+    interface: Interface,
     /// Which fault a test build shows.
     mutant: Mutant,
     /// What the cancel block can do, as it said in PrepareHardware.
@@ -97,6 +99,11 @@ impl DeviceContext {
     /// In which form EvtCancel gives elements back.
     pub const fn cancel_form(&self) -> CancelForm {
         self.cancel_form
+    }
+
+    /// What programs and other drivers ask of the device.
+    pub const fn interface(&self) -> &Interface {
+        &self.interface
     }
 
     /// Which fault a test build shows; the shipped driver's is the empty type.
@@ -169,6 +176,7 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         };
         call_unsafe_wdf_function_binding!(WdfDeviceInitSetPnpPowerEventCallbacks, init, &raw mut callbacks);
 
+        io::prepare(init);
         let mut attributes = context::attributes::<DeviceContext>();
         attributes.EvtCleanupCallback = Some(evt_cleanup);
         let mut device: WDFDEVICE = null_mut();
@@ -191,6 +199,7 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
             watchdog: Watchdog::new(device, parameters.watchdog_milliseconds)?,
             adapter,
             cancel_form: parameters.cancel_form,
+            interface: Interface::new(device)?,
             mutant: Mutant::from_number(parameters.mutant),
             caps: AtomicU32::new(0),
             queues: PacketQueues::default(),

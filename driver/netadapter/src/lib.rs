@@ -24,6 +24,7 @@ mod clock;
 mod device;
 mod driver;
 mod hardware;
+mod io;
 mod memory;
 mod pci;
 mod queue;

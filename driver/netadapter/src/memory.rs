@@ -2,6 +2,7 @@
 
 use core::ptr::{NonNull, null_mut};
 
+use cancelnic_kernel::kmdf::object;
 use wdk_sys::{
     NT_SUCCESS, NTSTATUS, WDF_NO_OBJECT_ATTRIBUTES, WDFCOMMONBUFFER, WDFDMAENABLER,
     call_unsafe_wdf_function_binding,
@@ -67,15 +68,7 @@ impl CommonBuffer {
     /// Keeps the memory for ever, also when the device object goes.
     pub fn leak(self) {
         // SAFETY: the buffer is alive; the reference taken here is never given back.
-        unsafe {
-            call_unsafe_wdf_function_binding!(
-                WdfObjectReferenceActual,
-                self.handle.cast(),
-                null_mut(),
-                line!() as i32,
-                c"memory.rs".as_ptr()
-            );
-        }
+        unsafe { object::reference(self.handle.cast()) };
     }
 
     /// Frees the buffer. PASSIVE_LEVEL.

@@ -17,6 +17,7 @@ use cancelnic_core::{
     tx::TxQueue,
     watchdog::Side,
 };
+use cancelnic_ioctl::nic::Ring;
 use cancelnic_kernel::{
     check,
     kmdf::context::{self, Context, ContextType},
@@ -28,12 +29,17 @@ use wdk_sys::{
     WDFOBJECT, ntddk::KeDelayExecutionThread,
 };
 
-use crate::{adapter, anchor::ANCHOR, class::net, device::DeviceContext, hardware::Hardware, wake, watchdog};
+use crate::{
+    adapter, anchor::ANCHOR, class::net, device::DeviceContext, hardware::Hardware, io::Observed, wake,
+    watchdog,
+};
 
 /// A packet queue's context.
 pub struct QueueContext<Q: 'static> {
     /// Null until the queue is complete, as the framework zeroes contexts.
     device: *const DeviceContext,
+    /// The packet ring, for those who ask how it stands.
+    packets: *const NET_RING,
     queue: UnsafeCell<Q>,
 }
 
@@ -83,10 +89,29 @@ struct Call<Q: 'static> {
     device: &'static DeviceContext,
     hardware: &'static Hardware,
     queue: &'static mut Q,
+    packets: *const NET_RING,
     handle: NETPACKETQUEUE,
 }
 
-impl<Q> Call<Q>
+/// What a queue tells those who ask from outside.
+trait Observe {
+    /// Its counters, with the state of its packet ring.
+    fn observe(&self, ring: Ring) -> Observed;
+}
+
+impl Observe for Tx {
+    fn observe(&self, ring: Ring) -> Observed {
+        Observed::Tx(self.counters(), ring)
+    }
+}
+
+impl Observe for Rx {
+    fn observe(&self, ring: Ring) -> Observed {
+        Observed::Rx(self.counters(), ring)
+    }
+}
+
+impl<Q: Observe> Call<Q>
 where
     QueueContext<Q>: Context,
 {
@@ -101,7 +126,8 @@ where
             let context: &QueueContext<Q> = context::get(handle.cast());
             let device = &*context.device;
             let Some(hardware) = device.hardware() else { panic!("a packet queue without hardware") };
-            Self { device, hardware, queue: &mut *context.queue.get(), handle }
+            let queue = &mut *context.queue.get();
+            Self { device, hardware, queue, packets: context.packets, handle }
         }
     }
 
@@ -110,8 +136,26 @@ where
         ANCHOR.record_queue(event, self.device, side, progress);
     }
 
+    /// Notes how the queue stands at the end of a callback; `started`: between EvtStart and EvtStop.
+    fn observe(&self, started: bool) {
+        // SAFETY: the framework's ring, as `Rings` found it; its indices move in callbacks of this queue only, but
+        // for EndIndex, which the framework may move at any time.
+        let ring = unsafe {
+            Ring {
+                started: started.into(),
+                elements: (*self.packets).NumberOfElements,
+                begin: (&raw const (*self.packets).BeginIndex).read_volatile(),
+                next: (&raw const (*self.packets).NextIndex).read_volatile(),
+                end: (&raw const (*self.packets).EndIndex).read_volatile(),
+                reserved: 0,
+            }
+        };
+        self.device.interface().observe(self.queue.observe(ring));
+    }
+
     /// Does what a callback's outcome asks for.
     fn settle(&self, side: Side, outcome: Outcome) {
+        self.observe(true);
         self.device.watchdog().note(side, outcome.waiting);
         if let Some(fault) = outcome.fault {
             watchdog::give_up(self.device, format_args!("{fault}"));
@@ -163,7 +207,8 @@ pub unsafe extern "win64" fn evt_create_tx_queue(adapter: NETADAPTER, init: PNET
         let query = logical_addresses();
         let mut extension = NET_EXTENSION::absent();
         net().NetTxQueueGetExtension(queue, &raw const query, &raw mut extension);
-        let Some(rings) = Rings::new(net().NetTxQueueGetRingCollection(queue), extension) else {
+        let collection = net().NetTxQueueGetRingCollection(queue);
+        let Some(rings) = Rings::new(collection, extension) else {
             return STATUS_INVALID_PARAMETER;
         };
         let Some(virtqueue) = device.virtqueues().and_then(|virtqueues| virtqueues.take(Side::Tx)) else {
@@ -176,7 +221,11 @@ pub unsafe extern "win64" fn evt_create_tx_queue(adapter: NETADAPTER, init: PNET
             return STATUS_INVALID_DEVICE_STATE;
         };
         let context = context::address::<QueueContext<Tx>>(queue.cast());
-        context.write(QueueContext { device, queue: UnsafeCell::new(tx) });
+        context.write(QueueContext {
+            device,
+            packets: (*collection).Rings[NetRingTypePacket],
+            queue: UnsafeCell::new(tx),
+        });
         device.queues().tx.store(context, Ordering::Release);
         ANCHOR.record_queue(Event::QueueCreated, device, Side::Tx, Progress::default());
     }
@@ -209,7 +258,8 @@ pub unsafe extern "win64" fn evt_create_rx_queue(adapter: NETADAPTER, init: PNET
         let query = logical_addresses();
         let mut extension = NET_EXTENSION::absent();
         net().NetRxQueueGetExtension(queue, &raw const query, &raw mut extension);
-        let Some(rings) = Rings::new(net().NetRxQueueGetRingCollection(queue), extension) else {
+        let collection = net().NetRxQueueGetRingCollection(queue);
+        let Some(rings) = Rings::new(collection, extension) else {
             return STATUS_INVALID_PARAMETER;
         };
         let Some(virtqueue) = device.virtqueues().and_then(|virtqueues| virtqueues.take(Side::Rx)) else {
@@ -222,7 +272,11 @@ pub unsafe extern "win64" fn evt_create_rx_queue(adapter: NETADAPTER, init: PNET
             return STATUS_INVALID_DEVICE_STATE;
         };
         let context = context::address::<QueueContext<Rx>>(queue.cast());
-        context.write(QueueContext { device, queue: UnsafeCell::new(rx) });
+        context.write(QueueContext {
+            device,
+            packets: (*collection).Rings[NetRingTypePacket],
+            queue: UnsafeCell::new(rx),
+        });
         device.queues().rx.store(context, Ordering::Release);
         ANCHOR.record_queue(Event::QueueCreated, device, Side::Rx, Progress::default());
     }
@@ -338,6 +392,7 @@ unsafe extern "win64" fn tx_cancel(queue: NETPACKETQUEUE) {
     let outcome = call.queue.cancel(call.hardware);
     call.record(Event::CancelReturned, Side::Tx, call.queue.counters().progress());
     call.settle(Side::Tx, outcome);
+    call.device.interface().queue_cancelled(Side::Tx);
 }
 
 /// Everything on the receive queue shall come back. At most DISPATCH_LEVEL.
@@ -349,6 +404,7 @@ unsafe extern "win64" fn rx_cancel(queue: NETPACKETQUEUE) {
     let outcome = call.queue.cancel(call.hardware);
     call.record(Event::CancelReturned, Side::Rx, call.queue.counters().progress());
     call.settle(Side::Rx, outcome);
+    call.device.interface().queue_cancelled(Side::Rx);
 }
 
 /// The transmit queue's life ends; nothing is outstanding. PASSIVE_LEVEL.
@@ -357,6 +413,7 @@ unsafe extern "win64" fn tx_stop(queue: NETPACKETQUEUE) {
     let call: Call<Tx> = unsafe { Call::new(queue) };
     call.device.wakes().stop(Side::Tx);
     print::line(Level::Info, format_args!("{}", call.queue.stop()));
+    call.observe(false);
     call.record(Event::Stop, Side::Tx, call.queue.counters().progress());
 }
 
@@ -366,6 +423,7 @@ unsafe extern "win64" fn rx_stop(queue: NETPACKETQUEUE) {
     let call: Call<Rx> = unsafe { Call::new(queue) };
     call.device.wakes().stop(Side::Rx);
     print::line(Level::Info, format_args!("{}", call.queue.stop()));
+    call.observe(false);
     call.record(Event::Stop, Side::Rx, call.queue.counters().progress());
 }
 

@@ -1,6 +1,6 @@
 //! The framework's spin lock.
 
-use core::ptr::null_mut;
+use core::{cell::UnsafeCell, ptr::null_mut};
 
 use wdk_sys::{NTSTATUS, WDFOBJECT, WDFSPINLOCK, call_unsafe_wdf_function_binding};
 
@@ -37,5 +37,37 @@ impl SpinLock {
         // SAFETY: taken above.
         unsafe { call_unsafe_wdf_function_binding!(WdfSpinLockRelease, self.0) };
         result
+    }
+}
+
+/// A value that only the holder of its spin lock reaches.
+pub struct Locked<T> {
+    lock: SpinLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached under the lock only.
+unsafe impl<T: Send> Send for Locked<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Locked<T> {}
+
+impl<T> Locked<T> {
+    /// Makes the lock, a child of `parent`, around `value`. At most DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    /// `parent` is alive and outlives the value.
+    ///
+    /// # Errors
+    /// The framework's status, for want of memory.
+    pub unsafe fn new(parent: WDFOBJECT, value: T) -> Result<Self, NTSTATUS> {
+        // SAFETY: as the caller vouches.
+        let lock = unsafe { SpinLock::new(parent) }?;
+        Ok(Self { lock, value: UnsafeCell::new(value) })
+    }
+
+    /// Runs `work` on the value, at DISPATCH_LEVEL. At most DISPATCH_LEVEL; not from within itself.
+    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: the lock is held, and not taken twice.
+        self.lock.locked(|| work(unsafe { &mut *self.value.get() }))
     }
 }
