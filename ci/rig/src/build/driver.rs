@@ -32,12 +32,20 @@ pub struct Source {
 }
 
 /// The drivers, that of the NIC first.
-pub static DRIVERS: [Source; 1] = [Source {
-    name: "cancelnic",
-    folder: "driver/netadapter",
-    entry: "FxDriverEntry",
-    modules: &["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"],
-}];
+pub static DRIVERS: [Source; 2] = [
+    Source {
+        name: "cancelnic",
+        folder: "driver/netadapter",
+        entry: "FxDriverEntry",
+        modules: &["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"],
+    },
+    Source {
+        name: "cancelnic-relay",
+        folder: "driver/relay",
+        entry: "FxDriverEntry",
+        modules: &["ntoskrnl.exe", "WDFLDR.SYS"],
+    },
+];
 
 /// Arguments of the linker for a driver image. `/RELEASE` sets the checksum, `/Brepro` keeps the
 /// time of the build out; the rest is what the Windows kit passes for a driver.

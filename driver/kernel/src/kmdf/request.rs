@@ -10,6 +10,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::check;
 
+/// What may be read from a request's input.
+pub trait Input: FromBytes + KnownLayout + Immutable {}
+
+impl<T: FromBytes + KnownLayout + Immutable> Input for T {}
+
 /// The request's input, read as a `T`. At most DISPATCH_LEVEL.
 ///
 /// # Safety
@@ -17,7 +22,7 @@ use crate::check;
 ///
 /// # Errors
 /// The status of the [`Fault`], if the input is no `T`.
-pub unsafe fn input<T: FromBytes + KnownLayout + Immutable>(request: WDFREQUEST) -> Result<T, NTSTATUS> {
+pub unsafe fn input<T: Input>(request: WDFREQUEST) -> Result<T, NTSTATUS> {
     let mut buffer = null_mut();
     let mut length = 0;
     // SAFETY: the driver owns the request; both results are written on success.

@@ -1,0 +1,45 @@
+//! The image's entry point, and creation of the framework's driver object.
+
+use core::mem::size_of;
+
+use cancelnic_kernel::kmdf::loader;
+use wdk_sys::{
+    NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, ULONG, WDF_DRIVER_CONFIG, WDF_NO_HANDLE,
+    WDF_NO_OBJECT_ATTRIBUTES, call_unsafe_wdf_function_binding,
+};
+
+use crate::device::evt_device_add;
+
+/// Tag of this driver's pool allocations: `cnre` as it reads in memory.
+pub const POOL_TAG: u32 = u32::from_le_bytes(*b"cnre");
+
+/// Entry point of the image. PASSIVE_LEVEL.
+///
+/// # Safety
+/// Called by the system, once per load, with a valid driver object and registry path.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
+    // SAFETY: the arguments are the system's.
+    unsafe { loader::enter(driver, registry_path, &[], driver_entry) }
+}
+
+/// Creates the framework's driver object. PASSIVE_LEVEL.
+unsafe fn driver_entry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
+    let mut config = WDF_DRIVER_CONFIG {
+        Size: size_of::<WDF_DRIVER_CONFIG>() as ULONG,
+        EvtDriverDeviceAdd: Some(evt_device_add),
+        DriverPoolTag: POOL_TAG,
+        ..WDF_DRIVER_CONFIG::default()
+    };
+    // SAFETY: the arguments are the system's; the configuration lives over the call.
+    unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfDriverCreate,
+            driver,
+            registry_path,
+            WDF_NO_OBJECT_ATTRIBUTES,
+            &raw mut config,
+            WDF_NO_HANDLE.cast()
+        )
+    }
+}

@@ -1,0 +1,129 @@
+//! The I/O target: cancelnic.sys's device interface, opened by name.
+
+use core::{mem::size_of, ptr::null_mut, slice};
+
+use cancelnic_ioctl::{
+    Guid, Header, NIC_INTERFACE,
+    log::event,
+    relay::{Target, TargetAnswer, target},
+};
+use cancelnic_kernel::{check, text::counted};
+use wdk_sys::{
+    _WDF_IO_TARGET_OPEN_TYPE, _WDF_IO_TARGET_PURGE_IO_ACTION, _WDF_IO_TARGET_SENT_IO_ACTION,
+    _WDF_IO_TARGET_STATE, FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, GENERIC_READ, GENERIC_WRITE, GUID,
+    NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS, ULONG, WDF_IO_TARGET_OPEN_PARAMS,
+    call_unsafe_wdf_function_binding,
+    ntddk::{ExFreePool, IoGetDeviceInterfaces},
+};
+
+use crate::device::Relay;
+
+/// The class of cancelnic.sys's interface.
+static CLASS: GUID = {
+    let Guid(first, second, third, rest) = NIC_INTERFACE;
+    GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
+};
+
+impl Relay {
+    /// The target's state, as the framework numbers them.
+    fn target_state(&self) -> i32 {
+        // SAFETY: the target lives as long as the device.
+        unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetGetState, self.target) }
+    }
+
+    /// Does what a program wants of the target. PASSIVE_LEVEL.
+    pub fn target_action(&self, wanted: Target) -> TargetAnswer {
+        use _WDF_IO_TARGET_PURGE_IO_ACTION::{WdfIoTargetPurgeIo, WdfIoTargetPurgeIoAndWait};
+        use _WDF_IO_TARGET_SENT_IO_ACTION::{
+            WdfIoTargetCancelSentIo, WdfIoTargetLeaveSentIoPending, WdfIoTargetWaitForSentIoToComplete,
+        };
+
+        self.journal.note(event::TARGET, u32::MAX, 0, u64::from(wanted.action));
+        let mut status = STATUS_SUCCESS;
+        match wanted.action {
+            target::OPEN => status = self.open_target().err().unwrap_or(STATUS_SUCCESS),
+            target::CLOSE => self.close_target(),
+            // SAFETY: the target lives as long as the device.
+            target::START => unsafe {
+                status = call_unsafe_wdf_function_binding!(WdfIoTargetStart, self.target);
+            },
+            target::STOP_CANCEL => self.stop_target(WdfIoTargetCancelSentIo),
+            target::STOP_WAIT => self.stop_target(WdfIoTargetWaitForSentIoToComplete),
+            target::STOP_LEAVE => self.stop_target(WdfIoTargetLeaveSentIoPending),
+            target::PURGE_WAIT => self.purge_target(WdfIoTargetPurgeIoAndWait),
+            target::PURGE => self.purge_target(WdfIoTargetPurgeIo),
+            _ => (),
+        }
+        let state = self.target_state() as u32;
+        self.journal.note(event::TARGET_DONE, u32::MAX, status, u64::from(state));
+        TargetAnswer { header: Header::of::<TargetAnswer>(), status: status as u32, state }
+    }
+
+    fn stop_target(&self, action: _WDF_IO_TARGET_SENT_IO_ACTION::Type) {
+        // SAFETY: the target lives as long as the device; the caller is at PASSIVE_LEVEL.
+        unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetStop, self.target, action) };
+    }
+
+    fn purge_target(&self, action: _WDF_IO_TARGET_PURGE_IO_ACTION::Type) {
+        // SAFETY: the target lives as long as the device; the caller is at PASSIVE_LEVEL.
+        unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetPurge, self.target, action) };
+    }
+
+    /// Opens the first interface of cancelnic.sys. PASSIVE_LEVEL.
+    fn open_target(&self) -> Result<(), NTSTATUS> {
+        let mut list = null_mut();
+        // SAFETY: the class is a static; the list is the system's, from pool, and freed below.
+        check(unsafe { IoGetDeviceInterfaces(&raw const CLASS, null_mut(), 0, &raw mut list) })?;
+        // SAFETY: a list of zero-terminated strings, ended by an empty one.
+        let name = unsafe {
+            let mut length = 0;
+            while *list.add(length) != 0 {
+                length += 1;
+            }
+            slice::from_raw_parts(list, length)
+        };
+        let opened = if name.is_empty() { Err(STATUS_NO_SUCH_DEVICE) } else { self.open_name(name) };
+        // SAFETY: allocated by IoGetDeviceInterfaces for the caller to free; not used any more.
+        unsafe { ExFreePool(list.cast()) };
+        opened
+    }
+
+    fn open_name(&self, name: &[u16]) -> Result<(), NTSTATUS> {
+        let mut parameters = WDF_IO_TARGET_OPEN_PARAMS {
+            Size: size_of::<WDF_IO_TARGET_OPEN_PARAMS>() as ULONG,
+            Type: _WDF_IO_TARGET_OPEN_TYPE::WdfIoTargetOpenByName,
+            TargetDeviceName: counted(name),
+            DesiredAccess: GENERIC_READ | GENERIC_WRITE,
+            ShareAccess: FILE_SHARE_READ | FILE_SHARE_WRITE,
+            CreateDisposition: FILE_OPEN,
+            ..WDF_IO_TARGET_OPEN_PARAMS::default()
+        };
+        // SAFETY: the target lives as long as the device; name and parameters live over the call.
+        check(unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetOpen, self.target, &raw mut parameters) })
+    }
+
+    /// Closes the target: what is under way is recalled and waited for. PASSIVE_LEVEL.
+    pub fn close_target(&self) {
+        if self.target_state() != _WDF_IO_TARGET_STATE::WdfIoTargetClosed {
+            // SAFETY: the target lives as long as the device.
+            unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetClose, self.target) };
+        }
+    }
+
+    /// Before power goes. PASSIVE_LEVEL.
+    pub fn suspend_target(&self) {
+        let started = self.target_state() == _WDF_IO_TARGET_STATE::WdfIoTargetStarted;
+        if started && !self.mutant.leaves_target() {
+            self.stop_target(_WDF_IO_TARGET_SENT_IO_ACTION::WdfIoTargetLeaveSentIoPending);
+        }
+    }
+
+    /// After power has come. PASSIVE_LEVEL.
+    pub fn resume_target(&self) -> NTSTATUS {
+        if self.target_state() == _WDF_IO_TARGET_STATE::WdfIoTargetStopped {
+            // SAFETY: the target lives as long as the device.
+            return unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetStart, self.target) };
+        }
+        STATUS_SUCCESS
+    }
+}
