@@ -13,7 +13,7 @@ use wdk_sys::{
     _WDF_IO_TARGET_STATE, FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, GENERIC_READ, GENERIC_WRITE, GUID,
     NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS, ULONG, WDF_IO_TARGET_OPEN_PARAMS,
     call_unsafe_wdf_function_binding,
-    ntddk::{ExFreePool, IoGetDeviceInterfaces},
+    ntddk::{ExFreePoolWithTag, IoGetDeviceInterfaces},
 };
 
 use crate::device::Relay;
@@ -83,8 +83,8 @@ impl Relay {
             slice::from_raw_parts(list, length)
         };
         let opened = if name.is_empty() { Err(STATUS_NO_SUCH_DEVICE) } else { self.open_name(name) };
-        // SAFETY: allocated by IoGetDeviceInterfaces for the caller to free; not used any more.
-        unsafe { ExFreePool(list.cast()) };
+        // SAFETY: allocated by IoGetDeviceInterfaces for the caller to free, tag 0 as by ExFreePool; not used any more.
+        unsafe { ExFreePoolWithTag(list.cast(), 0) };
         opened
     }
 

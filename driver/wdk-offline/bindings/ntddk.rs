@@ -4,7 +4,6 @@
 unsafe extern "C" {
     pub fn DbgPrintEx(ComponentId: ULONG, Level: ULONG, Format: PCSTR, ...) -> ULONG;
     pub fn ExAllocatePool2(Flags: POOL_FLAGS, NumberOfBytes: SIZE_T, Tag: ULONG) -> PVOID;
-    pub fn ExFreePool(P: PVOID);
     pub fn ExFreePoolWithTag(P: PVOID, Tag: ULONG);
     pub fn IoAllocateErrorLogEntry(IoObject: PVOID, EntrySize: UCHAR) -> PVOID;
     pub fn IoGetDeviceInterfaces(

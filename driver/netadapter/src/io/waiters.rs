@@ -222,8 +222,8 @@ impl Interface {
             }
             if self.mutant.marks_twice() {
                 // the fault: it is marked already
-                let _ = call_unsafe_wdf_function_binding!(
-                    WdfRequestMarkCancelableEx,
+                call_unsafe_wdf_function_binding!(
+                    WdfRequestMarkCancelable,
                     handle.0,
                     Some(evt_request_cancel)
                 );
