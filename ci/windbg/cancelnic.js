@@ -1,19 +1,22 @@
-// WinDbg extension for cancelnic.sys: adapters, queues, packet rings, the cancel block, the driver's last events.
+// WinDbg extension for cancelnic.sys: adapters, queues, packet rings, the cancel block, the driver's last events; and for
+// cancelnic-lwf.sys: what the filter holds.
 //
 //   .scriptload C:\cancelnic\cancelnic.js
 //   !cancelnic            adapters and queues          dx @$cursession.Cancelnic
 //   !cancelnic_ring       packets with the driver      dx @$cursession.Cancelnic.Devices[0].Tx.Ring
 //   !cancelnic_trace      the driver's last events     dx @$cursession.Cancelnic.Trace
+//   !cancelnic_filter     lists that the filter holds  dx @$cursession.Cancelnic.FilterModules
 //
-// Everything starts at the driver's static ANCHOR. Where a field lies comes from cancelnic.pdb, never from here: a
+// Everything starts at a static of the driver. Where a field lies comes from its PDB, never from here: a
 // structure is read whole, and its fields are found through the PDB's type objects. What stands here in numbers is
-// hardware: the bits of the status word, and the split virtqueue of virtio 1.3.
+// hardware or NDIS's interface: the bits of the status word, the split virtqueue of virtio 1.3, the slot of an ID.
 //
 // The debugger's engine knows ECMAScript 2015 and no more; it hides properties whose names begin with two underscores.
 "use strict";
 
-const MODULE = "cancelnic";
-const ANCHOR = "cancelnic::anchor::ANCHOR";
+// Modules as the debugger names them: it turns what no symbol can have into underscores.
+const NIC = "cancelnic";
+const FILTER = "cancelnic_lwf";
 
 // ---- Typed memory ----
 
@@ -43,7 +46,7 @@ function fieldOf(type, name) {
 }
 
 function typeNamed(name) {
-    return host.getModuleType(MODULE, name);
+    return host.getModuleType(NIC, name);
 }
 
 // The name that an enumeration of the PDB has for a value; the number itself if it has none among `names`.
@@ -180,17 +183,18 @@ function hex(address) {
     return `0x${address.toString(16).replace(/^0x/, "")}`;
 }
 
-function anchor() {
+// A static of a driver, `file` without its extension.
+function staticOf(module, file, name) {
     let symbol;
     try {
-        symbol = host.getModuleSymbol(MODULE, ANCHOR);
+        symbol = host.getModuleSymbol(module, name);
     } catch (error) {
         symbol = undefined;
     }
     if (symbol === undefined || symbol === null) {
         throw new Error(
-            `no symbol ${ANCHOR}: is cancelnic.sys loaded (lm m cancelnic), and cancelnic.pdb of the same build on ` +
-            "the symbol path (.sympath+ FOLDER; .reload /f cancelnic.sys)?"
+            `no symbol ${name}: is ${file}.sys loaded (lm m ${module}), and ${file}.pdb of the same build on the ` +
+            `symbol path (.sympath+ FOLDER; .reload /f ${file}.sys)?`
         );
     }
     return Value.read(symbol.targetLocation, symbol.targetType);
@@ -563,10 +567,100 @@ class Device {
     }
 }
 
-// The whole driver.
+// ---- The filter ----
+
+const MODULE_STATES = ["Paused", "Running", "Pausing"];
+const MODULE_COUNTERS = [
+    "queued", "cancelled", "cancel_calls", "cancels_passed_on", "passed_down", "passed_up", "own_originated",
+    "own_outstanding", "own_aborted",
+];
+// NetBufferListCancelId of NDIS_NET_BUFFER_LIST_INFO.
+const CANCEL_ID = 5;
+
+// A net buffer list that the filter holds.
+class HeldList {
+    constructor(list, source) {
+        this.Address = list.location;
+        this.Id = list.at("NetBufferListInfo").elements()[CANCEL_ID].address();
+        this.Own = same(list.at("SourceHandle").address(), source);
+    }
+
+    toString() {
+        const id = this.Id.getLowPart() === 0 && this.Id.getHighPart() === 0 ? "no ID" : `ID ${hex(this.Id)}`;
+        return `list ${hex(this.Address)}: ${id}${this.Own ? ", the filter's own" : ""}`;
+    }
+}
+
+// An attached filter module.
+class FilterModule {
+    constructor(pointer) {
+        const filter = pointer.target();
+        this.Address = pointer.address();
+        this.__next = filter.at("next.value.variant1.value.__0");
+        this.__source = filter.at("handle").address();
+        const books = filter.at("sends.books.value.value");
+        const state = books.at("state");
+        this.State = nameOf(state.type, state.number(), MODULE_STATES);
+        this.GateClosed = books.at("gate.tag").number() !== 0;
+        this.HeldCount = books.at("held.len").number();
+        this.__first = books.at("held.ends.variant1.value.__0.__0");
+        this.Counters = {};
+        for (const counter of MODULE_COUNTERS) {
+            this.Counters[counter] = books.at(`counters.${counter}`).number();
+        }
+    }
+
+    // In the order in which they are going to be sent.
+    get Held() {
+        const held = [];
+        for (let next = this.__first; held.length < this.HeldCount && !next.isNull();) {
+            const list = next.target();
+            held.push(new HeldList(list, this.__source));
+            next = list.at("Next");
+        }
+        return held;
+    }
+
+    // Lists by ID, those that came first first.
+    get HeldById() {
+        const groups = new Map();
+        for (const list of this.Held) {
+            const id = hex(list.Id);
+            groups.set(id, (groups.get(id) || []).concat([list]));
+        }
+        return Array.from(groups, ([Id, Lists]) => ({ Id, Lists, toString: () => `ID ${Id}: ${Lists.length} lists` }));
+    }
+
+    * [Symbol.iterator]() {
+        yield* this.Held;
+    }
+
+    toString() {
+        const counters = MODULE_COUNTERS.map((counter) => `${counter}=${this.Counters[counter]}`).join(" ");
+        return `filter module ${hex(this.Address)}: ${this.State}, gate ${this.GateClosed ? "closed" : "open"}, ` +
+            `${this.HeldCount} lists held: ${counters}`;
+    }
+}
+
+function filterModules() {
+    const modules = [];
+    let next = staticOf(FILTER, "cancelnic-lwf", "cancelnic_lwf::module::MODULES").at("value.value.__0.variant1.value.__0");
+    while (!next.isNull()) {
+        const module = new FilterModule(next);
+        modules.push(module);
+        next = module.__next;
+    }
+    return modules;
+}
+
+// Both drivers.
 class Cancelnic {
-    constructor() {
-        this.__anchor = anchor();
+    get __anchor() {
+        return staticOf(NIC, "cancelnic", "cancelnic::anchor::ANCHOR");
+    }
+
+    get FilterModules() {
+        return filterModules();
     }
 
     get Trace() {
@@ -574,14 +668,15 @@ class Cancelnic {
     }
 
     get Devices() {
-        const trace = this.Trace;
-        return this.__anchor.at("devices").elements()
+        const anchor = this.__anchor;
+        const trace = readTrace(anchor);
+        return anchor.at("devices").elements()
             .filter((place) => !place.isNull())
             .map((place) => new Device(place, trace));
     }
 
     toString() {
-        return "cancelnic.sys";
+        return "cancelnic.sys, cancelnic-lwf.sys";
     }
 }
 
@@ -617,6 +712,15 @@ function showTrace() {
     return new Cancelnic().Trace;
 }
 
+// !cancelnic_filter: each module, then the lists that it holds.
+function showFilter() {
+    const lines = [];
+    for (const module of filterModules()) {
+        lines.push(module, ...module.HeldById, ...module.Held);
+    }
+    return lines.length === 0 ? "cancelnic-lwf.sys is loaded and attached to nothing" : lines;
+}
+
 class SessionExtension {
     get Cancelnic() {
         return new Cancelnic();
@@ -630,6 +734,7 @@ function initializeScript() {
         new host.functionAlias(showDevices, "cancelnic"),
         new host.functionAlias(showRing, "cancelnic_ring"),
         new host.functionAlias(showTrace, "cancelnic_trace"),
+        new host.functionAlias(showFilter, "cancelnic_filter"),
         new host.namedModelParent(SessionExtension, "Debugger.Models.Session"),
     ];
 }

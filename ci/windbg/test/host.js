@@ -1,8 +1,8 @@
 // A stand-in for WinDbg's `host`: the part of it that cancelnic.js uses, over a snapshot of a stopped machine.
 //
 // A snapshot is made by `cargo rig test windbg`: a folder with the machine's memory as it lies in the chips, and
-// snapshot.json with the processor's page table, the device's registers, the module's place, and the types and data
-// symbols of its PDB. As in a debugger, addresses go through the page table, and whatever is not there cannot be read.
+// snapshot.json with the processor's page table, the device's registers, and of each driver its place and the types and
+// variables of its PDB. As in a debugger, addresses go through the page table, and whatever is not there cannot be read.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -186,17 +186,18 @@ export class Types {
     }
 }
 
-// The `host` object of one module.
-export function makeHost({ module, types, symbols, memory }) {
+// The `host` object; `modules` has types and symbols by the module's name.
+export function makeHost({ modules, memory }) {
     class Registration {
         constructor(...parts) {
             this.parts = parts;
         }
     }
     const known = (name) => {
-        if (name !== module) {
+        if (modules[name] === undefined) {
             throw new Error(`there is no module ${name}`);
         }
+        return modules[name];
     };
     const views = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array };
     return {
@@ -205,11 +206,10 @@ export function makeHost({ module, types, symbols, memory }) {
         functionAlias: class extends Registration {},
         namedModelParent: class extends Registration {},
         getModuleType(name, type) {
-            known(name);
-            return types.named(type);
+            return known(name).types.named(type);
         },
         getModuleSymbol(name, symbol) {
-            known(name);
+            const { types, symbols } = known(name);
             const found = symbols[symbol];
             if (found === undefined) {
                 throw new Error(`there is no symbol ${symbol}`);
@@ -237,15 +237,13 @@ export function load(host) {
 export function open(folder) {
     const snapshot = JSON.parse(fs.readFileSync(path.join(folder, "snapshot.json"), "utf8"));
     const read = files(folder, snapshot.memory);
-    const base = BigInt(snapshot.module.base);
-    const symbols = Object.fromEntries(
-        snapshot.symbols.map(({ name, rva, type }) => [name, { address: base + BigInt(rva), type }])
-    );
-    const host = makeHost({
-        module: snapshot.module.name,
-        types: new Types(snapshot.types),
-        symbols,
-        memory: new Memory(walk(read, BigInt(snapshot.page_table)), read),
-    });
+    const modules = snapshot.modules.map(({ name, base, types, symbols }) => [name, {
+        types: new Types(types),
+        symbols: Object.fromEntries(
+            symbols.map((symbol) => [symbol.name, { address: BigInt(base) + BigInt(symbol.rva), type: symbol.type }])
+        ),
+    }]);
+    const memory = new Memory(walk(read, BigInt(snapshot.page_table)), read);
+    const host = makeHost({ modules: Object.fromEntries(modules), memory });
     return { snapshot, host, ...load(host) };
 }

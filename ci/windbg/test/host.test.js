@@ -9,12 +9,12 @@ function empty({ types = {}, symbols = {} } = {}) {
     const memory = new Memory((address) => address, () => {
         throw new Error("no memory");
     });
-    return load(makeHost({ module: "cancelnic", types: new Types(types), symbols, memory }));
+    return load(makeHost({ modules: { cancelnic: { types: new Types(types), symbols } }, memory }));
 }
 
 test("the script registers its commands and the session's model", () => {
     const { aliases, models } = empty();
-    assert.deepEqual(Object.keys(aliases).sort(), ["cancelnic", "cancelnic_ring", "cancelnic_trace"]);
+    assert.deepEqual(Object.keys(aliases).sort(), ["cancelnic", "cancelnic_filter", "cancelnic_ring", "cancelnic_trace"]);
     assert.deepEqual(Object.keys(models), ["Debugger.Models.Session"]);
 });
 
@@ -22,11 +22,15 @@ test("a driver without symbols is answered with what to type", () => {
     assert.throws(() => empty().aliases.cancelnic(), /\.sympath\+ FOLDER; \.reload \/f cancelnic\.sys/);
 });
 
+test("a filter that is not loaded is answered with what to type", () => {
+    assert.throws(() => empty().aliases.cancelnic_filter(), /is cancelnic-lwf\.sys loaded \(lm m cancelnic_lwf\)/);
+});
+
 test("a PDB of another build is named by the field that it lacks", () => {
     const memory = new Memory((address) => address, (_, length) => new Uint8Array(length));
     const types = new Types({ 1: { kind: "udt", name: "Anchor", size: 8, fields: [] } });
     const symbols = { "cancelnic::anchor::ANCHOR": { address: 0x1000n, type: 1 } };
-    const { aliases } = load(makeHost({ module: "cancelnic", types, symbols, memory }));
+    const { aliases } = load(makeHost({ modules: { cancelnic: { types, symbols } }, memory }));
     assert.throws(() => aliases.cancelnic_trace(), /(Anchor has no field trace|there is no type cancelnic_core)/);
 });
 

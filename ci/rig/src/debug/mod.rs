@@ -123,7 +123,7 @@ fn stop(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result
     let pausing = run.begin_pause(1)?;
 
     let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
-    let (base, size) = image(&log).context("the guest's log does not say where cancelnic.sys is")?;
+    let (base, size) = image(&log, NIC).context("the guest's log does not say where cancelnic.sys is")?;
     let nic = files.driver(NIC)?;
     let functions = symbols::functions(&nic.symbols)?;
     let callback = functions
@@ -135,9 +135,10 @@ fn stop(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result
     Ok(Stopped { run, pausing, script, entry })
 }
 
-/// Where the log says that the driver is: `cancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0x...`.
-fn image(log: &str) -> Option<(u64, u64)> {
-    let line = log.lines().find_map(|line| line.trim().strip_prefix("cancelnic.sys: "))?;
+/// Where the log says that a driver is: `cancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0x...`.
+fn image(log: &str, driver: &str) -> Option<(u64, u64)> {
+    let start = format!("{driver}.sys: ");
+    let line = log.lines().find_map(|line| line.trim().strip_prefix(&start))?;
     let mut parts = line.split(", ");
     let base = u64::from_str_radix(parts.next()?.strip_prefix("0x")?, 16).ok()?;
     let size = parts.next()?.strip_suffix(" bytes")?.parse().ok()?;
@@ -242,7 +243,8 @@ mod tests {
     #[test]
     fn the_drivers_place_is_read_from_the_guests_log() {
         let log = "understudy: \"seed=1\"\ncancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0xfffff80012341000\n";
-        assert_eq!(image(log), Some((0xffff_f800_1234_0000, 69632)));
-        assert_eq!(image("cancelnic.sys: nowhere\n"), None);
+        assert_eq!(image(log, NIC), Some((0xffff_f800_1234_0000, 69632)));
+        assert_eq!(image("cancelnic.sys: nowhere\n", NIC), None);
+        assert_eq!(image(log, "cancelnic-lwf"), None);
     }
 }

@@ -1,10 +1,12 @@
-//! A stopped machine as files: its memory, its page table, the device's registers, and what the PDB says of the driver.
+//! A stopped machine as files: its memory, its page table, the device's registers, and what their PDBs say of the
+//! drivers.
 //! The tests of `ci/windbg` read it in a debugger's place.
 
 use super::{image, types};
 use crate::control::Queue;
 use crate::run::Run;
 use crate::session::MEMORY;
+use crate::settings::DriverFiles;
 use anyhow::{Context, Result};
 use cancelnic_registers::{CommandResult, State, StatusWord};
 use serde::Serialize;
@@ -21,9 +23,14 @@ struct Piece {
 
 /// Writes a snapshot of the stopped machine of `run` into `folder`, with the device's own view of its queues, and
 /// `expected`, what the tests are to find.
-pub fn write(run: &mut Run, symbols: &Path, folder: &Path, expected: &serde_json::Value) -> Result<()> {
+pub fn write(
+    run: &mut Run,
+    drivers: &[DriverFiles],
+    folder: &Path,
+    expected: &serde_json::Value,
+) -> Result<()> {
     let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
-    let (base, size) = image(&log).context("the guest's log does not say where cancelnic.sys is")?;
+    let modules: Vec<_> = drivers.iter().map(|driver| module(&log, driver)).collect::<Result<_>>()?;
     let queues = ["tx0", "rx0"].map(|name| run.session.control.queue(name));
     let queues: Vec<Queue> = queues.into_iter().collect::<Result<_>>()?;
     let monitor = &mut run.session.monitor;
@@ -35,19 +42,26 @@ pub fn write(run: &mut Run, symbols: &Path, folder: &Path, expected: &serde_json
         monitor.save_physical(piece.start, piece.size, &folder.join(&piece.file))?;
     }
     let page_table = monitor.page_table()?;
-    let types::Types { types, symbols } = types::read(symbols)?;
     let snapshot = json!({
-        "module": { "name": "cancelnic", "base": format!("{base:#x}"), "size": size },
+        "modules": modules,
         "page_table": format!("{page_table:#x}"),
         "memory": memory,
-        "types": types,
-        "symbols": symbols,
         "device": queues.iter().map(seen).collect::<Vec<_>>(),
         "status_words": status_words(),
         "expected": expected,
     });
     let file = folder.join("snapshot.json");
     std::fs::write(&file, snapshot.to_string()).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A driver: where it is, by the guest's log, and what its PDB says. A debugger makes its name of its file's.
+fn module(log: &str, driver: &DriverFiles) -> Result<serde_json::Value> {
+    let found = image(log, driver.name);
+    let (base, _) =
+        found.with_context(|| format!("the guest's log does not say where {} is", driver.name))?;
+    let types::Types { types, symbols } = types::read(&driver.symbols)?;
+    let name = driver.name.replace('-', "_");
+    Ok(json!({ "name": name, "base": format!("{base:#x}"), "types": types, "symbols": symbols }))
 }
 
 /// A queue as the device sees it.

@@ -7,7 +7,7 @@ use crate::places;
 use crate::process::{Folder, Process};
 use crate::run::{COMPLETE, Run, WIRE};
 use crate::session::LIMIT;
-use crate::settings::{Files, GuestKind, NIC, Settings};
+use crate::settings::{Files, GuestKind, Settings};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -61,10 +61,10 @@ fn take(built: &Built, queue_size: u16, body: fn(&mut Run) -> Result<Value>, fol
     let mut settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
     settings.device.queue_size = queue_size;
     settings.guest.parameters.insert("WatchdogMs", 0);
-    let symbols = settings.files.driver(NIC)?.symbols.clone();
+    let drivers = settings.files.drivers.clone();
     let mut run = Run::start(settings, Box::new(|_| ()))?;
     let expected = body(&mut run)?;
-    snapshot::write(&mut run, &symbols, folder, &expected)
+    snapshot::write(&mut run, &drivers, folder, &expected)
 }
 
 fn extension(built: &Built) -> Result<()> {
