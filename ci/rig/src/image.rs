@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -43,6 +44,9 @@ pub struct Windows {
     /// A product key of your own; otherwise Microsoft's generic one, and none for evaluation editions
     #[arg(long, value_name = "KEY", requires = "answers")]
     product_key: Option<String>,
+    /// Write a copy of the ISO that starts without asking for a key
+    #[arg(long, value_name = "FILE")]
+    no_prompt: Option<PathBuf>,
     /// Show cargo's own output
     #[arg(short, long)]
     verbose: bool,
@@ -52,10 +56,21 @@ pub struct Windows {
 pub fn image(options: &Options) -> Result<bool> {
     let Options::Windows(options) = options;
     let medium = open(&options.iso)?;
-    let Some(out) = &options.answers else {
+    if options.answers.is_none() && options.no_prompt.is_none() {
         println!("{}", table(&medium.images));
-        return Ok(true);
-    };
+    }
+    if let Some(out) = &options.answers {
+        write_answers(&medium, options, out)?;
+    }
+    if let Some(out) = &options.no_prompt {
+        copy_without_prompt(&options.iso, out)?;
+        println!("starts without a key  {}", out.display());
+    }
+    Ok(true)
+}
+
+/// Writes the second disc.
+fn write_answers(medium: &Wim, options: &Windows, out: &Path) -> Result<()> {
     let edition = choose(&medium.images, options)?;
     let release = edition.release;
     println!("{} ({release}), image {} of {}", edition.image.name, edition.image.index, medium.file);
@@ -63,7 +78,29 @@ pub fn image(options: &Options) -> Result<bool> {
     let disc = windows_setup::disc(&answers, package::files(options.verbose)?).context("writing the disc")?;
     fs::write(out, disc).with_context(|| format!("writing {}", out.display()))?;
     println!("answers  {}", out.display());
-    Ok(true)
+    Ok(())
+}
+
+/// Writes a copy of the ISO whose boot catalog names the boot image that does not ask.
+fn copy_without_prompt(iso: &Path, out: &Path) -> Result<()> {
+    if out.exists() {
+        return Err(Usage(format!("{} is there already", out.display())).into());
+    }
+    let copy = || -> Result<()> {
+        fs::copy(iso, out).with_context(|| format!("copying {} to {}", iso.display(), out.display()))?;
+        // the copy has the ISO's permissions, which may forbid writing
+        let mut permissions = fs::metadata(out)?.permissions();
+        permissions.set_mode(permissions.mode() | 0o200);
+        fs::set_permissions(out, permissions)?;
+        let copied = File::options().read(true).write(true).open(out)?;
+        windows_setup::skip_key_prompt(copied)
+            .map_err(|fault| Usage(format!("{}: {fault}", iso.display())))?;
+        Ok(())
+    };
+    copy().inspect_err(|_| {
+        // half a copy is of no use; if it cannot be removed, the error above says where it is
+        let _ = fs::remove_file(out);
+    })
 }
 
 /// What is on an ISO.
@@ -153,6 +190,7 @@ mod tests {
             edition: edition.map(str::to_owned),
             accept_eula: true,
             product_key: None,
+            no_prompt: None,
             verbose: false,
         }
     }
@@ -176,6 +214,25 @@ mod tests {
         assert!(error.is::<Usage>(), "{error:?}");
         let said = crate::failure::one_line(&error);
         assert_eq!(said, format!("{}: it is no disc image with a UDF file system", path.display()));
+    }
+
+    #[test]
+    fn a_copy_goes_over_no_other_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("thesis.txt");
+        fs::write(&path, "precious").expect("a written file");
+        let error = copy_without_prompt(&path, &path).expect_err("it is there");
+        assert!(error.is::<Usage>(), "{error:?}");
+        assert_eq!(fs::read_to_string(path).expect("it"), "precious");
+    }
+
+    #[test]
+    fn no_copy_is_left_of_what_is_no_iso() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [from, to] = ["song.ogg", "copy.iso"].map(|name| folder.path().join(name));
+        fs::write(&from, "la").expect("a written file");
+        let error = copy_without_prompt(&from, &to).expect_err("it is no ISO");
+        assert!(error.is::<Usage>() && !to.exists(), "{error:?}");
     }
 
     #[test]

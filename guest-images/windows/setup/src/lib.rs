@@ -5,10 +5,12 @@
 //! 3. [`Edition::of`] says whether an image can be installed with nobody at the keyboard, and with which key.
 //! 4. [`Answers::to_xml`] writes what Setup would ask; [`first_logon_script`] is what Windows does afterwards.
 //! 5. [`disc`] puts both, and the drivers, on a second disc.
+//! 6. [`skip_key_prompt`] lets a copy of the ISO start with nobody at the keyboard.
 //!
-//! This crate starts no machine and writes to nobody's disk; nothing of the ISO is kept.
+//! This crate starts no machine; what it writes, and where, its caller says.
 
 mod answer;
+mod boot;
 mod disc;
 mod edition;
 mod first_logon;
@@ -16,6 +18,7 @@ mod udf;
 mod wim;
 
 pub use answer::{ANSWER_FILE, Answers};
+pub use boot::{BootFault, skip_key_prompt};
 pub use disc::{VOLUME, disc};
 pub use edition::{Edition, EditionFault, Release};
 pub use first_logon::{FIRST_LOGON_COMMAND, FOLDER, REPORT, SCRIPT, first_logon_script};

@@ -71,6 +71,22 @@ pub struct UdfFile {
     extents: Vec<Extent>,
 }
 
+impl UdfFile {
+    /// Byte offset in the image, if the file lies there in one piece.
+    pub(crate) fn in_one_piece(&self) -> Option<u64> {
+        let (first, rest) = self.extents.split_first()?;
+        let start = first.at?;
+        let mut end = start + first.length;
+        for extent in rest {
+            if extent.at != Some(end) {
+                return None;
+            }
+            end += extent.length;
+        }
+        (end - start >= self.size).then_some(start)
+    }
+}
+
 impl<R: Read + Seek> Udf<R> {
     /// Finds the file system in a disc image.
     ///
@@ -114,6 +130,11 @@ impl<R: Read + Seek> Udf<R> {
         // 4/14.1: the root folder's place
         let root = u32_at(&descriptor, 404);
         Ok(Self { image, partition, root })
+    }
+
+    /// The image that it was opened from.
+    pub(crate) fn into_inner(self) -> R {
+        self.image
     }
 
     /// Finds a file by its path, names apart by `/`, whatever their case.
