@@ -40,7 +40,20 @@ pub static QUEUE_BEFORE_PRESENT: Window = Window::new("wdf.queue.before-present"
 /// Power down: every power-managed queue has stopped dispatching, the first EvtIoStop has not been called.
 pub static POWER_HOLDING: Window = Window::new("wdf.power.holding");
 
-static ALL: [&Window; 12] = [
+/// NdisCancelSendNetBufferLists: the lists are marked in the books, FilterCancelSendNetBufferLists has not been called.
+pub static NDIS_CANCEL_BEFORE_FILTER: Window = Window::new("ndis.cancel.before-filter");
+/// The filter has passed a cancel on, and its handler or control request goes on.
+pub static NDIS_CANCEL_PASSED_ON: Window = Window::new("ndis.cancel.passed-on");
+/// Lists have come back to a filter module, FilterSendNetBufferListsComplete has not been called.
+pub static NDIS_COMPLETE_BEFORE_FILTER: Window = Window::new("ndis.complete.before-filter");
+/// The module is Pausing, FilterPause has not been called.
+pub static NDIS_PAUSE_BEFORE_FILTER: Window = Window::new("ndis.pause.before-filter");
+/// Every filter module is Paused, the data path below still runs.
+pub static NDIS_PAUSE_FILTERS_PAUSED: Window = Window::new("ndis.pause.filters-paused");
+/// Nothing reaches the module any more, FilterDetach has not been called.
+pub static NDIS_DETACH_BEFORE_FILTER: Window = Window::new("ndis.detach.before-filter");
+
+static ALL: [&Window; 18] = [
     &SEND_COUNTED,
     &SEND_SUBMITTED,
     &CANCEL_FLAGGED,
@@ -53,6 +66,12 @@ static ALL: [&Window; 12] = [
     &COMPLETE_BEFORE_ROUTINE,
     &QUEUE_BEFORE_PRESENT,
     &POWER_HOLDING,
+    &NDIS_CANCEL_BEFORE_FILTER,
+    &NDIS_CANCEL_PASSED_ON,
+    &NDIS_COMPLETE_BEFORE_FILTER,
+    &NDIS_PAUSE_BEFORE_FILTER,
+    &NDIS_PAUSE_FILTERS_PAUSED,
+    &NDIS_DETACH_BEFORE_FILTER,
 ];
 
 impl Window {

@@ -5,7 +5,7 @@ pub mod output;
 pub mod trace;
 
 use crate::ke::irqlock::IrqLock;
-use crate::ke::{Event, Thread};
+use crate::ke::{Event, Thread, worker};
 use crate::ndis::{protocol, stack};
 use crate::netcx::{datapath, frame};
 use crate::pnp;
@@ -57,7 +57,10 @@ pub fn run() -> ! {
             Command::Send { first, count, len, fragments, cancel_id } => {
                 answer(request.id, send((first, count), len, fragments, cancel_id))
             }
-            Command::CancelSend { cancel_id } => answer(request.id, protocol::cancel(cancel_id)),
+            // on a thread of its own: a window may hold it
+            Command::CancelSend { cancel_id } => {
+                worker::run(Box::new(move || answer(request.id, protocol::cancel(cancel_id))));
+            }
             Command::Open { file, device } => files::open(request.id, file, device),
             Command::Close { file } => files::close(request.id, file),
             Command::Control { file, code, input, output_len } => {

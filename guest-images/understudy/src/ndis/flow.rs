@@ -4,11 +4,11 @@
 use super::books;
 use super::ledger::{List, PAUSED, Party, Way};
 use super::module::Module;
-use super::state::State;
 use super::violation::stop;
 use super::{protocol, stack};
 use crate::agent::trace;
 use crate::netcx::datapath;
+use crate::window;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
@@ -68,6 +68,7 @@ fn complete_to(number: u32, lists: &[List]) {
     let module = reserved(number);
     match module.handlers().SendNetBufferListsCompleteHandler {
         Some(handler) => {
+            window::NDIS_COMPLETE_BEFORE_FILTER.pass();
             let (first, flags) = (books::linked(lists), dispatch_flag());
             module.call("FilterSendNetBufferListsComplete", |context| {
                 // SAFETY: the driver's handler with its module's context and a chain that has come back to it.
@@ -107,11 +108,8 @@ pub fn complete_by(module: &Module, lists: &[List]) {
         if !fresh || books::live(list).status() != PAUSED {
             continue;
         }
-        // a call that began before the restart may still refuse
-        if module.state() == State::Running && module.acts_late() != Some(true) {
-            let place = format!("list {list:#x} is refused with NDIS_STATUS_PAUSED by a running module");
-            stop("PausedWhileRunning", place);
-        }
+        let began = module.began();
+        module.require(|machine| machine.may_refuse(began));
         datapath::refused(&books::numbers(list));
     }
     complete(module.party(), lists);
@@ -127,6 +125,7 @@ pub fn cancel(from: Party, id: u64) {
         return;
     };
     let Some(handler) = module.handlers().CancelSendNetBufferListsHandler else { return module.release() };
+    window::NDIS_CANCEL_BEFORE_FILTER.pass();
     let passed = module.call_cancel(id, |context| {
         // SAFETY: the driver's handler with its module's context; an ID is a number that nobody follows.
         unsafe { handler(context, id as *mut c_void) }

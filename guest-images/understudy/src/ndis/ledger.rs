@@ -338,13 +338,26 @@ impl Ledger {
         self.entries.iter().filter(|(_, entry)| matches(entry)).map(|(&list, _)| list).collect()
     }
 
-    /// How many lists of others `holder` holds.
+    /// How many lists of others `holder` keeps from going on. Those on their way back are not its to keep.
     #[must_use]
     pub fn foreign_held(&self, holder: Party) -> usize {
-        self.entries
-            .values()
-            .filter(|entry| entry.holder == holder && entry.origin != holder && !entry.levels.is_empty())
-            .count()
+        let keeps = |entry: &&Entry| {
+            entry.holder == holder
+                && entry.origin != holder
+                && !entry.levels.is_empty()
+                && entry.status.is_none()
+        };
+        self.entries.values().filter(keeps).count()
+    }
+
+    /// How many lists are with `party`, or have to come back through it.
+    #[must_use]
+    pub fn involved(&self, party: Party) -> usize {
+        let involves = |entry: &&Entry| {
+            !entry.levels.is_empty()
+                && (entry.holder == party || entry.levels.iter().any(|level| level.by == party))
+        };
+        self.entries.values().filter(involves).count()
     }
 
     /// How many lists of `origin` are under way.

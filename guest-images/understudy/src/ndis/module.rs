@@ -1,13 +1,13 @@
 //! Filter drivers, their modules, and the calls into a module that have not returned.
 
 use super::ledger::{Broken, Party};
-use super::state::{Machine, State};
+use super::state::{Began, Machine, State};
 use super::violation::{checked, stop};
 use crate::agent::trace;
-use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Event, Timer};
 use crate::mm::Owner;
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use ndis_sys::{
     NDIS_FILTER_DRIVER_CHARACTERISTICS, NDIS_FILTER_PARTIAL_CHARACTERISTICS, NDIS_HANDLE, NDIS_OBJECT_HEADER,
@@ -81,8 +81,8 @@ unsafe impl Sync for Module {}
 struct Call {
     thread: u64,
     module: u32,
-    /// It began when the module was not running.
-    late: bool,
+    /// What the module could believe of itself when it began.
+    began: Began,
     /// FilterCancelSendNetBufferLists with this ID, and how often that was passed on.
     cancel: Option<(u64, u32)>,
     /// A PnP event, and how often that was passed on.
@@ -213,8 +213,8 @@ impl Module {
         run: impl FnOnce(NDIS_HANDLE) -> R,
     ) -> (R, Option<Call>) {
         let thread = crate::ke::current_thread();
-        let late = self.state() != State::Running;
-        let call = Call { thread, module: self.number, late, cancel, event };
+        let began = self.machine.with(|machine| machine.began());
+        let call = Call { thread, module: self.number, began, cancel, event };
         CALLS.with(|calls| calls.push(call));
         let result = trace::quick_callback(self.driver.label, what, || run(self.context()));
         let ended = CALLS.with(|calls| {
@@ -225,10 +225,10 @@ impl Module {
         (result, ended)
     }
 
-    /// Whether the call on this thread through which the module acts now began when it was not running; without
+    /// What the module could believe of itself when the call began through which it acts now on this thread; without
     /// such a call a thread of the driver's own acts.
-    pub fn acts_late(&self) -> Option<bool> {
-        innermost(self.number, |call| call.late)
+    pub fn began(&self) -> Began {
+        innermost(self.number, |call| call.began).unwrap_or(Began::Between)
     }
 
     /// Notes that the cancel which runs on this thread was passed on; `None` if there is none, else its ID.
@@ -283,6 +283,22 @@ impl Module {
             );
             stop("CallbackDoesNotReturn", place);
         }
+    }
+
+    /// Stops unless the guard is dropped in time: a callback that must not stay away. `what` is its name.
+    #[must_use]
+    pub fn watch(&self, rule: &'static str, what: &'static str) -> Timer {
+        let (number, party) = (self.number, self.party());
+        let timer = Timer::new(Box::new(move || {
+            let held: String = super::books::describe(party);
+            let place = format!(
+                "module {number}: {what} has not returned after {} s; {held}",
+                OPERATION_BOUND_US / 1_000_000
+            );
+            stop(rule, place);
+        }));
+        timer.start(OPERATION_BOUND_US);
+        timer
     }
 
     /// Waits for the end of a pause or restart and takes the new state; the status it ended with.

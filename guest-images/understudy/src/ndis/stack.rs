@@ -13,6 +13,7 @@ use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::netcx::datapath;
+use crate::window;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use ndis_sys::*;
@@ -23,6 +24,9 @@ static DRIVERS: IrqLock<Vec<Arc<FilterDriver>>> = IrqLock::new(Vec::new());
 static MODULES: IrqLock<Vec<Arc<Module>>> = IrqLock::new(Vec::new());
 /// There is an adapter with queues to stand over.
 static ADAPTER: AtomicBool = AtomicBool::new(false);
+
+/// How long lists may take to come back once everything is paused, in microseconds.
+const RETURN_BOUND_US: u64 = 10_000_000;
 
 /// A change of the stack during which an earlier failure may be told.
 type Change = Result<(), String>;
@@ -183,6 +187,7 @@ pub fn pause(cancels: u32) {
     for module in all() {
         pause_module(&module);
     }
+    window::NDIS_PAUSE_FILTERS_PAUSED.pass();
     if datapath::is_running() {
         datapath::pause(cancels);
     }
@@ -348,12 +353,15 @@ fn pause_module(module: &Arc<Module>) {
         PauseReason: NDIS_PAUSE_NDIS_INTERNAL,
     };
     module.change(|machine| machine.pausing());
+    window::NDIS_PAUSE_BEFORE_FILTER.pass();
     module.reserve();
+    let watch = module.watch("NdisFilterTimedPauseComplete", "FilterPause");
     let status = module.call("FilterPause", |context| {
         trace::note(module.driver.label, "FilterPause");
         // SAFETY: the driver's handler with its module's context and live parameters, at PASSIVE_LEVEL.
         unsafe { handler(context, &raw mut parameters) }
     });
+    drop(watch);
     module.require(|machine| machine.returned(status));
     module.wait_ended("NdisFilterTimedPauseComplete", "FilterPause");
     // calls that began before the pause may still carry lists through
@@ -393,11 +401,13 @@ fn restart_module(module: &Arc<Module>) -> Change {
     let mut parameters = super::attach::restart_parameters();
     module.change(|machine| machine.restarting());
     module.reserve();
+    let watch = module.watch("FilterRestartTimedOut", "FilterRestart");
     let status = module.call("FilterRestart", |context| {
         trace::note(module.driver.label, "FilterRestart");
         // SAFETY: the driver's handler with its module's context and live parameters, at PASSIVE_LEVEL.
         unsafe { handler(context, &raw mut parameters) }
     });
+    drop(watch);
     module.require(|machine| machine.returned(status));
     let status = module.wait_ended("FilterRestartTimedOut", "FilterRestart");
     module.change(|machine| machine.settle());
@@ -422,16 +432,32 @@ fn detach_where(which: impl Fn(&Module) -> bool) {
         let Some(handler) = module.driver.characteristics.DetachHandler else { continue };
         super::requests::require_none(&module);
         module.change(|machine| machine.detached());
+        wait_uninvolved(&module);
         module.wait_idle();
+        window::NDIS_DETACH_BEFORE_FILTER.pass();
         module.reserve();
+        let watch = module.watch("FilterDetachTimedOut", "FilterDetach");
         module.call("FilterDetach", |context| {
             trace::note(module.driver.label, "FilterDetach");
             // SAFETY: the driver's handler with its module's context, for the last time, at PASSIVE_LEVEL.
             unsafe { handler(context) }
         });
+        drop(watch);
         remove(&module);
         module.wait_idle();
         require_freed(&module, "FilterDetach");
+    }
+}
+
+/// Waits until no list has to come back through the module: everything below it is paused.
+fn wait_uninvolved(module: &Module) {
+    let until = crate::ke::now_us() + RETURN_BOUND_US;
+    while books::with(|ledger| ledger.involved(module.party())) != 0 {
+        if crate::ke::now_us() > until {
+            let place = format!("module {}: {}", module.number, books::describe(module.party()));
+            stop("DetachedWithLists", place);
+        }
+        crate::ke::delay_us(1_000);
     }
 }
 

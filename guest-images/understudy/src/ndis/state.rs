@@ -153,19 +153,53 @@ impl Machine {
         }
     }
 
-    /// A list is sent or indicated by the module: `late` if the call into it from which this happens came after the
-    /// pause had begun.
+    /// What the module believes of itself in a call that begins now.
+    #[must_use]
+    pub fn began(&self) -> Began {
+        match (self.state, self.operation) {
+            (State::Running, _) => Began::Running,
+            // inside FilterPause and FilterRestart it changes its mind at a time of its own
+            (State::Pausing, Operation::Called) | (State::Restarting, _) => Began::Between,
+            _ => Began::Stopped,
+        }
+    }
+
+    /// A list is sent or indicated by the module, in a call that began as `began` says; a thread of the driver's own
+    /// counts as [`Began::Between`].
     ///
     /// # Errors
     /// It may not in this state.
-    pub fn may_pass(&self, rule: &'static str, late: bool) -> Result<(), Broken> {
+    pub fn may_pass(&self, rule: &'static str, began: Began) -> Result<(), Broken> {
         match self.state {
-            State::Running => Ok(()),
-            // a call that had begun before, or a thread of the driver's own that the pause waits for
-            State::Pausing if !late => Ok(()),
+            State::Running | State::Restarting => Ok(()),
+            // what had begun before, or what the pause waits for
+            State::Pausing if began != Began::Stopped => Ok(()),
             state => Err(Broken::new(rule, format!("the module is {state:?}"))),
         }
     }
+
+    /// A running module refuses a list with NDIS_STATUS_PAUSED, in a call that began as `began` says.
+    ///
+    /// # Errors
+    /// It had no reason.
+    pub fn may_refuse(&self, began: Began) -> Result<(), Broken> {
+        if self.state == State::Running && began == Began::Running {
+            let place = "a running module refuses a list with NDIS_STATUS_PAUSED".into();
+            return Err(Broken::new("PausedWhileRunning", place));
+        }
+        Ok(())
+    }
+}
+
+/// What a module can believe of itself when a call into it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Began {
+    /// It runs.
+    Running,
+    /// Its pause or restart is under way: either.
+    Between,
+    /// It is paused.
+    Stopped,
 }
 
 #[cfg(test)]
@@ -253,11 +287,27 @@ mod tests {
     }
 
     #[test]
-    fn lists_pass_while_running_and_what_had_begun_while_pausing() {
+    fn lists_pass_until_the_pause_has_ended() {
         let mut machine = running();
-        assert_eq!(machine.may_pass("SendOutsideRunning", true), Ok(()));
+        assert_eq!(machine.may_pass("SendOutsideRunning", Began::Running), Ok(()));
         machine.pausing();
-        assert_eq!(machine.may_pass("SendOutsideRunning", false), Ok(()));
-        assert_eq!(rule(machine.may_pass("SendOutsideRunning", true)), "SendOutsideRunning");
+        assert_eq!(machine.began(), Began::Between);
+        assert_eq!(machine.may_pass("SendOutsideRunning", Began::Between), Ok(()));
+        machine.returned(PENDING).unwrap();
+        assert_eq!(machine.began(), Began::Stopped);
+        assert_eq!(machine.may_pass("SendOutsideRunning", Began::Running), Ok(()));
+        assert_eq!(rule(machine.may_pass("SendOutsideRunning", Began::Stopped)), "SendOutsideRunning");
+        machine.completed(true, SUCCESS).unwrap();
+        machine.settle();
+        assert_eq!(rule(machine.may_pass("SendOutsideRunning", Began::Between)), "SendOutsideRunning");
+    }
+
+    #[test]
+    fn only_a_running_module_has_no_reason_to_refuse() {
+        let mut machine = running();
+        assert_eq!(rule(machine.may_refuse(Began::Running)), "PausedWhileRunning");
+        assert_eq!(machine.may_refuse(Began::Stopped), Ok(()));
+        machine.pausing();
+        assert_eq!(machine.may_refuse(Began::Running), Ok(()));
     }
 }

@@ -14,7 +14,7 @@ const VERIFIED: [(&str, u64); 5] = [
     ("NdisOidDoubleComplete", 0x91002),
     ("NdisTimedOidComplete", 0x92003),
     ("NdisFilterTimedPauseComplete", 0x92010),
-    ("NdisFilterTimedDataSend", 0x92011),
+    ("NdisTimedDataSend", 0x9200D),
     ("NdisFilterTimedDataReceive", 0x92012),
 ];
 /// Rules of NDIS itself, by the first parameter of its bug check.

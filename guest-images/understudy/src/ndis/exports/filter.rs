@@ -166,8 +166,8 @@ fn enter(function: &'static str, handle: NDIS_HANDLE, flags: u32) -> Arc<Module>
 
 /// Stops unless the module may pass lists on in its state.
 fn require_passing(module: &Module, rule: &'static str) {
-    let late = module.acts_late() == Some(true);
-    module.require(|machine| machine.may_pass(rule, late));
+    let began = module.began();
+    module.require(|machine| machine.may_pass(rule, began));
 }
 
 /// NdisFSendNetBufferLists: up to DISPATCH_LEVEL.
@@ -213,6 +213,7 @@ pub unsafe extern "win64" fn cancel_send(handle: NDIS_HANDLE, id: *mut c_void) {
         None => super::lists::require_generated(id, FUNCTION),
     }
     flow::cancel(module.party(), id);
+    crate::window::NDIS_CANCEL_PASSED_ON.pass();
 }
 
 /// NdisFIndicateReceiveNetBufferLists: up to DISPATCH_LEVEL.

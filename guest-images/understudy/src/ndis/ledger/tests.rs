@@ -195,3 +195,15 @@ fn a_completed_list_is_not_sent_again() {
     ledger.back(LIST, Party::Miniport, 0, &shape(PROTOCOL_HANDLE, 0)).unwrap();
     assert_eq!(rule(pass_on(&mut ledger, LIST, 0)), "ListSentAfterCompletion");
 }
+
+#[test]
+fn a_list_on_its_way_back_is_not_kept_but_still_expected() {
+    let mut ledger = sent_to_filter(&[(LIST, 0)]);
+    assert_eq!((ledger.foreign_held(FILTER), ledger.involved(FILTER)), (1, 1));
+    pass_on(&mut ledger, LIST, 0).unwrap();
+    assert_eq!((ledger.foreign_held(FILTER), ledger.involved(FILTER)), (0, 1));
+    ledger.back(LIST, Party::Miniport, 0, &shape(PROTOCOL_HANDLE, 0)).unwrap();
+    assert_eq!((ledger.foreign_held(FILTER), ledger.involved(FILTER)), (0, 1));
+    ledger.back(LIST, FILTER, 0, &shape(PROTOCOL_HANDLE, 0)).unwrap();
+    assert_eq!(ledger.involved(FILTER), 0);
+}
