@@ -2,9 +2,7 @@
 //! file in one write, so that the file of a killed process ends with a whole block.
 
 use std::borrow::Cow;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +14,8 @@ use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPa
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
-use vmm_sys_util::signal::register_signal_handler;
+
+use crate::files::Records;
 
 /// Which way a frame went, as the NIC sees it: bits 1..0 of epb_flags (pcapng, 4.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,25 +34,9 @@ pub struct Capture {
 
 impl Capture {
     /// Creates `path`, or empties it, and writes the headers. `name` and `mac` describe the interface.
-    /// Only plain files: writing to anything else, or opening it, can wait for somebody.
     pub fn create(path: &Path, name: &str, mac: &[u8; 6]) -> io::Result<Capture> {
-        let plain = |found: &Metadata| match found.is_file() {
-            true => Ok(()),
-            false => Err(io::Error::other("it is not a plain file")),
-        };
-        match std::fs::metadata(path) {
-            Ok(found) => plain(&found)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let mut options = OpenOptions::new();
-        let file =
-            options.write(true).create(true).truncate(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-        plain(&file.metadata()?)?;
-        // A file that may not grow any more is a lost frame, not the end of the process.
-        register_signal_handler(libc::SIGXFSZ, go_on).map_err(io::Error::from)?;
-        let mut writer =
-            PcapNgWriter::new(WholeBlocks { file, whole: 0, block: Vec::new() }).map_err(into_io)?;
+        let records = Records::create(path, b"")?;
+        let mut writer = PcapNgWriter::new(WholeBlocks { records, block: Vec::new() }).map_err(into_io)?;
         let interface = InterfaceDescriptionBlock {
             linktype: DataLink::ETHERNET,
             snaplen: 0,
@@ -92,23 +75,10 @@ fn into_io(error: PcapError) -> io::Error {
     }
 }
 
-extern "C" fn go_on(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
-
 /// Collects what the encoder writes piece by piece; `flush` hands it to the file in one call.
 struct WholeBlocks {
-    file: File,
-    /// Bytes in the file that are whole blocks.
-    whole: u64,
+    records: Records,
     block: Vec<u8>,
-}
-
-impl WholeBlocks {
-    /// Takes back what of the last block got into the file: nobody could read past it.
-    fn cut(&mut self) -> io::Result<()> {
-        self.file.set_len(self.whole)?;
-        self.file.seek(SeekFrom::Start(self.whole))?;
-        Ok(())
-    }
 }
 
 impl Write for WholeBlocks {
@@ -118,11 +88,7 @@ impl Write for WholeBlocks {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.file.write_all(&self.block);
-        match result {
-            Ok(()) => self.whole = self.whole.saturating_add(self.block.len() as u64),
-            Err(_) => self.cut()?,
-        }
+        let result = self.records.append(&self.block);
         self.block.clear();
         result
     }
@@ -131,6 +97,8 @@ impl Write for WholeBlocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+
     use pcap_file::pcapng::{Block, PcapNgReader};
 
     fn frames(path: &Path) -> Vec<(u32, Vec<u8>)> {

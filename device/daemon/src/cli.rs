@@ -66,6 +66,10 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
 
+    /// Write what the queues do as a Chrome trace (JSON): states, commands, doorbells, interrupts, findings
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
+
     /// Do not offer transmit cancel (clears CAPS.TX_CANCEL)
     #[arg(long)]
     pub no_cancel: bool,
@@ -176,6 +180,7 @@ impl Cli {
             ("--socket-path", &self.socket_path),
             ("--control", &self.control),
             ("--capture", &self.capture),
+            ("--trace", &self.trace),
         ];
         let named: Vec<_> = paths
             .iter()
@@ -324,6 +329,7 @@ mod tests {
             (&[], "--socket-path"),
             (&["--socket-path", "s", "--control", "./s"], "--control name the same path"),
             (&["--socket-path", "s", "--capture", "s"], "--capture name the same path"),
+            (&["--socket-path", "s", "--trace", "t", "--capture", "t"], "--trace name the same path"),
             (&["--fd", "7", "--control", "c", "--capture", "c"], "--capture name the same path"),
         ] {
             let line = usage(args);

@@ -10,6 +10,7 @@ mod backend;
 mod capture;
 mod cli;
 mod control;
+mod files;
 mod frames;
 mod log;
 mod nic;
@@ -18,6 +19,7 @@ mod shrunk;
 mod sockets;
 mod stop;
 mod timer;
+mod trace;
 mod vring;
 
 use std::io::Write;
@@ -36,9 +38,10 @@ use crate::backend::Backend;
 use crate::capture::Capture;
 use crate::cli::{Cli, CliExit};
 use crate::control::Control;
-use crate::nic::Nic;
+use crate::nic::{Nic, QueueId};
 use crate::sockets::Bound;
 use crate::stop::{Stop, Woken};
+use crate::trace::Trace;
 
 /// Why the process ends with a code other than 0.
 #[derive(Debug, Error)]
@@ -101,6 +104,7 @@ struct Opened {
     vhost: Bound,
     control: Option<Bound>,
     capture: Option<Capture>,
+    trace: Option<Trace>,
     greeting: String,
 }
 
@@ -119,11 +123,19 @@ fn open(cli: &Cli) -> anyhow::Result<Opened> {
                 .with_context(|| format!("{}: cannot write the capture here", path.display()))
         })
         .transpose()?;
-    Ok(Opened { vhost, control, capture, greeting })
+    let trace = cli
+        .trace
+        .as_deref()
+        .map(|path| {
+            Trace::create(path, &QueueId::ALL.map(QueueId::name))
+                .with_context(|| format!("{}: cannot write the trace here", path.display()))
+        })
+        .transpose()?;
+    Ok(Opened { vhost, control, capture, trace, greeting })
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    let Opened { vhost, control, capture, greeting } = open(cli).map_err(Failure::Environment)?;
+    let Opened { vhost, control, capture, trace, greeting } = open(cli).map_err(Failure::Environment)?;
     sandbox::enter([&vhost].into_iter().chain(&control).filter_map(Bound::folder))
         .map_err(Failure::Environment)?;
 
@@ -133,7 +145,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 
     shrunk::guard(&stop)?;
 
-    let nic = Nic::new(cli, capture, stop.clone());
+    let nic = Nic::new(cli, capture, trace, stop.clone());
     timer::start(nic.clone()).context("the thread for wire time")?;
     if let Some(control) = &control {
         let listener = control.listener().try_clone().context("the control socket")?;

@@ -80,6 +80,7 @@ impl Methods for Control {
                     return Err(RpcError::params(format!("`text` must be at most {MARK_LIMIT} bytes long")));
                 }
                 tracing::info!(mark = %text.escape_debug(), us = nic.now_us(), "mark");
+                nic.mark(&text);
                 Ok(json!({ "us": nic.now_us() }))
             }
             "quit" => {

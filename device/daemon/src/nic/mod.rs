@@ -19,13 +19,15 @@ use cancelnic_model::{
     Command, ConfigSpace, Link, Misuse, NetConfig, RxQueue, RxSettings, Speed as LinkSpeed, TxGate, TxQueue,
     TxSettings,
 };
-use cancelnic_registers::{Caps, Direction};
+use cancelnic_registers::{Caps, CommandWord, Direction, Op};
+use serde_json::json;
 use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
 
 use crate::capture::Capture;
 use crate::cli::{Cli, ClockKind, Judging, Speed};
 use crate::stop::Stop;
+use crate::trace::{self, Trace};
 use crate::vring::Memory;
 
 use clock::Clock;
@@ -115,13 +117,15 @@ pub struct Nic {
     forget_doorbell: OnceLock<Box<dyn Fn(RawFd) + Send + Sync>>,
     connected: AtomicBool,
     stop: Arc<Stop>,
+    trace: Option<Arc<Trace>>,
     /// Whether the queues have judges that watch.
     judge: bool,
 }
 
 impl Nic {
     /// The NIC that the command line describes; `stop` is asked when it is of no use any more.
-    pub fn new(cli: &Cli, capture: Option<Capture>, stop: Arc<Stop>) -> Arc<Nic> {
+    pub fn new(cli: &Cli, capture: Option<Capture>, trace: Option<Trace>, stop: Arc<Stop>) -> Arc<Nic> {
+        let trace = trace.map(Arc::new);
         let caps = Caps::ALL.with_tx_cancel(!cli.no_cancel);
         let (speed, megabits) = match cli.speed {
             Speed::Unlimited => (LinkSpeed::Unlimited, SPEED_UNKNOWN),
@@ -141,14 +145,15 @@ impl Nic {
         Arc::new(Nic {
             mac: cli.mac.0,
             config: Mutex::new(config),
-            tx: Slot::new(QueueId::Tx0.name(), tx),
-            rx: Slot::new(QueueId::Rx0.name(), rx),
+            tx: Slot::new(QueueId::Tx0, tx, trace.clone()),
+            rx: Slot::new(QueueId::Rx0, rx, trace.clone()),
             ether: Ether::new(cli.wire, capture),
             clock: Clock::new(cli.clock == ClockKind::Manual),
             memory: Memory::new(GuestMemoryMmap::new()),
             forget_doorbell: OnceLock::new(),
             connected: AtomicBool::new(false),
             stop,
+            trace,
             judge: cli.judge == Judging::On,
         })
     }
@@ -166,6 +171,13 @@ impl Nic {
     /// Where the front end is to share the guest's memory.
     pub fn shared_memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Somebody marks this moment in the trace.
+    pub fn mark(&self, text: &str) {
+        if let Some(trace) = &self.trace {
+            trace.mark(trace::DEVICE, text, json!({}));
+        }
     }
 
     /// The NIC's address.
@@ -192,8 +204,16 @@ impl Nic {
         drop(config);
         for Misuse { direction, rule, .. } in misuses {
             match direction {
-                Direction::Tx => self.tx.lock().queue.note(rule, self.clock.now()),
-                Direction::Rx => self.rx.lock().queue.note(rule, self.clock.now()),
+                Direction::Tx => {
+                    let mut state = self.tx.lock();
+                    state.queue.note(rule, self.clock.now());
+                    state.follow();
+                }
+                Direction::Rx => {
+                    let mut state = self.rx.lock();
+                    state.queue.note(rule, self.clock.now());
+                    state.follow();
+                }
             }
         }
         for command in commands {
@@ -206,6 +226,7 @@ impl Nic {
         match direction {
             Direction::Tx => {
                 let mut state = self.tx.lock();
+                state.mark(command_name(word), json!({ "seq": word.seq() }));
                 let turn = state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether);
                 state.settle(&turn);
                 drop(state);
@@ -213,6 +234,7 @@ impl Nic {
             }
             Direction::Rx => {
                 let mut state = self.rx.lock();
+                state.mark(command_name(word), json!({ "seq": word.seq() }));
                 let turn = state.queue.command(&*self.memory(), self.clock.now(), word);
                 state.settle(&turn);
                 drop(state);
@@ -229,8 +251,18 @@ impl Nic {
     /// A doorbell was really rung: the library also calls for queues that start. For the judge.
     fn rung(&self, queue: QueueId) {
         match queue {
-            QueueId::Tx0 => self.tx.lock().queue.rung(&*self.memory(), self.clock.now()),
-            QueueId::Rx0 => self.rx.lock().queue.rung(&*self.memory(), self.clock.now()),
+            QueueId::Tx0 => {
+                let mut state = self.tx.lock();
+                state.mark("doorbell", json!({}));
+                state.queue.rung(&*self.memory(), self.clock.now());
+                state.follow();
+            }
+            QueueId::Rx0 => {
+                let mut state = self.rx.lock();
+                state.mark("doorbell", json!({}));
+                state.queue.rung(&*self.memory(), self.clock.now());
+                state.follow();
+            }
         }
     }
 
@@ -339,6 +371,16 @@ impl Nic {
         drop(state);
         self.run_rx();
         Ok(())
+    }
+}
+
+/// What a command is called in the trace.
+fn command_name(word: CommandWord) -> &'static str {
+    match word.op() {
+        Some(Op::Cancel) => "CANCEL",
+        Some(Op::Resume) => "RESUME",
+        Some(Op::Drain) => "DRAIN",
+        None => "unknown command",
     }
 }
 

@@ -1,12 +1,16 @@
 //! One queue's place in the process: the model's queue, and what its turns ask for.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cancelnic_model::Turn;
+use cancelnic_model::{Finding, Judge, RxQueue, Turn, TxQueue};
+use serde_json::{Value, json};
 use vmm_sys_util::event::EventNotifier;
 
+use super::QueueId;
+use super::report::state_name;
 use crate::log::OncePerSecond;
+use crate::trace::{self, Trace};
 
 /// A queue of the model behind its lock.
 pub struct Slot<Q> {
@@ -23,12 +27,51 @@ pub struct State<Q> {
     pub call: Option<EventNotifier>,
     name: &'static str,
     complaints: OncePerSecond,
+    trace: Option<Row>,
+}
+
+/// The queue's row in the trace.
+struct Row {
+    trace: Arc<Trace>,
+    number: usize,
+    /// The bar that is open.
+    bar: Option<&'static str>,
+    /// Findings that were told.
+    told: u64,
+}
+
+/// What a trace shows of a queue of the model.
+pub trait Traced {
+    /// What its bar is called now.
+    fn bar(&self) -> &'static str;
+    /// Its judge.
+    fn judge(&self) -> &Judge;
+}
+
+impl Traced for TxQueue {
+    fn bar(&self) -> &'static str {
+        state_name(self.status().read())
+    }
+    fn judge(&self) -> &Judge {
+        TxQueue::judge(self)
+    }
+}
+
+impl Traced for RxQueue {
+    fn bar(&self) -> &'static str {
+        state_name(self.status().read())
+    }
+    fn judge(&self) -> &Judge {
+        RxQueue::judge(self)
+    }
 }
 
 impl<Q> Slot<Q> {
-    /// For `queue`, called `name` in the log.
-    pub fn new(name: &'static str, queue: Q) -> Slot<Q> {
-        let state = State { queue, call: None, name, complaints: OncePerSecond::default() };
+    /// For `queue`, which is `id`, and has a row in `trace`.
+    pub fn new(id: QueueId, queue: Q, trace: Option<Arc<Trace>>) -> Slot<Q> {
+        let row = QueueId::ALL.iter().position(|other| *other == id).map_or(trace::DEVICE, |row| row + 1);
+        let trace = trace.map(|trace| Row { trace, number: row, bar: None, told: 0 });
+        let state = State { queue, call: None, name: id.name(), complaints: OncePerSecond::default(), trace };
         Slot { state: Mutex::new(state), urgent: AtomicUsize::new(0) }
     }
 
@@ -48,10 +91,11 @@ impl<Q> Slot<Q> {
     }
 }
 
-impl<Q> State<Q> {
+impl<Q: Traced> State<Q> {
     /// Does what `turn` asks of this queue alone: the interrupt, and a word in the log. Called after the
     /// model's call has returned, under the same lock: by then the status word is readable (C7).
     pub fn settle(&mut self, turn: &Turn) {
+        self.follow();
         self.signal(turn.signal);
         if let Some(why) = turn.broke {
             tracing::warn!(queue = self.name, "broken until it leaves service: {why}");
@@ -71,7 +115,33 @@ impl<Q> State<Q> {
             // Full: nobody has read it yet, so nobody has missed it.
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(error) => tracing::warn!(queue = self.name, %error, "an interrupt is lost"),
-            Ok(()) => {}
+            Ok(()) => self.mark("interrupt", json!({})),
+        }
+    }
+
+    /// Something happens to the queue that the trace shows.
+    pub fn mark(&self, name: &str, args: Value) {
+        if let Some(Row { trace, number, .. }) = &self.trace {
+            trace.mark(*number, name, args);
+        }
+    }
+
+    /// Brings the trace up to date with the queue's state and its judge.
+    pub fn follow(&mut self) {
+        let Some(Row { trace, number, bar, told }) = &mut self.trace else { return };
+        let judge = self.queue.judge();
+        let known = usize::try_from(*told).unwrap_or(usize::MAX);
+        for Finding { rule, descriptor, at } in judge.findings().iter().skip(known) {
+            let args = json!({ "descriptor": descriptor, "us": at.as_secs_f64() * 1e6 });
+            trace.mark(*number, rule.name(), args);
+        }
+        *told = judge.total();
+        let now = self.queue.bar();
+        if *bar != Some(now) {
+            if bar.replace(now).is_some() {
+                trace.end(*number);
+            }
+            trace.begin(*number, now);
         }
     }
 }

@@ -17,6 +17,7 @@ impl Nic {
             "judge": self.judge,
             "counters": {
                 "capture_lost": self.ether.capture_lost(),
+                "trace_lost": self.trace.as_ref().map_or(0, |trace| trace.lost()),
                 "clock_us": self.now_us(),
             },
         })
@@ -28,6 +29,7 @@ impl Nic {
             QueueId::Tx0 => {
                 let mut state = self.tx.lock();
                 state.queue.look(&*self.memory(), self.clock.now());
+                state.follow();
                 let tx = state.queue.snapshot(&*self.memory());
                 json!({
                     "queue": queue.name(),
@@ -55,6 +57,7 @@ impl Nic {
             QueueId::Rx0 => {
                 let mut state = self.rx.lock();
                 state.queue.look(&*self.memory(), self.clock.now());
+                state.follow();
                 let rx = state.queue.snapshot(&*self.memory());
                 json!({
                     "queue": queue.name(),
@@ -98,7 +101,8 @@ fn gate(gate: GateSnapshot) -> Value {
     json!({ "open": gate.open, "steps": gate.steps })
 }
 
-fn state_name(status: StatusWord) -> &'static str {
+/// STATE as it is called in reports.
+pub fn state_name(status: StatusWord) -> &'static str {
     match status.state() {
         Some(State::Running) => "RUNNING",
         Some(State::Cancelling) => "CANCELLING",

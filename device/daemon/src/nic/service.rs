@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use cancelnic_model::Rings;
+use serde_json::json;
 use vmm_sys_util::event::EventNotifier;
 
 use super::{Nic, QueueId};
@@ -40,11 +41,13 @@ impl Service for QueueService {
         match self.queue {
             QueueId::Tx0 => {
                 let mut state = nic.tx.lock();
+                state.mark("enters service", json!({ "size": size, "base": base }));
                 let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
                 state.settle(&turn);
             }
             QueueId::Rx0 => {
                 let mut state = nic.rx.lock();
+                state.mark("enters service", json!({ "size": size, "base": base }));
                 let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
                 state.settle(&turn);
             }
@@ -58,13 +61,17 @@ impl Service for QueueService {
             QueueId::Tx0 => {
                 let mut state = nic.tx.lock();
                 let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
+                state.follow();
                 state.signal(left.signal);
+                state.mark("leaves service", json!({ "base": left.base }));
                 left
             }
             QueueId::Rx0 => {
                 let mut state = nic.rx.lock();
                 let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
+                state.follow();
                 state.signal(left.signal);
+                state.mark("leaves service", json!({ "base": left.base }));
                 left
             }
         };

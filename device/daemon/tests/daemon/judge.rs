@@ -125,3 +125,28 @@ fn judge_that_is_off_finds_nothing() {
     let stats = daemon.control().call("stats", json!({}));
     assert_eq!((&stats["judge"], &stats["queues"][1]["findings"]), (&json!(false), &json!([])));
 }
+
+#[test]
+fn trace_shows_states_commands_and_findings() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("trace.json");
+    let daemon = Daemon::start(&["--trace", path.to_str().unwrap()]);
+    let mut guest = Guest::start(&daemon.socket());
+    guest.transmit(1, 1);
+    let mut control = daemon.control();
+    control.until("tx0", "completed", 1);
+    control.call("trace.mark", json!({ "text": "here" }));
+    guest.command(TX, CANCEL);
+    guest.write32(TX_CMD, 9 << 24 | 2 << 16);
+    let events: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let rows = |row: u64| -> Vec<&str> {
+        let events = events.iter().filter(|event| event["tid"] == row && event["ph"] != "M");
+        events.filter_map(|event| event["name"].as_str()).filter(|name| *name != "interrupt").collect()
+    };
+    assert_eq!(rows(0), ["here"]);
+    let expected =
+        ["enters service", "RUNNING", "doorbell", "CANCEL", "STOPPED", "SeqSkipped", "RESUME", "RUNNING"];
+    assert_eq!(rows(2), expected);
+    let times: Vec<f64> = events.iter().filter_map(|event| event["ts"].as_f64()).collect();
+    assert!(times.is_sorted());
+}
