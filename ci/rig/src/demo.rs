@@ -147,6 +147,7 @@ fn keep(options: &Options, facts: &Facts, violations: &[Violation], session: &Se
     let (folder, _lock) = report_folder(options)?;
     let capture = folder.join("capture.pcapng");
     copy(&session.capture(), &capture)?;
+    copy(&session.folder().join("trace.json"), &folder.join("trace.json"))?;
     for log in ["guest.log", "device.log", "qemu.log"] {
         copy(&session.folder().join(log), &folder.join(log))?;
     }

@@ -95,7 +95,7 @@ impl Session {
         Ok(Self { agent, monitor, control, greeting, qemu, device, folder })
     }
 
-    /// The session's folder: `capture.pcapng`, `guest.log`, `device.log`, `qemu.log`.
+    /// The session's folder: `capture.pcapng`, `trace.json`, `guest.log`, `device.log`, `qemu.log`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -208,6 +208,8 @@ fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Contro
         .arg(path("control"))
         .arg("--capture")
         .arg(path("capture.pcapng"))
+        .arg("--trace")
+        .arg(path("trace.json"))
         .args(settings.device.arguments())
         .stdout(Stdio::piped());
     let mut device = Process::start("the device process", &mut command, path("device.log"))?;
