@@ -16,6 +16,9 @@ const OPEN: u32 = 1 << 24;
 const BUFFERED: u32 = 0x10 | 0x20;
 const INPUT_OPERATION: u32 = 0x40;
 
+/// How long requests may stay after their file's last handle is closed, in microseconds.
+const CLEANUP_BOUND_US: u64 = 5_000_000;
+
 /// An open file.
 pub struct File {
     object: *mut FILE_OBJECT,
@@ -167,7 +170,21 @@ impl File {
             return;
         }
         self.send_and_wait(MJ_CLEANUP);
-        self.quiet.wait();
+        if self.mode == KERNEL {
+            // an I/O target closes when its requests are back
+            self.quiet.wait();
+        } else if !self.quiet.wait_timeout(CLEANUP_BOUND_US) {
+            let left = self.outstanding.with(|count| *count);
+            crate::wdf::object::violation(
+                "RequestNeverCompleted",
+                6,
+                self.object as u64,
+                alloc::format!(
+                    "{left} requests of a file are outstanding {} s after its IRP_MJ_CLEANUP",
+                    CLEANUP_BOUND_US / 1_000_000
+                ),
+            );
+        }
         self.send_and_wait(MJ_CLOSE);
         let gone = FILES.with(|files| {
             let at = files.iter().position(|file| core::ptr::eq(&**file, self));

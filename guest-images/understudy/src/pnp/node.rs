@@ -236,6 +236,7 @@ impl Node {
             // SAFETY: as above.
             note(self.call("EvtDeviceD0Exit", || unsafe { exit(raw, target) }));
         }
+        target::require_stopped(self.service.owner);
         self.set_stage(Stage::Prepared);
         result
     }

@@ -203,15 +203,15 @@ fn offered_requests() -> Vec<(&'static str, usize)> {
         "WdfIoQueueStopAndPurgeSynchronously", PFN_WDFIOQUEUESTOPANDPURGESYNCHRONOUSLY
             => queue::stop_and_purge_synchronously;
         "WdfIoQueueDrainSynchronously", PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY => queue::drain_synchronously;
-        "WdfIoTargetCloseForQueryRemove", PFN_WDFIOTARGETCLOSEFORQUERYREMOVE => target::close_for_query_remove;
+        "WdfIoTargetCloseForQueryRemove", PFN_WDFIOTARGETCLOSEFORQUERYREMOVE => target::api::close_for_query_remove;
         "WdfIoQueueStopAndPurge", PFN_WDFIOQUEUESTOPANDPURGE => queue::stop_and_purge;
-        "WdfIoTargetCreate", PFN_WDFIOTARGETCREATE => target::create;
-        "WdfIoTargetOpen", PFN_WDFIOTARGETOPEN => target::open;
-        "WdfIoTargetClose", PFN_WDFIOTARGETCLOSE => target::close;
-        "WdfIoTargetStart", PFN_WDFIOTARGETSTART => target::start;
-        "WdfIoTargetStop", PFN_WDFIOTARGETSTOP => target::stop;
-        "WdfIoTargetPurge", PFN_WDFIOTARGETPURGE => target::purge;
-        "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => target::get_state;
+        "WdfIoTargetCreate", PFN_WDFIOTARGETCREATE => target::api::create;
+        "WdfIoTargetOpen", PFN_WDFIOTARGETOPEN => target::api::open;
+        "WdfIoTargetClose", PFN_WDFIOTARGETCLOSE => target::api::close;
+        "WdfIoTargetStart", PFN_WDFIOTARGETSTART => target::api::start;
+        "WdfIoTargetStop", PFN_WDFIOTARGETSTOP => target::api::stop;
+        "WdfIoTargetPurge", PFN_WDFIOTARGETPURGE => target::api::purge;
+        "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => target::api::get_state;
         "WdfIoTargetFormatRequestForIoctl", PFN_WDFIOTARGETFORMATREQUESTFORIOCTL => send::format_for_ioctl;
         "WdfIoTargetFormatRequestForInternalIoctl", PFN_WDFIOTARGETFORMATREQUESTFORINTERNALIOCTL
             => send::format_for_internal_ioctl;

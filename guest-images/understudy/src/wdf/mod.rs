@@ -9,6 +9,8 @@ pub mod recall;
 pub mod table;
 
 #[cfg(target_os = "none")]
+pub(crate) mod attributes;
+#[cfg(target_os = "none")]
 pub(crate) mod device;
 #[cfg(target_os = "none")]
 pub(crate) mod dma;

@@ -318,7 +318,7 @@ impl Queue {
 
     /// Waits for an event of this queue, at most so long that a driver cannot hide a request it has forgotten.
     pub fn wait(&self, event: &Event, rule: &str, function: &str) {
-        const BOUND_US: u64 = 10_000_000;
+        const BOUND_US: u64 = 5_000_000;
         if !event.wait_timeout(BOUND_US) {
             violation(
                 rule,

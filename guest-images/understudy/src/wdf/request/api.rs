@@ -82,6 +82,7 @@ pub unsafe extern "win64" fn reuse(
     request.inner.with(|inner| {
         inner.recall = Recall::new();
         inner.routine = super::Routine::NONE;
+        inner.used = false;
     });
     STATUS_SUCCESS
 }

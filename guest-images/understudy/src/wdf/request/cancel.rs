@@ -40,7 +40,7 @@ impl Request {
     /// WdfRequestMarkCancelable(Ex): wdf-requests section 2.
     fn mark(self: &Arc<Self>, routine: PFN_WDF_REQUEST_CANCEL, ex: bool) -> NTSTATUS {
         let Some((queue, irp)) = self.owned() else { return STATUS_INVALID_DEVICE_REQUEST };
-        if self.inner.with(|inner| inner.cancelable) {
+        if self.inner.with(|inner| inner.cancel.is_some()) {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
         window::MARK_ENTERED.pass();
@@ -139,15 +139,7 @@ pub unsafe extern "win64" fn mark_cancelable(
     routine: PFN_WDF_REQUEST_CANCEL,
 ) {
     const FUNCTION: &str = "WdfRequestMarkCancelable";
-    let status = mark_checked(FUNCTION, request, routine, false);
-    if status != STATUS_SUCCESS {
-        violation(
-            "RequestNotMarkable",
-            6,
-            request as u64,
-            format!("{FUNCTION}: not the driver's, or marked already"),
-        );
-    }
+    mark_checked(FUNCTION, request, routine, false);
 }
 
 /// WdfRequestMarkCancelableEx: up to DISPATCH_LEVEL. STATUS_CANCELLED: the driver completes, no callback comes.
@@ -164,7 +156,21 @@ fn mark_checked(function: &str, request: WDFREQUEST, routine: PFN_WDF_REQUEST_CA
     if routine.is_none() {
         violation("NullParameter", 4, request as u64, format!("{function}: EvtRequestCancel is NULL"));
     }
-    get(request, function).mark(routine, ex)
+    let status = get(request, function).mark(routine, ex);
+    require_markable(function, request, status);
+    status
+}
+
+/// The framework's verifier breaks on these and goes on with a status; here they end the run.
+fn require_markable(function: &str, request: WDFREQUEST, status: NTSTATUS) {
+    if status == STATUS_INVALID_DEVICE_REQUEST {
+        violation(
+            "RequestNotMarkable",
+            6,
+            request as u64,
+            format!("{function}: not the driver's, or not marked (Unmark), or marked already (Mark)"),
+        );
+    }
 }
 
 /// WdfRequestUnmarkCancelable: up to DISPATCH_LEVEL. STATUS_CANCELLED: EvtRequestCancel runs or ran, and completes.
@@ -174,7 +180,9 @@ pub unsafe extern "win64" fn unmark_cancelable(
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestUnmarkCancelable";
     require_irql(FUNCTION, 2);
-    get(request, FUNCTION).unmark()
+    let status = get(request, FUNCTION).unmark();
+    require_markable(FUNCTION, request, status);
+    status
 }
 
 /// WdfRequestIsCanceled: up to DISPATCH_LEVEL; not while marked cancelable.

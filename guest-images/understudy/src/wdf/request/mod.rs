@@ -101,6 +101,8 @@ pub struct Inner {
     pub in_stop: bool,
     /// What StopAcknowledge said: requeue or keep.
     pub acknowledged: Option<bool>,
+    /// The driver's own has come back since it was made or used again.
+    pub used: bool,
     /// Formatted since the last use.
     pub formatted: bool,
     /// The control request's code and buffers, if formatted as one.
@@ -155,6 +157,7 @@ impl Request {
                 cancelable: false,
                 in_stop: false,
                 acknowledged: None,
+                used: false,
                 formatted: false,
                 format: None,
                 target: None,

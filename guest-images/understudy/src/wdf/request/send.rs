@@ -64,6 +64,7 @@ impl Request {
             inner.target = None;
             inner.parked = false;
             inner.formatted = false;
+            inner.used = !self.received;
             (
                 inner.irp,
                 core::mem::replace(&mut inner.routine, Routine::NONE),
@@ -257,6 +258,17 @@ pub unsafe extern "win64" fn send(
             6,
             request.handle(),
             format!("{FUNCTION}: marked cancelable, or not the driver's"),
+        );
+    }
+    if request.inner.with(|inner| inner.used) {
+        violation(
+            "RequestNotReused",
+            6,
+            request.handle(),
+            format!(
+                "{FUNCTION}: WDFREQUEST {:#x} came back, and WdfRequestReuse was not called",
+                request.handle()
+            ),
         );
     }
     if options.flags & SEND_AND_FORGET != 0 {

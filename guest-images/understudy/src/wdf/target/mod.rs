@@ -1,10 +1,12 @@
 //! WDFIOTARGET, remote: where a driver sends its requests, with those sent and those parked.
 
-use super::object::{self, Attributes, Payload, require_irql, violation};
+pub(crate) mod api;
+
+use super::object::{self, violation};
 use super::recall::Submit;
 use super::request::{Request, send};
 use crate::io::file::File;
-use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, api, device, names};
+use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, device};
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
@@ -12,9 +14,7 @@ use crate::window;
 use alloc::{collections::VecDeque, format, sync::Arc, sync::Weak, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    DEVICE_OBJECT, FILE_OBJECT, IRP, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS,
-    WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFIOTARGET,
+    DEVICE_OBJECT, FILE_OBJECT, IRP, NTSTATUS, STATUS_SUCCESS, WDF_IO_TARGET_OPEN_PARAMS, WDFIOTARGET,
 };
 
 /// WDF_IO_TARGET_STATE.
@@ -498,145 +498,24 @@ pub fn remove_complete(targets: &[Arc<Target>]) {
     }
 }
 
+/// At the end of D0Exit a driver sends nothing on: its open targets are stopped, or closed (stricter than the framework,
+/// which leaves that to the driver).
+pub fn require_stopped(owner: Owner) {
+    let count = TARGETS.with(|targets| targets.len());
+    let all = (0..count).filter_map(|at| TARGETS.with(|targets| targets.get(at).and_then(Weak::upgrade)));
+    for target in all.filter(|target| target.owner == owner) {
+        if target.inner.with(|inner| inner.state == State::Started) {
+            violation(
+                "TargetNotStopped",
+                6,
+                target.handle.load(Relaxed),
+                "EvtDeviceD0Exit has returned, and a WDFIOTARGET of the driver is still started".into(),
+            );
+        }
+    }
+}
+
 /// The target behind a handle that a driver passes.
 pub fn get(handle: WDFIOTARGET, function: &str) -> Arc<Target> {
     object::get_ptr::<Target, _>(handle, function)
-}
-
-/// WdfIoTargetCreate: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn create(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    device: WDFDEVICE,
-    attributes: *mut WDF_OBJECT_ATTRIBUTES,
-    target: *mut WDFIOTARGET,
-) -> NTSTATUS {
-    const FUNCTION: &str = "WdfIoTargetCreate";
-    require_irql(FUNCTION, 0);
-    object::get_ptr::<super::device::Device, _>(device, FUNCTION);
-    let attributes = match Attributes::read(attributes, FUNCTION) {
-        Ok(attributes) => attributes,
-        Err(status) => return status,
-    };
-    let parent = attributes.parent().unwrap_or(super::table::Handle::from_raw(device as u64));
-    let made = Arc::new(Target {
-        handle: AtomicU64::new(0),
-        owner: object::owner(device as u64, FUNCTION),
-        inner: IrqLock::new(Inner {
-            state: State::Closed,
-            to: core::ptr::null_mut(),
-            file: None,
-            file_object: core::ptr::null_mut(),
-            sent: Vec::new(),
-            ignoring: Vec::new(),
-            parked: VecDeque::new(),
-            waiting: false,
-            removing: false,
-            io: 0,
-            params: WDF_IO_TARGET_OPEN_PARAMS::default(),
-        }),
-        drained: Event::manual(),
-        idle: Event::manual(),
-    });
-    made.idle.set();
-    made.drained.set();
-    let handle = object::create(FUNCTION, Payload::IoTarget(made.clone()), Some(parent), attributes);
-    made.handle.store(handle.raw(), Relaxed);
-    TARGETS.with(|targets| targets.push(Arc::downgrade(&made)));
-    // SAFETY: the driver passes the place for its handle.
-    unsafe { *target = handle.raw() as WDFIOTARGET };
-    STATUS_SUCCESS
-}
-
-/// WdfIoTargetOpen: PASSIVE_LEVEL. By name, or an existing device.
-pub unsafe extern "win64" fn open(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    target: WDFIOTARGET,
-    params: *mut WDF_IO_TARGET_OPEN_PARAMS,
-) -> NTSTATUS {
-    const FUNCTION: &str = "WdfIoTargetOpen";
-    const USE_EXISTING: i32 = 1;
-    const BY_NAME: i32 = 2;
-    require_irql(FUNCTION, 0);
-    let target = get(target, FUNCTION);
-    // SAFETY: the driver passes its own structure.
-    let params = unsafe { *params };
-    if params.Size as usize != size_of::<WDF_IO_TARGET_OPEN_PARAMS>() {
-        return STATUS_INFO_LENGTH_MISMATCH;
-    }
-    if target.inner.with(|inner| !inner.to.is_null()) {
-        return STATUS_INVALID_DEVICE_STATE;
-    }
-    let (to, file, file_object) = match params.Type {
-        USE_EXISTING if !params.TargetDeviceObject.is_null() => {
-            (params.TargetDeviceObject, None, params.TargetFileObject)
-        }
-        BY_NAME => {
-            let name = api::text(&raw const params.TargetDeviceName);
-            let Some(to) = names::resolve(&name) else { return STATUS_OBJECT_NAME_NOT_FOUND };
-            match File::open(to, false) {
-                Ok(file) => (to, Some(file.clone()), file.object()),
-                Err(status) => return status,
-            }
-        }
-        USE_EXISTING => return STATUS_INVALID_PARAMETER,
-        _ => crate::agent::trace::not_offered("WdfIoTargetOpen other than by name or of an existing device"),
-    };
-    target.inner.with(|inner| {
-        inner.to = to;
-        inner.file = file;
-        inner.file_object = file_object;
-        inner.params = params;
-        inner.state = State::Started;
-    });
-    STATUS_SUCCESS
-}
-
-/// WdfIoTargetClose: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn close(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
-    const FUNCTION: &str = "WdfIoTargetClose";
-    require_irql(FUNCTION, 0);
-    get(target, FUNCTION).close(State::Closed);
-}
-
-/// WdfIoTargetCloseForQueryRemove: PASSIVE_LEVEL, in EvtIoTargetQueryRemove.
-pub unsafe extern "win64" fn close_for_query_remove(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
-    const FUNCTION: &str = "WdfIoTargetCloseForQueryRemove";
-    require_irql(FUNCTION, 0);
-    get(target, FUNCTION).close(State::ClosedForQueryRemove);
-}
-
-/// WdfIoTargetStart: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> NTSTATUS {
-    const FUNCTION: &str = "WdfIoTargetStart";
-    require_irql(FUNCTION, 2);
-    get(target, FUNCTION).start()
-}
-
-/// WdfIoTargetStop: PASSIVE_LEVEL; leaving the sent requests alone up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
-    const FUNCTION: &str = "WdfIoTargetStop";
-    require_irql(FUNCTION, if action == 3 { 2 } else { 0 });
-    let target = get(target, FUNCTION);
-    if !(1..=3).contains(&action) {
-        violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
-    }
-    target.stop(action);
-}
-
-/// WdfIoTargetPurge: PASSIVE_LEVEL to wait, else up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn purge(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
-    const FUNCTION: &str = "WdfIoTargetPurge";
-    require_irql(FUNCTION, if action == 2 { 2 } else { 0 });
-    let target = get(target, FUNCTION);
-    if !(1..=2).contains(&action) {
-        violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
-    }
-    target.purge(action == 1);
-}
-
-/// WdfIoTargetGetState: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_state(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> i32 {
-    const FUNCTION: &str = "WdfIoTargetGetState";
-    require_irql(FUNCTION, 2);
-    get(target, FUNCTION).inner.with(|inner| inner.state as i32)
 }

@@ -1,0 +1,154 @@
+//! The functions of I/O targets in the KMDF table.
+
+use super::{Inner, State, TARGETS, Target, get};
+use crate::io::file::File;
+use crate::io::{STATUS_INVALID_DEVICE_STATE, api, names};
+use crate::ke::Event;
+use crate::ke::irqlock::IrqLock;
+use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
+use crate::wdf::table::Handle;
+use alloc::{collections::VecDeque, format, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use wdk_offline::{
+    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND,
+    STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
+    WDFIOTARGET,
+};
+
+/// WdfIoTargetCreate: PASSIVE_LEVEL.
+pub unsafe extern "win64" fn create(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    target: *mut WDFIOTARGET,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfIoTargetCreate";
+    require_irql(FUNCTION, 0);
+    object::get_ptr::<crate::wdf::device::Device, _>(device, FUNCTION);
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    let parent = attributes.parent().unwrap_or(Handle::from_raw(device as u64));
+    let made = Arc::new(Target {
+        handle: AtomicU64::new(0),
+        owner: object::owner(device as u64, FUNCTION),
+        inner: IrqLock::new(Inner {
+            state: State::Closed,
+            to: core::ptr::null_mut(),
+            file: None,
+            file_object: core::ptr::null_mut(),
+            sent: Vec::new(),
+            ignoring: Vec::new(),
+            parked: VecDeque::new(),
+            waiting: false,
+            removing: false,
+            io: 0,
+            params: WDF_IO_TARGET_OPEN_PARAMS::default(),
+        }),
+        drained: Event::manual(),
+        idle: Event::manual(),
+    });
+    made.idle.set();
+    made.drained.set();
+    let handle = object::create(FUNCTION, Payload::IoTarget(made.clone()), Some(parent), attributes);
+    made.handle.store(handle.raw(), Relaxed);
+    TARGETS.with(|targets| targets.push(Arc::downgrade(&made)));
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *target = handle.raw() as WDFIOTARGET };
+    STATUS_SUCCESS
+}
+
+/// WdfIoTargetOpen: PASSIVE_LEVEL. By name, or an existing device.
+pub unsafe extern "win64" fn open(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+    params: *mut WDF_IO_TARGET_OPEN_PARAMS,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfIoTargetOpen";
+    const USE_EXISTING: i32 = 1;
+    const BY_NAME: i32 = 2;
+    require_irql(FUNCTION, 0);
+    let target = get(target, FUNCTION);
+    // SAFETY: the driver passes its own structure.
+    let params = unsafe { *params };
+    if params.Size as usize != size_of::<WDF_IO_TARGET_OPEN_PARAMS>() {
+        return STATUS_INFO_LENGTH_MISMATCH;
+    }
+    if target.inner.with(|inner| !inner.to.is_null()) {
+        return STATUS_INVALID_DEVICE_STATE;
+    }
+    let (to, file, file_object) = match params.Type {
+        USE_EXISTING if !params.TargetDeviceObject.is_null() => {
+            (params.TargetDeviceObject, None, params.TargetFileObject)
+        }
+        BY_NAME => {
+            let name = api::text(&raw const params.TargetDeviceName);
+            let Some(to) = names::resolve(&name) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+            match File::open(to, false) {
+                Ok(file) => (to, Some(file.clone()), file.object()),
+                Err(status) => return status,
+            }
+        }
+        USE_EXISTING => return STATUS_INVALID_PARAMETER,
+        _ => crate::agent::trace::not_offered("WdfIoTargetOpen other than by name or of an existing device"),
+    };
+    target.inner.with(|inner| {
+        inner.to = to;
+        inner.file = file;
+        inner.file_object = file_object;
+        inner.params = params;
+        inner.state = State::Started;
+    });
+    STATUS_SUCCESS
+}
+
+/// WdfIoTargetClose: PASSIVE_LEVEL.
+pub unsafe extern "win64" fn close(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
+    const FUNCTION: &str = "WdfIoTargetClose";
+    require_irql(FUNCTION, 0);
+    get(target, FUNCTION).close(State::Closed);
+}
+
+/// WdfIoTargetCloseForQueryRemove: PASSIVE_LEVEL, in EvtIoTargetQueryRemove.
+pub unsafe extern "win64" fn close_for_query_remove(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
+    const FUNCTION: &str = "WdfIoTargetCloseForQueryRemove";
+    require_irql(FUNCTION, 0);
+    get(target, FUNCTION).close(State::ClosedForQueryRemove);
+}
+
+/// WdfIoTargetStart: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> NTSTATUS {
+    const FUNCTION: &str = "WdfIoTargetStart";
+    require_irql(FUNCTION, 2);
+    get(target, FUNCTION).start()
+}
+
+/// WdfIoTargetStop: PASSIVE_LEVEL; leaving the sent requests alone up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
+    const FUNCTION: &str = "WdfIoTargetStop";
+    require_irql(FUNCTION, if action == 3 { 2 } else { 0 });
+    let target = get(target, FUNCTION);
+    if !(1..=3).contains(&action) {
+        violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
+    }
+    target.stop(action);
+}
+
+/// WdfIoTargetPurge: PASSIVE_LEVEL to wait, else up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn purge(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
+    const FUNCTION: &str = "WdfIoTargetPurge";
+    require_irql(FUNCTION, if action == 2 { 2 } else { 0 });
+    let target = get(target, FUNCTION);
+    if !(1..=2).contains(&action) {
+        violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
+    }
+    target.purge(action == 1);
+}
+
+/// WdfIoTargetGetState: up to DISPATCH_LEVEL.
+pub unsafe extern "win64" fn get_state(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> i32 {
+    const FUNCTION: &str = "WdfIoTargetGetState";
+    require_irql(FUNCTION, 2);
+    get(target, FUNCTION).inner.with(|inner| inner.state as i32)
+}
