@@ -87,7 +87,7 @@ fn judge(package: &Package, program: &str, arguments: &[&str]) -> Option<Output>
     match Command::new(program).args(arguments).current_dir(package.folder.path()).output() {
         Ok(output) => Some(output),
         Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{program}: {error}");
+            assert!(std::env::var_os("CI").is_none(), "{program}: {error}; apt-get install {program}");
             eprintln!("NOT TESTED: {program}: {error}; on Debian it is in the package of that name");
             None
         }
