@@ -254,7 +254,8 @@ function readTrace(base) {
     return events;
 }
 
-// How long before the last event the queue had posted its n-th packet; undefined if that is not in the ring any more.
+// How long before the last event the queue had posted its n-th packet; 0 in a call that is not over, whose event is still
+// to come; undefined if it is not in the ring any more.
 function postedBefore(trace, device, queue, ordinal) {
     let before;
     for (const event of trace) {
@@ -270,7 +271,7 @@ function postedBefore(trace, device, queue, ordinal) {
         }
         before = event;
     }
-    return undefined;
+    return 0;
 }
 
 // ---- The cancel block ----

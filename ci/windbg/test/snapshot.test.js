@@ -70,7 +70,9 @@ test("a posted packet is as old as the event that posted it", { skip }, () => {
     const { Devices, Trace } = session("held");
     const posting = Trace.filter(({ Queue, Event, Posted }) => Queue === "tx0" && Event === "Advance" && Posted > 1);
     for (const element of Devices[0].Tx.Ring.Elements.filter(({ Owner }) => Owner === "device")) {
-        assert.ok(posting.some((event) => event.MicrosecondsBeforeLast === element.MicrosecondsBeforeLast), `${element}`);
+        // The machine may have stopped in the very call that posted it, whose event is still to come.
+        const ages = [0, ...posting.map((event) => event.MicrosecondsBeforeLast)];
+        assert.ok(ages.includes(element.MicrosecondsBeforeLast), `${element}`);
     }
 });
 
