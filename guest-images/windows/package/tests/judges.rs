@@ -244,3 +244,36 @@ fn the_same_package_gives_the_same_bytes() {
     let read = |package: &Package| fs::read(Path::new(&package.path("example.cat"))).expect("the catalog");
     assert!(read(&one) == read(&other), "two catalogs of the same files differ");
 }
+
+#[test]
+fn the_catalog_names_windows_versions_and_hardware() {
+    let catalog = fs::read(Package::new().path("example.cat")).expect("the catalog");
+    let has = |name: &str, value: &str| {
+        // name: BMPString, big endian; flags; value: OCTET STRING, little endian, ends with zero
+        let mut wanted: Vec<u8> = name.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        wanted.extend([0x02, 0x04, 0x10, 0x01, 0x00, 0x01]);
+        let value: Vec<u8> = value.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+        catalog.windows(wanted.len()).enumerate().any(|(at, window)| {
+            // one to three bytes of tag and length stand between
+            window == wanted && (2..=4).any(|gap| catalog[at + wanted.len() + gap..].starts_with(&value))
+        })
+    };
+    assert!(has("HWID1", "pci\\ven_1af4&dev_1041"));
+    assert!(has("OS", driver_package::OS));
+    assert!(has("OSAttr", "2:10.0"));
+    assert!(has("File", "example.sys") && has("File", "example.inf"));
+    assert!(!has("HWID2", "pci\\ven_1af4&dev_1041"));
+}
+
+#[test]
+fn no_changed_header_byte_makes_the_hash_panic() {
+    let mut hashed = 0;
+    for at in 0..0x200 {
+        for value in [0x00, 0x7f, 0x80, 0xff] {
+            let mut changed = image();
+            changed[at] = value;
+            hashed += usize::from(authenticode::hash::<Sha256>(&changed).is_ok());
+        }
+    }
+    assert!(hashed > 1000, "most bytes are not looked at: {hashed}");
+}
