@@ -42,7 +42,7 @@ const PE_LANGUAGE: &str = "Microsoft-Windows-International-Core-WinPE";
 const LANGUAGE: &str = "Microsoft-Windows-International-Core";
 const SHOW: Type = OneOf(&["Always", "Never", "OnError"]);
 
-/// Pass, component, setting, type, from the reference's page of each setting.
+/// Pass, component, setting, type, after the reference.
 const REFERENCE: [(&str, &str, &str, Type); 59] = [
     (PE, PE_LANGUAGE, "SetupUILanguage/UILanguage", Locale),
     (PE, PE_LANGUAGE, "InputLocale", Locale),
