@@ -405,6 +405,7 @@ fn xorriso(iso: &Path, arguments: &[&str]) -> Option<String> {
             Some(said)
         }
         Err(error) => {
+            assert!(std::env::var_os("CANCELNIC_JUDGES").is_none(), "xorriso: {error}");
             eprintln!("NOT TESTED: xorriso: {error}; on Debian it is in the package of that name");
             None
         }

@@ -146,6 +146,7 @@ fn run(command: &mut Command) -> Option<String> {
         }
         Err(error) => {
             let program = command.get_program().display().to_string();
+            assert!(std::env::var_os("CANCELNIC_JUDGES").is_none(), "{program}: {error}");
             eprintln!("NOT TESTED: {program}: {error}; on Debian it is in the package of that name");
             None
         }

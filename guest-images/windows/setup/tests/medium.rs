@@ -86,6 +86,7 @@ fn the_images_of_a_disc_by_genisoimage_are_listed() {
     let made = match made {
         Ok(made) => made,
         Err(error) => {
+            assert!(std::env::var_os("CANCELNIC_JUDGES").is_none(), "genisoimage: {error}");
             eprintln!("NOT TESTED: genisoimage: {error}; on Debian it is in the package of that name");
             return;
         }
