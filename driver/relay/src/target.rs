@@ -99,7 +99,17 @@ impl Relay {
             ..WDF_IO_TARGET_OPEN_PARAMS::default()
         };
         // SAFETY: the target lives as long as the device; name and parameters live over the call.
-        check(unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetOpen, self.target, &raw mut parameters) })
+        check(unsafe {
+            call_unsafe_wdf_function_binding!(WdfIoTargetOpen, self.target, &raw mut parameters)
+        })?;
+        // SAFETY: the target is open, so its device object is there; the relay's lives as long as the device.
+        unsafe {
+            let below = call_unsafe_wdf_function_binding!(WdfIoTargetWdmGetTargetDeviceObject, self.target);
+            let own = call_unsafe_wdf_function_binding!(WdfDeviceWdmGetDeviceObject, self.device);
+            // programs' requests are passed on as they are: they need the target's stack locations below the relay's
+            (*own).StackSize = (*own).StackSize.max((*below).StackSize + 1);
+        }
+        Ok(())
     }
 
     /// Closes the target: what is under way is recalled and waited for. PASSIVE_LEVEL.

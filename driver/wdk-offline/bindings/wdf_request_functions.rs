@@ -335,3 +335,6 @@ pub type PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY =
     ::core::option::Option<unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, Queue: WDFQUEUE)>;
 pub type PFN_WDFIOTARGETCLOSEFORQUERYREMOVE =
     ::core::option::Option<unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, IoTarget: WDFIOTARGET)>;
+pub type PFN_WDFIOTARGETWDMGETTARGETDEVICEOBJECT = ::core::option::Option<
+    unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, IoTarget: WDFIOTARGET) -> PDEVICE_OBJECT,
+>;

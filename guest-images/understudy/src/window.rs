@@ -1,17 +1,24 @@
 //! Named windows: points of the frameworks at which a thread can be held, so that a race stays open on purpose.
 //!
+//! A held window stops the next thread that comes there, or, as `NAME@SERVICE`, the next one that comes there with an
+//! object of that driver; later ones pass.
 //! A window lies where the real framework holds no lock and may lose the processor. At DISPATCH_LEVEL the only processor
 //! cannot wait: whoever comes there above PASSIVE_LEVEL passes, and the time line says so.
 
 use crate::agent::trace;
 use crate::ke::Event;
+use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
 use alloc::{format, string::String};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// One window.
 pub struct Window {
     name: &'static str,
-    held: AtomicBool,
+    /// Held, and nobody has come yet.
+    armed: AtomicBool,
+    /// Whose object it must be; empty: anybody's.
+    service: IrqLock<String>,
     gate: Event,
 }
 
@@ -76,12 +83,26 @@ static ALL: [&Window; 18] = [
 
 impl Window {
     const fn new(name: &'static str) -> Self {
-        Self { name, held: AtomicBool::new(false), gate: Event::manual() }
+        Self {
+            name,
+            armed: AtomicBool::new(false),
+            service: IrqLock::new(String::new()),
+            gate: Event::manual(),
+        }
     }
 
-    /// Waits while the window is held. Any IRQL up to DISPATCH_LEVEL.
+    /// Waits if the window is held, whoever it is for. Any IRQL up to DISPATCH_LEVEL.
     pub fn pass(&self) {
-        if !self.held.load(Relaxed) {
+        self.pass_for(Owner::UNDERSTUDY);
+    }
+
+    /// Waits if the window is held for an object of this driver. Any IRQL up to DISPATCH_LEVEL.
+    pub fn pass_for(&self, owner: Owner) {
+        if !self.armed.load(Relaxed) {
+            return;
+        }
+        let service = crate::pnp::service_name(owner);
+        if !self.service.with(|wanted| wanted.is_empty() || wanted.eq_ignore_ascii_case(service)) {
             return;
         }
         let irql = crate::ke::irql();
@@ -89,27 +110,35 @@ impl Window {
             trace::note("window", &format!("passed {} at IRQL {irql}", self.name));
             return;
         }
-        trace::note("window", &format!("held at {}", self.name));
-        self.gate.wait();
-        trace::note("window", &format!("released from {}", self.name));
+        if self.armed.swap(false, Relaxed) {
+            trace::note("window", &format!("held at {}", self.name));
+            self.gate.wait();
+            trace::note("window", &format!("released from {}", self.name));
+        }
     }
 }
 
-fn find(name: &str) -> Result<&'static Window, String> {
-    ALL.iter().copied().find(|window| window.name == name).ok_or_else(|| {
+/// The window of that name, and the service after its `@`.
+fn find(name: &str) -> Result<(&'static Window, &str), String> {
+    let (name, service) = name.split_once('@').unwrap_or((name, ""));
+    let found = ALL.iter().copied().find(|window| window.name == name);
+    found.map(|window| (window, service)).ok_or_else(|| {
         let names = ALL.iter().fold(String::new(), |names, window| format!("{names} {}", window.name));
         format!("no window {name:?}; there are:{names}")
     })
 }
 
-/// Holds a window: whoever comes there waits.
+/// Holds a window: the next thread that comes there waits.
 ///
 /// # Errors
 /// There is no such window; those there are follow.
 pub fn hold(name: &str) -> Result<(), String> {
-    let window = find(name)?;
+    let (window, service) = find(name)?;
+    let service = String::from(service);
+    let old = window.service.with(|wanted| core::mem::replace(wanted, service));
+    drop(old);
     window.gate.reset();
-    window.held.store(true, Relaxed);
+    window.armed.store(true, Relaxed);
     Ok(())
 }
 
@@ -118,8 +147,8 @@ pub fn hold(name: &str) -> Result<(), String> {
 /// # Errors
 /// As [`hold`].
 pub fn release(name: &str) -> Result<(), String> {
-    let window = find(name)?;
-    window.held.store(false, Relaxed);
+    let (window, _) = find(name)?;
+    window.armed.store(false, Relaxed);
     window.gate.set();
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::wdf::target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
-pub use service::{Service, by_driver, describe, in_driver, label, owner_of};
+pub use service::{Service, by_driver, describe, in_driver, label, owner_of, service_name};
 use wdk_offline::NTSTATUS;
 
 /// What BUS_INTERFACE_STANDARD carries as its context: no address.

@@ -69,6 +69,13 @@ pub fn label(owner: Owner) -> &'static str {
     })
 }
 
+/// The name of a driver's service; empty for understudy itself.
+pub fn service_name(owner: Owner) -> &'static str {
+    SERVICES.with(|services| {
+        services.iter().find(|service| service.owner == owner).map_or("", |service| service.name)
+    })
+}
+
 /// The driver whose image holds the address; [`Owner::UNDERSTUDY`] where none does.
 pub fn owner_of(address: u64) -> Owner {
     SERVICES.with(|services| {

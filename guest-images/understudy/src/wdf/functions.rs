@@ -211,6 +211,8 @@ fn offered_requests() -> Vec<(&'static str, usize)> {
         "WdfIoTargetStart", PFN_WDFIOTARGETSTART => target::api::start;
         "WdfIoTargetStop", PFN_WDFIOTARGETSTOP => target::api::stop;
         "WdfIoTargetPurge", PFN_WDFIOTARGETPURGE => target::api::purge;
+        "WdfIoTargetWdmGetTargetDeviceObject", PFN_WDFIOTARGETWDMGETTARGETDEVICEOBJECT
+            => target::api::wdm_get_target_device_object;
         "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => target::api::get_state;
         "WdfIoTargetFormatRequestForIoctl", PFN_WDFIOTARGETFORMATREQUESTFORIOCTL => send::format_for_ioctl;
         "WdfIoTargetFormatRequestForInternalIoctl", PFN_WDFIOTARGETFORMATREQUESTFORINTERNALIOCTL

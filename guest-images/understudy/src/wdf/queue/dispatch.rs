@@ -174,7 +174,7 @@ impl Queue {
             Some(request)
         });
         let Some(request) = taken else { return false };
-        window::QUEUE_BEFORE_PRESENT.pass();
+        window::QUEUE_BEFORE_PRESENT.pass_for(self.owner);
         self.call_io(&request);
         true
     }

@@ -43,13 +43,13 @@ impl Request {
         if self.inner.with(|inner| inner.cancel.is_some()) {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
-        window::MARK_ENTERED.pass();
+        window::MARK_ENTERED.pass_for(self.owner);
         let purged = queue.begin_mark(self, routine);
         let armed = if purged {
             false
         } else {
             irp.set_cancel_routine(Some(cancelled_at_driver));
-            window::MARK_ROUTINE_SET.pass();
+            window::MARK_ROUTINE_SET.pass_for(self.owner);
             Self::check_armed(irp)
         };
         if armed {
@@ -87,16 +87,16 @@ impl Request {
     /// The algorithm of wdf-requests section 1: mark, count, IoCancelIrp, count. Up to DISPATCH_LEVEL.
     pub fn recall(self: &Arc<Self>) -> bool {
         self.inner.with(|inner| inner.recall.flag());
-        window::CANCEL_FLAGGED.pass();
+        window::CANCEL_FLAGGED.pass_for(self.owner);
         let Some((irp, target)) = self.inner.with(|inner| {
             let held = inner.recall.hold();
             inner.irp.zip(inner.target.clone()).filter(|_| held)
         }) else {
             return false;
         };
-        window::CANCEL_COUNTED.pass();
+        window::CANCEL_COUNTED.pass_for(self.owner);
         let ran = irp.cancel();
-        window::CANCEL_IRP_DONE.pass();
+        window::CANCEL_IRP_DONE.pass_for(self.owner);
         if self.inner.with(|inner| inner.recall.release()) {
             target.complete_recalled(self);
         }
@@ -126,8 +126,8 @@ fn enter(irp: *mut IRP) -> Option<(Arc<Request>, Arc<Queue>)> {
     // SAFETY: the IRP cannot be completed before whoever took its cancel routine lets it.
     let (irql, irp) = (unsafe { (*irp).CancelIrql }, Irp::from_raw(irp, "cancel routine"));
     crate::io::irp::release_cancel_lock(irql);
-    window::CANCEL_ROUTINE.pass();
     let request = of_context(irp.context())?;
+    window::CANCEL_ROUTINE.pass_for(request.owner);
     let queue = request.inner.with(|inner| inner.queue.clone())?;
     Some((request, queue))
 }

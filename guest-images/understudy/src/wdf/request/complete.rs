@@ -43,7 +43,7 @@ impl Request {
         let (irp, queue) = taken.unwrap_or_else(|(rule, sub)| {
             violation(rule, REQUEST_FATAL, sub, format!("{function}: WDFREQUEST {:#x}", self.handle()))
         });
-        window::COMPLETE_ENTERED.pass();
+        window::COMPLETE_ENTERED.pass_for(self.owner);
         let status = outward(status);
         let information = information.unwrap_or_else(|| irp.status().1);
         self.require_length(function, irp, status, information);

@@ -57,7 +57,7 @@ impl Request {
     /// The completion routine's turn: runs it, then lets the target's reference go. No lock is held. Up to
     /// DISPATCH_LEVEL.
     pub fn finish_send(self: &Arc<Self>, target: &Arc<Target>) {
-        window::COMPLETE_BEFORE_ROUTINE.pass();
+        window::COMPLETE_BEFORE_ROUTINE.pass_for(self.owner);
         let handle = self.handle();
         object::hold(handle);
         let (irp, routine, waiter, format) = self.inner.with(|inner| {
@@ -178,7 +178,7 @@ unsafe extern "win64" fn returned(
 
 /// Hands the formatted IRP to the target's device.
 pub fn send_now(request: &Arc<Request>, irp: Irp, to: *mut DEVICE_OBJECT) {
-    window::SEND_SUBMITTED.pass();
+    window::SEND_SUBMITTED.pass_for(request.owner);
     irp.set_completion(Some(returned), Arc::into_raw(request.clone()).cast_mut().cast());
     irp.call(to);
 }

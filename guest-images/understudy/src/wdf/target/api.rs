@@ -10,9 +10,9 @@ use crate::wdf::table::Handle;
 use alloc::{collections::VecDeque, format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND,
-    STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
-    WDFIOTARGET,
+    DEVICE_OBJECT, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER,
+    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS,
+    WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFIOTARGET,
 };
 
 /// WdfIoTargetCreate: PASSIVE_LEVEL.
@@ -144,6 +144,16 @@ pub unsafe extern "win64" fn purge(_globals: *mut WDF_DRIVER_GLOBALS, target: WD
         violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
     }
     target.purge(action == 1);
+}
+
+/// WdfIoTargetWdmGetTargetDeviceObject: up to DISPATCH_LEVEL; NULL while it is not open.
+pub unsafe extern "win64" fn wdm_get_target_device_object(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+) -> *mut DEVICE_OBJECT {
+    const FUNCTION: &str = "WdfIoTargetWdmGetTargetDeviceObject";
+    require_irql(FUNCTION, 2);
+    get(target, FUNCTION).inner.with(|inner| inner.to)
 }
 
 /// WdfIoTargetGetState: up to DISPATCH_LEVEL.

@@ -138,7 +138,7 @@ impl Target {
         }
         self.inner.with(|inner| inner.io += 1);
         self.idle.reset();
-        window::SEND_COUNTED.pass();
+        window::SEND_COUNTED.pass_for(self.owner);
         let listed = request.clone();
         let way = self.inner.with(|inner| {
             let way = match request.inner.with(|known| known.recall.look()) {
