@@ -40,7 +40,7 @@ const STATUS_WDF_QUEUED: NTSTATUS = 0x4020_0000;
 /// The request was parked when its target was purged or closed.
 const STATUS_WDF_DEVICE_REMOVED_NOT_SENT: NTSTATUS = 0xC020_0206_u32 as i32;
 /// How long a wait for sent requests may take, in microseconds: the framework itself waits for ever.
-const DRAIN_BOUND_US: u64 = 20_000_000;
+const DRAIN_BOUND_US: u64 = 10_000_000;
 
 struct Inner {
     state: State,
