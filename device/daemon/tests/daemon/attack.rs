@@ -15,7 +15,7 @@ use crate::guest::{CANCEL, Guest, PROTOCOL_FEATURES, RX, TX, VERSION_1};
 use crate::hostile::ends_cleanly;
 use crate::process::{Daemon, until};
 use crate::raw::{
-    Raw, SET_FEATURES, SET_MEM_TABLE, SET_OWNER, SET_PROTOCOL_FEATURES, SET_VRING_KICK, memfd,
+    Random, Raw, SET_FEATURES, SET_MEM_TABLE, SET_OWNER, SET_PROTOCOL_FEATURES, SET_VRING_KICK, memfd,
     odd_descriptors,
 };
 
@@ -320,7 +320,7 @@ fn guest_that_scribbles_while_the_device_works_is_survived() {
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut random = Random(0x2545_f491);
+            let mut random = Random::new(0x2545_f491);
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 let ring = places[random.below(2)];
                 // descriptors, available ring, used ring: 0x1000 apart
@@ -330,7 +330,7 @@ fn guest_that_scribbles_while_the_device_works_is_survived() {
                 memory.write_obj(value, GuestAddress(at)).unwrap();
             }
         });
-        let mut random = Random(0x9e37_79b9);
+        let mut random = Random::new(0x9e37_79b9);
         for round in 0..3000 {
             let queue = random.below(2);
             match random.below(6) {
@@ -353,18 +353,6 @@ fn guest_that_scribbles_while_the_device_works_is_survived() {
     daemon.control().until("tx0", "sent", sent + 3);
     drop(guest);
     ends_cleanly(daemon);
-}
-
-/// Xorshift: the same numbers in every run.
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0 as usize % limit
-    }
 }
 
 #[test]

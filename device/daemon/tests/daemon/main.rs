@@ -3,6 +3,7 @@
 
 mod attack;
 mod cancel;
+mod fuzz;
 mod guest;
 mod hostile;
 mod judge;

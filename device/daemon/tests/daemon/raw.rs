@@ -71,6 +71,14 @@ impl Raw {
         assert!(sent > 100);
     }
 
+    /// Says that nothing more comes, and reads every answer until the other side has closed.
+    pub fn finish(mut self) {
+        // The other side may be gone already.
+        let _ = self.0.shutdown(std::net::Shutdown::Write);
+        let mut answers = [0; 4096];
+        while self.0.read(&mut answers).is_ok_and(|read| read > 0) {}
+    }
+
     /// Whether the other side has closed, once it has.
     pub fn ended(&mut self) -> bool {
         matches!(self.0.read(&mut [0; 64]), Ok(0) | Err(_))
@@ -113,4 +121,22 @@ pub fn odd_descriptors() -> Vec<(&'static str, OwnedFd)> {
         ("empty memfd", memfd(0).into()),
         ("short memfd", memfd(100).into()),
     ]
+}
+
+/// Xorshift: the same numbers in every run.
+pub struct Random(u32);
+
+impl Random {
+    /// `seed` is not 0.
+    pub fn new(seed: u32) -> Random {
+        Random(seed)
+    }
+
+    /// A number less than `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0 as usize % limit
+    }
 }
