@@ -3,7 +3,8 @@
 //! Every method that does something is a step: it is timed, told to whoever watches, and kept for the report. A step
 //! that fails ends the scenario; the facts gathered up to then are judged all the same.
 
-mod programs;
+pub mod programs;
+pub mod requests;
 mod stack;
 
 #[expect(unused_imports, reason = "as in the modules")]

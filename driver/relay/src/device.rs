@@ -91,6 +91,9 @@ static CLASS: GUID = {
     GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
 };
 
+/// Most devices in the stack of cancelnic.sys's device, filters included.
+const TARGET_STACK: i8 = 8;
+
 /// The root device was found: makes its objects. PASSIVE_LEVEL.
 pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
     // SAFETY: the arguments are the framework's.
@@ -150,6 +153,9 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
             &raw mut attributes,
             &raw mut device
         ))?;
+        // programs' requests go on to another device's stack: they need locations for it
+        let object = call_unsafe_wdf_function_binding!(WdfDeviceWdmGetDeviceObject, device);
+        (*object).StackSize = (*object).StackSize.saturating_add(TARGET_STACK);
         context::address::<Relay>(device.cast()).write(Relay {
             device,
             target: create_target(device)?,

@@ -173,11 +173,7 @@ impl Relay {
     fn begin_send(&self, slots: &mut Table, slot: u32, routine: bool) -> Result<Handle, NTSTATUS> {
         let known = slots.get(slot).map_err(refused)?;
         if let Some(request) = known {
-            let resend = self.mutant.resends_without_reuse() && request.phase == Phase::Done;
             let twice = self.mutant.sends_twice() && request.phase == Phase::Sent;
-            if resend {
-                slots.reused(request.handle);
-            }
             if twice {
                 return Ok(request.handle);
             }
@@ -321,9 +317,12 @@ impl Relay {
             Size: size_of::<WDF_REQUEST_REUSE_PARAMS>() as ULONG,
             ..WDF_REQUEST_REUSE_PARAMS::default()
         };
-        // SAFETY: the request is not under way; the parameters live over the call.
-        let status =
-            unsafe { call_unsafe_wdf_function_binding!(WdfRequestReuse, request.0, &raw mut parameters) };
+        let status = if self.mutant.resends_without_reuse() {
+            STATUS_SUCCESS
+        } else {
+            // SAFETY: the request is not under way; the parameters live over the call.
+            unsafe { call_unsafe_wdf_function_binding!(WdfRequestReuse, request.0, &raw mut parameters) }
+        };
         self.journal.note(event::REUSED, slot, status, 0);
         if NT_SUCCESS(status) {
             self.slots.with(|slots| slots.reused(request));
@@ -373,8 +372,8 @@ impl Relay {
             let Some(request) = slots.get(slot).map_err(refused)? else {
                 return Ok(SlotState { header: Header::of::<SlotState>(), ..SlotState::default() });
             };
-            let status = if request.phase == Phase::Sent {
-                // SAFETY: what is in a slot is alive.
+            let status = if request.phase == Phase::Sent && request.origin != Origin::Forgotten {
+                // SAFETY: what is in a slot, and not forgotten, is alive.
                 unsafe { call_unsafe_wdf_function_binding!(WdfRequestGetStatus, request.handle.0) }
             } else {
                 request.status

@@ -7,6 +7,7 @@ mod hang;
 mod lifecycle;
 mod machine;
 mod receive;
+mod requests;
 mod transmit;
 mod windbg;
 
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Scenario> {
         forms::all(),
         lifecycle::all(),
         machine::all(),
+        requests::all(),
         broken::all(),
         hang::all(),
         command::all(),

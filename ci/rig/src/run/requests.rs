@@ -1,0 +1,311 @@
+//! What a scenario does with cancelnic.sys's device interface and with cancelnic-relay.sys.
+
+use super::Run;
+use super::programs::{Answer, Controlling, File};
+use crate::facts::RequestEvent;
+use crate::session::LIMIT;
+use crate::settings::NIC;
+use agent_protocol::Message;
+use anyhow::{Context, Result, bail, ensure};
+use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
+use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Status};
+use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer};
+use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SetMutant};
+use std::thread;
+use std::time::{Duration, Instant};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The relay's name, as a driver of a session.
+pub const RELAY: &str = "cancelnic-relay";
+
+/// Faults of the NIC's interface are numbered from here on, those of its data path below.
+pub const INTERFACE_FAULTS: u32 = 100;
+
+/// Both drivers' interfaces, opened by one program.
+#[derive(Debug, Clone, Copy)]
+pub struct Requests {
+    /// cancelnic.sys.
+    pub nic: File,
+    /// cancelnic-relay.sys.
+    pub relay: File,
+}
+
+/// A record of a log, with the driver that wrote it.
+#[derive(Debug, Clone, Copy)]
+pub struct Logged {
+    /// The driver.
+    pub driver: &'static str,
+    /// What it wrote.
+    pub record: Record,
+}
+
+impl Logged {
+    /// The event in words.
+    pub fn what(&self) -> &'static str {
+        match self.record.event {
+            event::PRESENTED => "presented",
+            event::MARKED => "marked",
+            event::CANCEL_CALLBACK => "cancel-callback",
+            event::UNMARKED => "unmarked",
+            event::COMPLETING => "completing",
+            event::FORWARDED => "forwarded",
+            event::CANCELED_ON_QUEUE => "canceled-on-queue",
+            event::REQUEUED => "requeued",
+            event::CANCEL_EVENT => "cancel-event",
+            event::STOP => "stop",
+            event::ACKNOWLEDGING => "acknowledging",
+            event::RESUME => "resume",
+            event::CLEANUP => "cleanup",
+            event::SENDING => "sending",
+            event::SENT => "sent",
+            event::CANCELLING => "cancelling",
+            event::CANCELLED => "cancelled",
+            event::COMPLETION => "completion",
+            event::REUSED => "reused",
+            event::TARGET => "target",
+            event::TARGET_DONE => "target-done",
+            event::RETURNING => "returning",
+            _ => "unknown",
+        }
+    }
+
+    /// As the report tells it.
+    pub fn told(&self) -> RequestEvent {
+        RequestEvent { driver: self.driver, what: self.what(), irql: self.record.irql }
+    }
+}
+
+/// A GUID as the guest's agent takes it.
+fn class(guid: Guid) -> String {
+    let Guid(first, second, third, rest) = guid;
+    let tail: String = rest[2..].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{{first:08x}-{second:04x}-{third:04x}-{:02x}{:02x}-{tail}}}", rest[0], rest[1])
+}
+
+/// What is in the answer to a request that must succeed.
+fn told<T: FromBytes + KnownLayout + Immutable>(answer: &Answer) -> Result<T> {
+    ensure!(answer.status == 0, "status {:#010x}", answer.status);
+    T::read_from_bytes(&answer.output).ok().context("the answer has another length")
+}
+
+impl Run {
+    /// Opens cancelnic.sys's interface; a test build is told its fault.
+    pub fn open_nic(&mut self) -> Result<File> {
+        let nic = self.open(&class(NIC_INTERFACE))?;
+        if let Some(mutant) = self.settings.mutant
+            && mutant.driver == NIC
+            && let Some(number) = mutant.number.checked_sub(INTERFACE_FAULTS)
+        {
+            self.misbehave(nic, nic::SET_MUTANT, number)?;
+        }
+        Ok(nic)
+    }
+
+    /// Opens the relay's interface; a test build is told its fault.
+    pub fn open_relay(&mut self) -> Result<File> {
+        let relay = self.open(&class(RELAY_INTERFACE))?;
+        if let Some(mutant) = self.settings.mutant
+            && mutant.driver == RELAY
+        {
+            self.misbehave(relay, relay::SET_MUTANT, mutant.number)?;
+        }
+        Ok(relay)
+    }
+
+    fn misbehave(&mut self, file: File, code: u32, number: u32) -> Result<()> {
+        let answer =
+            self.control("misbehave from now on", file, code, SetMutant::new(number).as_bytes(), 0)?;
+        ensure!(answer.status == 0, "not a test build: status {:#010x}", answer.status);
+        Ok(())
+    }
+
+    /// Opens both, and the relay's target.
+    pub fn open_requests(&mut self) -> Result<Requests> {
+        let requests = Requests { nic: self.open_nic()?, relay: self.open_relay()? };
+        let opened = requests.target(self, relay::target::OPEN)?;
+        ensure!(opened.status == 0 && opened.state == 1, "the target is not open: {opened:?}");
+        Ok(requests)
+    }
+
+    /// Times that a thread of the guest has been held at a window.
+    pub fn held_at(&mut self, window: &str) -> usize {
+        let wanted = format!("held at {window}");
+        let said = self.session.agent.said();
+        said.iter().filter(|said| matches!(said, Message::Event { what, .. } if *what == wanted)).count()
+    }
+
+    /// Waits until a thread of the guest is held at a window, one more than `before`.
+    pub fn await_held(&mut self, window: &str, before: usize) -> Result<()> {
+        self.step(format!("somebody waits at {window}"), |run| {
+            let deadline = Instant::now() + LIMIT;
+            loop {
+                run.ask(agent_protocol::Command::Report)?;
+                if run.held_at(window) > before {
+                    return Ok(((), String::new()));
+                }
+                if Instant::now() >= deadline {
+                    bail!("nobody came to {window}");
+                }
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        })
+    }
+}
+
+impl Requests {
+    fn ask<T: FromBytes + KnownLayout + Immutable>(
+        run: &mut Run,
+        what: &str,
+        file: File,
+        code: u32,
+        input: &(impl IntoBytes + Immutable),
+    ) -> Result<T> {
+        told(&run.control(what, file, code, input.as_bytes(), size_of::<T>() as u32)?)
+    }
+
+    fn begin<T>(
+        run: &mut Run,
+        what: &str,
+        file: File,
+        code: u32,
+        input: &(impl IntoBytes + Immutable),
+    ) -> Result<Controlling> {
+        run.begin_control(what, file, code, input.as_bytes(), size_of::<T>() as u32)
+    }
+
+    /// Waits for an answer of a `begin_` function.
+    pub fn finish<T: FromBytes + KnownLayout + Immutable>(
+        self,
+        run: &mut Run,
+        begun: &Controlling,
+    ) -> Result<T> {
+        told(&run.finish_control(begun)?)
+    }
+
+    /// The relay's target.
+    pub fn target(self, run: &mut Run, action: u32) -> Result<TargetAnswer> {
+        Self::ask(
+            run,
+            &format!("relay: target action {action}"),
+            self.relay,
+            relay::TARGET,
+            &Target::new(action),
+        )
+    }
+
+    /// The same; [`Self::finish`] gives a [`TargetAnswer`].
+    pub fn begin_target(self, run: &mut Run, action: u32) -> Result<Controlling> {
+        let what = format!("relay: target action {action}");
+        Self::begin::<TargetAnswer>(run, &what, self.relay, relay::TARGET, &Target::new(action))
+    }
+
+    /// Makes the request of a slot.
+    pub fn create(self, run: &mut Run, slot: u32) -> Result<Outcome> {
+        Self::ask(run, &format!("relay: create {slot}"), self.relay, relay::CREATE, &Slot::new(slot))
+    }
+
+    /// Sends the request of a slot.
+    pub fn send(self, run: &mut Run, send: &Send) -> Result<Outcome> {
+        Self::ask(run, &format!("relay: send {}", send.slot), self.relay, relay::SEND, send)
+    }
+
+    /// The same; [`Self::finish`] gives an [`Outcome`].
+    pub fn begin_send(self, run: &mut Run, send: &Send) -> Result<Controlling> {
+        Self::begin::<Outcome>(run, &format!("relay: send {}", send.slot), self.relay, relay::SEND, send)
+    }
+
+    /// Recalls the request of a slot.
+    pub fn cancel(self, run: &mut Run, slot: u32) -> Result<Outcome> {
+        Self::ask(run, &format!("relay: recall {slot}"), self.relay, relay::CANCEL, &Slot::new(slot))
+    }
+
+    /// The same; [`Self::finish`] gives an [`Outcome`].
+    pub fn begin_cancel(self, run: &mut Run, slot: u32) -> Result<Controlling> {
+        let what = format!("relay: recall {slot}");
+        Self::begin::<Outcome>(run, &what, self.relay, relay::CANCEL, &Slot::new(slot))
+    }
+
+    /// Makes the request of a slot ready to be sent again.
+    pub fn reuse(self, run: &mut Run, slot: u32) -> Result<Outcome> {
+        Self::ask(run, &format!("relay: reuse {slot}"), self.relay, relay::REUSE, &Slot::new(slot))
+    }
+
+    /// Deletes the request of a slot.
+    pub fn delete(self, run: &mut Run, slot: u32) -> Result<Outcome> {
+        Self::ask(run, &format!("relay: delete {slot}"), self.relay, relay::DELETE, &Slot::new(slot))
+    }
+
+    /// How a slot stands.
+    pub fn state(self, run: &mut Run, slot: u32) -> Result<SlotState> {
+        Self::ask(run, &format!("relay: state of {slot}"), self.relay, relay::STATE, &Slot::new(slot))
+    }
+
+    /// How the next requests of programs are passed on.
+    pub fn pass(self, run: &mut Run, slot: u32, options: u32, routine: bool) -> Result<()> {
+        let header = Header::of::<Pass>();
+        let pass = Pass { header, slot, options, timeout: 0, routine: routine.into(), reserved: 0 };
+        let answer =
+            run.control("relay: how to pass requests on", self.relay, relay::PASS, pass.as_bytes(), 0)?;
+        ensure!(answer.status == 0, "status {:#010x}", answer.status);
+        Ok(())
+    }
+
+    /// Makes a waiting request cancelable late; what the framework said.
+    pub fn mark(self, run: &mut Run, tag: u32, ex: bool) -> Result<u32> {
+        let status: Status =
+            Self::ask(run, &format!("NIC: mark {tag}"), self.nic, nic::MARK, &Mark::new(tag, ex))?;
+        Ok(status.status)
+    }
+
+    /// The same; [`Self::finish`] gives a [`Status`].
+    pub fn begin_mark(self, run: &mut Run, tag: u32, ex: bool) -> Result<Controlling> {
+        Self::begin::<Status>(run, &format!("NIC: mark {tag}"), self.nic, nic::MARK, &Mark::new(tag, ex))
+    }
+
+    /// Ends a waiting request; what the unmark, if any, returned.
+    pub fn complete(self, run: &mut Run, tag: u32, status: u32) -> Result<u32> {
+        let what = format!("NIC: complete {tag}");
+        let status: Status = Self::ask(run, &what, self.nic, nic::COMPLETE, &Complete::new(tag, status))?;
+        Ok(status.status)
+    }
+
+    /// The same; [`Self::finish`] gives a [`Status`].
+    pub fn begin_complete(self, run: &mut Run, tag: u32, status: u32) -> Result<Controlling> {
+        let what = format!("NIC: complete {tag}");
+        Self::begin::<Status>(run, &what, self.nic, nic::COMPLETE, &Complete::new(tag, status))
+    }
+
+    /// Hands a waiting request to another queue; what the framework said.
+    pub fn forward(self, run: &mut Run, tag: u32, queue: u32) -> Result<u32> {
+        let what = format!("NIC: forward {tag} to queue {queue}");
+        let status: Status = Self::ask(run, &what, self.nic, nic::FORWARD, &Forward::new(tag, queue))?;
+        Ok(status.status)
+    }
+
+    /// Does something to a queue.
+    pub fn queue(self, run: &mut Run, queue: u32, action: u32) -> Result<QueueState> {
+        let what = format!("NIC: action {action} on queue {queue}");
+        Self::ask(run, &what, self.nic, nic::QUEUE, &QueueAction::new(queue, action))
+    }
+
+    /// Takes both logs, as one in the order of time.
+    pub fn log(self, run: &mut Run) -> Result<Vec<Logged>> {
+        let mut log = read_log(run, NIC, self.nic, nic::LOG)?;
+        log.extend(read_log(run, RELAY, self.relay, relay::LOG)?);
+        log.sort_by_key(|logged| logged.record.at);
+        Ok(log)
+    }
+}
+
+/// Takes the log of one driver.
+pub fn read_log(run: &mut Run, driver: &'static str, file: File, code: u32) -> Result<Vec<Logged>> {
+    let room = size_of::<LogAnswer>() + LOG_RECORDS * size_of::<Record>();
+    let answer = run.control(&format!("log of {driver}"), file, code, &[], room as u32)?;
+    ensure!(answer.status == 0, "status {:#010x}", answer.status);
+    let (head, rest) = LogAnswer::read_from_prefix(&answer.output).ok().context("no head")?;
+    ensure!(head.lost == 0, "{driver} dropped {} records", head.lost);
+    let records = rest.chunks(size_of::<Record>()).map(|one| Record::read_from_bytes(one).ok());
+    let records = records.collect::<Option<Vec<_>>>().context("half a record")?;
+    ensure!(records.len() == head.count as usize, "{} records, {} announced", records.len(), head.count);
+    Ok(records.into_iter().map(|record| Logged { driver, record }).collect())
+}

@@ -1,0 +1,189 @@
+//! Deliberately broken requests: each runs a path that the same driver without its fault passes, and must be caught.
+
+use super::super::{Kind, Scenario};
+use super::{CANCELLED, SUCCESS};
+use crate::run::Run;
+use crate::run::requests::{INTERFACE_FAULTS, RELAY, Requests};
+use crate::settings::{Mutant, NIC};
+use anyhow::{Result, ensure};
+use cancelnic_ioctl::Header;
+use cancelnic_ioctl::nic;
+use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour, mutant as nic_mutant};
+use cancelnic_ioctl::relay::{Send, mutant, phase};
+use zerocopy::IntoBytes;
+
+const SLOT: u32 = 1;
+const TAG: u32 = 4;
+
+fn ready(run: &mut Run) -> Result<Requests> {
+    run.load()?;
+    run.open_requests()
+}
+
+fn send(behaviour: u32) -> Send {
+    let header = Header::of::<Send>();
+    Send { header, slot: SLOT, options: 0, timeout: 0, routine: 1, reserved: 0, tag: TAG, behaviour }
+}
+
+fn sent(run: &mut Run, behaviour: u32) -> Result<Requests> {
+    let requests = ready(run)?;
+    requests.create(run, SLOT)?;
+    ensure!(requests.send(run, &send(behaviour))?.returned == 1, "not sent");
+    Ok(requests)
+}
+
+fn done(run: &mut Run, requests: Requests) -> Result<()> {
+    run.close(requests.relay)?;
+    run.close(requests.nic)
+}
+
+/// A cancelable request is recalled.
+fn recall(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::CANCELABLE)?;
+    requests.cancel(run, SLOT)?;
+    let state = requests.state(run, SLOT)?;
+    if (state.phase, state.status) != (phase::DONE, CANCELLED) {
+        let place = format!("slot {SLOT}: {state:?}");
+        return Err(run.found("RecalledRequestLost", "EvtRequestCancel", place));
+    }
+    done(run, requests)
+}
+
+/// A cancelable request is completed by its receiver.
+fn complete(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::CANCELABLE)?;
+    requests.complete(run, TAG, SUCCESS)?;
+    done(run, requests)
+}
+
+/// A program's request, passed on, is recalled.
+fn recall_passed(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    requests.pass(run, SLOT, 0, true)?;
+    let room = size_of::<CancelEvent>() as u32;
+    let wait = Wait::new(TAG, behaviour::CANCELABLE);
+    let program =
+        run.begin_control("a program's request", requests.relay, nic::WAIT, wait.as_bytes(), room)?;
+    super::acts::Stage::new(requests, true, 0).await_logged(run, "sent")?;
+    requests.cancel(run, SLOT)?;
+    let status = run.finish_control(&program)?.status;
+    run.expect("status", status, CANCELLED)?;
+    done(run, requests)
+}
+
+/// What was recalled before it was sent can be sent once it has been reused.
+fn reuse(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    requests.create(run, SLOT)?;
+    requests.cancel(run, SLOT)?;
+    requests.send(run, &send(behaviour::AT_ONCE))?;
+    requests.reuse(run, SLOT)?;
+    let again = requests.send(run, &send(behaviour::AT_ONCE))?;
+    if again.returned != 1 {
+        let place = format!("slot {SLOT}: status {:#010x}", again.status);
+        return Err(run.found("SentAgainWithoutReuse", "WdfRequestSend", place));
+    }
+    done(run, requests)
+}
+
+/// A request that is under way is refused to be sent, and to be deleted.
+fn busy(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::NOT_CANCELABLE)?;
+    ensure!(requests.send(run, &send(behaviour::NOT_CANCELABLE)).is_err(), "sent twice");
+    ensure!(requests.delete(run, SLOT).is_err(), "deleted under way");
+    requests.complete(run, TAG, SUCCESS)?;
+    done(run, requests)
+}
+
+/// A program waits for an event, which comes.
+fn event(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::CANCELABLE)?;
+    run.pause()?;
+    let state = requests.state(run, SLOT)?;
+    if (state.phase, state.status) != (phase::DONE, SUCCESS) {
+        let place = format!("slot {SLOT}: {state:?}");
+        return Err(run.found("WaiterNotTold", "EvtCancel", place));
+    }
+    done(run, requests)
+}
+
+/// A program gets an answer at once.
+fn at_once(run: &mut Run) -> Result<()> {
+    run.load()?;
+    let nic = run.open_nic()?;
+    let room = size_of::<CancelEvent>() as u32;
+    let wait = Wait::new(TAG, behaviour::AT_ONCE);
+    let status = run.control("how things stand", nic, nic::WAIT, wait.as_bytes(), room)?.status;
+    run.expect("status", status, SUCCESS)?;
+    run.close(nic)
+}
+
+const fn relay(
+    name: &'static str,
+    number: u32,
+    body: fn(&mut Run) -> Result<()>,
+    rules: &'static [&'static str],
+) -> Scenario {
+    let mutant = Mutant { driver: RELAY, number };
+    Scenario { name, kind: Kind::Caught { mutant, prepare: |_| (), body, rules, shows: |_| Ok(()) } }
+}
+
+const fn interface(
+    name: &'static str,
+    number: u32,
+    body: fn(&mut Run) -> Result<()>,
+    rules: &'static [&'static str],
+) -> Scenario {
+    let mutant = Mutant { driver: NIC, number: INTERFACE_FAULTS + number };
+    Scenario { name, kind: Kind::Caught { mutant, prepare: |_| (), body, rules, shows: |_| Ok(()) } }
+}
+
+pub fn all() -> Vec<Scenario> {
+    use super::life::{power, removal};
+    const TWICE: &[&str] =
+        &["RequestCompletedTwice", "RequestUsedAfterCompletion", "RequestNotOwned", "InvalidHandle"];
+    vec![
+        relay(
+            "caught-recall-without-reference",
+            mutant::CANCELS_WITHOUT_REFERENCE,
+            recall,
+            &["CancelledWithoutReference"],
+        ),
+        relay("caught-stop-not-acknowledged", mutant::FORGETS_ACKNOWLEDGE, power, &["StopNotAcknowledged"]),
+        relay(
+            "caught-acknowledged-outside-stop",
+            mutant::ACKNOWLEDGES_OUTSIDE,
+            recall_passed,
+            &["StopAcknowledgeMisused"],
+        ),
+        relay("caught-sent-without-reuse", mutant::RESENDS_WITHOUT_REUSE, reuse, &["SentAgainWithoutReuse"]),
+        relay("caught-sent-while-sent", mutant::SENDS_TWICE, busy, &["RequestAlreadySent"]),
+        relay("caught-handle-of-another-kind", mutant::WRONG_HANDLE, recall, &["InvalidHandle"]),
+        relay("caught-purge-ignored", mutant::IGNORES_PURGE, removal, &["RequestNeverCompleted"]),
+        relay("caught-completed-after-recall", mutant::COMPLETES_AFTER_CANCEL, recall_passed, TWICE),
+        relay("caught-deleted-while-sent", mutant::DELETES_SENT, busy, &["RequestDeletedWhileSent"]),
+        relay("caught-target-without-power", mutant::LEAVES_TARGET, power, &["TargetRunsWithoutPower"]),
+        interface(
+            "caught-completed-while-cancelable",
+            nic_mutant::COMPLETES_WHILE_CANCELABLE,
+            complete,
+            &["RequestCompletedWhileCancelable"],
+        ),
+        interface("caught-completed-twice", nic_mutant::COMPLETES_TWICE, complete, TWICE),
+        interface(
+            "caught-cancelled-request-lost",
+            nic_mutant::LOSES_CANCELLED,
+            recall,
+            &["RecalledRequestLost"],
+        ),
+        interface("caught-marked-twice", nic_mutant::MARKS_TWICE, recall, &["RequestNotMarkable"]),
+        interface("caught-event-forgotten", nic_mutant::FORGETS_EVENT, event, &["WaiterNotTold"]),
+        interface(
+            "caught-information-too-long",
+            nic_mutant::INFORMATION_TOO_LARGE,
+            at_once,
+            &["RequestInformationTooLong"],
+        ),
+        interface("caught-used-after-completion", nic_mutant::USES_COMPLETED, at_once, TWICE),
+    ]
+}
