@@ -262,8 +262,8 @@ fn malformed(run: &mut Run) -> Result<()> {
         refused(run, *file, *code, input, 256, PARAMETER)?;
     }
     for (file, codes) in [
-        (nic, [0, u32::MAX & !3, nic::SET_MUTANT, relay::SEND]),
-        (relay, [0, u32::MAX & !3, relay::SET_MUTANT, nic::WAIT | 3 << 24]),
+        (nic, [0, !3, nic::SET_MUTANT, relay::SEND]),
+        (relay, [0, !3, relay::SET_MUTANT, nic::WAIT | 3 << 24]),
     ] {
         for code in codes {
             refused(run, file, code, &[], 256, UNKNOWN)?;
