@@ -32,12 +32,18 @@ pub struct Source {
 }
 
 /// The drivers, that of the NIC first.
-pub static DRIVERS: [Source; 2] = [
+pub static DRIVERS: [Source; 3] = [
     Source {
         name: "cancelnic",
         folder: "driver/netadapter",
         entry: "FxDriverEntry",
         modules: &["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"],
+    },
+    Source {
+        name: "cancelnic-lwf",
+        folder: "driver/filter",
+        entry: "DriverEntry",
+        modules: &["ntoskrnl.exe", "NDIS.SYS"],
     },
     Source {
         name: "cancelnic-relay",
