@@ -3,6 +3,7 @@
 //! Every method that does something is a step: it is timed, told to whoever watches, and kept for the report. A step
 //! that fails ends the scenario; the facts gathered up to then are judged all the same.
 
+pub mod filter;
 pub mod programs;
 pub mod requests;
 mod stack;

@@ -1,9 +1,14 @@
 //! What a scenario does with the stack above the NIC: cancellation by ID, the overlying driver, the filter, devices.
 #![expect(dead_code, reason = "the scenarios of the filter and of requests are being written")]
 
-use super::{Run, Violation};
+use super::{Lives, Pending, Run, Violation};
 use agent_protocol::Command;
 use anyhow::Result;
+
+/// An order that has been given and not been waited for.
+#[derive(Debug)]
+#[must_use = "an order has to be finished"]
+pub struct Ordered(Pending);
 
 impl Run {
     /// Hands `count` frames of 60 bytes to the sender, each list marked with the cancellation ID.
@@ -68,6 +73,40 @@ impl Run {
     /// Notes a fault that a scenario has found; its step should fail with what this gives.
     pub fn found(&mut self, rule: &str, callback: &str, place: impl Into<String>) -> anyhow::Error {
         self.fault(Violation { rule: rule.into(), callback: callback.into(), place: place.into() })
+    }
+
+    /// Asks for a cancel by ID and does not wait for its end.
+    pub fn begin_cancel_send(&mut self, cancel_id: u64) -> Result<Ordered> {
+        self.begin_order(
+            format!("cancel the sends with ID {cancel_id:#x}"),
+            Command::CancelSend { cancel_id },
+        )
+    }
+
+    /// Waits for the end of a cancel.
+    pub fn finish_cancel_send(&mut self, cancelling: &Ordered) -> Result<()> {
+        self.finish_order("the cancel has returned", cancelling)
+    }
+
+    /// Asks for the filter to be detached and does not wait for it.
+    pub fn begin_detach_filter(&mut self) -> Result<Ordered> {
+        self.begin_order("detach the filter", Command::DetachFilter)
+    }
+
+    /// Waits until the filter is detached.
+    pub fn finish_detach_filter(&mut self, detaching: &Ordered) -> Result<()> {
+        self.finish_order("the filter is detached", detaching)
+    }
+
+    fn begin_order(&mut self, name: impl Into<String>, command: Command) -> Result<Ordered> {
+        self.step(name, |run| Ok((Ordered(run.begin(command)?), String::new())))
+    }
+
+    fn finish_order(&mut self, name: &str, ordered: &Ordered) -> Result<()> {
+        self.step(name, |run| {
+            run.collect(&ordered.0, Lives::GoOn)?;
+            Ok(((), String::new()))
+        })
     }
 
     fn order(&mut self, name: impl Into<String>, command: Command) -> Result<()> {

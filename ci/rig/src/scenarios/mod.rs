@@ -2,6 +2,9 @@
 
 mod broken;
 mod command;
+mod filter;
+mod filter_broken;
+mod filter_random;
 mod forms;
 mod hang;
 mod lifecycle;
@@ -67,6 +70,9 @@ pub fn all() -> Vec<Scenario> {
         transmit::all(),
         receive::all(),
         forms::all(),
+        filter::all(),
+        filter_random::all(),
+        filter_broken::all(),
         lifecycle::all(),
         machine::all(),
         requests::all(),
