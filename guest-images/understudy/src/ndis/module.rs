@@ -254,6 +254,11 @@ impl Module {
         .unwrap_or_default()
     }
 
+    /// Whether a call into the module has not returned. Any IRQL.
+    pub fn is_busy(&self) -> bool {
+        self.calls.load(Relaxed) != 0
+    }
+
     /// Whether another thread is inside the module, or on its way through it.
     pub fn busy_elsewhere(&self) -> bool {
         let thread = crate::ke::current_thread();

@@ -364,10 +364,16 @@ fn pause_module(module: &Arc<Module>) {
     drop(watch);
     module.require(|machine| machine.returned(status));
     module.wait_ended("NdisFilterTimedPauseComplete", "FilterPause");
-    // calls that began before the pause may still carry lists through
-    module.wait_idle();
-    let (held, out) =
-        books::with(|ledger| (ledger.foreign_held(module.party()), ledger.own_out(module.party())));
+    let (held, out) = loop {
+        // calls that began before the pause, and those with frames from below, may still carry lists through
+        module.wait_idle();
+        let (held, out, busy) = books::with(|ledger| {
+            (ledger.foreign_held(module.party()), ledger.own_out(module.party()), module.is_busy())
+        });
+        if !busy {
+            break (held, out);
+        }
+    };
     if held != 0 {
         stop(
             "PausedWithListsHeld",
