@@ -1,9 +1,10 @@
 //! The life of driver and queues: load, restart, power, unload, with and without traffic.
 
-use super::{Scenario, good, no_watchdog, usual};
+use super::{Kind, Scenario, good, no_watchdog, usual};
+use crate::facts::Facts;
 use crate::reports::sizes;
 use crate::run::{Run, WIRE};
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 fn load_and_unload(run: &mut Run) -> Result<()> {
     run.load()?;
@@ -72,6 +73,11 @@ fn stop_a_slow_wire(run: &mut Run) -> Result<()> {
 
 /// The same path for a guest that follows the source where it differs from the documents, and for other seeds.
 fn whole_path(run: &mut Run) -> Result<()> {
+    whole_path_up(run)?;
+    run.unload()
+}
+
+fn whole_path_up(run: &mut Run) -> Result<()> {
     run.load()?;
     run.send(20)?;
     run.await_guest("20 sent and received", |tx, rx| tx.sent.len() == 20 && rx.received.len() == 20)?;
@@ -83,8 +89,50 @@ fn whole_path(run: &mut Run) -> Result<()> {
     run.release(WIRE)?;
     run.restart()?;
     run.send(20)?;
-    run.await_guest("40 sent and received", |tx, rx| tx.sent.len() == 40 && rx.received.len() == 40)?;
+    run.await_guest("40 sent and received", |tx, rx| tx.sent.len() == 40 && rx.received.len() == 40)
+}
+
+/// Traffic through all that a queue can go through.
+fn every_turn(run: &mut Run) -> Result<()> {
+    whole_path_up(run)?;
+    run.send(200)?;
+    run.pause()?;
+    run.restart()?;
+    run.send(50)?;
+    run.power_down()?;
+    run.power_up()?;
+    run.send(50)?;
     run.unload()
+}
+
+/// Callbacks of one queue never overlap, and come in the order of a queue's life: EvtStart, EvtAdvance, EvtCancel,
+/// EvtAdvance, EvtStop; after EvtStop none comes until the next EvtStart.
+fn in_order(facts: &Facts) -> Result<()> {
+    for queue in ["tx0", "rx0"] {
+        let calls: Vec<_> = facts.callbacks.iter().filter(|call| call.queue == queue).collect();
+        for pair in calls.windows(2) {
+            let (first, second) = (pair[0], pair[1]);
+            ensure!(first.at + first.took <= second.at, "{queue}: {first:?} overlaps {second:?}");
+        }
+        let mut lives = 0;
+        let mut state = "stopped";
+        for call in calls {
+            state = match (state, call.what.as_str()) {
+                ("stopped", "EvtStart") => "running",
+                ("running", "EvtAdvance") => "running",
+                ("running", "EvtCancel") => "ending",
+                ("ending", "EvtAdvance") => "ending",
+                ("ending", "EvtStop") => {
+                    lives += 1;
+                    "stopped"
+                }
+                ("stopped", what) if what.starts_with("EvtAdapterCreate") => "stopped",
+                (state, what) => bail!("{queue}: {what} while {state}"),
+            };
+        }
+        ensure!((lives, state) == (4, "stopped"), "{queue}: {lives} lives, {state} at the end");
+    }
+    Ok(())
 }
 
 pub fn all() -> Vec<Scenario> {
@@ -102,6 +150,10 @@ pub fn all() -> Vec<Scenario> {
             },
             stop_a_slow_wire,
         ),
+        Scenario {
+            name: "callbacks-keep-their-order",
+            kind: Kind::Good { prepare: |_| (), body: every_turn, shows: in_order },
+        },
         good("whole-path-as-documented", |settings| settings.guest.seed += 1, whole_path),
         good(
             "whole-path-as-source",

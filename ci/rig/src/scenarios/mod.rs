@@ -34,7 +34,7 @@ pub struct Scenario {
 
 enum Kind {
     /// A run that must be judged good.
-    Good { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()> },
+    Good { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()>, shows: Shows },
     /// A run of a deliberately broken driver, in which one of these rules must be found broken.
     Caught {
         mutant: Mutant,
@@ -56,7 +56,7 @@ enum Kind {
 type Shows = fn(&Facts) -> Result<()>;
 
 const fn good(name: &'static str, prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()>) -> Scenario {
-    Scenario { name, kind: Kind::Good { prepare, body } }
+    Scenario { name, kind: Kind::Good { prepare, body, shows: |_| Ok(()) } }
 }
 
 /// The usual device and guest.
@@ -106,10 +106,13 @@ impl Scenario {
         let mut settings = Settings::new(Files::shipped(guest, built));
         settings.guest.seed = seed;
         match self.kind {
-            Kind::Good { prepare, body } => {
+            Kind::Good { prepare, body, shows } => {
                 prepare(&mut settings);
                 let (facts, violations, log) = judged(settings, body)?;
-                if violations.is_empty() { Ok(()) } else { bail!("{}", account(&facts, &violations, &log)) }
+                if !violations.is_empty() {
+                    bail!("{}", account(&facts, &violations, &log));
+                }
+                shows(&facts)
             }
             Kind::Endured { mutant, prepare, body, shows } => {
                 take_broken(&mut settings, built, mutant)?;
@@ -189,6 +192,9 @@ fn account(facts: &Facts, violations: &[Violation], log: &str) -> String {
 
 /// Where a wait for a moment has to look again.
 const PERIOD: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod seeds;
 
 #[cfg(test)]
 mod tests {
