@@ -135,6 +135,30 @@ test("status words come apart as the interface packs them", { skip }, () => {
     assert.equal(new Status.constructor(0xffffffff).Gone, true);
 });
 
+test("the filter's lists are found in their order, with their IDs and whose they are", { skip }, () => {
+    const { expected } = snapshot("filtered").snapshot;
+    const [module, ...others] = session("filtered").FilterModules;
+    assert.equal(others.length, 0);
+    assert.deepEqual([module.State, module.GateClosed, module.HeldCount], ["Running", true, expected.ids.length]);
+    assert.deepEqual([...module.Held].map(({ Id }) => Id.toString(16)), expected.ids);
+    assert.deepEqual([...module.Held].map(({ Own }) => Own), expected.own);
+    assert.equal(new Set([...module.Held].map(({ Address }) => Address.toString(16))).size, expected.ids.length);
+    for (const [name, count] of Object.entries(expected.counters)) {
+        assert.equal(module.Counters[name], count, name);
+    }
+});
+
+test("lists are put together by ID", { skip }, () => {
+    const { expected } = snapshot("filtered").snapshot;
+    const groups = [...session("filtered").FilterModules[0].HeldById].map(({ Id, Lists }) => [Id, Lists.length]);
+    const counted = [...new Set(expected.ids)].map((id) => [id, expected.ids.filter((each) => each === id).length]);
+    assert.deepEqual(groups, counted);
+    const lines = [...snapshot("filtered").aliases.cancelnic_filter()].map(String);
+    assert.equal(lines.length, 1 + groups.length + expected.ids.length);
+    assert.match(lines[0], /^filter module 0x[0-9a-f]{16}: Running, gate closed, 11 lists held: queued=\d+ cancelled=1 /);
+    assert.match(lines.at(-1), /^list 0x[0-9a-f]{16}: ID 0x[0-9a-f]+, the filter's own$/);
+});
+
 test("the commands show a line for each thing", { skip }, () => {
     const { aliases } = snapshot("held");
     const lines = aliases.cancelnic().map(String);

@@ -1,5 +1,6 @@
 //! The debugger's extension over stopped machines: `ci/windbg/cancelnic.js` under Node, in a stand-in for WinDbg.
 
+use super::filter::{A, B, C, holding};
 use super::{Kind, Scenario};
 use crate::build::Built;
 use crate::debug::snapshot;
@@ -55,6 +56,33 @@ fn cancelling(run: &mut Run) -> Result<Value> {
     Ok(json!({ "with_the_driver": 10, "sent": 1, "taken_back": 9 }))
 }
 
+/// The filter holds an overlying driver's lists under two IDs and none, then its own in two subgroups. One ID was
+/// cancelled before.
+fn filtered(run: &mut Run) -> Result<Value> {
+    let filter = holding(run)?;
+    for (count, id) in [(2, A), (1, B), (1, 0), (3, C), (1, A)] {
+        run.send_marked(count, id)?;
+    }
+    run.cancel_send(B)?;
+    let own = filter.send(run, 4, 2)?;
+    let held = filter.held(run)?;
+    let counters = filter.counters(run)?;
+    run.stop_machine()?;
+    let ids = held.iter().map(|list| format!("{:#x}", list.cancel_id));
+    let mine = held.iter().map(|list| own.numbers().contains(&list.number));
+    Ok(json!({
+        "ids": ids.collect::<Vec<_>>(),
+        "own": mine.collect::<Vec<_>>(),
+        "counters": {
+            "queued": counters.queued,
+            "cancelled": counters.cancelled,
+            "cancel_calls": counters.cancel_calls,
+            "own_originated": counters.own_originated,
+            "own_outstanding": counters.own_outstanding,
+        },
+    }))
+}
+
 /// One stopped machine as a snapshot in `folder`.
 fn take(built: &Built, queue_size: u16, body: fn(&mut Run) -> Result<Value>, folder: &Path) -> Result<()> {
     std::fs::create_dir(folder)?;
@@ -71,6 +99,7 @@ fn extension(built: &Built) -> Result<()> {
     let folder = Folder::new()?;
     take(built, SMALL, held, &folder.path().join("held"))?;
     take(built, 1024, cancelling, &folder.path().join("cancelling"))?;
+    take(built, 1024, filtered, &folder.path().join("filtered"))?;
     let said = folder.path().join("node.txt");
     let mut command = Command::new("node");
     command
