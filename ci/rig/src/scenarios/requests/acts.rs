@@ -221,7 +221,7 @@ pub fn leaving_the_queue(run: &mut Run, stage: &mut Stage) -> Result<()> {
     const FLAGGED: &str = "wdf.cancel.flagged";
     const PRESENT: &str = "wdf.queue.before-present";
 
-    // A window holds whoever comes, the programs' own control requests too: both sides are past their own
+    // A window holds whoever comes first, the programs' own control requests too: both sides are past their own
     // presentation, at windows of their own, when this one is held.
     let before = run.held_at(SUBMITTED);
     run.hold_window(SUBMITTED)?;
@@ -290,39 +290,26 @@ pub fn recalled_then_unmarked(run: &mut Run, stage: &mut Stage) -> Result<()> {
     stage.over(run)
 }
 
-pub fn unmarked_then_recalled(run: &mut Run, stage: &mut Stage) -> Result<()> {
-    const ENTERED: &str = "wdf.complete.entered";
-
-    stage.sent(run, behaviour::CANCELABLE)?;
-    let mut recalling = None;
+/// The receiver completes it, held at `window` while it is recalled.
+fn complete_and_recall(run: &mut Run, stage: &mut Stage, behaviour: u32, window: &str) -> Result<()> {
+    stage.sent(run, behaviour)?;
     let completing = stage.race(
         run,
-        ENTERED,
-        |run, stage| stage.requests.begin_complete(run, stage.tag, super::SUCCESS),
-        |run, stage| {
-            // the recall's own control request is held there when the recall has returned
-            let before = run.held_at(ENTERED);
-            recalling = Some(stage.requests.begin_cancel(run, stage.slot)?);
-            run.await_held(ENTERED, before)
-        },
-    )?;
-    stage.recalled(run, &recalling.context("no recall")?)?;
-    let unmarked: Status = stage.requests.finish(run, &completing)?;
-    expect_status("unmark", unmarked.status, super::SUCCESS)?;
-    stage.over(run)
-}
-
-pub fn completed_then_recalled(run: &mut Run, stage: &mut Stage) -> Result<()> {
-    stage.sent(run, behaviour::NOT_CANCELABLE)?;
-    let completing = stage.race(
-        run,
-        "wdf.complete.before-routine",
+        window,
         |run, stage| stage.requests.begin_complete(run, stage.tag, super::SUCCESS),
         |run, stage| stage.recall(run),
     )?;
     let unmarked: Status = stage.requests.finish(run, &completing)?;
     expect_status("unmark", unmarked.status, super::SUCCESS)?;
     stage.over(run)
+}
+
+pub fn unmarked_then_recalled(run: &mut Run, stage: &mut Stage) -> Result<()> {
+    complete_and_recall(run, stage, behaviour::CANCELABLE, "wdf.complete.entered")
+}
+
+pub fn completed_then_recalled(run: &mut Run, stage: &mut Stage) -> Result<()> {
+    complete_and_recall(run, stage, behaviour::NOT_CANCELABLE, "wdf.complete.before-routine")
 }
 
 pub fn not_cancelable(run: &mut Run, stage: &mut Stage) -> Result<()> {
