@@ -1,11 +1,12 @@
 //! `cargo rig demo`: the whole cancel path once, told as it happens.
 
+mod path;
+
 use crate::build::{self, Artefact};
 use crate::facts::Facts;
 use crate::report::table::{self, Style};
 use crate::report::{self, Report};
-use crate::reports::sizes;
-use crate::run::{Run, WIRE};
+use crate::run::Run;
 use crate::session::Session;
 use crate::settings::{Files, GuestKind, NIC, Settings};
 use crate::{failure, places};
@@ -14,13 +15,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-
-/// Frames that leave the wire before it is held again.
-const LET_PASS: u32 = 5;
-/// Frames of the second round.
-const SECOND_ROUND: u32 = 100;
-/// Small enough that a ring of 256 packets does not fit: a packet takes two descriptors.
-const QUEUE_SIZE: u16 = 128;
 
 /// What `cargo rig demo` takes.
 #[derive(Debug, Args)]
@@ -73,7 +67,7 @@ pub fn demo(options: &Options) -> Result<bool> {
             *file = chosen.clone();
         }
     }
-    settings.device.queue_size = QUEUE_SIZE;
+    settings.device.queue_size = path::QUEUE_SIZE;
     settings.guest.seed = options.seed;
     for driver in &settings.files.drivers {
         println!("{:<20} sha256 {}", format!("{}.sys", driver.name), Artefact::of(&driver.image)?.sha256);
@@ -84,7 +78,7 @@ pub fn demo(options: &Options) -> Result<bool> {
         Ok(run) => run,
         Err(error) => return Err(error.context(format!("no run (again: {})", options.replay()))),
     };
-    let outcome = cancel_path(&mut run, options.frames);
+    let outcome = path::cancel_path(&mut run, options.frames);
     let (facts, session) = run.finish(outcome);
     let violations = crate::verdict::judge(&facts);
     println!("\n{}\n", table::queues(&facts, style));
@@ -98,48 +92,6 @@ pub fn demo(options: &Options) -> Result<bool> {
         eprintln!("rig: {}; again: {}", table::fault_line(first), options.replay());
     }
     Ok(violations.is_empty())
-}
-
-/// Load, hold the wire, send, cancel, every packet back, restart, send again, receive, cancel receive, unload.
-fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
-    run.load()?;
-    run.hold(WIRE)?;
-    run.send(frames)?;
-    // Two descriptors a packet: the rest waits in the packet ring.
-    let fits = u64::from(QUEUE_SIZE / 2).min(frames.into());
-    run.await_device("tx0", "a full virtqueue", |tx| tx.available + tx.fetched + tx.on_wire == fits)?;
-    let passing = LET_PASS.min(frames);
-    run.let_pass(WIRE, passing.into())?;
-    let (sent, left) = (u64::from(passing), u64::from(frames - passing));
-    run.await_guest("those sent and received", move |tx, rx| {
-        tx.sent.len() == sent && rx.received.len() == sent
-    })?;
-    let on_hardware = u64::from(QUEUE_SIZE / 2).min(left);
-    run.await_device("tx0", "a full virtqueue again", |tx| {
-        tx.available + tx.fetched + tx.on_wire == on_hardware
-    })?;
-    run.pause()?;
-    run.expect(
-        "[sent, taken back, never posted]",
-        sizes(&run.facts.tx),
-        [sent, on_hardware, left - on_hardware],
-    )?;
-
-    run.release(WIRE)?;
-    run.restart()?;
-    run.send(SECOND_ROUND)?;
-    run.await_guest("the second round sent and received", move |tx, rx| {
-        let all = sent + u64::from(SECOND_ROUND);
-        tx.sent.len() == all && rx.received.len() == all
-    })?;
-    let empty_before = run.facts.rx.returned_empty;
-    run.pause()?;
-    run.step("receive buffers back empty", |run| {
-        let back = run.facts.rx.returned_empty - empty_before;
-        anyhow::ensure!(back > 0, "no receive buffer came back");
-        Ok(((), format!("{back} of them, {} still held", run.facts.rx.held)))
-    })?;
-    run.unload()
 }
 
 /// Keeps page, capture and logs where they can be looked at after the run.

@@ -8,9 +8,6 @@ pub mod programs;
 pub mod requests;
 mod stack;
 
-#[expect(unused_imports, reason = "as in the modules")]
-pub use programs::{Answer, Controlling, File};
-
 use crate::agent::{AgentError, Pending};
 use crate::capture::Capture;
 use crate::control::Queue;

@@ -1,10 +1,8 @@
 //! What a scenario does as a program in the guest: files and control requests.
-#![expect(dead_code, reason = "the scenarios of the filter and of requests are being written")]
 
 use super::{Lives, Pending, Run};
 use agent_protocol::{Command, IoResult};
 use anyhow::{Context, Result, bail};
-use std::time::Duration;
 
 /// An open file of the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,16 +104,6 @@ impl Run {
             let detail = answer.describe();
             Ok((answer, detail))
         })
-    }
-
-    /// Whether a request has completed by now: everything that the guest said before this question has been read.
-    pub fn is_completed(&mut self, controlling: &Controlling) -> Result<bool> {
-        self.ask(Command::Report)?;
-        match self.session.agent.finish(&controlling.pending, Duration::ZERO) {
-            Ok(_) => Ok(true),
-            Err(crate::agent::AgentError::TimedOut(_)) => Ok(false),
-            Err(error) => Err(self.session.explain(error)),
-        }
     }
 
     /// Cancels a request as CancelIoEx does; whether a cancel routine ran.

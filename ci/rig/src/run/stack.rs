@@ -1,5 +1,4 @@
 //! What a scenario does with the stack above the NIC: cancellation by ID, the overlying driver, the filter, devices.
-#![expect(dead_code, reason = "the scenarios of the filter and of requests are being written")]
 
 use super::{Lives, Pending, Run, Violation};
 use agent_protocol::Command;

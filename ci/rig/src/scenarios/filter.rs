@@ -364,6 +364,37 @@ fn power_and_unload_while_holding(run: &mut Run) -> Result<()> {
     run.expect("paused", paused, Some(5))
 }
 
+/// The overlying driver cancels what the filter holds, goes, and comes again.
+fn protocol_unbinds(run: &mut Run) -> Result<()> {
+    let filter = holding(run)?;
+    run.send_marked(4, A)?;
+    run.cancel_send(A)?;
+    run.unbind()?;
+    let seen = lists(run)?;
+    run.expect("[aborted, outstanding]", [seen.aborted.len(), seen.outstanding.len()], [4, 0])?;
+    run.bind()?;
+    run.send_marked(4, A)?;
+    let_go(run, filter, 4)?;
+    run.close(filter.file)
+}
+
+/// The filter goes, frames pass without it, it comes again and holds once more.
+fn detached_and_attached(run: &mut Run) -> Result<()> {
+    let filter = holding(run)?;
+    run.detach_filter()?;
+    run.send_marked(5, A)?;
+    run.await_guest("5 sent and received without it", |tx, rx| tx.sent.len() == 5 && rx.received.len() == 5)?;
+    run.attach_filter()?;
+    filter.hold(run)?;
+    run.send_marked(3, B)?;
+    let seen = held(run, filter)?;
+    run.expect("held again", seen, vec![6, 7, 8])?;
+    run.cancel_send(B)?;
+    let seen = lists(run)?;
+    run.expect("aborted", numbers(&seen.aborted), vec![6, 7, 8])?;
+    run.close(filter.file)
+}
+
 pub fn all() -> Vec<Scenario> {
     let held_at_the_device = |name, body| super::good(name, no_watchdog, body);
     vec![
@@ -380,5 +411,7 @@ pub fn all() -> Vec<Scenario> {
         held_at_the_device("filter-cancel-then-queue-cancel", then_queue_cancel),
         usual("filter-counted-release", counted_release),
         usual("filter-power-and-unload-while-holding", power_and_unload_while_holding),
+        usual("filter-protocol-unbinds-and-binds", protocol_unbinds),
+        usual("filter-detached-and-attached-again", detached_and_attached),
     ]
 }

@@ -1,0 +1,158 @@
+//! What the demo does: a queue cancel, a cancel by ID, a recalled request, a receive cancel.
+
+use crate::facts::{Recall, Subgroup};
+use crate::reports::sizes;
+use crate::run::requests::Requests;
+use crate::run::{Run, WIRE};
+use crate::session::LIMIT;
+use agent_protocol::Ids;
+use anyhow::{Result, ensure};
+use cancelnic_ioctl::Header;
+use cancelnic_ioctl::nic::behaviour;
+use cancelnic_ioctl::relay::{Send, phase, target};
+use std::collections::HashSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Frames that leave the wire before it is held again.
+const LET_PASS: u32 = 5;
+/// Frames of the second round.
+const SECOND_ROUND: u32 = 100;
+/// Small enough that a ring of 256 packets does not fit: a packet takes two descriptors.
+pub const QUEUE_SIZE: u16 = 128;
+/// Subgroups of the filter's own sends, each with an ID of its own.
+const SUBGROUPS: u32 = 3;
+/// Frames in each.
+const IN_SUBGROUP: u32 = 30;
+/// NTSTATUS of a request that was recalled in time.
+const STATUS_CANCELLED: u32 = 0xC000_0120;
+
+/// Load, hold the wire, send, cancel, every packet back, restart, send again, receive, cancel by ID, recall a request,
+/// cancel receive, unload.
+pub fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(frames)?;
+    // Two descriptors a packet: the rest waits in the packet ring.
+    let fits = u64::from(QUEUE_SIZE / 2).min(frames.into());
+    run.await_device("tx0", "a full virtqueue", |tx| tx.available + tx.fetched + tx.on_wire == fits)?;
+    let passing = LET_PASS.min(frames);
+    run.let_pass(WIRE, passing.into())?;
+    let (sent, left) = (u64::from(passing), u64::from(frames - passing));
+    run.await_guest("those sent and received", move |tx, rx| {
+        tx.sent.len() == sent && rx.received.len() == sent
+    })?;
+    let on_hardware = u64::from(QUEUE_SIZE / 2).min(left);
+    run.await_device("tx0", "a full virtqueue again", |tx| {
+        tx.available + tx.fetched + tx.on_wire == on_hardware
+    })?;
+    run.pause()?;
+    run.expect(
+        "[sent, taken back, never posted]",
+        sizes(&run.facts.tx),
+        [sent, on_hardware, left - on_hardware],
+    )?;
+
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(SECOND_ROUND)?;
+    run.await_guest("the second round sent and received", move |tx, rx| {
+        let all = sent + u64::from(SECOND_ROUND);
+        tx.sent.len() == all && rx.received.len() == all
+    })?;
+    cancel_by_id(run)?;
+    recall(run)?;
+    let empty_before = run.facts.rx.returned_empty;
+    run.pause()?;
+    run.step("receive buffers back empty", |run| {
+        let back = run.facts.rx.returned_empty - empty_before;
+        anyhow::ensure!(back > 0, "no receive buffer came back");
+        Ok(((), format!("{back} of them, {} still held", run.facts.rx.held)))
+    })?;
+    run.unload()
+}
+
+/// Sends of the filter's own wait in the filter; one subgroup is cancelled by its ID, the others leave the wire.
+fn cancel_by_id(run: &mut Run) -> Result<()> {
+    let filter = run.open_filter()?;
+    filter.hold(run)?;
+    let own = filter.send(run, SUBGROUPS * IN_SUBGROUP, SUBGROUPS)?;
+    let cancelled = own.ids[1];
+    filter.cancel(run, cancelled)?;
+    let held: HashSet<u64> = filter.held(run)?.iter().map(|list| list.number).collect();
+    let gone: Ids = own.numbers().filter(|number| !held.contains(number)).collect();
+    filter.note_ended(run, gone.iter());
+    for &cancel_id in &own.ids {
+        let of_it = |number: &u64| own.id_of(*number) == cancel_id;
+        run.facts.subgroups.push(Subgroup {
+            cancel_id,
+            given: own.numbers().filter(of_it).collect(),
+            aborted: gone.iter().filter(of_it).collect(),
+        });
+    }
+    let of_others = gone.iter().filter(|number| own.id_of(*number) != cancelled).count();
+    run.expect("[aborted, of other subgroups]", [gone.len(), of_others as u64], [u64::from(IN_SUBGROUP), 0])?;
+
+    let all = run.facts.tx.sent.len() + u64::from((SUBGROUPS - 1) * IN_SUBGROUP);
+    filter.release_all(run)?;
+    run.await_guest("the other subgroups sent and received", move |tx, rx| {
+        tx.sent.len() == all && rx.received.len() == all
+    })?;
+    let counters = filter.counters(run)?;
+    run.expect(
+        "the filter's own [success, aborted]",
+        [counters.own_success, counters.own_aborted],
+        [u64::from((SUBGROUPS - 1) * IN_SUBGROUP), u64::from(IN_SUBGROUP)],
+    )?;
+    run.close(filter.file)
+}
+
+/// A driver above waits, by a request, for the next cancel at the NIC, and takes the request back.
+fn recall(run: &mut Run) -> Result<()> {
+    const SLOT: u32 = 0;
+    const TAG: u32 = 1;
+    let requests = run.open_requests()?;
+    requests.create(run, SLOT)?;
+    requests.log(run)?;
+    let wait = Send {
+        header: Header::of::<Send>(),
+        slot: SLOT,
+        routine: 1,
+        tag: TAG,
+        behaviour: behaviour::CANCELABLE,
+        ..Send::default()
+    };
+    let sent = requests.send(run, &wait)?;
+    ensure!(sent.returned == 1, "WdfRequestSend returned FALSE, status {:#010x}", sent.status);
+    let recalled = requests.cancel(run, SLOT)?;
+    let ended = wait_for_end(run, requests, SLOT)?;
+    let events = requests.log(run)?.iter().map(|logged| logged.told()).collect();
+    run.facts.recalls.push(Recall {
+        request: "wait for the next cancel event".into(),
+        returned: recalled.returned != 0,
+        status: ended,
+        events,
+    });
+    run.step("expect TRUE and STATUS_CANCELLED", |_| {
+        let seen = format!("returned {}, status {ended:#010x}", recalled.returned);
+        ensure!(recalled.returned == 1 && ended == STATUS_CANCELLED, "{seen}");
+        Ok(((), seen))
+    })?;
+    requests.delete(run, SLOT)?;
+    requests.target(run, target::CLOSE)?;
+    run.close(requests.relay)?;
+    run.close(requests.nic)
+}
+
+/// Waits until the completion routine has run; the request's final status.
+fn wait_for_end(run: &mut Run, requests: Requests, slot: u32) -> Result<u32> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let state = requests.state(run, slot)?;
+        if state.phase == phase::DONE {
+            return Ok(state.status);
+        }
+        ensure!(Instant::now() < deadline, "the recalled request does not end: {state:?}");
+        thread::park_timeout(Duration::from_millis(1));
+    }
+}
