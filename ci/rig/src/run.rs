@@ -151,7 +151,7 @@ impl Run {
 
     /// Loads the driver and brings its data path up.
     pub fn load(&mut self) -> Result<()> {
-        self.step("load cancelnic.sys", |run| {
+        self.step("load the drivers", |run| {
             run.ask(Command::Load)?;
             run.loaded = true;
             run.up()?;
@@ -351,13 +351,13 @@ impl Run {
 
     /// Removes the device and unloads the driver.
     pub fn unload(&mut self) -> Result<()> {
-        self.step("unload cancelnic.sys", |run| {
+        self.step("unload the drivers", |run| {
             run.down()?;
             run.ask_ending(Command::Unload)?;
             run.loaded = false;
             run.earlier = [run.facts.tx.clone(), run.facts.rx.clone()];
             run.earlier_lists = run.facts.lists.clone().unwrap_or_default();
-            Ok(((), "nothing of it is left".into()))
+            Ok(((), "nothing of them is left".into()))
         })
     }
 

@@ -76,7 +76,7 @@ impl Run {
         self.step(what, |run| {
             let command = Command::Control { file: file.0, code, input: hex::encode(input), output_len };
             let answer = Answer::of(run.ask(command)?)?;
-            let detail = answer.describe();
+            let detail = if answer.status == 0 { String::new() } else { answer.describe() };
             Ok((answer, detail))
         })
     }
