@@ -98,7 +98,8 @@ fn cancel_by_id(run: &mut Run) -> Result<()> {
     run.await_guest("the other subgroups sent and received", move |tx, rx| {
         tx.sent.len() == all && rx.received.len() == all
     })?;
-    let counters = filter.counters(run)?;
+    // a list comes back through the filter after its packet has left the ring
+    let counters = filter.await_counters(run, "own sends back", |counters| counters.own_outstanding == 0)?;
     run.expect(
         "the filter's own [success, aborted]",
         [counters.own_success, counters.own_aborted],
