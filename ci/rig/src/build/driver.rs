@@ -1,7 +1,7 @@
 //! The drivers without a Windows kit: the bindings folder, the link, the stamp, the checks.
 
 use std::{
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
 
@@ -76,14 +76,11 @@ struct Call {
     settings: Vec<String>,
 }
 
-fn call(workspace: &Workspace, source: &Source, variant: Variant) -> anyhow::Result<Call> {
+fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
     let bindings = write_bindings(workspace)?;
-    let mut flags = vec!["-Clinker-flavor=lld-link".to_owned()];
-    flags.push(format!("-Clink-arg=/ENTRY:{}", source.entry));
-    flags.extend(LINK_ARGUMENTS.iter().map(|argument| format!("-Clink-arg={argument}")));
     let mut settings = vec![
         format!("target.{DRIVER_TARGET}.linker=\"rust-lld\""),
-        workspace.flags_config(DRIVER_TARGET, &flags),
+        workspace.flags_config(DRIVER_TARGET, &[]),
         format!("target.{DRIVER_TARGET}.wdk.rustc-cfg=['driver_model__driver_type=\"KMDF\"']"),
         format!("target.{DRIVER_TARGET}.wdk.rustc-env.OUT_DIR={:?}", bindings.display().to_string()),
     ];
@@ -109,7 +106,7 @@ pub fn lint(
     source: &Source,
     variant: Variant,
 ) -> anyhow::Result<()> {
-    let Call { arguments, settings, .. } = call(workspace, source, variant)?;
+    let Call { arguments, settings, .. } = call(workspace, variant)?;
     workspace.cargo(Verb::Lint, options, source.name, &arguments, &settings)
 }
 
@@ -121,8 +118,12 @@ pub fn build(
     variant: Variant,
     out: &Path,
 ) -> anyhow::Result<(Artefact, Artefact)> {
-    let Call { profile, arguments, settings } = call(workspace, source, variant)?;
-    workspace.cargo(Verb::Build, options, source.name, &arguments, &settings)?;
+    let Call { profile, arguments, settings } = call(workspace, variant)?;
+    let entry = format!("/ENTRY:{}", source.entry);
+    let link =
+        LINK_ARGUMENTS.into_iter().chain([entry.as_str()]).map(|argument| format!("-Clink-arg={argument}"));
+    let flags: Vec<_> = iter::once("-Clinker-flavor=lld-link".to_owned()).chain(link).collect();
+    workspace.cargo(Verb::Rustc(&flags), options, source.name, &arguments, &settings)?;
 
     let linked = workspace.target().join(DRIVER_TARGET).join(profile);
     // cargo puts underscores into the names of libraries

@@ -14,24 +14,28 @@ use super::{Options, SetupMissing};
 
 /// What cargo is to do with a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub enum Verb<'a> {
     /// `cargo build`.
     Build,
+    /// `cargo rustc`: a build with flags for the package itself and not for what it needs. Flags
+    /// that differ between packages would otherwise have all that they share built anew each time.
+    Rustc(&'a [String]),
     /// `cargo clippy`, warnings being errors.
     Lint,
 }
 
-impl Verb {
+impl Verb<'_> {
     fn name(self) -> &'static str {
         match self {
             Self::Build => "build",
+            Self::Rustc(_) => "rustc",
             Self::Lint => "clippy",
         }
     }
 
     fn doing(self) -> &'static str {
         match self {
-            Self::Build => "building",
+            Self::Build | Self::Rustc(_) => "building",
             Self::Lint => "linting",
         }
     }
@@ -138,7 +142,7 @@ impl Workspace {
     /// Runs cargo on one package with more arguments and `--config` settings.
     pub fn cargo(
         &self,
-        verb: Verb,
+        verb: Verb<'_>,
         options: &Options,
         package: &str,
         arguments: &[&str],
@@ -157,8 +161,10 @@ impl Workspace {
         } else {
             command.arg("--quiet");
         }
-        if verb == Verb::Lint {
-            command.args(["--", "-D", "warnings"]);
+        match verb {
+            Verb::Build => {}
+            Verb::Rustc(flags) => _ = command.arg("--").args(flags),
+            Verb::Lint => _ = command.args(["--", "-D", "warnings"]),
         }
         let status = start(&mut command, |command| command.status())?;
         if !status.success() {
