@@ -3,7 +3,9 @@
 //! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
 //! are answered out of that record, so that several can be under way at once.
 
-use agent_protocol::{Command, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation};
+use agent_protocol::{
+    Command, FailureKind, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation,
+};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,9 @@ pub enum AgentError {
     /// The guest could not carry the command out, and goes on.
     #[error("{0}")]
     Failed(String),
+    /// The guest can carry no such command out.
+    #[error("this guest cannot run it: {0}")]
+    Unsupported(String),
     /// No answer in time.
     #[error("no answer from the guest within {} ms", .0.as_millis())]
     TimedOut(Duration),
@@ -122,6 +127,9 @@ impl Agent {
         })?;
         match answer {
             Message::Done { reply, .. } => Ok(reply),
+            Message::Failed { error, kind: Some(FailureKind::Unsupported), .. } => {
+                Err(AgentError::Unsupported(error))
+            }
             Message::Failed { error, .. } => Err(AgentError::Failed(error)),
             _ => Err(AgentError::Gone),
         }
@@ -249,6 +257,17 @@ mod tests {
         drop(guest);
         agent.finish(&quit, SOON).unwrap();
         assert!(matches!(agent.call(Command::Report, SOON), Err(AgentError::Gone)));
+    }
+
+    #[test]
+    fn what_a_guest_cannot_do_is_no_failure_of_it() {
+        let (mut agent, mut guest) = guest();
+        let hold = agent.begin(Command::Hold { window: "any".into() }).unwrap();
+        writeln!(guest, r#"{{"say":"failed","id":1,"error":"no windows here","kind":"unsupported"}}"#)
+            .unwrap();
+        let error = agent.finish(&hold, SOON).unwrap_err();
+        assert!(matches!(error, AgentError::Unsupported(_)), "{error}");
+        assert_eq!(error.to_string(), "this guest cannot run it: no windows here");
     }
 
     #[test]

@@ -62,15 +62,16 @@ pub fn demo(options: &Options) -> Result<bool> {
     let built = build::build(build::Options::default())?;
     let mut settings = Settings::new(Files::shipped(options.guest, &built));
     let nic = settings.files.driver(NIC)?;
-    for (file, chosen) in [(&mut nic.image, &options.driver), (&mut nic.inf, &options.inf)] {
-        if let Some(chosen) = chosen {
-            *file = chosen.clone();
-        }
+    if let Some(chosen) = &options.driver {
+        nic.image = Artefact::of(chosen)?;
+    }
+    if let Some(chosen) = &options.inf {
+        nic.inf.clone_from(chosen);
     }
     settings.device.queue_size = path::QUEUE_SIZE;
     settings.guest.seed = options.seed;
     for driver in &settings.files.drivers {
-        println!("{:<20} sha256 {}", format!("{}.sys", driver.name), Artefact::of(&driver.image)?.sha256);
+        println!("{:<20} sha256 {}", format!("{}.sys", driver.name), driver.image.sha256);
     }
 
     let watcher = Box::new(move |step: &crate::facts::Step| println!("{}", table::step_line(step, style)));

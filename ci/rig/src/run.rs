@@ -80,6 +80,7 @@ impl Run {
     pub fn start(settings: Settings, mut watcher: Watcher) -> Result<Self> {
         let started = Instant::now();
         let session = Session::start(&settings)?;
+        settings.files.check_held(&session.greeting.drivers)?;
         let mut facts = Facts { seed: settings.guest.seed, ..Facts::default() };
         let greeting = session.greeting.clone();
         let step = Step {

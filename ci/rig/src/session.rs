@@ -175,7 +175,7 @@ fn write_bundle(path: &Path, settings: &Settings) -> Result<()> {
     let mut bundle = tar::Builder::new(file);
     bundle.mode(tar::HeaderMode::Deterministic);
     let files = settings.files.drivers.iter().flat_map(|driver| {
-        [(format!("{}.sys", driver.name), &driver.image), (format!("{}.inf", driver.name), &driver.inf)]
+        [(format!("{}.sys", driver.name), &driver.image.path), (format!("{}.inf", driver.name), &driver.inf)]
     });
     for (name, file) in files {
         bundle

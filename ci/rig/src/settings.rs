@@ -1,7 +1,8 @@
 //! What a session is to be like: the device, the guest, the driver under test.
 
-use crate::build::{Built, Driver};
-use anyhow::{Context, Result};
+use crate::build::{Artefact, Built, Driver};
+use agent_protocol::DriverFile;
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -121,7 +122,7 @@ pub struct DriverFiles {
     /// Its name without extension, as the guest knows it.
     pub name: &'static str,
     /// The `.sys` file.
-    pub image: PathBuf,
+    pub image: Artefact,
     /// Its INF.
     pub inf: PathBuf,
     /// Its symbols.
@@ -151,13 +152,27 @@ impl Files {
             .find(|driver| driver.name == name)
             .with_context(|| format!("the run has no driver {name}"))
     }
+
+    /// Fails unless the guest holds these drivers, as it told of them in its greeting.
+    pub fn check_held(&self, held: &[DriverFile]) -> Result<()> {
+        for driver in &self.drivers {
+            let file = format!("{}.sys", driver.name);
+            let ours = &driver.image.sha256;
+            match held.iter().find(|held| held.file.eq_ignore_ascii_case(&file)) {
+                Some(held) if held.sha256 == *ours => {}
+                Some(held) => bail!("the guest holds another {file}: SHA-256 {}, ours {ours}", held.sha256),
+                None => bail!("the guest holds no {file}"),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl DriverFiles {
     fn shipped(driver: &Driver) -> Self {
         Self {
             name: driver.name,
-            image: driver.image.path.clone(),
+            image: driver.image.clone(),
             inf: driver.inf.path.clone(),
             symbols: driver.symbols.path.clone(),
         }
@@ -221,6 +236,20 @@ mod tests {
             guest.command_line(),
             "seed=7 as=source ring=64 verifier=1 param.Mutant=2 param.WatchdogMs=0"
         );
+    }
+
+    #[test]
+    fn a_guest_has_to_hold_the_rigs_own_drivers() {
+        let image = Artefact::with_bytes("cancelnic.sys", b"this one");
+        let (inf, symbols) = (PathBuf::new(), PathBuf::new());
+        let drivers = vec![DriverFiles { name: NIC, image: image.clone(), inf, symbols }];
+        let files = Files { device: PathBuf::new(), kernel: PathBuf::new(), drivers };
+        let held = |file: &str, sha256: &str| DriverFile { file: file.into(), sha256: sha256.into() };
+        files.check_held(&[held("CancelNic.sys", &image.sha256), held("other.sys", "1")]).unwrap();
+        let another = files.check_held(&[held("cancelnic.sys", "12ab")]).unwrap_err().to_string();
+        assert!(another.contains("another cancelnic.sys: SHA-256 12ab"), "{another}");
+        let none = files.check_held(&[held("other.sys", &image.sha256)]).unwrap_err().to_string();
+        assert_eq!(none, "the guest holds no cancelnic.sys");
     }
 
     #[test]

@@ -3,17 +3,24 @@
 //! The rig sends [`Request`]s; each is answered by exactly one [`Message::Done`] or [`Message::Failed`] with its `id`,
 //! when it has been carried out. A [`Command`] that takes long ([`Command::Pause`] with the wire held, say) does not
 //! keep the agent from answering others. Everything else that a guest says is unsolicited.
+//! Neither side is told when the other end of the port changes hands: a rig that takes a guest over asks for a
+//! greeting ([`Command::Greet`]), after an empty line, which ends what an earlier one left half said. Empty lines say
+//! nothing. A line that is no request is answered with [`Message::Failed`] and `id` 0.
 //! This crate knows nothing of how either side carries a command out.
 #![no_std]
 extern crate alloc;
 
 mod hang;
+mod machine;
+#[cfg(test)]
+mod tests;
 
 pub use hang::{
     DeviceView, FragmentOwner, KeptPacket, MOST_LISTED, Owner, QueueView, RingView, VirtqueueView,
 };
+pub use machine::{Chunk, DumpFile, MOST_CHUNK, Machine};
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; both sides refuse another one.
@@ -148,6 +155,41 @@ pub enum Command {
     Report,
     /// Show both queues down to their indices ([`Reply::views`]). Answered at once.
     Inspect,
+    /// Say [`Message::Hello`] once more, before this command's answer.
+    Greet,
+    /// Sets Driver Verifier for these drivers, or for none; it takes effect when the machine has started anew.
+    /// [`Reply::lines`] is what its tool says of its settings then.
+    Verifier {
+        /// Whether to verify.
+        on: bool,
+        /// File names, such as `cancelnic.sys`. NetAdapterCx.sys and ndis.sys are verified beside them: the checks of
+        /// the former are on only for clients that are verified too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        drivers: Vec<String>,
+        /// Driver Verifier's flags; its standard ones unless given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flags: Option<u32>,
+    },
+    /// The newest entries of one of the guest's logs, in [`Reply::lines`], oldest first.
+    Logs {
+        /// An event log by its channel's name, such as `System`; or `setupapi`, the log of driver installations.
+        log: String,
+        /// How many entries at most, of `setupapi` lines.
+        most: u32,
+    },
+    /// Lists the dumps that bug checks have left, in [`Reply::dumps`].
+    Dumps,
+    /// Reads a part of a dump, in [`Reply::chunk`].
+    CopyDump {
+        /// [`DumpFile::file`].
+        file: String,
+        /// First byte. At or behind the end the part is empty.
+        offset: u64,
+        /// How many bytes at most, 1 to [`MOST_CHUNK`].
+        len: u32,
+    },
+    /// Starts the machine anew, orderly; answered before. A greeting follows when it is up again.
+    Reboot,
     /// Leave the machine: orderly power off.
     Quit,
 }
@@ -172,8 +214,11 @@ pub enum Message {
         guest: String,
         /// The drivers that the guest was given.
         drivers: Vec<DriverFile>,
-        /// Time from the guest's first instruction to this line, in microseconds.
+        /// Time from the guest's first instruction to this line, in microseconds; of Windows, from its start.
         boot_us: u64,
+        /// The machine, where it is more than the guest's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        machine: Option<Machine>,
     },
     /// The command with this number has been carried out.
     Done {
@@ -189,6 +234,9 @@ pub enum Message {
         id: u32,
         /// One line for people: what failed, with its NTSTATUS where there is one.
         error: String,
+        /// What kind of failure, where the rig has to know it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<FailureKind>,
     },
     /// A line that a driver printed (DbgPrintEx), without its newline.
     Debug {
@@ -220,6 +268,28 @@ pub enum Message {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         view: Option<QueueView>,
     },
+}
+
+impl Message {
+    /// The command `id` could not be carried out.
+    #[must_use]
+    pub fn failed(id: u32, error: String) -> Self {
+        Self::Failed { id, error, kind: None }
+    }
+
+    /// No command like `id` can be carried out in this guest; `why` says the reason.
+    #[must_use]
+    pub fn unsupported(id: u32, why: String) -> Self {
+        Self::Failed { id, error: why, kind: Some(FailureKind::Unsupported) }
+    }
+}
+
+/// Kinds of [`Message::Failed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// This guest cannot carry such a command out, whatever state it is in.
+    Unsupported,
 }
 
 /// A driver file that the guest holds.
@@ -327,6 +397,20 @@ pub struct Reply {
     /// What became of a request, for [`Command::Open`], [`Command::Control`] and [`Command::CancelControl`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub io: Option<IoResult>,
+    /// For [`Command::Report`] of a guest that sees its drivers from outside only, instead of the queues: what they
+    /// count, each under driver and field as the crate cancelnic-ioctl names them, such as `nic.tx.taken_back` and
+    /// `filter.own_aborted`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, u64>,
+    /// Text for people, for [`Command::Logs`] and [`Command::Verifier`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+    /// For [`Command::Dumps`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dumps: Vec<DumpFile>,
+    /// For [`Command::CopyDump`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<Chunk>,
 }
 
 /// An I/O status block, and what the request brought back.
@@ -356,35 +440,4 @@ pub struct ListReport {
     pub outstanding: Ids,
     /// Received.
     pub received: Ids,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::vec;
-
-    #[test]
-    fn ids_that_follow_on_join_one_run() {
-        let ids: Ids = [1, 2, 3, 7, 8, 2].into_iter().collect();
-        assert_eq!(ids, Ids(vec![(1, 3), (7, 8), (2, 2)]));
-        assert_eq!(ids.len(), 6);
-        assert!(ids.iter().eq([1, 2, 3, 7, 8, 2]));
-    }
-
-    #[test]
-    fn a_request_reads_as_one_short_line() {
-        let request = Request {
-            id: 7,
-            command: Command::Send { first: 1, count: 64, len: 60, fragments: 1, cancel_id: 0 },
-        };
-        let line = serde_json::to_string(&request).unwrap();
-        assert_eq!(line, r#"{"id":7,"command":{"do":"send","first":1,"count":64,"len":60,"fragments":1}}"#);
-        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
-    }
-
-    #[test]
-    fn pause_cancels_once_unless_told_otherwise() {
-        let command: Command = serde_json::from_str(r#"{"do":"pause"}"#).unwrap();
-        assert_eq!(command, Command::Pause { cancels: 1 });
-    }
 }

@@ -163,7 +163,7 @@ impl Scenario {
 fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result<()> {
     let broken = built.driver(mutant.driver)?.mutants.as_ref();
     let broken = broken.context("the broken drivers are not built")?;
-    settings.files.driver(mutant.driver)?.image = broken.path.clone();
+    settings.files.driver(mutant.driver)?.image = broken.clone();
     Ok(())
 }
 

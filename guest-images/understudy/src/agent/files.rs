@@ -17,7 +17,7 @@ static PENDING: IrqLock<Vec<(u32, Irp)>> = IrqLock::new(Vec::new());
 fn answer(id: u32, result: Result<IoResult, String>) {
     output::push(match result {
         Ok(io) => Message::Done { id, reply: Reply { io: Some(io), ..Reply::default() } },
-        Err(error) => Message::Failed { id, error },
+        Err(error) => Message::failed(id, error),
     });
 }
 

@@ -37,19 +37,14 @@ pub fn run() -> ! {
     let work = WORK_EVENT.call_once(Event::auto);
     Thread::spawn("agent writer", Box::new(output::writer));
     Thread::spawn("pnp", Box::new(worker));
-    output::push(Message::Hello {
-        version: VERSION,
-        guest: "understudy".into(),
-        drivers: drivers(),
-        boot_us: crate::ke::now_us(),
-    });
+    output::push(hello());
     loop {
         let line = crate::serial::read_line();
         let request: Request = match serde_json::from_str(&line) {
             Ok(request) => request,
             Err(error) => {
                 crate::log!("agent: not a request: {error}: {line}");
-                output::push(Message::Failed { id: 0, error: format!("not a request: {error}") });
+                output::push(Message::failed(0, format!("not a request: {error}")));
                 continue;
             }
         };
@@ -70,6 +65,10 @@ pub fn run() -> ! {
             Command::Hold { window } => answer(request.id, crate::window::hold(&window)),
             Command::Release { window } => answer(request.id, crate::window::release(&window)),
             Command::Report => output::push(done(request.id, datapath::report())),
+            Command::Greet => {
+                output::push(hello());
+                output::push(done(request.id, Vec::new()));
+            }
             Command::Inspect => {
                 let reply = Reply { views: datapath::inspect(), ..Reply::default() };
                 output::push(Message::Done { id: request.id, reply });
@@ -84,6 +83,16 @@ pub fn run() -> ! {
                 work.set();
             }
         }
+    }
+}
+
+fn hello() -> Message {
+    Message::Hello {
+        version: VERSION,
+        guest: "understudy".into(),
+        drivers: drivers(),
+        boot_us: crate::ke::now_us(),
+        machine: None,
     }
 }
 
@@ -112,7 +121,7 @@ fn done(id: u32, queues: Vec<QueueReport>) -> Message {
 fn answer(id: u32, result: Result<(), String>) {
     output::push(match result {
         Ok(()) => done(id, Vec::new()),
-        Err(error) => Message::Failed { id, error },
+        Err(error) => Message::failed(id, error),
     });
 }
 
@@ -155,7 +164,11 @@ fn worker() {
                 Command::Unbind => (stack::unbind(), false),
                 Command::AttachFilter => (stack::attach(), false),
                 Command::DetachFilter => (stack::detach(), false),
-                command => (Err(format!("understudy does not offer {command:?}")), false),
+                command => {
+                    let why = format!("understudy does not offer {command:?}");
+                    output::push(Message::unsupported(request.id, why));
+                    continue;
+                }
             };
             match result {
                 Ok(()) if report => output::push(done(request.id, datapath::report())),
