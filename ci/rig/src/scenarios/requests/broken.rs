@@ -64,7 +64,7 @@ fn recall_passed(run: &mut Run) -> Result<()> {
     let wait = Wait::new(TAG, behaviour::CANCELABLE);
     let program =
         run.begin_control("a program's request", requests.relay, nic::WAIT, wait.as_bytes(), room)?;
-    super::acts::Stage::new(requests, true, 0).await_logged(run, "sent")?;
+    super::stage::Stage::new(requests, true, 0).await_logged(run, "sent")?;
     requests.cancel(run, SLOT)?;
     let status = run.finish_control(&program)?.status;
     run.expect("status", status, CANCELLED)?;

@@ -2,22 +2,24 @@
 //! first}, and the life around it.
 //!
 //! What is expected of each cell stands in [`table`], from the framework's published source; how it is brought about,
-//! in [`acts`]. What was seen comes from the two drivers' own logs, in which each call and callback stands with its
+//! in [`acts`] and [`sends`]. What was seen comes from the two drivers' own logs, in which each call and callback stands with its
 //! thread and IRQL. That the references are right is understudy's part: it stops at a recall without one, and finds
 //! what is left over when the drivers are unloaded, as after each of these scenarios.
 
 mod acts;
 mod broken;
 mod life;
+mod sends;
+mod stage;
 mod table;
 
 use super::{Scenario, usual};
 use crate::facts::Recall;
 use crate::run::Run;
 use crate::run::requests::Logged;
-use acts::Stage;
 use anyhow::{Result, bail};
 use cancelnic_ioctl::log::event;
+use stage::Stage;
 use table::*;
 
 /// Runs the cells of a state, each with and without a completion routine where it can be.

@@ -2,7 +2,8 @@
 //!
 //! One row is one way to bring a cell about; cells that no driver can bring about stand here with the reason.
 
-use super::acts::{self, Act};
+use super::stage::Act;
+use super::{acts, sends};
 
 pub const SUCCESS: u32 = 0;
 pub const CANCELLED: u32 = 0xC000_0120;
@@ -334,7 +335,7 @@ pub static TABLE: &[Cell] = &[
         SYNCHRONOUS,
         Recaller,
         "another thread recalls: the routine inside it, then the sender goes on",
-        acts::synchronous,
+        sends::synchronous,
         seen(
             true,
             CANCELLED,
@@ -346,14 +347,14 @@ pub static TABLE: &[Cell] = &[
         SYNCHRONOUS,
         Other,
         "the receiver completes it first",
-        acts::synchronous_completed,
+        sends::synchronous_completed,
         seen(false, SUCCESS, false, "sending presented completing completion | sent cancelling cancelled"),
     ),
     cell(
         TIMEOUT,
         Recaller,
         "the recall is before the timer: no time-out",
-        acts::long_timeout,
+        sends::long_timeout,
         seen(
             true,
             CANCELLED,
@@ -365,7 +366,7 @@ pub static TABLE: &[Cell] = &[
         TIMEOUT,
         Other,
         "the timer recalls it, at DISPATCH_LEVEL: STATUS_IO_TIMEOUT",
-        acts::short_timeout,
+        sends::short_timeout,
         Seen {
             irql: 2,
             ..seen(
@@ -380,7 +381,7 @@ pub static TABLE: &[Cell] = &[
         TIMEOUT,
         Other,
         "synchronous: the waiting sender recalls it",
-        acts::synchronous_timeout,
+        sends::synchronous_timeout,
         seen(
             false,
             IO_TIMEOUT,
@@ -394,7 +395,7 @@ pub static TABLE: &[Cell] = &[
         routine: Routine::Only(false),
         how: "the count was never raised: nothing to recall, and the reference keeps the object",
         outcome: Expected::Seen(
-            acts::forgotten,
+            sends::forgotten,
             seen(false, SUCCESS, false, "sending presented sent cancelling cancelled completing"),
         ),
     },
@@ -404,7 +405,7 @@ pub static TABLE: &[Cell] = &[
         routine: Routine::Only(false),
         how: "completed below before the recall",
         outcome: Expected::Seen(
-            acts::forgotten_and_completed,
+            sends::forgotten_and_completed,
             seen(false, SUCCESS, false, "sending presented sent completing cancelling cancelled"),
         ),
     },
@@ -421,7 +422,7 @@ pub static TABLE: &[Cell] = &[
         routine: Routine::Only(true),
         how: "the completion routine inside the recall completes it for the program",
         outcome: Expected::Seen(
-            acts::passed,
+            sends::passed,
             seen(
                 true,
                 CANCELLED,
@@ -437,7 +438,7 @@ pub static TABLE: &[Cell] = &[
         routine: Routine::Only(true),
         how: "completed by the receiver, and gone when the recall would come",
         outcome: Expected::Seen(
-            acts::passed_and_completed,
+            sends::passed_and_completed,
             Seen {
                 returned: None,
                 ..seen(false, SUCCESS, false, "sending presented sent completing completion returning")
@@ -450,7 +451,7 @@ pub static TABLE: &[Cell] = &[
         routine: Routine::Only(false),
         how: "a queue-presented request without a routine is refused: STATUS_INVALID_DEVICE_REQUEST",
         outcome: Expected::Seen(
-            acts::passed_without_routine,
+            sends::passed_without_routine,
             Seen { returned: None, ..seen(false, INVALID_DEVICE_REQUEST, false, "sending sent returning") },
         ),
     },
@@ -459,7 +460,7 @@ pub static TABLE: &[Cell] = &[
         IGNORING,
         Recaller,
         "sent although the target is stopped; recalled like any other",
-        acts::ignoring_state,
+        sends::ignoring_state,
         seen(
             true,
             CANCELLED,

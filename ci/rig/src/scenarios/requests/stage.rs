@@ -1,0 +1,152 @@
+//! A cell's stage: its request, what is done with it, and what was seen of it.
+
+use crate::run::Run;
+use crate::run::programs::Controlling;
+use crate::run::requests::{Logged, Requests};
+use crate::session::LIMIT;
+use anyhow::{Result, bail, ensure};
+use cancelnic_ioctl::Header;
+use cancelnic_ioctl::nic::{self, CancelEvent, Wait};
+use cancelnic_ioctl::relay::{Outcome, Send, phase};
+use std::thread;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
+
+/// Brings a cell about.
+pub type Act = fn(&mut Run, &mut Stage) -> Result<()>;
+
+/// One cell's request, and what was seen of it.
+pub struct Stage {
+    pub requests: Requests,
+    /// Whether it is sent with a completion routine.
+    pub routine: bool,
+    /// The relay's slot.
+    pub slot: u32,
+    /// The request's tag at the NIC.
+    pub tag: u32,
+    /// What the recall returned.
+    pub returned: Option<bool>,
+    /// Final status.
+    pub status: Option<u32>,
+    /// Both drivers' logs.
+    pub log: Vec<Logged>,
+}
+
+impl Stage {
+    pub fn new(requests: Requests, routine: bool, number: u32) -> Self {
+        Self { requests, routine, slot: 3, tag: number, returned: None, status: None, log: Vec::new() }
+    }
+
+    /// A send of the slot's request.
+    pub fn send_with(&self, behaviour: u32, options: u32, timeout: i64) -> Send {
+        Send {
+            header: Header::of::<Send>(),
+            slot: self.slot,
+            options,
+            timeout,
+            routine: self.routine.into(),
+            reserved: 0,
+            tag: self.tag,
+            behaviour,
+        }
+    }
+
+    /// Makes the request and sends it, asynchronously; it must be sent.
+    pub fn sent(&self, run: &mut Run, behaviour: u32) -> Result<()> {
+        self.requests.create(run, self.slot)?;
+        let sent = self.requests.send(run, &self.send_with(behaviour, 0, 0))?;
+        ensure!(sent.returned == 1, "not sent: {sent:?}");
+        Ok(())
+    }
+
+    /// Makes the request and begins to send it.
+    pub fn sending(&self, run: &mut Run, behaviour: u32, options: u32, timeout: i64) -> Result<Controlling> {
+        self.requests.create(run, self.slot)?;
+        self.requests.begin_send(run, &self.send_with(behaviour, options, timeout))
+    }
+
+    pub fn recall(&mut self, run: &mut Run) -> Result<()> {
+        let outcome = self.requests.cancel(run, self.slot)?;
+        self.returned = Some(outcome.returned == 1);
+        ensure!(outcome.irql == 0, "recalled at IRQL {}", outcome.irql);
+        Ok(())
+    }
+
+    pub fn recalled(&mut self, run: &mut Run, recalling: &Controlling) -> Result<()> {
+        let outcome: Outcome = self.requests.finish(run, recalling)?;
+        self.returned = Some(outcome.returned == 1);
+        Ok(())
+    }
+
+    /// Takes what the logs have by now.
+    pub fn take_log(&mut self, run: &mut Run) -> Result<()> {
+        self.log.extend(self.requests.log(run)?);
+        self.log.sort_by_key(|logged| logged.record.at);
+        Ok(())
+    }
+
+    /// Waits until something stands in the logs.
+    pub fn await_logged(&mut self, run: &mut Run, what: &str) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            self.take_log(run)?;
+            if self.log.iter().any(|logged| logged.what() == what) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                bail!("no {what} in the logs");
+            }
+            thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    /// The end: the logs, the final status, and that the completion routine ran as often as it should.
+    pub fn over(&mut self, run: &mut Run) -> Result<()> {
+        self.take_log(run)?;
+        let state = self.requests.state(run, self.slot)?;
+        self.status = Some(state.status);
+        if self.routine {
+            ensure!(state.phase == phase::DONE, "the request has not ended: {state:?}");
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing behind.
+    pub fn clear(&self, run: &mut Run) -> Result<()> {
+        if self.requests.state(run, self.slot)?.phase != phase::EMPTY {
+            self.requests.delete(run, self.slot)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `first` until it waits at `window`, then `then`, then lets it go on and waits for its end.
+    pub fn race(
+        &mut self,
+        run: &mut Run,
+        window: &str,
+        first: impl FnOnce(&mut Run, &mut Self) -> Result<Controlling>,
+        then: impl FnOnce(&mut Run, &mut Self) -> Result<()>,
+    ) -> Result<Controlling> {
+        let before = run.held_at(window);
+        run.hold_window(window)?;
+        let begun = first(run, self)?;
+        run.await_held(window, before)?;
+        then(run, self)?;
+        run.release_window(window)?;
+        Ok(begun)
+    }
+
+    /// Begins a program's request that the relay passes on.
+    pub fn passing(&self, run: &mut Run, behaviour: u32, options: u32, routine: bool) -> Result<Controlling> {
+        self.requests.pass(run, self.slot, options, routine)?;
+        let wait = Wait::new(self.tag, behaviour);
+        let room = size_of::<CancelEvent>() as u32;
+        run.begin_control("a program's request", self.requests.relay, nic::WAIT, wait.as_bytes(), room)
+    }
+}
+
+/// A mark that is made late must come out as expected.
+pub fn expect_status(what: &str, seen: u32, expected: u32) -> Result<()> {
+    ensure!(seen == expected, "{what}: {seen:#010x}, expected {expected:#010x}");
+    Ok(())
+}
