@@ -131,7 +131,7 @@ impl Relay {
                 #[cfg(feature = "mutants")]
                 relay::SET_MUTANT => {
                     let wanted: SetMutant = input(request)?;
-                    self.mutant.set(wanted.mutant);
+                    self.mutant.choose(wanted.mutant);
                     Ok(0)
                 }
                 _ => Err(STATUS_INVALID_DEVICE_REQUEST),

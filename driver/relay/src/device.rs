@@ -10,6 +10,7 @@ use cancelnic_kernel::{
         journal::Journal,
         lock::Locked,
     },
+    mutant::Mutant,
     print::{self, Level},
 };
 use wdk_sys::{
@@ -23,7 +24,6 @@ use wdk_sys::{
 use crate::{
     control,
     driver::POOL_TAG,
-    mutant::Mutant,
     send::{self, Passing},
     slots::Slots,
 };

@@ -20,8 +20,6 @@ mod device;
 #[cfg(target_os = "windows")]
 mod driver;
 #[cfg(target_os = "windows")]
-mod mutant;
-#[cfg(target_os = "windows")]
 mod send;
 #[cfg(target_os = "windows")]
 mod target;

@@ -6,7 +6,7 @@ use cancelnic_ioctl::{
     Header,
     log::event,
     nic::{self, CancelEvent, Wait},
-    relay::{Outcome, Pass, SLOTS, Send, SlotState, option, phase},
+    relay::{Outcome, Pass, SLOTS, Send, SlotState, mutant, option, phase},
 };
 use cancelnic_kernel::{
     check,
@@ -173,7 +173,7 @@ impl Relay {
     fn begin_send(&self, slots: &mut Table, slot: u32, routine: bool) -> Result<Handle, NTSTATUS> {
         let known = slots.get(slot).map_err(refused)?;
         if let Some(request) = known {
-            let twice = self.mutant.sends_twice() && request.phase == Phase::Sent;
+            let twice = self.mutant.is(mutant::SENDS_TWICE) && request.phase == Phase::Sent;
             if twice {
                 return Ok(request.handle);
             }
@@ -268,11 +268,11 @@ impl Relay {
         })?;
         // SAFETY: held above.
         let (returned, irql) = unsafe {
-            if self.mutant.acknowledges_outside() && origin != Origin::Own {
+            if self.mutant.is(mutant::ACKNOWLEDGES_OUTSIDE) && origin != Origin::Own {
                 call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request.0, FALSE as u8);
             }
             let recalled = self.recall(request, slot);
-            if self.mutant.completes_after_cancel() && origin != Origin::Own {
+            if self.mutant.is(mutant::COMPLETES_AFTER_CANCEL) && origin != Origin::Own {
                 finish(request.0, Err(wdk_sys::STATUS_CANCELLED));
             }
             self.let_go(request);
@@ -285,7 +285,7 @@ impl Relay {
 
     /// Takes the reference that is held over a recall. At most DISPATCH_LEVEL.
     unsafe fn hold(&self, request: Handle) {
-        if !self.mutant.cancels_without_reference() {
+        if !self.mutant.is(mutant::CANCELS_WITHOUT_REFERENCE) {
             // SAFETY: as the caller vouches.
             unsafe { reference(object(request)) };
         }
@@ -293,7 +293,7 @@ impl Relay {
 
     /// Gives it back.
     unsafe fn let_go(&self, request: Handle) {
-        if !self.mutant.cancels_without_reference() {
+        if !self.mutant.is(mutant::CANCELS_WITHOUT_REFERENCE) {
             // SAFETY: as the caller vouches.
             unsafe { dereference(object(request)) };
         }
@@ -303,7 +303,7 @@ impl Relay {
     unsafe fn recall(&self, request: Handle, slot: u32) -> (u8, u32) {
         let irql = irql();
         self.journal.note(event::CANCELLING, slot, 0, 0);
-        let handle = if self.mutant.wrong_handle() { self.target.cast() } else { request.0 };
+        let handle = if self.mutant.is(mutant::WRONG_HANDLE) { self.target.cast() } else { request.0 };
         // SAFETY: the caller holds a reference.
         let returned = unsafe { call_unsafe_wdf_function_binding!(WdfRequestCancelSentRequest, handle) };
         self.journal.note(event::CANCELLED, slot, 0, returned.into());
@@ -317,7 +317,7 @@ impl Relay {
             Size: size_of::<WDF_REQUEST_REUSE_PARAMS>() as ULONG,
             ..WDF_REQUEST_REUSE_PARAMS::default()
         };
-        let status = if self.mutant.resends_without_reuse() {
+        let status = if self.mutant.is(mutant::RESENDS_WITHOUT_REUSE) {
             STATUS_SUCCESS
         } else {
             // SAFETY: the request is not under way; the parameters live over the call.
@@ -335,7 +335,9 @@ impl Relay {
         let request = self.slots.with(|slots| {
             let idle = slots.idle(slot);
             let request = match (idle, slots.get(slot)) {
-                (Err(Refusal::Busy), Ok(Some(known))) if self.mutant.deletes_sent() => Ok(known.handle),
+                (Err(Refusal::Busy), Ok(Some(known))) if self.mutant.is(mutant::DELETES_SENT) => {
+                    Ok(known.handle)
+                }
                 _ => idle,
             }?;
             Ok(self.take_out(slots, slot, request))
@@ -483,11 +485,11 @@ pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags
         let slot = relay.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX);
         relay.journal.note(event::STOP, slot, 0, u64::from(flags));
         if flags & WdfRequestStopActionSuspend as ULONG != 0 {
-            if !relay.mutant.forgets_acknowledge() {
+            if !relay.mutant.is(mutant::FORGETS_ACKNOWLEDGE) {
                 relay.journal.note(event::ACKNOWLEDGING, slot, 0, 0);
                 call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request, FALSE as u8);
             }
-        } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.ignores_purge() {
+        } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.is(mutant::IGNORES_PURGE) {
             relay.hold(Handle(request));
             // what came of it is in the log
             let _ = relay.recall(Handle(request), slot);

@@ -5,7 +5,7 @@ use core::{mem::size_of, ptr::null_mut, slice};
 use cancelnic_ioctl::{
     Guid, Header, NIC_INTERFACE,
     log::event,
-    relay::{Target, TargetAnswer, target},
+    relay::{Target, TargetAnswer, mutant, target},
 };
 use cancelnic_kernel::{check, text::counted};
 use wdk_sys::{
@@ -123,7 +123,7 @@ impl Relay {
     /// Before power goes. PASSIVE_LEVEL.
     pub fn suspend_target(&self) {
         let started = self.target_state() == _WDF_IO_TARGET_STATE::WdfIoTargetStarted;
-        if started && !self.mutant.leaves_target() {
+        if started && !self.mutant.is(mutant::LEAVES_TARGET) {
             self.stop_target(_WDF_IO_TARGET_SENT_IO_ACTION::WdfIoTargetLeaveSentIoPending);
         }
     }

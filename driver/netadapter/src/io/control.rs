@@ -105,7 +105,7 @@ impl Interface {
                 #[cfg(feature = "mutants")]
                 nic::SET_MUTANT => {
                     let wanted: SetMutant = input(request)?;
-                    self.mutant.set(wanted.mutant);
+                    self.mutant.choose(wanted.mutant);
                     Ok(0)
                 }
                 _ => Err(STATUS_INVALID_DEVICE_REQUEST),

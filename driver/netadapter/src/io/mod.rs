@@ -6,16 +6,20 @@
 //! [`view`] holds what the packet queues' callbacks last saw.
 
 mod control;
-mod mutant;
 mod view;
 mod waiters;
 
 use core::{mem::size_of, ptr::null_mut};
 
-use cancelnic_ioctl::{Guid, NIC_INTERFACE, log::event, nic::queue};
+use cancelnic_ioctl::{
+    Guid, NIC_INTERFACE,
+    log::event,
+    nic::{mutant, queue},
+};
 use cancelnic_kernel::{
     check,
     kmdf::{context, journal::Journal, lock::Locked},
+    mutant::Mutant,
 };
 use wdk_sys::{
     _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_REQUEST_TYPE, _WDF_TRI_STATE, BOOLEAN,
@@ -26,7 +30,6 @@ use wdk_sys::{
 
 use crate::{device::DeviceContext, report::POOL_TAG};
 
-use mutant::Mutant;
 pub use view::Observed;
 use view::View;
 use waiters::Waiting;
@@ -222,7 +225,7 @@ unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
         context::get::<DeviceContext>(device.cast()).interface()
     };
     interface.journal.note(event::CLEANUP, u32::MAX, 0, 0);
-    if !interface.mutant.forgets_cleanup() {
+    if !interface.mutant.is(mutant::FORGETS_CLEANUP) {
         interface.cancel_file(file);
     }
 }

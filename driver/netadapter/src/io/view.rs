@@ -4,7 +4,7 @@ use cancelnic_core::{counters::RxCounters, counters::TxCounters, watchdog::Side}
 use cancelnic_ioctl::{
     Header,
     log::event,
-    nic::{CancelEvent, Counters, Ring, RingSnapshot, RxCounts, TxCounts},
+    nic::{CancelEvent, Counters, Ring, RingSnapshot, RxCounts, TxCounts, mutant},
 };
 
 use super::Interface;
@@ -85,7 +85,7 @@ impl Interface {
     pub fn queue_cancelled(&self, side: Side) {
         let number = self.view.with(|view| view.cancelled(side));
         self.journal.note(event::CANCEL_EVENT, u32::MAX, 0, number);
-        if !self.mutant.forgets_event() {
+        if !self.mutant.is(mutant::FORGETS_EVENT) {
             self.tell_waiting();
         }
     }

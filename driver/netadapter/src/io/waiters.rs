@@ -6,7 +6,7 @@
 use cancelnic_core::waiters::{End, Marked, Waiters, Which};
 use cancelnic_ioctl::{
     log::event,
-    nic::{self, CancelEvent, Wait, behaviour, queue},
+    nic::{self, CancelEvent, Wait, behaviour, mutant, queue},
 };
 use cancelnic_kernel::kmdf::{
     lock::Locked,
@@ -129,7 +129,7 @@ unsafe extern "C" fn evt_request_cancel(request: WDFREQUEST) {
         let interface = Interface::of_request(request);
         let tag = interface.waiting.0.with(|table| table.cancelled(Handle(request)));
         interface.journal.note(event::CANCEL_CALLBACK, tag.unwrap_or(u32::MAX), 0, 0);
-        if interface.mutant.loses_cancelled() {
+        if interface.mutant.is(mutant::LOSES_CANCELLED) {
             return;
         }
         interface.complete(request, tag.unwrap_or(u32::MAX), Ending::Status(STATUS_CANCELLED));
@@ -220,7 +220,7 @@ impl Interface {
                 self.complete(handle.0, tag, Ending::Status(status));
                 return status;
             }
-            if self.mutant.marks_twice() {
+            if self.mutant.is(mutant::MARKS_TWICE) {
                 // the fault: it is marked already
                 call_unsafe_wdf_function_binding!(
                     WdfRequestMarkCancelable,
@@ -273,7 +273,7 @@ impl Interface {
     unsafe fn unmark(&self, handle: Handle, tag: u32, ending: Ending) -> NTSTATUS {
         // SAFETY: the reference keeps the object; after a successful unmark the driver alone can complete it.
         unsafe {
-            let status = if self.mutant.completes_while_cancelable() {
+            let status = if self.mutant.is(mutant::COMPLETES_WHILE_CANCELABLE) {
                 STATUS_SUCCESS
             } else {
                 call_unsafe_wdf_function_binding!(WdfRequestUnmarkCancelable, handle.0)
@@ -300,14 +300,17 @@ impl Interface {
                 Ending::Status(STATUS_SUCCESS) => Ok(0),
                 Ending::Status(status) => Err(status),
             };
-            let result =
-                if self.mutant.information_too_large() { result.map(|length| length + 4096) } else { result };
+            let result = if self.mutant.is(mutant::INFORMATION_TOO_LARGE) {
+                result.map(|length| length + 4096)
+            } else {
+                result
+            };
             self.journal.note(event::COMPLETING, tag, result.err().unwrap_or(STATUS_SUCCESS), 0);
             finish(request, result);
-            if self.mutant.completes_twice() {
+            if self.mutant.is(mutant::COMPLETES_TWICE) {
                 finish(request, result);
             }
-            if self.mutant.uses_completed() {
+            if self.mutant.is(mutant::USES_COMPLETED) {
                 let _ = call_unsafe_wdf_function_binding!(WdfRequestIsCanceled, request);
             }
         }
