@@ -9,6 +9,7 @@ pub fn join(earlier: &QueueReport, mut report: QueueReport) -> QueueReport {
         (&mut report.sent, &earlier.sent),
         (&mut report.taken_back, &earlier.taken_back),
         (&mut report.never_posted, &earlier.never_posted),
+        (&mut report.skipped, &earlier.skipped),
         (&mut report.paused, &earlier.paused),
         (&mut report.received, &earlier.received),
     ] {
@@ -40,9 +41,12 @@ pub fn describe(tx: &QueueReport, rx: &QueueReport) -> String {
         tx.taken_back.len(),
         tx.never_posted.len()
     );
-    for (count, what) in
-        [(tx.outstanding.len(), "outstanding"), (tx.queued.len(), "queued"), (tx.paused.len(), "paused")]
-    {
+    for (count, what) in [
+        (tx.skipped.len(), "skipped"),
+        (tx.outstanding.len(), "outstanding"),
+        (tx.queued.len(), "queued"),
+        (tx.paused.len(), "paused"),
+    ] {
         if count > 0 {
             line.push_str(&format!(", {count} {what}"));
         }

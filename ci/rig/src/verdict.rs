@@ -96,15 +96,15 @@ fn twice(name: &str, set: &Ids, found: &mut Vec<Violation>) {
     }
 }
 
-/// What the rig gave to the sender is in the ring's set, still queued, completed as paused, or aborted by its ID
-/// before it came to the ring.
+/// What the rig gave to the sender is in the ring's set, skipped by the driver, still queued, completed as paused, or
+/// aborted by its ID before it came to the ring.
 fn above_the_ring(facts: &Facts, found: &mut Vec<Violation>) {
     let tx = &facts.tx;
     let none = ListReport::default();
     let lists = facts.lists.as_ref().unwrap_or(&none);
     // a list that was refused in front of the ring is paused in both views, one that the filter refused in the upper
     let paused: BTreeSet<u64> = tx.paused.iter().chain(lists.paused.iter()).collect();
-    let on_the_way = tx.posted.iter().chain(tx.queued.iter()).chain(paused);
+    let on_the_way = tx.posted.iter().chain(tx.skipped.iter()).chain(tx.queued.iter()).chain(paused);
     let mut accounted: Vec<u64> =
         on_the_way.chain(lists.aborted.iter()).chain(facts.originated_ended.iter()).collect();
     accounted.sort_unstable();
@@ -133,7 +133,7 @@ fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
     }
     let own: BTreeSet<u64> = facts.originated.iter().collect();
     let tx = &facts.tx;
-    let sets = [&tx.sent, &tx.taken_back, &tx.never_posted];
+    let sets = [&tx.sent, &tx.taken_back, &tx.never_posted, &tx.skipped];
     let returned: BTreeSet<u64> =
         sets.into_iter().flat_map(Ids::iter).filter(|id| !own.contains(id)).collect();
     let success: BTreeSet<u64> = lists.success.iter().collect();

@@ -54,6 +54,16 @@ fn a_good_run_is_good() {
 }
 
 #[test]
+fn a_skipped_frame_is_accounted_for() {
+    let rules = rules_after(|facts| {
+        facts.offered.push(11);
+        facts.tx.skipped = ids(&[(11, 11)]);
+    });
+    assert_eq!(rules, [""; 0]);
+    finds("SenderLostFrames", |facts| facts.offered.push(11));
+}
+
+#[test]
 fn a_kept_packet_is_found() {
     finds("PacketKept", |facts| facts.tx.taken_back = ids(&[(3, 5)]));
 }

@@ -55,7 +55,8 @@ pub enum Command {
         first: u64,
         /// How many frames.
         count: u32,
-        /// Frame length in bytes, from destination address to the end of the payload; 60 to 1514.
+        /// Frame length in bytes, from destination address to the end of the payload; 60 to 1900; beyond 1514 it
+        /// cannot be sent and goes to the driver as a packet to skip.
         len: u32,
         /// Number of fragments per packet, 1 to 8.
         fragments: u32,
@@ -368,7 +369,11 @@ pub struct QueueReport {
     pub taken_back: Ids,
     /// Tx: came back, never posted to the hardware: packet Scratch set, fragment Scratch clear.
     pub never_posted: Ids,
-    /// Tx: posted and not yet returned. Rx: nothing.
+    /// Tx: went through the packet ring with Ignore set, as the frame cannot be sent (longer than the MTU allows): no
+    /// part of `posted`.
+    #[serde(default, skip_serializing_if = "Ids::is_empty")]
+    pub skipped: Ids,
+    /// Tx: in the packet ring and not yet returned. Rx: nothing.
     pub outstanding: Ids,
     /// Tx: given to the sender, still in front of the packet ring.
     pub queued: Ids,

@@ -35,8 +35,17 @@ pub struct TxLedger {
     taken_back: Ids,
     never_posted: Ids,
     paused: Ids,
+    skipped: Ids,
     queued: VecDeque<Option<u64>>,
-    outstanding: VecDeque<Option<u64>>,
+    outstanding: VecDeque<Out>,
+}
+
+/// A packet in the ring.
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    number: Option<u64>,
+    /// The driver is to skip it.
+    ignored: bool,
 }
 
 impl TxLedger {
@@ -53,22 +62,24 @@ impl TxLedger {
     /// The front frame has gone into the packet ring; `ignored` as a packet that the driver is to skip.
     pub fn post(&mut self, ignored: bool) {
         if let Some(number) = self.queued.pop_front() {
-            let number = number.filter(|_| !ignored);
-            number.into_iter().for_each(|number| self.posted.push(number));
-            self.outstanding.push_back(number);
+            number.into_iter().filter(|_| !ignored).for_each(|number| self.posted.push(number));
+            self.outstanding.push_back(Out { number, ignored });
         }
     }
 
     /// The packet at the ring's begin came back.
     ///
     /// # Errors
-    /// No packet was outstanding: the framework itself would have lost count.
+    /// No packet was outstanding: the framework itself would have lost count. One that was to be skipped came back
+    /// marked.
     pub fn returned(&mut self, outcome: Outcome) -> Result<(), String> {
-        let number = self
+        let Out { number, ignored } = self
             .outstanding
             .pop_front()
             .ok_or_else(|| String::from("a packet came back that was not out"))?;
         let set = match outcome {
+            Outcome::Sent if ignored => &mut self.skipped,
+            _ if ignored => return Err(format!("a packet with Ignore came back as {outcome:?}")),
             Outcome::Sent => &mut self.sent,
             Outcome::TakenBack => &mut self.taken_back,
             Outcome::NeverPosted => &mut self.never_posted,
@@ -85,7 +96,7 @@ impl TxLedger {
     /// Number of the frame that has been out longest.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {
-        self.outstanding.iter().copied().flatten().next()
+        self.outstanding.iter().find_map(|out| out.number)
     }
 
     /// Checks that each posted frame is in exactly one of the sets.
@@ -95,8 +106,8 @@ impl TxLedger {
     pub fn balance(&self) -> Result<(), String> {
         let mut given: Vec<u64> = self.posted.iter().collect();
         let ends = [&self.sent, &self.taken_back, &self.never_posted];
-        let mut found: Vec<u64> =
-            ends.into_iter().flat_map(Ids::iter).chain(self.outstanding.iter().copied().flatten()).collect();
+        let out = self.outstanding.iter().filter(|out| !out.ignored).filter_map(|out| out.number);
+        let mut found: Vec<u64> = ends.into_iter().flat_map(Ids::iter).chain(out).collect();
         given.sort_unstable();
         found.sort_unstable();
         if given == found {
@@ -115,7 +126,8 @@ impl TxLedger {
             sent: self.sent.clone(),
             taken_back: self.taken_back.clone(),
             never_posted: self.never_posted.clone(),
-            outstanding: self.outstanding.iter().copied().flatten().collect(),
+            skipped: self.skipped.clone(),
+            outstanding: self.outstanding.iter().filter_map(|out| out.number).collect(),
             queued: self.queued.iter().copied().flatten().collect(),
             paused: self.paused.clone(),
             ..QueueReport::default()
@@ -224,14 +236,26 @@ mod tests {
     }
 
     #[test]
-    fn packets_to_skip_and_frames_without_number_are_in_no_set() {
-        let mut ledger = given(0..1);
+    fn frames_without_number_are_in_no_set() {
+        let mut ledger = TxLedger::default();
         ledger.give(None);
-        ledger.post(true);
         ledger.post(false);
-        assert_eq!(ledger.outstanding.len(), 2);
-        (0..2).for_each(|_| ledger.returned(Outcome::Sent).unwrap());
+        assert_eq!(ledger.outstanding.len(), 1);
+        ledger.returned(Outcome::Sent).unwrap();
         assert_eq!(ledger.report("tx0"), TxLedger::default().report("tx0"));
+    }
+
+    #[test]
+    fn a_packet_to_skip_is_not_posted_and_comes_back_unmarked() {
+        let mut ledger = given(0..2);
+        ledger.post(true);
+        ledger.post(true);
+        assert_eq!(ledger.report("tx0").posted, Ids::default());
+        assert_eq!(ledger.report("tx0").outstanding, (0..2).collect());
+        assert_eq!(ledger.balance(), Ok(()));
+        ledger.returned(Outcome::Sent).unwrap();
+        assert_eq!(ledger.report("tx0").skipped, [0].into_iter().collect());
+        assert!(ledger.returned(Outcome::NeverPosted).unwrap_err().contains("NeverPosted"));
     }
 
     #[test]

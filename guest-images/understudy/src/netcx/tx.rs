@@ -222,7 +222,9 @@ impl Sender {
             let packet = Packet::read(&queue.packets.read(index));
             let first = Fragment::read(&queue.fragments.read(packet.fragment_index));
             let outcome = Outcome::from_scratch(packet.scratch, first.scratch);
-            self.books.returned(outcome).map_err(|place| ("PacketReturnedTwice", place))?;
+            self.books.returned(outcome).map_err(|place| {
+                if packet.ignore { ("IgnoredPacketMarked", place) } else { ("PacketReturnedTwice", place) }
+            })?;
             if let Some(out) = self.out.pop_front() {
                 out.bounce.into_iter().for_each(|slot| self.bounce.give(slot));
                 self.packet_back(out.list);
