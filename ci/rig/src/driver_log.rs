@@ -36,6 +36,7 @@ impl StopLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverLog {
     cancel_form: Option<String>,
+    not_given_back: Vec<String>,
     living: BTreeMap<String, Counts>,
     ended: BTreeMap<String, Counts>,
 }
@@ -46,6 +47,11 @@ impl DriverLog {
         if let Some(form) = text.trim().strip_prefix("cancelnic: cancel form: ") {
             self.cancel_form = Some(form.to_owned());
         }
+        if let Some(said) = text.trim().strip_prefix("cancelnic: ")
+            && said.contains(" not given back in ")
+        {
+            self.not_given_back.push(said.to_owned());
+        }
         if let Some(stop) = StopLine::read(text) {
             self.living.insert(stop.queue, stop.counts);
         }
@@ -54,6 +60,11 @@ impl DriverLog {
     /// The form of the queue cancel that the driver said it uses: `iterator` or `older`.
     pub fn cancel_form(&self) -> Option<&str> {
         self.cancel_form.as_deref()
+    }
+
+    /// What the driver's watchdog said: which queue was not given back in which time, and what of it is kept.
+    pub fn not_given_back(&self) -> &[String] {
+        &self.not_given_back
     }
 
     /// The packet queues have been destroyed: their successors count from 0.
@@ -108,6 +119,14 @@ mod tests {
     fn the_form_of_the_cancel_is_the_one_said_last() {
         let log = log(&["cancelnic: cancel form: iterator", "cancelnic: cancel form: older"]);
         assert_eq!(log.cancel_form(), Some("older"));
+    }
+
+    #[test]
+    fn the_watchdogs_words_are_kept() {
+        let log = log(&[
+            "cancelnic: tx0 not given back in 200 ms: 1 of 256 kept: BeginIndex 0, EndIndex 1 (status 0)",
+        ]);
+        assert_eq!(log.not_given_back().len(), 1);
     }
 
     #[test]

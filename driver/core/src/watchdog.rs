@@ -1,7 +1,10 @@
 //! When waiting for the device has lasted too long. One timer serves both queues; time comes from
 //! outside, in milliseconds of any steady clock.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::outcome::Waiting;
 
@@ -14,6 +17,16 @@ pub enum Side {
     Rx,
 }
 
+impl fmt::Display for Side {
+    /// The queue's name: there is one of each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tx => "tx0",
+            Self::Rx => "rx0",
+        })
+    }
+}
+
 /// What an expired timer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
@@ -21,8 +34,8 @@ pub enum Expiry {
     Idle,
     /// A queue still has time: start the timer again with this many milliseconds.
     Rearm(u64),
-    /// The device owes packets past the deadline: reset it and mark both queues lost.
-    Reset,
+    /// The device owes this queue's packets past the deadline, and no other's longer: reset it and mark both queues lost.
+    Reset(Side),
 }
 
 /// Nobody waits.
@@ -43,6 +56,12 @@ impl Watchdog {
     #[must_use]
     pub const fn new(period_ms: u32) -> Self {
         Self { period: period_ms as u64, deadlines: [AtomicU64::new(IDLE), AtomicU64::new(IDLE)] }
+    }
+
+    /// How long a queue may owe packets, in milliseconds; 0: for ever.
+    #[must_use]
+    pub const fn period(&self) -> u64 {
+        self.period
     }
 
     /// Takes note of a callback's outcome at time `now_ms`. `Some(ms)`: start the one timer with this
@@ -68,11 +87,12 @@ impl Watchdog {
     /// The timer expired at time `now_ms`.
     #[must_use]
     pub fn expired(&self, now_ms: u64) -> Expiry {
-        let earliest = self.deadlines.iter().map(|deadline| deadline.load(Ordering::Acquire)).min();
-        match earliest {
-            None | Some(IDLE) => Expiry::Idle,
-            Some(deadline) if deadline <= now_ms => Expiry::Reset,
-            Some(deadline) => Expiry::Rearm(deadline - now_ms),
+        let [tx, rx] =
+            [Side::Tx, Side::Rx].map(|side| (self.deadlines[side as usize].load(Ordering::Acquire), side));
+        match if rx.0 < tx.0 { rx } else { tx } {
+            (IDLE, _) => Expiry::Idle,
+            (deadline, side) if deadline <= now_ms => Expiry::Reset(side),
+            (deadline, _) => Expiry::Rearm(deadline - now_ms),
         }
     }
 

@@ -10,7 +10,7 @@ fn a_queue_that_owes_past_its_deadline_resets_the_device() {
     let watchdog = Watchdog::new(2000);
     assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 1000), Some(2000));
     assert_eq!(watchdog.expired(2999), Expiry::Rearm(1));
-    assert_eq!(watchdog.expired(3000), Expiry::Reset);
+    assert_eq!(watchdog.expired(3000), Expiry::Reset(Side::Tx));
 }
 
 #[test]
@@ -37,9 +37,17 @@ fn each_queue_has_its_own_deadline() {
     assert_eq!(watchdog.note(Side::Rx, Waiting::Began, 1900), Some(2000));
     assert_eq!(watchdog.note(Side::Tx, Waiting::Ended, 1950), None);
     assert_eq!(watchdog.expired(2000), Expiry::Rearm(1900), "not Rx's, though Tx's time is over");
-    assert_eq!(watchdog.expired(3900), Expiry::Reset);
+    assert_eq!(watchdog.expired(3900), Expiry::Reset(Side::Rx));
     watchdog.clear();
     assert_eq!(watchdog.expired(3900), Expiry::Idle);
+}
+
+#[test]
+fn of_two_queues_past_their_deadlines_the_one_that_owes_longer_is_named() {
+    let watchdog = Watchdog::new(2000);
+    assert_eq!(watchdog.note(Side::Rx, Waiting::Began, 0), Some(2000));
+    assert_eq!(watchdog.note(Side::Tx, Waiting::Began, 1), Some(2000));
+    assert_eq!(watchdog.expired(5000), Expiry::Reset(Side::Rx));
 }
 
 #[test]

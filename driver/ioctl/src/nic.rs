@@ -7,6 +7,8 @@
 //! once a packet queue's EvtCancel has done its work, with STATUS_CANCELLED when it is cancelled or its file is
 //! closed, or as [`COMPLETE`] says.
 
+use core::fmt;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{Header, control_code};
@@ -99,6 +101,22 @@ pub struct Ring {
     pub end: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+impl Ring {
+    /// Elements that the driver owns. The ring has a power of two of them.
+    #[must_use]
+    pub const fn owned(&self) -> u32 {
+        self.end.wrapping_sub(self.begin) & self.elements.wrapping_sub(1)
+    }
+}
+
+impl fmt::Display for Ring {
+    /// How many packets are kept and which: `10 of 256 kept: BeginIndex 250, EndIndex 4`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { elements, begin, end, .. } = self;
+        write!(f, "{} of {elements} kept: BeginIndex {begin}, EndIndex {end}", self.owned())
+    }
 }
 
 /// Answer of [`RINGS`], as after each queue's last callback.
@@ -355,4 +373,23 @@ pub mod mutant {
     pub const FORGETS_CLEANUP: u32 = 7;
     /// Touches a request after it was completed.
     pub const USES_COMPLETED: u32 = 8;
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_ring_says_what_is_kept_across_its_end() {
+        let ring = Ring { elements: 256, begin: 250, end: 4, ..Ring::default() };
+        assert_eq!(ring.to_string(), "10 of 256 kept: BeginIndex 250, EndIndex 4");
+    }
+
+    #[test]
+    fn a_ring_that_was_never_seen_keeps_nothing() {
+        assert_eq!(Ring::default().owned(), 0);
+    }
 }

@@ -112,7 +112,10 @@ unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
     match watchdog.deadlines.expired(clock::milliseconds()) {
         Expiry::Idle => (),
         Expiry::Rearm(milliseconds) => watchdog.start(milliseconds),
-        Expiry::Reset => give_up(context, format_args!("a cancel took longer than WatchdogMs allows")),
+        Expiry::Reset(side) => {
+            let (period, ring) = (watchdog.deadlines.period(), context.interface().ring(side));
+            give_up(context, format_args!("{side} not given back in {period} ms: {ring}"));
+        }
     }
 }
 

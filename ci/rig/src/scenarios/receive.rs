@@ -1,8 +1,10 @@
 //! Receive: what the device is doing with buffers when the cancel comes.
 
-use super::{Scenario, good, no_watchdog, usual};
+use super::transmit::quick_watchdog;
+use super::{Kind, Scenario, good, no_watchdog, usual};
+use crate::facts::Facts;
 use crate::run::{RX_WRITE, Run};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 fn idle(run: &mut Run) -> Result<()> {
     run.load()?;
@@ -52,6 +54,26 @@ fn again_and_again(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
+/// A frame stays half in its buffer: the watchdog resets the device, and every buffer comes back all the same.
+fn watchdog(run: &mut Run) -> Result<()> {
+    run.facts.device_given_up = true;
+    run.load()?;
+    run.await_guest("all buffers given", |_, rx| rx.held == 255)?;
+    run.hold(RX_WRITE)?;
+    run.inject(1)?;
+    run.await_device("rx0", "a frame half written", |rx| rx.writing == 1)?;
+    run.pause()?;
+    run.expect("buffers still held", run.facts.rx.held, 0)
+}
+
+/// The driver says which queue it was, and what of it is kept.
+fn watchdog_names_the_queue(facts: &Facts) -> Result<()> {
+    let said = facts.driver.not_given_back();
+    let expected = "rx0 not given back in 200 ms: 255 of 256 kept: BeginIndex 0, EndIndex 255 ";
+    ensure!(said.len() == 1 && said[0].starts_with(expected), "{said:?}");
+    Ok(())
+}
+
 pub fn all() -> Vec<Scenario> {
     vec![
         usual("rx-cancel-idle", idle),
@@ -65,6 +87,10 @@ pub fn all() -> Vec<Scenario> {
             },
             |run| half_written(run, 9),
         ),
+        Scenario {
+            name: "rx-watchdog-resets-the-device",
+            kind: Kind::Good { prepare: quick_watchdog, body: watchdog, shows: watchdog_names_the_queue },
+        },
         usual("rx-cancel-frames-arriving", frames_arriving),
         usual("rx-cancel-again-and-again", again_and_again),
     ]

@@ -1,10 +1,11 @@
 //! Transmit: where every frame is when the cancel comes.
 
-use super::{Scenario, good, no_watchdog, usual};
+use super::{Kind, Scenario, good, no_watchdog, usual};
+use crate::facts::Facts;
 use crate::reports::sizes;
 use crate::run::{COMPLETE, FETCH, Run, WIRE};
 use crate::settings::Settings;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// What the device of these scenarios holds when `n` frames wait in front of the held wire.
 fn hold_and_send(run: &mut Run, count: u32) -> Result<()> {
@@ -143,6 +144,29 @@ fn no_cancel(run: &mut Run) -> Result<()> {
     run.await_guest("64 more sent", |tx, _| tx.sent.len() == 128)
 }
 
+/// Frames longer than the MTU allows are in the packet ring as packets to skip, between others: they go back with
+/// those, sent or taken back, and no part of them comes to the hardware.
+fn too_long(run: &mut Run) -> Result<()> {
+    const LONGER: u32 = 1515;
+    run.load()?;
+    for _ in 0..3 {
+        run.send(5)?;
+        run.send_as(5, LONGER, 2)?;
+    }
+    run.await_guest("15 sent and received, 15 skipped", |tx, rx| {
+        tx.sent.len() == 15 && rx.received.len() == 15 && tx.skipped.len() == 15
+    })?;
+    run.hold(WIRE)?;
+    run.send(5)?;
+    run.send_as(5, LONGER, 2)?;
+    run.send(5)?;
+    run.await_device("tx0", "10 on the hardware", |tx| tx.available + tx.fetched == 10)?;
+    run.expect("skipped packets behind one that is out", run.facts.tx.skipped.len(), 15)?;
+    run.pause()?;
+    run.expect("skipped", run.facts.tx.skipped.len(), 20)?;
+    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [15, 10, 0])
+}
+
 /// The completion never comes: the watchdog resets the device, and every packet comes back all the same.
 fn watchdog(run: &mut Run) -> Result<()> {
     run.facts.device_given_up = true;
@@ -156,6 +180,19 @@ fn watchdog(run: &mut Run) -> Result<()> {
     run.expect("frames that came back", sent + taken_back + never_posted, 10)?;
     let tx = run.await_device("tx0", "the device reset", |tx| !tx.in_service)?;
     run.expect("in service", tx.in_service, false)
+}
+
+/// The driver says which queue it was, and what of it is kept.
+fn watchdog_names_the_queue(facts: &Facts) -> Result<()> {
+    let said = facts.driver.not_given_back();
+    let expected = "tx0 not given back in 200 ms: 10 of 256 kept: BeginIndex 0, EndIndex 10 ";
+    ensure!(said.len() == 1 && said[0].starts_with(expected), "{said:?}");
+    Ok(())
+}
+
+/// The driver gives a queue 200 ms.
+pub fn quick_watchdog(settings: &mut Settings) {
+    settings.guest.parameters.insert("WatchdogMs", 200);
 }
 
 /// A wire of 1 Mbit/s whose clock is moved by hand.
@@ -185,14 +222,12 @@ pub fn all() -> Vec<Scenario> {
         good("tx-cancel-never-posted", |settings| settings.device.queue_size = 128, never_posted),
         good("tx-cancel-many-fragments", |settings| settings.device.queue_size = 128, many_fragments),
         usual("tx-cancel-twice", twice),
+        usual("tx-frames-too-long-are-skipped", too_long),
         usual("tx-restart-and-send-again", restart_and_send),
         good("tx-no-cancel-drains", without_cancel, no_cancel),
-        good(
-            "tx-watchdog-resets-the-device",
-            |settings| {
-                settings.guest.parameters.insert("WatchdogMs", 200);
-            },
-            watchdog,
-        ),
+        Scenario {
+            name: "tx-watchdog-resets-the-device",
+            kind: Kind::Good { prepare: quick_watchdog, body: watchdog, shows: watchdog_names_the_queue },
+        },
     ]
 }

@@ -56,18 +56,11 @@ impl View {
 
     fn cancelled(&mut self, side: Side) -> u64 {
         self.cancels += 1;
-        let queue = match side {
-            Side::Tx => 0,
-            Side::Rx => 1,
-        };
-        let ring = self.rings[queue as usize];
-        // the number of elements is a power of two
-        let outstanding = ring.end.wrapping_sub(ring.begin) & ring.elements.wrapping_sub(1);
         self.last = CancelEvent {
             header: Header::of::<CancelEvent>(),
             number: self.cancels,
-            queue,
-            outstanding,
+            queue: side as u32,
+            outstanding: self.rings[side as usize].owned(),
             tx: self.tx,
             rx: self.rx,
         };
@@ -109,6 +102,11 @@ impl Interface {
             cancels: view.cancels,
             waiting,
         })
+    }
+
+    /// A side's packet ring, as after its queue's last callback. At most DISPATCH_LEVEL.
+    pub fn ring(&self, side: Side) -> Ring {
+        self.view.with(|view| view.rings[side as usize])
     }
 
     pub(super) fn rings(&self) -> RingSnapshot {
