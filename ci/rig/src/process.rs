@@ -137,6 +137,14 @@ impl Folder {
         Ok(Self(folder))
     }
 
+    /// A new folder at this place, which may not be there yet.
+    pub fn at(path: &Path) -> Result<Self> {
+        let mut left = left();
+        std::fs::create_dir(path).with_context(|| format!("cannot make {}", path.display()))?;
+        left.folders.push(path.to_path_buf());
+        Ok(Self(path.to_path_buf()))
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.0

@@ -1,5 +1,5 @@
-//! `cargo rig image`: Windows from an installation ISO of the user's own: what is on it, and a second disc that
-//! answers what Setup asks.
+//! `cargo rig image windows`: Windows from an installation ISO of the user's own: what is on it, and a second disc
+//! that answers what Setup asks.
 
 use std::{
     fs::{self, File},
@@ -15,13 +15,6 @@ use crate::{failure::Usage, package};
 
 /// Password of the account of the guest, which nobody but this machine reaches.
 const PASSWORD: &str = "Cancelnic-1";
-
-/// Arguments of `cargo rig image`.
-#[derive(Debug, clap::Subcommand)]
-pub enum Options {
-    /// List the editions of Windows on an installation ISO, or write a disc that answers what its Setup asks
-    Windows(Windows),
-}
 
 /// Arguments of `cargo rig image windows`.
 #[derive(Debug, clap::Args)]
@@ -52,9 +45,8 @@ pub struct Windows {
     verbose: bool,
 }
 
-/// Carries out `cargo rig image`.
-pub fn image(options: &Options) -> Result<bool> {
-    let Options::Windows(options) = options;
+/// Carries out `cargo rig image windows`.
+pub fn windows(options: &Windows) -> Result<bool> {
     let medium = open(&options.iso)?;
     if options.answers.is_none() && options.no_prompt.is_none() {
         println!("{}", table(&medium.images));

@@ -1,0 +1,124 @@
+//! `cargo rig image`: disks with an installed guest, from the making to the removal.
+
+pub mod store;
+mod windows;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use comfy_table::{Table, presets::ASCII_MARKDOWN};
+
+use crate::{failure, failure::Usage};
+use store::{Entry, Store};
+
+/// Arguments of `cargo rig image`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Options {
+    /// List the editions of Windows on an installation ISO, or write a disc that answers what its Setup asks
+    Windows(windows::Windows),
+    /// List the images that there are
+    List(Place),
+    /// Compare every byte of an image, or of all, with what was sealed
+    Verify {
+        /// The image
+        name: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove an image
+    Remove {
+        /// The image
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where images are.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// The folder of images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's folder for data]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Place {
+    fn open(&self) -> Result<Store> {
+        Store::open(self.out.as_deref())
+    }
+}
+
+/// Carries out `cargo rig image`.
+pub fn image(options: &Options) -> Result<bool> {
+    match options {
+        Options::Windows(options) => windows::windows(options),
+        Options::List(place) => list(&place.open()?),
+        Options::Verify { name, place } => verify(&place.open()?, name.as_deref()),
+        Options::Remove { name, place } => {
+            place.open()?.remove(name)?;
+            println!("removed  {name}");
+            Ok(true)
+        }
+    }
+}
+
+fn list(store: &Store) -> Result<bool> {
+    let entries = store.list()?;
+    if entries.is_empty() {
+        println!("no images in {}", store.folder().display());
+    } else {
+        println!("{}", table(&entries));
+    }
+    Ok(true)
+}
+
+/// Says of each image whether it is what was sealed; true if all are.
+fn verify(store: &Store, name: Option<&str>) -> Result<bool> {
+    let entries = match name {
+        Some(name) => vec![Entry { image: Ok(store.find(name)?), name: name.to_owned() }],
+        None => store.list()?,
+    };
+    if entries.is_empty() {
+        return Err(Usage(format!("no images in {}", store.folder().display())).into());
+    }
+    let mut good = true;
+    for Entry { name, image } in entries {
+        match image.and_then(|image| image.verify(&mut |_, _| ())) {
+            Ok(()) => println!("good     {name}"),
+            Err(error) => {
+                println!("damaged  {name}: {}", failure::one_line(&error));
+                good = false;
+            }
+        }
+    }
+    Ok(good)
+}
+
+/// The images, a line each.
+fn table(entries: &[Entry]) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header(["name", "guest", "release", "edition", "build", "agent", "GB", "made"]);
+    for Entry { name, image } in entries {
+        match image {
+            Ok(image) => {
+                let manifest = image.manifest();
+                let described = &manifest.description;
+                table.add_row([
+                    name.clone(),
+                    described.guest.to_string(),
+                    described.release.clone(),
+                    described.edition.clone(),
+                    described.build.clone(),
+                    described.agent.clone().unwrap_or_else(|| "none".to_owned()),
+                    format!("{:.1}", manifest.disk.size as f64 / 1e9),
+                    manifest.created.format("%Y-%m-%d %H:%M").to_string(),
+                ]);
+            }
+            Err(error) => {
+                table.add_row([name.clone(), failure::one_line(error)]);
+            }
+        }
+    }
+    table
+}
