@@ -49,6 +49,18 @@ struct Heard {
     ended: bool,
 }
 
+impl Heard {
+    fn bug_check(&self) -> Option<AgentError> {
+        self.said.iter().find_map(|said| match said {
+            Message::BugCheck { violation, code, view, .. } => {
+                let (violation, view) = (violation.clone(), view.clone().map(Box::new));
+                Some(AgentError::BugCheck { violation, code: *code, view })
+            }
+            _ => None,
+        })
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     heard: Mutex<Heard>,
@@ -151,6 +163,21 @@ impl Agent {
         self.shared.lock().said.len()
     }
 
+    /// The bug check that the guest has told, if it has.
+    pub fn bug_check(&self) -> Option<AgentError> {
+        self.shared.lock().bug_check()
+    }
+
+    /// Waits at most `limit` for the end of the connection, so that everything that the guest said has been read.
+    pub fn hear_out(&self, limit: Duration) {
+        let (heard, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.lock(), limit, |heard| !heard.ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(heard);
+    }
+
     fn wait(&self, limit: Duration, is_it: impl Fn(&Message) -> bool) -> Result<Message, AgentError> {
         let deadline = Instant::now() + limit;
         let mut heard = self.shared.lock();
@@ -160,11 +187,8 @@ impl Agent {
                 return Ok(found.clone());
             }
             looked_at = heard.said.len();
-            if let Some(Message::BugCheck { violation, code, view, .. }) =
-                heard.said.iter().find(|said| matches!(said, Message::BugCheck { .. }))
-            {
-                let view = view.clone().map(Box::new);
-                return Err(AgentError::BugCheck { violation: violation.clone(), code: *code, view });
+            if let Some(bug_check) = heard.bug_check() {
+                return Err(bug_check);
             }
             if let Some(nonsense) = &heard.nonsense {
                 return Err(AgentError::Nonsense(nonsense.clone()));

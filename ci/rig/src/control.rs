@@ -1,6 +1,6 @@
 //! The device's control socket: JSON-RPC 2.0, one object a line.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks at a condition.
 const PERIOD: Duration = Duration::from_millis(1);
+
+/// The device has closed its end, which it does only by ending.
+#[derive(Debug, thiserror::Error)]
+#[error("the device has closed its control socket")]
+pub struct Closed;
 
 /// Everything that the device counts.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -124,19 +129,13 @@ impl Control {
         self.next += 1;
         let mut line = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
         line.push('\n');
-        self.reader
-            .get_mut()
-            .write_all(line.as_bytes())
-            .map_err(|_| anyhow!("the device has closed its control socket"))?;
+        self.reader.get_mut().write_all(line.as_bytes()).map_err(|_| Closed)?;
         let mut answer = String::new();
-        if self
-            .reader
-            .read_line(&mut answer)
-            .with_context(|| format!("the device does not answer `{method}`"))?
-            == 0
-        {
-            bail!("the device has closed its control socket");
-        }
+        match self.reader.read_line(&mut answer) {
+            Ok(0) => return Err(Closed.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(Closed.into()),
+            read => read.with_context(|| format!("the device does not answer `{method}`"))?,
+        };
         let mut answer: Value = serde_json::from_str(&answer)
             .with_context(|| format!("the device answers `{method}` with {answer:?}"))?;
         if let Some(error) = answer.get("error") {

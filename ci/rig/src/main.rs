@@ -4,6 +4,7 @@
 //! device, the guest and the wire's own capture say of every single frame.
 
 mod agent;
+mod blame;
 mod build;
 mod capture;
 mod control;

@@ -117,9 +117,10 @@ impl Run {
         act: impl FnOnce(&mut Self) -> Result<(T, String)>,
     ) -> Result<T> {
         let at = self.started.elapsed();
-        let result = act(self);
-        if result.is_err() {
+        let mut result = act(self);
+        if let Err(error) = result {
             stand_aside_if_interrupted();
+            result = Err(self.name_bug_check(error));
         }
         let (ok, detail) = match &result {
             Ok((_, detail)) => (true, detail.clone()),
@@ -137,6 +138,23 @@ impl Run {
         let line = format!("{} in {} ({})", fault.rule, fault.callback, fault.place);
         self.facts.violations.push(fault);
         anyhow!(line)
+    }
+
+    /// A bug check is the fault of the rule that it names.
+    fn name_bug_check(&mut self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast() {
+            Ok(AgentError::BugCheck { violation, view, .. }) => self.note_bug_check(violation, view),
+            Ok(error) => error.into(),
+            Err(error) => error,
+        }
+    }
+
+    fn note_bug_check(&mut self, violation: Violation, view: Option<Box<QueueView>>) -> anyhow::Error {
+        if let Some(view) = view {
+            let hang = self.hang(&view);
+            self.facts.hangs.push(hang);
+        }
+        self.fault(violation)
     }
 
     /// Checks what a scenario expects, as a step.
@@ -173,7 +191,7 @@ impl Run {
     fn gate(&mut self, name: String, (queue, gate): Gate, open: bool) -> Result<()> {
         self.step(name, |run| {
             let set = run.session.control.set_gate(queue, gate, open);
-            set.map_err(|error| run.session.explain_control(error))?;
+            set.map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
     }
@@ -182,7 +200,7 @@ impl Run {
     pub fn let_pass(&mut self, (queue, gate): Gate, count: u64) -> Result<()> {
         self.step(format!("let {count} pass the {gate} gate of {queue}"), |run| {
             let stepped = run.session.control.step_gate(queue, gate, count);
-            stepped.map_err(|error| run.session.explain_control(error))?;
+            stepped.map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
     }
@@ -191,7 +209,7 @@ impl Run {
     pub fn advance_clock(&mut self, us: u64) -> Result<()> {
         self.step(format!("advance the device's clock by {us} us"), |run| {
             let moved = run.session.control.call("clock.advance", serde_json::json!({ "us": us }));
-            moved.map_err(|error| run.session.explain_control(error))?;
+            moved.map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
     }
@@ -234,7 +252,7 @@ impl Run {
             run.facts.injected.0.push((first, last));
             let params = serde_json::json!({ "queue": "rx0", "first": first, "count": count, "len": 60 });
             let injected = run.session.control.call("rx.inject", params);
-            injected.map_err(|error| run.session.explain_control(error))?;
+            injected.map_err(|error| run.session.explain(error))?;
             Ok(((), format!("numbers {first} to {last}")))
         })
     }
@@ -248,7 +266,7 @@ impl Run {
     ) -> Result<Queue> {
         self.step(format!("wait for {what}"), |run| {
             let seen = run.session.control.wait_for(queue, what, LIMIT, holds);
-            let seen = seen.map_err(|error| run.session.explain_control(error))?;
+            let seen = seen.map_err(|error| run.session.explain(error))?;
             let detail = format!("{queue}: {}", seen.describe());
             Ok((seen, detail))
         })
@@ -314,7 +332,7 @@ impl Run {
                 continue;
             }
             let seen = self.session.control.queue(queue);
-            let seen = seen.map_err(|error| self.session.explain_control(error))?;
+            let seen = seen.map_err(|error| self.session.explain(error))?;
             if seen.in_service && (seen.state != "STOPPED" || seen.writing != 0) {
                 let place = format!("{queue}: {}", seen.describe());
                 return Err(self.fault(violation("ReturnedBeforeStopped", "EvtCancel", place)));
@@ -375,7 +393,7 @@ impl Run {
     /// Both queues must run after a start; from here on what is sent has to arrive.
     fn up(&mut self) -> Result<()> {
         let seen = self.session.control.stats();
-        let seen = seen.map_err(|error| self.session.explain_control(error))?;
+        let seen = seen.map_err(|error| self.session.explain(error))?;
         for name in ["tx0", "rx0"] {
             let queue = seen.queue(name).cloned().unwrap_or_default();
             if queue.state != "RUNNING" {
@@ -395,7 +413,7 @@ impl Run {
             return Ok(());
         }
         let seen = self.session.control.stats();
-        let seen = seen.map_err(|error| self.session.explain_control(error))?;
+        let seen = seen.map_err(|error| self.session.explain(error))?;
         if let (Some(tx), Some(rx)) = (seen.queue("tx0"), seen.queue("rx0")) {
             let to = (tx.sent + tx.off_wire).saturating_sub(rx.pending + rx.writing).max(from);
             let dropped = rx.dropped - dropped_before;
@@ -428,13 +446,6 @@ impl Run {
                     self.ended_lives.push(self.session.agent.heard());
                 }
                 Ok(io)
-            }
-            Err(AgentError::BugCheck { violation, view, .. }) => {
-                if let Some(view) = view {
-                    let hang = self.hang(&view);
-                    self.facts.hangs.push(hang);
-                }
-                Err(self.fault(violation))
             }
             Err(AgentError::TimedOut(limit)) => Err(self.find_kept(limit)),
             Err(error) => Err(self.session.explain(error)),
@@ -527,16 +538,18 @@ impl Run {
         if let Ok(stats) = self.session.control.stats() {
             self.facts.device = stats;
         }
-        let bug_check = self
-            .session
-            .agent
-            .said()
-            .iter()
-            .any(|said| matches!(said, agent_protocol::Message::BugCheck { .. }));
+        let bug_check = self.session.bug_check();
+        let stopped = bug_check.is_some();
+        if let Some(AgentError::BugCheck { violation, view, .. }) = bug_check
+            && !self.facts.violations.contains(&violation)
+        {
+            // A step that failed for another reason, as the machine was off already.
+            self.note_bug_check(violation, view);
+        }
         let went_well = self.facts.steps.iter().all(|step| step.ok);
-        if bug_check || went_well {
+        if stopped || went_well {
             let _ = self.step("power off", |run| {
-                if bug_check {
+                if stopped {
                     run.session.end_after_bug_check()?
                 } else {
                     run.session.end()?

@@ -9,6 +9,7 @@
 //! Dropping a session at any point ends both processes and removes the folder.
 
 use crate::agent::{Agent, AgentError};
+use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::control::Control;
 use crate::failure::SetupMissing;
 use crate::places::{self, QEMU_DEVICE};
@@ -16,7 +17,7 @@ use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
 use crate::settings::Settings;
 use agent_protocol::{Command as Ask, DriverFile, Message};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -35,7 +36,6 @@ pub const MEMORY: u64 = 256 << 20;
 /// How the guest's kernel ends QEMU: value v on isa-debug-exit is exit code 2v + 1.
 const EXIT_ORDERLY: i32 = 0x10 * 2 + 1;
 const EXIT_BUG_CHECK: i32 = 0x20 * 2 + 1;
-const EXIT_INTERNAL: i32 = 0x30 * 2 + 1;
 
 /// What the guest said of itself.
 #[derive(Debug, Clone)]
@@ -81,12 +81,15 @@ impl Session {
         let agent = listen(&folder.path().join("agent"))?;
         let monitor = listen(&folder.path().join("monitor"))?;
 
-        let (device, control) = start_device(&folder, settings)?;
+        let (mut device, control) = start_device(&folder, settings)?;
         let mut qemu = start_qemu(&emulator, &folder, settings)?;
         let agent = accept(&agent, &mut qemu)?;
         let monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
         let mut agent = Agent::new(agent)?;
-        let hello = agent.hello(LIMIT).map_err(|error| blame(error, &mut qemu, &folder))?;
+        let hello = agent.hello(LIMIT).map_err(|error| {
+            let log = &folder.path().join("guest.log");
+            Parties { agent: &agent, qemu: &mut qemu, device: &mut device, log }.explain(error.into())
+        })?;
         let Message::Hello { guest, drivers, boot_us, .. } = hello else {
             bail!("the guest greets with something else");
         };
@@ -110,23 +113,20 @@ impl Session {
         self.folder().join("guest.log")
     }
 
-    /// Turns an error of the agent into one that says what really happened: a process that ended explains more than
-    /// the silence after it.
-    pub fn explain(&mut self, error: AgentError) -> anyhow::Error {
-        if matches!(error, AgentError::Gone | AgentError::TimedOut(_))
-            && self.device.wait(Duration::from_millis(200)).is_some()
-        {
-            return anyhow!("{}", self.device.epitaph());
-        }
-        blame(error, &mut self.qemu, &self.folder)
+    /// Turns an error of a line to the guest or the device into one that says what really happened; a bug check comes
+    /// as [`AgentError::BugCheck`].
+    pub fn explain(&mut self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        let log = self.guest_log();
+        Parties { agent: &self.agent, qemu: &mut self.qemu, device: &mut self.device, log: &log }
+            .explain(error.into())
     }
 
-    /// The same for an error of the control socket.
-    pub fn explain_control(&mut self, error: anyhow::Error) -> anyhow::Error {
-        match self.device.wait(Duration::from_millis(200)) {
-            Some(_) => anyhow!("{}", self.device.epitaph()),
-            None => error,
+    /// The bug check, if the guest has told one. If the machine is off, what it said is read to its end first.
+    pub fn bug_check(&mut self) -> Option<AgentError> {
+        if self.qemu.status().is_some() {
+            self.agent.hear_out(LIMIT);
         }
+        self.agent.bug_check()
     }
 
     /// Lets the guest power off and the device quit. Fails if either ends otherwise.
@@ -272,25 +272,4 @@ fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<P
         return Err(SetupMissing::new(emulator.display().to_string(), "ci/setup").into());
     }
     Process::start("QEMU", &mut command, folder.path().join("qemu.log"))
-}
-
-/// What stands behind an error of the agent: the guest's own fault, or QEMU's end.
-fn blame(error: AgentError, qemu: &mut Process, folder: &Folder) -> anyhow::Error {
-    match error {
-        AgentError::Gone => match qemu.wait(Duration::from_secs(2)).and_then(|status| status.code()) {
-            Some(EXIT_INTERNAL) => {
-                anyhow!("the guest kernel failed by itself: {}", last_line(&folder.path().join("guest.log")))
-            }
-            _ => anyhow!("{}", qemu.epitaph()),
-        },
-        AgentError::TimedOut(_) => anyhow!(error)
-            .context(format!("its log ends with: {}", last_line(&folder.path().join("guest.log")))),
-        error => anyhow!(error),
-    }
-}
-
-fn last_line(path: &Path) -> String {
-    let text = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("(empty)").trim().to_owned()
 }

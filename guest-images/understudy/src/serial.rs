@@ -9,9 +9,10 @@ use x86_64::instructions::interrupts::without_interrupts;
 
 const COM1: u16 = 0x3f8;
 const COM2: u16 = 0x2f8;
-/// Line status: a byte has come; there is room for one.
+/// Line status: a byte has come; there is room for one; nothing is left to transmit.
 const RECEIVED: u8 = 1;
 const EMPTY: u8 = 0x20;
+const IDLE: u8 = 0x40;
 
 static INPUT: IrqLock<VecDeque<u8>> = IrqLock::new(VecDeque::new());
 static ARRIVED: Event = Event::auto();
@@ -51,6 +52,15 @@ fn put(port: u16, byte: u8) {
         core::hint::spin_loop();
     }
     write8(port, byte);
+}
+
+/// Waits until the last byte has left both ports: who reads slowly holds it up, and the machine's end would lose it.
+pub fn drain() {
+    for port in [COM1, COM2] {
+        while read8(port + 5) & IDLE == 0 {
+            core::hint::spin_loop();
+        }
+    }
 }
 
 /// Writes one line to COM2, whole: interrupts are off meanwhile.

@@ -56,8 +56,9 @@ unsafe extern "C" {
     static understudy_end: [u8; 0];
 }
 
-/// Ends QEMU.
+/// Ends QEMU, once it has taken everything that was said.
 pub fn exit(value: u8) -> ! {
+    crate::serial::drain();
     hal::port::write8(DEBUG_EXIT, value);
     loop {
         x86_64::instructions::hlt();
