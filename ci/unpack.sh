@@ -98,3 +98,20 @@ unpack() {
     done
     rm -rf "$apt"
 }
+
+# wrap_program FOLDER PROGRAM: a script in FOLDER that runs the program unpacked in FOLDER/../root with the C library
+# unpacked there, wherever the folder has moved to.
+wrap_program() {
+    cat >"$1/$2" <<'WRAPPER'
+#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")/../root
+libraries=$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu
+for loader in "$root"/lib64/ld-linux-x86-64.so.2 "$root"/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 \
+    "$root"/usr/lib64/ld-linux-x86-64.so.2 "$root"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2; do
+    [ -f "$loader" ] && break
+done
+name=$(basename "$0")
+exec "$loader" --library-path "$libraries" --argv0 "$name" "$root/usr/bin/$name" "$@"
+WRAPPER
+    chmod +x "$1/$2"
+}

@@ -16,6 +16,7 @@ mod failure;
 mod hang;
 mod image;
 mod kdnet;
+mod machine;
 mod package;
 mod places;
 mod process;

@@ -54,3 +54,50 @@ fn has_device(qemu: &Path) -> bool {
     let name = format!("name \"{QEMU_DEVICE}\"");
     String::from_utf8_lossy(&listed.stdout).contains(&name)
 }
+
+/// UEFI firmware of QEMU's PC: its code, and variables that are empty but for Secure Boot being off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firmware {
+    /// Read only, shared by all machines.
+    pub code: PathBuf,
+    /// To be copied for each machine.
+    pub vars: PathBuf,
+}
+
+impl Firmware {
+    /// The two files in `folder`, under the names that Debian gives them.
+    fn within(folder: &Path) -> Option<Self> {
+        let firmware = Self { code: folder.join("OVMF_CODE_4M.fd"), vars: folder.join("OVMF_VARS_4M.fd") };
+        (firmware.code.is_file() && firmware.vars.is_file()).then_some(firmware)
+    }
+}
+
+/// OVMF: in the folder `$CANCELNIC_OVMF` if set, else in the system, else in `target/guest-tools`, as ci/setup.
+pub fn ovmf() -> Result<Firmware, SetupMissing> {
+    if let Some(named) = env::var_os("CANCELNIC_OVMF").filter(|value| !value.is_empty()) {
+        return Firmware::within(Path::new(&named)).ok_or_else(|| {
+            SetupMissing::new(
+                format!(
+                    "OVMF_CODE_4M.fd and OVMF_VARS_4M.fd in $CANCELNIC_OVMF ({})",
+                    Path::new(&named).display()
+                ),
+                "unset CANCELNIC_OVMF and run ci/setup",
+            )
+        });
+    }
+    let unpacked = workspace().join("target/guest-tools/root/usr/share/OVMF");
+    [PathBuf::from("/usr/share/OVMF"), unpacked]
+        .iter()
+        .find_map(|folder| Firmware::within(folder))
+        .ok_or_else(|| SetupMissing::new("OVMF, QEMU's UEFI firmware", "ci/setup, or apt-get install ovmf"))
+}
+
+/// QEMU's tool for disk images: on PATH, else in `target/guest-tools`, as ci/setup.
+pub fn qemu_img() -> Result<PathBuf, SetupMissing> {
+    let on_path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&on_path)
+        .chain([workspace().join("target/guest-tools/bin")])
+        .map(|folder| folder.join("qemu-img"))
+        .find(|file| file.is_file())
+        .ok_or_else(|| SetupMissing::new("qemu-img", "ci/setup, or apt-get install qemu-utils"))
+}

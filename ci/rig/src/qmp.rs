@@ -1,5 +1,6 @@
 //! The few commands of QEMU's machine protocol that the rig needs.
 
+use crate::machine::Place;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -10,6 +11,33 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(10);
 /// PCI vendor and device of a modern virtio-net function.
 const NIC: (u64, u64) = (0x1af4, 0x1041);
+
+/// A function on PCI bus 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PciFunction {
+    /// Device and function.
+    pub place: Place,
+    /// Vendor and device id.
+    pub id: (u64, u64),
+    /// Address and size of each memory region that it answers in.
+    pub memory: Vec<(u64, u64)>,
+}
+
+impl PciFunction {
+    fn read(told: &Value) -> Option<Self> {
+        let number = |name: &str| told[name].as_u64().and_then(|number| u8::try_from(number).ok());
+        let regions = told["regions"].as_array().into_iter().flatten();
+        let memory = regions.filter(|region| region["type"] == "memory");
+        Some(Self {
+            place: Place(number("slot")?, number("function")?),
+            id: (told["id"]["vendor"].as_u64()?, told["id"]["device"].as_u64()?),
+            // A region that is switched off has address -1.
+            memory: memory
+                .filter_map(|region| Some((region["address"].as_u64()?, region["size"].as_u64()?)))
+                .collect(),
+        })
+    }
+}
 
 /// A connection to QEMU's monitor.
 #[derive(Debug)]
@@ -49,16 +77,16 @@ impl Qmp {
 
     /// Address and size of each memory region of the NIC.
     pub fn memory_bars(&mut self) -> Result<Vec<(u64, u64)>> {
+        let nic = self.pci()?.into_iter().filter(|function| function.id == NIC);
+        Ok(nic.flat_map(|function| function.memory).collect())
+    }
+
+    /// The functions on PCI bus 0.
+    pub fn pci(&mut self) -> Result<Vec<PciFunction>> {
         let buses = self.execute("query-pci")?;
-        let devices = buses.as_array().into_iter().flatten().filter_map(|bus| bus["devices"].as_array());
-        let bars = devices
-            .flatten()
-            .filter(|device| device["id"]["vendor"] == NIC.0 && device["id"]["device"] == NIC.1)
-            .filter_map(|device| device["regions"].as_array())
-            .flatten()
-            .filter(|region| region["type"] == "memory")
-            .filter_map(|region| Some((region["address"].as_u64()?, region["size"].as_u64()?)));
-        Ok(bars.collect())
+        let root = buses.as_array().into_iter().flatten().filter(|bus| bus["bus"] == 0);
+        let devices = root.filter_map(|bus| bus["devices"].as_array()).flatten();
+        Ok(devices.filter_map(PciFunction::read).collect())
     }
 
     /// The processor's CR3.
@@ -120,6 +148,21 @@ mod tests {
             lines,
             "{\"arguments\":{},\"execute\":\"qmp_capabilities\"}\n{\"arguments\":{},\"execute\":\"stop\"}\n"
         );
+    }
+
+    #[test]
+    fn a_function_answers_where_its_region_has_an_address() {
+        let told = json!({
+            "slot": 16, "function": 0, "id": { "vendor": 0x1af4, "device": 0x1041 },
+            "regions": [
+                { "bar": 1, "type": "memory", "address": -1, "size": 4096 },
+                { "bar": 4, "type": "memory", "address": 0x38_0000_0000_u64, "size": 16384 },
+                { "bar": 5, "type": "io", "address": 0x6000, "size": 32 }
+            ]
+        });
+        let function = PciFunction::read(&told).unwrap();
+        assert_eq!((function.place, function.id), (Place(16, 0), NIC));
+        assert_eq!(function.memory, [(0x38_0000_0000, 16384)]);
     }
 
     #[test]

@@ -11,8 +11,8 @@
 use crate::agent::{Agent, AgentError};
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::control::Control;
-use crate::failure::SetupMissing;
-use crate::places::{self, QEMU_DEVICE};
+use crate::machine::{self, Understudy, names};
+use crate::places;
 use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
 use crate::settings::Settings;
@@ -29,9 +29,6 @@ use std::time::{Duration, Instant};
 
 /// Bound for anything that takes milliseconds on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
-
-/// The machine's RAM, bytes, from physical address 0 on.
-pub const MEMORY: u64 = 256 << 20;
 
 /// How the guest's kernel ends QEMU: value v on isa-debug-exit is exit code 2v + 1.
 const EXIT_ORDERLY: i32 = 0x10 * 2 + 1;
@@ -76,10 +73,10 @@ impl Session {
     /// The same in a folder that may hold something already.
     pub fn start_in(folder: Folder, settings: &Settings) -> Result<Self> {
         let emulator = places::qemu()?;
-        let bundle = folder.path().join("bundle.tar");
+        let bundle = folder.path().join(Understudy::BUNDLE);
         write_bundle(&bundle, settings)?;
-        let agent = listen(&folder.path().join("agent"))?;
-        let monitor = listen(&folder.path().join("monitor"))?;
+        let agent = listen(&folder.path().join(names::AGENT))?;
+        let monitor = listen(&folder.path().join(names::MONITOR))?;
 
         let (mut device, control) = start_device(&folder, settings)?;
         let mut qemu = start_qemu(&emulator, &folder, settings)?;
@@ -110,7 +107,7 @@ impl Session {
 
     /// The guest's own log.
     pub fn guest_log(&self) -> PathBuf {
-        self.folder().join("guest.log")
+        self.folder().join(names::GUEST_LOG)
     }
 
     /// Turns an error of a line to the guest or the device into one that says what really happened; a bug check comes
@@ -185,12 +182,13 @@ fn write_bundle(path: &Path, settings: &Settings) -> Result<()> {
     bundle.finish().context("the guest's bundle")
 }
 
-fn listen(path: &Path) -> Result<UnixListener> {
+/// Waits for connections to `path`.
+pub fn listen(path: &Path) -> Result<UnixListener> {
     UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
 }
 
 /// Takes the connection that `process` makes, unless it ends first.
-fn accept(listener: &UnixListener, process: &mut Process) -> Result<UnixStream> {
+pub fn accept(listener: &UnixListener, process: &mut Process) -> Result<UnixStream> {
     match wait_any(&[listener.as_fd(), process.ended()], LIMIT) {
         Some(0) => Ok(listener.accept()?.0),
         Some(_) => bail!("{}", process.epitaph()),
@@ -198,12 +196,13 @@ fn accept(listener: &UnixListener, process: &mut Process) -> Result<UnixStream> 
     }
 }
 
-fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Control)> {
+/// Starts the device process in `folder` and waits until it serves.
+pub fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Control)> {
     let path = |name: &str| folder.path().join(name);
     let mut command = Command::new(&settings.files.device);
     command
         .arg("--socket-path")
-        .arg(path("device"))
+        .arg(path(names::DEVICE))
         .arg("--control")
         .arg(path("control"))
         .arg("--capture")
@@ -228,48 +227,12 @@ fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Contro
 }
 
 fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<Process> {
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let accelerator = std::env::var("CANCELNIC_ACCEL").unwrap_or_else(|_| "tcg".into());
-    let mut command = Command::new(emulator);
-    command
-        .args([
-            "-M",
-            "q35,memory-backend=m0",
-            "-accel",
-            &accelerator,
-            "-cpu",
-            "max",
-            "-smp",
-            "1",
-            "-m",
-            &format!("{MEMORY}B"),
-        ])
-        .args(["-object", &format!("memory-backend-memfd,id=m0,size={MEMORY},share=on")])
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-        .args(["-chardev", &format!("socket,id=device,path={}", path("device"))])
-        .args([
-            "-device",
-            &format!(
-                "{QEMU_DEVICE},chardev=device,virtio-id=1,num_vqs=2,vq_size={},config_size=256",
-                settings.device.queue_size
-            ),
-        ])
-        .args(["-chardev", &format!("file,id=log,path={}", path("guest.log")), "-serial", "chardev:log"])
-        .args(["-chardev", &format!("socket,id=agent,path={}", path("agent")), "-serial", "chardev:agent"])
-        .args(["-chardev", &format!("socket,id=monitor,path={}", path("monitor"))])
-        .args(["-mon", "chardev=monitor,mode=control"])
-        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])
-        .arg("-kernel")
-        .arg(&settings.files.kernel)
-        .args(["-initrd", &path("bundle.tar"), "-append", &settings.command_line()])
-        .stdout(Stdio::null());
-    if settings.gdb {
-        command
-            .args(["-chardev", &format!("socket,id=gdb,path={},server=on,wait=off", path("gdb"))])
-            .args(["-gdb", "chardev:gdb"]);
-    }
-    if !emulator.exists() {
-        return Err(SetupMissing::new(emulator.display().to_string(), "ci/setup").into());
-    }
-    Process::start("QEMU", &mut command, folder.path().join("qemu.log"))
+    let machine = Understudy {
+        folder: folder.path(),
+        kernel: &settings.files.kernel,
+        command_line: settings.command_line(),
+        queue_size: settings.device.queue_size,
+        gdb: settings.gdb,
+    };
+    machine::start(emulator, &machine.arguments(), folder.path())
 }

@@ -11,6 +11,7 @@ use crate::build;
 use crate::facts::Step;
 use crate::failure::{SetupMissing, Usage};
 use crate::kdnet;
+use crate::machine::names;
 use crate::places;
 use crate::process::{self, Process};
 use crate::report::table::{self, Style};
@@ -164,7 +165,7 @@ fn write_script(
         "set architecture i386:x86-64".to_owned(),
         format!("file {}", kernel.display()),
         format!("add-symbol-file {} {base:#x}", driver.display()),
-        format!("target remote {}", folder.join("gdb").display()),
+        format!("target remote {}", folder.join(names::GDB).display()),
         // By address: a path with colons would have to be quoted differently by each version of gdb.
         format!("break *{entry:#x}"),
         "continue".to_owned(),

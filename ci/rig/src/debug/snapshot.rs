@@ -4,8 +4,8 @@
 
 use super::{image, types};
 use crate::control::Queue;
+use crate::machine::Understudy;
 use crate::run::Run;
-use crate::session::MEMORY;
 use crate::settings::DriverFiles;
 use anyhow::{Context, Result};
 use cancelnic_registers::{CommandResult, State, StatusWord};
@@ -34,7 +34,7 @@ pub fn write(
     let queues = ["tx0", "rx0"].map(|name| run.session.control.queue(name));
     let queues: Vec<Queue> = queues.into_iter().collect::<Result<_>>()?;
     let monitor = &mut run.session.monitor;
-    let mut memory = vec![Piece { file: "memory".into(), start: 0, size: MEMORY }];
+    let mut memory = vec![Piece { file: "memory".into(), start: 0, size: Understudy::MEMORY }];
     for (start, size) in monitor.memory_bars()? {
         memory.push(Piece { file: format!("bar-{start:x}"), start, size });
     }

@@ -8,6 +8,7 @@ mod doctor;
 mod key;
 
 use crate::failure::Usage;
+use crate::machine::Place;
 use crate::report::table::Style;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -37,6 +38,13 @@ impl FromStr for BusParams {
             Some(&[bus, device @ 0..=31, function @ 0..=7]) => Ok(Self(bus, device, function)),
             _ => Err("not bus.device.function in decimal, such as 0.2.0".into()),
         }
+    }
+}
+
+impl BusParams {
+    /// The same as a place on PCI bus 0, where QEMU's command line puts the adapter.
+    pub fn place(self) -> Place {
+        Place(self.1, self.2)
     }
 }
 

@@ -13,6 +13,7 @@ mod receive;
 mod requests;
 mod transmit;
 mod windbg;
+mod windows;
 
 use crate::build::Built;
 use crate::facts::{Facts, Step};
@@ -80,6 +81,7 @@ pub fn all() -> Vec<Scenario> {
         hang::all(),
         command::all(),
         windbg::all(),
+        windows::all(),
     ]
     .into_iter()
     .flatten()
