@@ -8,6 +8,7 @@ use std::{
     path::Path,
 };
 
+use header_check::Structure;
 use ndis_sys::*;
 
 /// Size, alignment, field offsets, in bytes.
@@ -133,6 +134,19 @@ fn declared() -> BTreeSet<String> {
 #[test]
 fn structures_are_laid_out_as_published() {
     assert_eq!(compiled(), published());
+}
+
+/// The program that is kept is for the kit's headers of NDIS 6.80.
+#[test]
+fn c_agrees() {
+    let structures = |layouts: BTreeMap<String, Layout>| -> Vec<Structure> {
+        let structure =
+            |(name, (size, align, fields))| Structure { name, size, align, fields, bit_fields: vec![] };
+        layouts.into_iter().map(structure).collect()
+    };
+    let includes = "#define NDIS680 1\n#include <ntddk.h>\n#include <ndis.h>";
+    header_check::judge("ndis", includes, &structures(compiled()), &structures(published()))
+        .expect("C and Rust agree");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeSet, fs, mem::offset_of, path::Path};
 
+use header_check::{BitField, Structure, c_path};
 use netadaptercx_sys::*;
 use serde_json::Value;
 
@@ -108,6 +109,49 @@ fn bit_fields() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         (f, "Scratch", fragment(|v| v.set_Scratch(true))),
         (f, "OsReserved_Bounced", fragment(|v| v.set_OsReserved_Bounced(true))),
     ]
+}
+
+/// For C: as Rust lays the structures out.
+fn structures() -> Vec<Structure> {
+    let bits = bit_fields();
+    let structure = |layout: Layout| Structure {
+        name: layout.name.into(),
+        size: layout.size,
+        align: layout.align,
+        fields: layout
+            .fields
+            .iter()
+            .filter(|(_, path, _)| *path != BIT_FIELD_MEMBER)
+            .map(|(_, path, offset)| (c_path(path, &["u", "System"]), *offset))
+            .collect(),
+        bit_fields: bits
+            .iter()
+            .filter(|(fact, ..)| *fact == layout.fact)
+            .map(|(_, name, bytes)| BitField::of_ones(name, bytes).expect("one run of bits"))
+            .collect(),
+    };
+    layouts().into_iter().map(structure).collect()
+}
+
+/// For C: as they are published.
+fn published() -> Vec<Structure> {
+    let facts = facts();
+    let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("a small number");
+    let mut structures = structures();
+    for (structure, layout) in structures.iter_mut().zip(layouts()) {
+        let fact = &facts[layout.fact];
+        structure.size = number(&fact["size"]);
+        structure.align = number(&fact["align"]);
+        let plain = layout.fields.iter().filter(|(_, path, _)| *path != BIT_FIELD_MEMBER);
+        for ((_, offset), (name, ..)) in structure.fields.iter_mut().zip(plain) {
+            *offset = number(&fact["fields"][name]["bit_offset"]) / 8;
+        }
+        for field in &mut structure.bit_fields {
+            let fact = &fact["fields"][&field.name];
+            (field.first, field.width) = (number(&fact["bit_offset"]), number(&fact["bits"]));
+        }
+    }
+    structures
 }
 
 fn facts() -> Value {
@@ -229,6 +273,15 @@ fn bit_fields_read_back_what_was_set_and_leave_the_others() {
     let mut packet = NET_PACKET { Bits: 0xff, ..NET_PACKET::default() };
     packet.set_Ignore(false);
     assert!(!packet.Ignore() && packet.Scratch() && packet.Reserved1() == 0x3f);
+}
+
+/// The program that is kept is for the kit's headers of NetAdapterCx 2.0.
+#[test]
+fn c_agrees() {
+    let includes = "#define NETADAPTER_VERSION_MAJOR 2\n#define NETADAPTER_VERSION_MINOR 0\n#include <ntddk.h>\n\
+                    #include <wdf.h>\n#include <netadaptercx.h>\n#include <net/virtualaddress.h>\n\
+                    #include <net/logicaladdress.h>";
+    header_check::judge("netadaptercx", includes, &structures(), &published()).expect("C and Rust agree");
 }
 
 #[test]

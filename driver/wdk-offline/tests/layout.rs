@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use header_check::{Structure, c_path};
 use serde_json::Value;
 use wdk_offline::*;
 
@@ -152,6 +153,31 @@ fn layouts_match_the_published_headers() {
             assert_eq!(Some(size as u64 * 8), field["bits"].as_u64(), "size of {}.{path}", layout.name);
         }
     }
+}
+
+/// The program that is kept is for the kit's headers of KMDF 1.33.
+#[test]
+fn c_agrees() {
+    let facts = facts();
+    let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("a small number");
+    let structure = |layout: &Layout| Structure {
+        name: layout.name.into(),
+        size: layout.size,
+        align: layout.align,
+        fields: layout.fields.iter().map(|(_, path, offset, _)| (c_path(path, &[]), *offset)).collect(),
+        bit_fields: vec![],
+    };
+    let rust: Vec<Structure> = layouts().iter().map(structure).collect();
+    let mut published = rust.clone();
+    for (structure, layout) in published.iter_mut().zip(layouts()) {
+        let fact = &facts[layout.fact];
+        (structure.size, structure.align) = (number(&fact["size"]), number(&fact["align"]));
+        for ((_, offset), (name, ..)) in structure.fields.iter_mut().zip(layout.fields) {
+            *offset = number(&fact["fields"][name]["bit_offset"]) / 8;
+        }
+    }
+    let includes = "#include <ntddk.h>\n#include <wdf.h>";
+    header_check::judge("kmdf", includes, &rust, &published).expect("C and Rust agree");
 }
 
 #[test]
