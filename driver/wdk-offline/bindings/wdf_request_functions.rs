@@ -32,6 +32,9 @@ pub type PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING = ::core::option::Option<
         RequestType: WDF_REQUEST_TYPE,
     ) -> NTSTATUS,
 >;
+pub type PFN_WDFDEVICEGETIOTARGET = ::core::option::Option<
+    unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, Device: WDFDEVICE) -> WDFIOTARGET,
+>;
 pub type PFN_WDFFILEOBJECTGETDEVICE = ::core::option::Option<
     unsafe extern "C" fn(DriverGlobals: PWDF_DRIVER_GLOBALS, FileObject: WDFFILEOBJECT) -> WDFDEVICE,
 >;
@@ -99,6 +102,14 @@ pub type PFN_WDFIOQUEUESTOPANDPURGE = ::core::option::Option<
         StopAndPurgeComplete: PFN_WDF_IO_QUEUE_STATE,
         Context: WDFCONTEXT,
     ),
+>;
+pub type PFN_WDFIOQUEUEREADYNOTIFY = ::core::option::Option<
+    unsafe extern "C" fn(
+        DriverGlobals: PWDF_DRIVER_GLOBALS,
+        Queue: WDFQUEUE,
+        QueueReady: PFN_WDF_IO_QUEUE_STATE,
+        Context: WDFCONTEXT,
+    ) -> NTSTATUS,
 >;
 pub type PFN_WDFIOTARGETCREATE = ::core::option::Option<
     unsafe extern "C" fn(

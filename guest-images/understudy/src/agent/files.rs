@@ -73,9 +73,6 @@ pub fn control(id: u32, number: u32, code: u32, input: String, output_len: u32) 
             if file.is_closed() {
                 return Err(format!("file {number} is closed"));
             }
-            if code & 3 != 0 {
-                return Err(format!("control code {code:#x} is not METHOD_BUFFERED"));
-            }
             Ok((file, bytes(&input)?))
         });
         match checked {

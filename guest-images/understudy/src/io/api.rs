@@ -5,8 +5,8 @@ use crate::wdf::object::require_irql;
 use alloc::{string::String, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{
-    DEVICE_OBJECT, DRIVER_OBJECT, GUID, IRP, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS,
-    UNICODE_STRING,
+    DEVICE_OBJECT, DRIVER_OBJECT, GUID, IRP, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, UNICODE_STRING,
 };
 
 /// Tag of lists that IoGetDeviceInterfaces gives out.
@@ -42,8 +42,10 @@ pub unsafe extern "win64" fn create_device(
 ) -> NTSTATUS {
     require_irql("IoCreateDevice", 0);
     let name = text(name);
+    let Some(service) = crate::pnp::by_driver(driver) else { return STATUS_INVALID_PARAMETER };
     let new = device::New {
         driver,
+        owner: service.owner,
         name: (!name.is_empty()).then_some(name.as_str()),
         extension: extension as usize,
         stack: 1,

@@ -6,10 +6,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
-use wdk_offline::{
-    DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_INVALID_PARAMETER,
-};
+use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST};
 
 /// A dispatch table as DRIVER_OBJECT has it, by major function.
 pub type Table = [PDRIVER_DISPATCH; 28];
@@ -29,6 +26,8 @@ pub enum Dispatch {
 pub struct New<'a> {
     /// The driver's object.
     pub driver: *mut DRIVER_OBJECT,
+    /// Who has to delete it.
+    pub owner: Owner,
     /// `\Device\name`, if it has one.
     pub name: Option<&'a str>,
     /// Bytes of device extension, zeroed.
@@ -60,9 +59,8 @@ static DEVICES: IrqLock<Vec<Entry>> = IrqLock::new(Vec::new());
 /// Makes a device object. PASSIVE_LEVEL.
 ///
 /// # Errors
-/// STATUS_OBJECT_NAME_COLLISION; STATUS_INVALID_PARAMETER for a driver object that is nobody's.
+/// STATUS_OBJECT_NAME_COLLISION.
 pub fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
-    let service = crate::pnp::by_driver(new.driver).ok_or(STATUS_INVALID_PARAMETER)?;
     if new.name.is_some_and(|name| find(name).is_some()) {
         return Err(STATUS_OBJECT_NAME_COLLISION);
     }
@@ -85,7 +83,7 @@ pub fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
     let entry = Entry {
         object,
         _extension: extension,
-        owner: service.owner,
+        owner: new.owner,
         name: new.name.map(String::from),
         dispatch: new.dispatch,
     };

@@ -1,9 +1,10 @@
 //! File objects: opened by programs and by drivers, with the requests that are outstanding on them.
 
+use super::transfer::Transfer;
 use super::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, MJ_DEVICE_CONTROL, device};
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
-use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use wdk_offline::{DEVICE_OBJECT, FILE_OBJECT, FILE_SHARE_READ, FILE_SHARE_WRITE, NTSTATUS};
 
@@ -12,9 +13,6 @@ const USER: i8 = 1;
 const KERNEL: i8 = 0;
 /// FILE_OPEN in the high byte of Create.Options.
 const OPEN: u32 = 1 << 24;
-/// IRP_BUFFERED_IO, IRP_DEALLOCATE_BUFFER, IRP_INPUT_OPERATION.
-const BUFFERED: u32 = 0x10 | 0x20;
-const INPUT_OPERATION: u32 = 0x40;
 
 /// How long requests may stay after their file's last handle is closed, in microseconds.
 const CLEANUP_BOUND_US: u64 = 5_000_000;
@@ -113,7 +111,7 @@ impl File {
         done.1.load(SeqCst)
     }
 
-    /// IRP_MJ_DEVICE_CONTROL, METHOD_BUFFERED; `done` gets status, information and the output's bytes. PASSIVE_LEVEL.
+    /// IRP_MJ_DEVICE_CONTROL; `done` gets status, information and what came back. PASSIVE_LEVEL.
     pub fn control(
         self: &Arc<Self>,
         code: u32,
@@ -122,10 +120,8 @@ impl File {
         sent: impl FnOnce(Irp),
         done: impl FnOnce(NTSTATUS, u64, &[u8]) + Send + 'static,
     ) {
-        let mut buffer = vec![0_u8; input.len().max(output_len as usize).max(1)];
-        buffer[..input.len()].copy_from_slice(input);
-        let system = buffer.as_mut_ptr();
-        let (has_buffer, input_len) = (input.len().max(output_len as usize) != 0, input.len() as u32);
+        let mut transfer = Transfer::new(code, input, output_len as usize);
+        let place = transfer.place();
         self.outstanding.with(|count| *count += 1);
         self.quiet.reset();
         let file = self.clone();
@@ -133,23 +129,11 @@ impl File {
             MJ_DEVICE_CONTROL,
             Box::new(move |irp| {
                 let (status, information) = irp.status();
-                // an error brings nothing back, a warning does
-                let len =
-                    if status as u32 >> 30 == 3 { 0 } else { information.min(output_len.into()) as usize };
-                done(status, information, &buffer[..len]);
+                done(status, information, transfer.outcome(status, information));
                 file.settle();
             }),
         );
-        let next = irp.next();
-        // SAFETY: as in `irp`; the system buffer lives in the closure that ends the IRP.
-        unsafe {
-            (*irp.raw()).AssociatedIrp.SystemBuffer =
-                if has_buffer { system.cast() } else { core::ptr::null_mut() };
-            (*irp.raw()).Flags = BUFFERED | if output_len != 0 { INPUT_OPERATION } else { 0 };
-            (*next).Parameters.DeviceIoControl.IoControlCode = code;
-            (*next).Parameters.DeviceIoControl.InputBufferLength = input_len;
-            (*next).Parameters.DeviceIoControl.OutputBufferLength = output_len;
-        }
+        place.describe(irp, code);
         sent(irp);
         irp.call(self.device);
     }

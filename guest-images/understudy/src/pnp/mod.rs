@@ -4,6 +4,7 @@
 //! Down: the reverse. Runs on the agent's PnP thread alone.
 
 mod node;
+mod pdo;
 mod resources;
 mod service;
 
@@ -164,9 +165,9 @@ pub fn remove(service: &str, surprise: bool) -> Result<(), String> {
     let node = node_of(service)?;
     let object = node.device().map_or(core::ptr::null_mut(), |(_, device)| device.object());
     let targets = if surprise {
-        target::open_on(object)
+        target::pnp::open_on(object)
     } else {
-        target::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
+        target::pnp::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
     };
     node.remove(surprise, &targets);
     service::stop(&node.service);

@@ -1,5 +1,6 @@
 //! A device stack: one device on a bus with its function driver, led up and down in KMDF's order.
 
+use super::pdo::Pdo;
 use super::service::Service;
 use super::{check, failed, resources};
 use crate::agent::trace;
@@ -39,6 +40,8 @@ pub enum Stage {
 pub struct Node {
     /// Its function driver.
     pub service: Arc<Service>,
+    /// The bottom of the stack.
+    pub pdo: Pdo,
     stage: AtomicU8,
     /// The WDFDEVICE; 0 before WdfDeviceCreate and after removal.
     handle: AtomicU64,
@@ -66,8 +69,10 @@ impl Node {
     /// # Errors
     /// The driver's status, or what it forgot. [`Self::remove`] takes away what there is.
     pub fn add(service: &Arc<Service>) -> Result<Arc<Self>, String> {
+        let pdo = Pdo::new().map_err(|status| failed("IoCreateDevice of the bus", status))?;
         let node = Arc::new(Self {
             service: service.clone(),
+            pdo,
             stage: AtomicU8::new(Stage::Added as u8),
             handle: AtomicU64::new(0),
             lists: IrqLock::new(None),
@@ -236,7 +241,7 @@ impl Node {
             // SAFETY: as above.
             note(self.call("EvtDeviceD0Exit", || unsafe { exit(raw, target) }));
         }
-        target::require_stopped(self.service.owner);
+        target::pnp::require_stopped(self.service.owner);
         self.set_stage(Stage::Prepared);
         result
     }
@@ -285,7 +290,7 @@ impl Node {
                     trace::callback(self.service.label, what, || unsafe { callback(raw) });
                 }
             }
-            target::remove_complete(targets);
+            target::pnp::remove_complete(targets);
             file::close_all(device.object());
             if self.service.package.kind == Kind::Pci {
                 resources::release();

@@ -3,18 +3,19 @@
 use super::lock::CallbackLock;
 use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
 use super::queue::Queue;
+use super::target;
 use crate::agent::trace;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, device, interface};
 use crate::ke::irqlock::IrqLock;
 use crate::pnp::Node;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
     BUS_INTERFACE_STANDARD, DEVICE_OBJECT, GUID, GUID_BUS_INTERFACE_STANDARD, INTERFACE, NTSTATUS,
     PCI_WHICHSPACE_CONFIG, PHYSICAL_ADDRESS, PWDFDEVICE_INIT, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
     STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES,
-    WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFQUEUE,
+    WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFIOTARGET, WDFQUEUE,
 };
 
 /// FILE_DEVICE_UNKNOWN.
@@ -78,6 +79,8 @@ pub struct Device {
     pub lock: Option<Arc<CallbackLock>>,
     routes: IrqLock<Routes>,
     wdm: *mut DEVICE_OBJECT,
+    /// WDFIOTARGET of the next lower device.
+    local_target: AtomicU64,
 }
 
 /// Where a device's requests go, and its open files.
@@ -216,10 +219,10 @@ pub unsafe extern "win64" fn device_create(
     }
     let new = device::New {
         driver: init.node.service.driver_object(),
+        owner: init.node.service.owner,
         name: None,
         extension: size_of::<u64>(),
-        // its own location, and one for the bus driver below
-        stack: 2,
+        stack: 1,
         kind: FILE_DEVICE_UNKNOWN,
         characteristics: init.characteristics.load(Relaxed),
         dispatch: device::Dispatch::Framework(super::file::dispatch),
@@ -228,6 +231,7 @@ pub unsafe extern "win64" fn device_create(
         Ok(wdm) => wdm,
         Err(status) => return status,
     };
+    init.node.pdo.attach(wdm);
     let files = init.files.with(|slot| *slot);
     let (passive, scope) = (attributes.passive().unwrap_or(false), attributes.scope().unwrap_or(SCOPE_NONE));
     let made = Device {
@@ -243,9 +247,12 @@ pub unsafe extern "win64" fn device_create(
         lock: (scope == SCOPE_DEVICE).then(|| Arc::new(CallbackLock::new(passive))),
         routes: IrqLock::new(Routes::default()),
         wdm,
+        local_target: AtomicU64::new(0),
     };
     let driver = super::driver::of(globals, FUNCTION);
-    let handle = object::create(FUNCTION, Payload::Device(Arc::new(made)), Some(driver), attributes);
+    let made = Arc::new(made);
+    let handle = object::create(FUNCTION, Payload::Device(made.clone()), Some(driver), attributes);
+    made.local_target.store(target::create_local(handle, init.node.pdo.object()), Relaxed);
     init.node.set_device(handle);
     // SAFETY: the extension has room for the handle, by which the dispatch routine finds the device.
     unsafe { *(*wdm).DeviceExtension.cast::<u64>() = handle.raw() };
@@ -349,6 +356,16 @@ pub unsafe extern "win64" fn wdm_get_device_object(
     const FUNCTION: &str = "WdfDeviceWdmGetDeviceObject";
     require_irql(FUNCTION, 2);
     get_ptr::<Device, _>(device, FUNCTION).wdm
+}
+
+/// WdfDeviceGetIoTarget: up to DISPATCH_LEVEL. The target lives as long as the device, and is the framework's to delete.
+pub unsafe extern "win64" fn get_io_target(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+) -> WDFIOTARGET {
+    const FUNCTION: &str = "WdfDeviceGetIoTarget";
+    require_irql(FUNCTION, 2);
+    get_ptr::<Device, _>(device, FUNCTION).local_target.load(Relaxed) as WDFIOTARGET
 }
 
 /// WdfFdoQueryForInterface: PASSIVE_LEVEL. Only BUS_INTERFACE_STANDARD is there.

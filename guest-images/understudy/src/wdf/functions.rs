@@ -189,6 +189,7 @@ fn offered_requests() -> Vec<(&'static str, usize)> {
         "WdfDeviceCreateDeviceInterface", PFN_WDFDEVICECREATEDEVICEINTERFACE => device::create_device_interface;
         "WdfDeviceConfigureRequestDispatching", PFN_WDFDEVICECONFIGUREREQUESTDISPATCHING
             => device::configure_request_dispatching;
+        "WdfDeviceGetIoTarget", PFN_WDFDEVICEGETIOTARGET => device::get_io_target;
         "WdfFileObjectGetDevice", PFN_WDFFILEOBJECTGETDEVICE => file::get_device;
         "WdfIoQueueCreate", PFN_WDFIOQUEUECREATE => queue::create;
         "WdfIoQueueGetState", PFN_WDFIOQUEUEGETSTATE => queue::get_state;
@@ -197,6 +198,7 @@ fn offered_requests() -> Vec<(&'static str, usize)> {
         "WdfIoQueueStopSynchronously", PFN_WDFIOQUEUESTOPSYNCHRONOUSLY => queue::stop_synchronously;
         "WdfIoQueueGetDevice", PFN_WDFIOQUEUEGETDEVICE => queue::get_device;
         "WdfIoQueueRetrieveNextRequest", PFN_WDFIOQUEUERETRIEVENEXTREQUEST => queue::retrieve_next_request;
+        "WdfIoQueueReadyNotify", PFN_WDFIOQUEUEREADYNOTIFY => queue::ready_notify;
         "WdfIoQueueDrain", PFN_WDFIOQUEUEDRAIN => queue::drain;
         "WdfIoQueuePurge", PFN_WDFIOQUEUEPURGE => queue::purge;
         "WdfIoQueuePurgeSynchronously", PFN_WDFIOQUEUEPURGESYNCHRONOUSLY => queue::purge_synchronously;

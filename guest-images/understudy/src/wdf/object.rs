@@ -340,6 +340,9 @@ pub unsafe extern "win64" fn object_delete(
             memory.require_deletable(FUNCTION);
             delete(Handle::from_raw(raw));
         }
+        Payload::IoTarget(ref target) if target.local => {
+            violation("ObjectNotDeletable", 3, raw, format!("{FUNCTION} of the device's own WDFIOTARGET"));
+        }
         Payload::IoQueue(_) | Payload::IoTarget(_) => {
             require_irql(FUNCTION, 0);
             delete(Handle::from_raw(raw));

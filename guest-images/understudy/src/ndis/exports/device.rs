@@ -73,6 +73,7 @@ pub unsafe extern "win64" fn register(
     let table = Box::into_raw(Box::new(unsafe { *given.MajorFunctions.cast::<device::Table>() }));
     let made = device::create(&device::New {
         driver: driver.object,
+        owner: driver.owner,
         name: Some(&name),
         extension: EXTENSION,
         stack: 1,

@@ -19,6 +19,7 @@ use wdk_offline::{
 
 /// Bug check 0x10D, first parameter: a queue that is fatally wrong.
 const QUEUE_FATAL: u64 = 0xA;
+const STATUS_DELETE_PENDING: NTSTATUS = 0xC000_0056_u32 as i32;
 const STATUS_WDF_PAUSED: NTSTATUS = 0xC020_0203_u32 as i32;
 const STATUS_WDF_BUSY: NTSTATUS = 0xC020_0204_u32 as i32;
 const STATUS_WDF_NO_CALLBACK: NTSTATUS = 0xC020_020B_u32 as i32;
@@ -210,6 +211,42 @@ pub unsafe extern "win64" fn purge(
     fatal(FUNCTION, &queue, queue.purge(true, notify(complete, context)));
 }
 
+/// WdfIoQueueReadyNotify: up to DISPATCH_LEVEL; manual queues. NULL: no more, once the queue has been stopped.
+pub unsafe extern "win64" fn ready_notify(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    queue: WDFQUEUE,
+    ready: PFN_WDF_IO_QUEUE_STATE,
+    context: WDFCONTEXT,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfIoQueueReadyNotify";
+    require_irql(FUNCTION, 2);
+    let queue = get(queue, FUNCTION);
+    let wanted = notify(ready, context);
+    let refused = queue.inner.with(|inner| {
+        if queue.kind != Kind::Manual {
+            return Some(STATUS_INVALID_DEVICE_REQUEST);
+        }
+        if inner.deleted {
+            return Some(STATUS_DELETE_PENDING);
+        }
+        // one at a time; none is taken away that is not there, or while the queue may call it
+        let fits = match (&wanted, &inner.ready) {
+            (Some(_), known) => known.is_none(),
+            (None, known) => known.is_some() && !inner.dispatch,
+        };
+        if !fits {
+            return Some(STATUS_INVALID_DEVICE_REQUEST);
+        }
+        inner.ready = wanted;
+        None
+    });
+    if let Some(status) = refused {
+        return status;
+    }
+    queue.run(None);
+    STATUS_SUCCESS
+}
+
 /// The forms that wait: PASSIVE_LEVEL, not from the queue's own callbacks.
 fn wait(
     function: &str,
@@ -262,7 +299,10 @@ pub unsafe extern "win64" fn retrieve_next_request(
         if inner.power != Power::On || !inner.dispatch {
             return Err(STATUS_WDF_PAUSED);
         }
-        let request = queue.take_first(inner, |_| true).ok_or(STATUS_NO_MORE_ENTRIES)?;
+        let Some(request) = queue.take_first(inner, |_| true) else {
+            inner.next_is_first |= !inner.queued.is_empty();
+            return Err(STATUS_NO_MORE_ENTRIES);
+        };
         queue.give_to_driver(inner, &request);
         Ok(request)
     });

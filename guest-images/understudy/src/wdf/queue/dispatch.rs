@@ -27,9 +27,10 @@ impl Queue {
         loop {
             let (step, waiting) =
                 self.inner.with(|inner| (next(&self.view(inner, new.is_some())), !inner.queued.is_empty()));
-            // only the request that is presented next need not be on the queue
+            // only the request that is presented next need not be on the queue; what comes next may depend on its being there
             let keep = step != Step::Present || waiting;
-            if keep && new.is_some() && !self.keep(&mut new) {
+            if keep && new.is_some() {
+                self.keep(&mut new);
                 continue;
             }
             match step {
@@ -61,6 +62,13 @@ impl Queue {
                     });
                     self.gone.set();
                     return true;
+                }
+                Step::Ready => {
+                    let notify = self.inner.with(|inner| {
+                        inner.from_empty = false;
+                        inner.ready.clone()
+                    });
+                    self.notify(notify, "EvtIoQueueState (ready)");
                 }
                 Step::Present => {
                     if !self.present(&mut new) {

@@ -57,6 +57,13 @@ pub struct Inner {
     pub idle: Option<Notify>,
     /// The purge or drain callback.
     pub purge: Option<Notify>,
+    /// WdfIoQueueReadyNotify's callback.
+    pub ready: Option<Notify>,
+    /// The queue was empty and has had a request since the ready callback was called.
+    pub from_empty: bool,
+    /// The next request counts as the first one: the driver was told of an empty queue while all that was on it was in
+    /// cancellers' hands.
+    pub next_is_first: bool,
     /// Power.
     pub power: Power,
     /// Threads in the dispatch loop.
@@ -69,6 +76,21 @@ pub struct Inner {
     pub deferred: bool,
     /// As above.
     pub again: bool,
+}
+
+impl Inner {
+    /// There is a first request.
+    fn is_ready(&mut self) {
+        self.from_empty = true;
+        self.next_is_first = false;
+    }
+
+    /// Requests that came while nothing was dispatched are told of as if they had come now.
+    pub fn look_for_requests(&mut self) {
+        if !self.queued.is_empty() {
+            self.is_ready();
+        }
+    }
 }
 
 /// An I/O queue.
@@ -136,6 +158,9 @@ impl Queue {
                 cancel_dispatched: false,
                 idle: None,
                 purge: None,
+                ready: None,
+                from_empty: false,
+                next_is_first: false,
                 power: power.1,
                 dispatching: 0,
                 disposing: false,
@@ -176,6 +201,7 @@ impl Queue {
             cancelled_on_queue: !inner.cancelled_on_queue.is_empty(),
             idle_wanted: inner.idle.is_some(),
             purge_wanted: inner.purge.is_some(),
+            ready_wanted: inner.ready.is_some() && inner.from_empty,
             dispatching: inner.dispatching,
             disposing: inner.disposing,
         }
@@ -199,6 +225,8 @@ impl Queue {
             let armed = Request::arm(irp, cancelled_on_queue);
             if !armed {
                 inner.queued.retain(|known| !Arc::ptr_eq(known, request));
+            } else if inner.queued.len() == 1 || inner.next_is_first {
+                inner.is_ready();
             }
             armed
         })
@@ -411,6 +439,7 @@ impl Queue {
             inner.accept = true;
             inner.dispatch = true;
             inner.cancel_dispatched = false;
+            inner.look_for_requests();
         });
         self.run(None);
     }

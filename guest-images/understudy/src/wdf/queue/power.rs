@@ -196,6 +196,7 @@ pub fn resume(device: &Device) {
         queue.run(None);
     }
     for queue in &queues {
+        queue.inner.with(super::object::Inner::look_for_requests);
         queue.run(None);
     }
 }

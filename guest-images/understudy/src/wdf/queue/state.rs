@@ -69,6 +69,8 @@ pub struct View {
     pub idle_wanted: bool,
     /// A callback waits for the queue to be empty and the driver to own none.
     pub purge_wanted: bool,
+    /// A manual queue was empty, has a request since, and a callback wants to hear of it.
+    pub ready_wanted: bool,
     /// Threads in the dispatch loop, this one counted.
     pub dispatching: u32,
     /// The queue is being deleted.
@@ -90,6 +92,8 @@ pub enum Step {
     Power,
     /// The queue is empty and may go.
     Gone,
+    /// The callback of a manual queue that was empty.
+    Ready,
     /// A request goes to the driver.
     Present,
     /// Nothing can be done now.
@@ -113,14 +117,18 @@ pub fn next(view: &View) -> Step {
         Step::Power
     } else if view.disposing && alone && all == 0 {
         Step::Gone
-    } else if view.power == Power::Off || !view.dispatch || view.queued == 0 {
+    } else if view.power == Power::Off || !view.dispatch {
+        Step::Rest
+    } else if view.kind == Kind::Manual {
+        // the last request may have gone meanwhile: the driver hears of it all the same
+        if view.ready_wanted { Step::Ready } else { Step::Rest }
+    } else if view.queued == 0 {
         Step::Rest
     } else {
         match view.kind {
             Kind::Sequential if view.owned > 0 => Step::Rest,
             Kind::Parallel(most) if view.owned >= most => Step::Rest,
-            Kind::Manual => Step::Rest,
-            Kind::Sequential | Kind::Parallel(_) => Step::Present,
+            _ => Step::Present,
         }
     }
 }
@@ -150,6 +158,7 @@ mod tests {
         cancelled_on_queue: false,
         idle_wanted: false,
         purge_wanted: false,
+        ready_wanted: false,
         dispatching: 1,
         disposing: false,
     };
@@ -177,6 +186,17 @@ mod tests {
         ] {
             assert_eq!(next(&view), Step::Rest);
         }
+    }
+
+    #[test]
+    fn a_manual_queue_tells_of_its_first_request_unless_stopped_or_without_power() {
+        let ready = View { kind: Kind::Manual, ready_wanted: true, ..READY };
+        assert_eq!(next(&ready), Step::Ready);
+        assert_eq!(next(&View { queued: 0, ..ready }), Step::Ready);
+        for view in [View { dispatch: false, ..ready }, View { power: Power::Off, ..ready }] {
+            assert_eq!(next(&view), Step::Rest);
+        }
+        assert_eq!(next(&View { kind: Kind::Sequential, ..ready }), Step::Present);
     }
 
     #[test]

@@ -1,22 +1,20 @@
-//! A received request's buffers: buffered control requests have one for both ways.
+//! A received control request's buffers, wherever its transfer method has them.
 
 use super::{Place, Request, get};
 use crate::wdf::memory::Memory;
+use crate::wdf::method::{Method, Side, Source};
 use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
 use crate::wdf::table::Handle;
 use alloc::format;
 use core::ffi::c_void;
+use ndis_sys::MDL;
 use wdk_offline::{
     NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFMEMORY, WDFREQUEST,
 };
 
+/// KernelMode of IRP.RequestorMode.
+const KERNEL: i8 = 0;
 const STATUS_BUFFER_TOO_SMALL: NTSTATUS = 0xC000_0023_u32 as i32;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Input,
-    Output,
-}
 
 impl Request {
     /// Address and length of one side; STATUS_BUFFER_TOO_SMALL where there is none.
@@ -32,24 +30,29 @@ impl Request {
         }
         let location = irp.current();
         // SAFETY: a received request's IRP, at its own location.
-        let (major, control, system) = unsafe {
-            (
-                (*location).MajorFunction,
-                (*location).Parameters.DeviceIoControl,
-                (*irp.raw()).AssociatedIrp.SystemBuffer,
-            )
+        let (major, control, mode) = unsafe {
+            ((*location).MajorFunction, (*location).Parameters.DeviceIoControl, (*irp.raw()).RequestorMode)
         };
         if !matches!(major, crate::io::MJ_DEVICE_CONTROL | crate::io::MJ_INTERNAL_DEVICE_CONTROL) {
             return Err(STATUS_INVALID_DEVICE_REQUEST);
-        }
-        if control.IoControlCode & 3 != 0 {
-            crate::agent::trace::not_offered(&format!("{function} of a request that is not METHOD_BUFFERED"));
         }
         let len = if side == Side::Input { control.InputBufferLength } else { control.OutputBufferLength };
         if len == 0 {
             return Err(STATUS_BUFFER_TOO_SMALL);
         }
-        Ok((system.cast(), len as usize))
+        let from_kernel = mode == KERNEL || major == crate::io::MJ_INTERNAL_DEVICE_CONTROL;
+        // SAFETY: the request's IRP, with the buffers that its sender has set.
+        let address: *mut c_void = unsafe {
+            match Method::of(control.IoControlCode).source(side, from_kernel)? {
+                Source::SystemBuffer => (*irp.raw()).AssociatedIrp.SystemBuffer,
+                // its pages are mapped while the I/O manager has it
+                Source::Mdl => (*(*irp.raw()).MdlAddress.cast::<MDL>()).MappedSystemVa,
+                Source::Pointer => {
+                    crate::agent::trace::not_offered(&format!("{function} of a driver's METHOD_NEITHER"))
+                }
+            }
+        };
+        Ok((address.cast(), len as usize))
     }
 }
 

@@ -1,19 +1,19 @@
 //! The functions of I/O targets in the KMDF table.
 
-use super::{Inner, State, TARGETS, Target, get};
+use super::{State, Target, get};
 use crate::io::file::File;
 use crate::io::{STATUS_INVALID_DEVICE_STATE, api, names};
-use crate::ke::Event;
-use crate::ke::irqlock::IrqLock;
-use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
+use crate::wdf::object::{self, Attributes, require_irql, violation};
 use crate::wdf::table::Handle;
-use alloc::{collections::VecDeque, format, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use alloc::{format, sync::Arc};
 use wdk_offline::{
     DEVICE_OBJECT, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER,
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS,
     WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFIOTARGET,
 };
+
+/// Bug check 0x10D, first parameter: a handle of another kind.
+const BAD_HANDLE: u64 = 5;
 
 /// WdfIoTargetCreate: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn create(
@@ -30,33 +30,25 @@ pub unsafe extern "win64" fn create(
         Err(status) => return status,
     };
     let parent = attributes.parent().unwrap_or(Handle::from_raw(device as u64));
-    let made = Arc::new(Target {
-        handle: AtomicU64::new(0),
-        owner: object::owner(device as u64, FUNCTION),
-        inner: IrqLock::new(Inner {
-            state: State::Closed,
-            to: core::ptr::null_mut(),
-            file: None,
-            file_object: core::ptr::null_mut(),
-            sent: Vec::new(),
-            ignoring: Vec::new(),
-            parked: VecDeque::new(),
-            waiting: false,
-            removing: false,
-            io: 0,
-            params: WDF_IO_TARGET_OPEN_PARAMS::default(),
-        }),
-        drained: Event::manual(),
-        idle: Event::manual(),
-    });
-    made.idle.set();
-    made.drained.set();
-    let handle = object::create(FUNCTION, Payload::IoTarget(made.clone()), Some(parent), attributes);
-    made.handle.store(handle.raw(), Relaxed);
-    TARGETS.with(|targets| targets.push(Arc::downgrade(&made)));
+    let owner = object::owner(device as u64, FUNCTION);
+    let made = Target::make(FUNCTION, owner, parent, attributes, None);
     // SAFETY: the driver passes the place for its handle.
-    unsafe { *target = handle.raw() as WDFIOTARGET };
+    unsafe { *target = made.raw() };
     STATUS_SUCCESS
+}
+
+/// The target behind a handle that must be a remote one's: the framework takes no other kind.
+fn get_remote(target: WDFIOTARGET, function: &str) -> Arc<Target> {
+    let found = get(target, function);
+    if found.local {
+        violation(
+            "InvalidHandle",
+            BAD_HANDLE,
+            target as u64,
+            format!("{function}: the device's own WDFIOTARGET is no remote one"),
+        );
+    }
+    found
 }
 
 /// WdfIoTargetOpen: PASSIVE_LEVEL. By name, or an existing device.
@@ -69,7 +61,7 @@ pub unsafe extern "win64" fn open(
     const USE_EXISTING: i32 = 1;
     const BY_NAME: i32 = 2;
     require_irql(FUNCTION, 0);
-    let target = get(target, FUNCTION);
+    let target = get_remote(target, FUNCTION);
     // SAFETY: the driver passes its own structure.
     let params = unsafe { *params };
     if params.Size as usize != size_of::<WDF_IO_TARGET_OPEN_PARAMS>() {
@@ -107,14 +99,14 @@ pub unsafe extern "win64" fn open(
 pub unsafe extern "win64" fn close(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
     const FUNCTION: &str = "WdfIoTargetClose";
     require_irql(FUNCTION, 0);
-    get(target, FUNCTION).close(State::Closed);
+    get_remote(target, FUNCTION).close(State::Closed);
 }
 
 /// WdfIoTargetCloseForQueryRemove: PASSIVE_LEVEL, in EvtIoTargetQueryRemove.
 pub unsafe extern "win64" fn close_for_query_remove(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
     const FUNCTION: &str = "WdfIoTargetCloseForQueryRemove";
     require_irql(FUNCTION, 0);
-    get(target, FUNCTION).close(State::ClosedForQueryRemove);
+    get_remote(target, FUNCTION).close(State::ClosedForQueryRemove);
 }
 
 /// WdfIoTargetStart: up to DISPATCH_LEVEL.

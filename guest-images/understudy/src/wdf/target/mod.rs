@@ -1,10 +1,13 @@
-//! WDFIOTARGET, remote: where a driver sends its requests, with those sent and those parked.
+//! WDFIOTARGET: where a driver sends its requests, with those sent and those parked. Remote ones are made, opened and
+//! closed by the driver; the local one, the next lower device of its stack, is there from the device's creation on.
 
 pub(crate) mod api;
+pub(crate) mod pnp;
 
-use super::object::{self, violation};
+use super::object::{self, Attributes, Payload, violation};
 use super::recall::Submit;
 use super::request::{Request, send};
+use super::table::Handle;
 use crate::io::file::File;
 use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, device};
 use crate::ke::Event;
@@ -67,6 +70,8 @@ unsafe impl Send for Inner {}
 pub struct Target {
     handle: AtomicU64,
     owner: Owner,
+    /// The next lower device of the driver's own stack.
+    pub local: bool,
     inner: IrqLock<Inner>,
     /// Set when those that are waited for are back.
     drained: Event,
@@ -85,6 +90,42 @@ enum Way {
 }
 
 impl Target {
+    /// A closed target, below `parent`, or one that is started on the next lower device. PASSIVE_LEVEL.
+    fn make(
+        function: &str,
+        owner: Owner,
+        parent: Handle,
+        attributes: Attributes,
+        lower: Option<*mut DEVICE_OBJECT>,
+    ) -> Arc<Self> {
+        let made = Arc::new(Self {
+            handle: AtomicU64::new(0),
+            owner,
+            local: lower.is_some(),
+            inner: IrqLock::new(Inner {
+                state: if lower.is_some() { State::Started } else { State::Closed },
+                to: lower.unwrap_or(core::ptr::null_mut()),
+                file: None,
+                file_object: core::ptr::null_mut(),
+                sent: Vec::new(),
+                ignoring: Vec::new(),
+                parked: VecDeque::new(),
+                waiting: false,
+                removing: false,
+                io: 0,
+                params: WDF_IO_TARGET_OPEN_PARAMS::default(),
+            }),
+            drained: Event::manual(),
+            idle: Event::manual(),
+        });
+        made.idle.set();
+        made.drained.set();
+        let handle = object::create(function, Payload::IoTarget(made.clone()), Some(parent), attributes);
+        made.handle.store(handle.raw(), Relaxed);
+        TARGETS.with(|targets| targets.push(Arc::downgrade(&made)));
+        made
+    }
+
     /// Its handle as callbacks get it.
     pub fn raw(&self) -> WDFIOTARGET {
         self.handle.load(Relaxed) as WDFIOTARGET
@@ -440,79 +481,11 @@ unsafe extern "win64" fn cancelled_in_target(_device: *mut DEVICE_OBJECT, irp: *
     }
 }
 
-fn on_device(object: *mut DEVICE_OBJECT) -> Vec<Arc<Target>> {
-    let count = TARGETS.with(|targets| targets.len());
-    let all = (0..count).filter_map(|at| TARGETS.with(|targets| targets.get(at).and_then(Weak::upgrade)));
-    all.filter(|target| target.inner.with(|inner| inner.to == object)).collect()
-}
-
-/// PnP asks whether the device may be removed: each target on it closes, by itself or by its driver's callback.
-///
-/// # Errors
-/// A driver's refusal.
-pub fn query_remove(object: *mut DEVICE_OBJECT) -> Result<Vec<Arc<Target>>, NTSTATUS> {
-    let targets = on_device(object);
-    for target in &targets {
-        match target.inner.with(|inner| inner.params.EvtIoTargetQueryRemove) {
-            Some(callback) => {
-                // SAFETY: the driver's callback with its own target, at PASSIVE_LEVEL.
-                let status =
-                    crate::agent::trace::callback(target.label(), "EvtIoTargetQueryRemove", || unsafe {
-                        callback(target.raw())
-                    });
-                if status < 0 {
-                    return Err(status);
-                }
-                // the driver's callback closes it: WdfIoTargetCloseForQueryRemove, or WdfIoTargetClose
-                if target.inner.with(|inner| !inner.to.is_null()) {
-                    return Err(STATUS_INVALID_DEVICE_STATE);
-                }
-            }
-            None => target.close(State::ClosedForQueryRemove),
-        }
-    }
-    Ok(targets)
-}
-
-/// Every open target on a device that has gone without being asked.
-pub fn open_on(object: *mut DEVICE_OBJECT) -> Vec<Arc<Target>> {
-    on_device(object)
-}
-
-/// The device is gone: each target on it closes for good.
-pub fn remove_complete(targets: &[Arc<Target>]) {
-    for target in targets {
-        match target.inner.with(|inner| inner.params.EvtIoTargetRemoveComplete) {
-            Some(callback) => {
-                // SAFETY: as above.
-                crate::agent::trace::callback(target.label(), "EvtIoTargetRemoveComplete", || unsafe {
-                    callback(target.raw());
-                });
-                // a driver that forgets it would use a device that is gone
-                if target.inner.with(|inner| !inner.to.is_null()) {
-                    target.close(State::Closed);
-                }
-            }
-            None => target.close(State::Closed),
-        }
-    }
-}
-
-/// At the end of D0Exit a driver sends nothing on: its open targets are stopped, or closed (stricter than the framework,
-/// which leaves that to the driver).
-pub fn require_stopped(owner: Owner) {
-    let count = TARGETS.with(|targets| targets.len());
-    let all = (0..count).filter_map(|at| TARGETS.with(|targets| targets.get(at).and_then(Weak::upgrade)));
-    for target in all.filter(|target| target.owner == owner) {
-        if target.inner.with(|inner| inner.state == State::Started) {
-            violation(
-                "TargetNotStopped",
-                6,
-                target.handle.load(Relaxed),
-                "EvtDeviceD0Exit has returned, and a WDFIOTARGET of the driver is still started".into(),
-            );
-        }
-    }
+/// The target of a new device for the next lower one of its stack; its handle.
+pub fn create_local(device: Handle, lower: *mut DEVICE_OBJECT) -> u64 {
+    const FUNCTION: &str = "WdfDeviceCreate";
+    let owner = object::owner(device.raw(), FUNCTION);
+    Target::make(FUNCTION, owner, device, Attributes::NONE, Some(lower)).handle.load(Relaxed)
 }
 
 /// The target behind a handle that a driver passes.

@@ -1,0 +1,116 @@
+//! A program's control request's buffers, as its transfer method has them: the system buffer, the locked pages, or the
+//! program's own addresses.
+
+use super::Irp;
+use crate::wdf::method::Method;
+use alloc::{boxed::Box, vec, vec::Vec};
+use ndis_sys::{MDL, MDL_MAPPED_TO_SYSTEM_VA};
+use wdk_offline::NTSTATUS;
+
+/// IRP_BUFFERED_IO, IRP_DEALLOCATE_BUFFER, IRP_INPUT_OPERATION.
+const BUFFERED: u32 = 0x10 | 0x20;
+const INPUT_OPERATION: u32 = 0x40;
+const PAGE: usize = 0x1000;
+
+/// The buffers of one request, from before it is sent until it is over.
+pub struct Transfer {
+    method: Method,
+    /// The program's input; METHOD_NEITHER: in place.
+    input: Vec<u8>,
+    /// What both ways share, or the copy of the input alone.
+    system: Vec<u8>,
+    /// The program's output buffer.
+    output: Vec<u8>,
+    mdl: Option<Box<MDL>>,
+}
+
+/// Where a transfer's buffers are; null where its method has none.
+#[derive(Clone, Copy)]
+pub struct Place {
+    system: *mut u8,
+    input: *mut u8,
+    output: *mut u8,
+    mdl: *mut MDL,
+    lengths: (u32, u32),
+}
+
+impl Place {
+    /// Puts the buffers into an IRP that is not sent, and their lengths and the code into its next location. The transfer
+    /// outlives the IRP.
+    pub fn describe(self, irp: Irp, code: u32) {
+        let next = irp.next();
+        let buffered = if self.system.is_null() { 0 } else { BUFFERED };
+        let input = if self.lengths.1 == 0 { 0 } else { INPUT_OPERATION };
+        // SAFETY: the IRP and its next location are the caller's until it is sent.
+        unsafe {
+            (*irp.raw()).AssociatedIrp.SystemBuffer = self.system.cast();
+            (*irp.raw()).Flags = buffered | input;
+            (*irp.raw()).UserBuffer = self.output.cast();
+            (*irp.raw()).MdlAddress = self.mdl.cast();
+            let control = &mut (*next).Parameters.DeviceIoControl;
+            control.IoControlCode = code;
+            control.InputBufferLength = self.lengths.0;
+            control.OutputBufferLength = self.lengths.1;
+            control.Type3InputBuffer = self.input.cast();
+        }
+    }
+}
+
+// SAFETY: the MDL's pointers are addresses in the vectors beside it.
+unsafe impl Send for Transfer {}
+
+impl Transfer {
+    /// For a request with this code, input, and room for output.
+    pub fn new(code: u32, input: &[u8], output_len: usize) -> Self {
+        let method = Method::of(code);
+        let system_len = match method {
+            Method::Buffered => input.len().max(output_len),
+            Method::InDirect | Method::OutDirect => input.len(),
+            Method::Neither => 0,
+        };
+        let mut system = vec![0; system_len];
+        if method != Method::Neither {
+            system[..input.len()].copy_from_slice(input);
+        }
+        let mut output: Vec<u8> = vec![0; output_len];
+        let direct = matches!(method, Method::InDirect | Method::OutDirect) && output_len != 0;
+        let mdl = direct.then(|| {
+            let address = output.as_mut_ptr() as usize;
+            Box::new(MDL {
+                Next: core::ptr::null_mut(),
+                Size: size_of::<MDL>() as i16,
+                MdlFlags: MDL_MAPPED_TO_SYSTEM_VA,
+                Process: core::ptr::null_mut(),
+                MappedSystemVa: address as *mut _,
+                StartVa: (address & !(PAGE - 1)) as *mut _,
+                ByteCount: output_len as u32,
+                ByteOffset: (address & (PAGE - 1)) as u32,
+            })
+        });
+        Self { method, input: input.to_vec(), system, output, mdl }
+    }
+
+    /// Where the buffers are, and stay wherever the transfer is kept.
+    pub fn place(&mut self) -> Place {
+        let null = core::ptr::null_mut();
+        Place {
+            system: if self.system.is_empty() { null } else { self.system.as_mut_ptr() },
+            input: if self.method == Method::Neither { self.input.as_mut_ptr() } else { null },
+            output: self.output.as_mut_ptr(),
+            mdl: self.mdl.as_deref_mut().map_or(core::ptr::null_mut(), |mdl| &raw mut *mdl),
+            lengths: (self.input.len() as u32, self.output.len() as u32),
+        }
+    }
+
+    /// What the program finds in its output buffer when the request has ended. The I/O manager copies a buffered answer,
+    /// but not that of an error; with the other methods the driver has written in place.
+    pub fn outcome(&self, status: NTSTATUS, information: u64) -> &[u8] {
+        let len = usize::try_from(information).unwrap_or(usize::MAX).min(self.output.len());
+        match self.method {
+            // an error brings nothing back, a warning does
+            Method::Buffered if status as u32 >> 30 == 3 => &[],
+            Method::Buffered => &self.system[..len],
+            _ => &self.output[..len],
+        }
+    }
+}
