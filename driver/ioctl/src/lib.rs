@@ -1,8 +1,8 @@
 //! The structures and control codes that programs and the project's drivers exchange.
 //!
 //! Every buffer begins with a [`Header`]; all numbers are little-endian. A control request whose input is not exactly
-//! what its code wants is refused with the status of [`Fault`], and changes nothing. The control codes are buffered
-//! and want read and write access; the devices are for administrators only.
+//! what its code wants is refused with the status of [`Fault`], and changes nothing. The control codes are buffered,
+//! but for one, and want read and write access; the devices are for administrators only.
 #![no_std]
 
 pub mod filter;
@@ -111,6 +111,9 @@ pub const fn control_code(function: u32) -> u32 {
     const READ_AND_WRITE: u32 = 3;
     DEVICE_TYPE << 16 | READ_AND_WRITE << 14 | function << 2
 }
+
+/// METHOD_OUT_DIRECT in a control code's low bits: the output is written straight into the sender's pages.
+pub const METHOD_OUT_DIRECT: u32 = 2;
 
 /// A GUID's four parts, as the kit's structure has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -66,6 +66,8 @@ pub mod event {
     pub const REQUEUED: u32 = 8;
     /// NIC: a packet queue's EvtCancel has done its work; `value` is the event's number.
     pub const CANCEL_EVENT: u32 = 9;
+    /// NIC: EvtIoQueueState was called for queue `value`, which was empty and has a request.
+    pub const READY: u32 = 10;
     /// Both: EvtIoStop was called with action flags `value`.
     pub const STOP: u32 = 16;
     /// Both: WdfRequestStopAcknowledge(FALSE) is about to be called.

@@ -11,7 +11,7 @@ use core::fmt;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Header, control_code};
+use crate::{Header, METHOD_OUT_DIRECT, control_code};
 
 /// No input; output [`Counters`].
 pub const COUNTERS: u32 = control_code(0x820);
@@ -27,13 +27,16 @@ pub const MARK: u32 = control_code(0x824);
 /// Input [`Complete`]; output [`Status`]: ends a waiting request, unmarking it first if it is cancelable; the
 /// answer tells what WdfRequestUnmarkCancelable returned. STATUS_NOT_FOUND as with [`MARK`].
 pub const COMPLETE: u32 = control_code(0x825);
-/// Input [`Forward`]; output [`Status`]: hands a waiting, not cancelable request to another queue.
+/// Input [`Forward`]; output [`Status`]: hands a waiting, not cancelable request to another queue, or back to the
+/// one that it came from (WdfRequestRequeue).
 pub const FORWARD: u32 = control_code(0x826);
 /// Input [`Retrieve`]; output [`Status`]: takes the next request out of a manual queue; it waits again, with its own
 /// behaviour. STATUS_NO_MORE_ENTRIES if there is none.
 pub const RETRIEVE: u32 = control_code(0x827);
 /// Input [`QueueAction`]; output [`QueueState`].
 pub const QUEUE: u32 = control_code(0x828);
+/// As [`LOG`], the records written straight into the program's buffer (METHOD_OUT_DIRECT).
+pub const LOG_DIRECT: u32 = control_code(0x829) | METHOD_OUT_DIRECT;
 /// Input [`crate::SetMutant`]: chooses a fault ([`mutant`]). Test builds only.
 pub const SET_MUTANT: u32 = control_code(0x82F);
 
@@ -247,7 +250,7 @@ pub struct Forward {
     pub header: Header,
     /// The request.
     pub tag: u32,
-    /// [`queue::SECOND`] or [`queue::THIRD`]; [`queue::WAIT`] puts it back there.
+    /// One of [`queue`], not [`queue::CONTROL`].
     pub queue: u32,
 }
 
@@ -293,8 +296,12 @@ pub mod action {
     pub const DRAIN: u32 = 4;
     /// WdfIoQueuePurge, likewise.
     pub const PURGE: u32 = 5;
+    /// WdfIoQueueReadyNotify: [`crate::log::event::READY`] is noted from now on.
+    pub const READY_NOTIFY: u32 = 6;
+    /// WdfIoQueueReadyNotify with NULL: not any more.
+    pub const READY_FORGET: u32 = 7;
     /// The largest of these.
-    pub const LAST: u32 = PURGE;
+    pub const LAST: u32 = READY_FORGET;
 }
 
 /// Input of [`QUEUE`].
@@ -329,8 +336,8 @@ pub struct QueueState {
     pub queued: u32,
     /// Requests that the driver owns.
     pub owned: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// NTSTATUS of the action; 0 if it has none.
+    pub status: u32,
 }
 
 /// A status as an answer: that of [`MARK`], [`COMPLETE`], [`FORWARD`], [`RETRIEVE`].

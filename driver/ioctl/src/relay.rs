@@ -1,6 +1,7 @@
 //! cancelnic-relay.sys's device interface ([`crate::RELAY_INTERFACE`]).
 //!
-//! The relay owns [`SLOTS`] slots, each with at most one request that goes to cancelnic.sys. A slot's request is
+//! The relay owns [`SLOTS`] slots, each with at most one request that goes to cancelnic.sys, or down the relay's own
+//! stack ([`way`]). A slot's request is
 //! either the relay's own ([`CREATE`], [`SEND`]) or a program's: every control code of [`crate::nic`] that a program
 //! sends to the relay is passed on, in the slot and with the options that [`PASS`] named.
 
@@ -36,7 +37,16 @@ pub const LOG: u32 = control_code(0x838);
 /// Input [`crate::SetMutant`]: chooses a fault ([`mutant`]). Test builds only.
 pub const SET_MUTANT: u32 = control_code(0x83F);
 
-/// Values of [`Target::action`].
+/// Which of the relay's two targets is meant.
+pub mod way {
+    /// The remote one, cancelnic.sys's device interface.
+    pub const NIC: u32 = 0;
+    /// The local one, the next lower device of the relay's own stack.
+    pub const BELOW: u32 = 1;
+}
+
+/// Values of [`Target::action`]. [`target::OPEN`](self::target::OPEN) and [`target::CLOSE`](self::target::CLOSE) are
+/// for [`way::NIC`].
 pub mod target {
     /// Nothing: only the state is asked for.
     pub const NONE: u32 = 0;
@@ -68,15 +78,15 @@ pub struct Target {
     pub header: Header,
     /// One of [`target`].
     pub action: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// One of [`way`].
+    pub way: u32,
 }
 
 impl Target {
-    /// Does `action`.
+    /// Does `action` to the target `way`.
     #[must_use]
-    pub const fn new(action: u32) -> Self {
-        Self { header: Header::of::<Self>(), action, reserved: 0 }
+    pub const fn new(way: u32, action: u32) -> Self {
+        Self { header: Header::of::<Self>(), action, way }
     }
 }
 
@@ -134,16 +144,26 @@ pub struct Send {
     pub slot: u32,
     /// Flags of [`option`].
     pub options: u32,
-    /// With [`option::TIMEOUT`]: the time-out in 100 ns, negative: from now on.
+    /// With [`option::TIMEOUT`]: the time-out in 100 ns, negative: from now on. Not above 0.
     pub timeout: i64,
     /// 1: with a completion routine.
     pub routine: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// One of [`way`].
+    pub way: u32,
     /// Tag of the request at the NIC.
     pub tag: u32,
     /// One of [`crate::nic::behaviour`].
     pub behaviour: u32,
+}
+
+impl Send {
+    /// Sends the request of slot 0, which the NIC is to treat as one of [`crate::nic::behaviour`]: asynchronously, with a
+    /// completion routine.
+    #[must_use]
+    pub const fn waiting(behaviour: u32) -> Self {
+        let header = Header::of::<Self>();
+        Self { header, slot: 0, options: 0, timeout: 0, routine: 1, way: way::NIC, tag: 0, behaviour }
+    }
 }
 
 /// Input of [`PASS`].
@@ -160,8 +180,8 @@ pub struct Pass {
     pub timeout: i64,
     /// 1: with a completion routine, as a request that is not forgotten needs it.
     pub routine: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// One of [`way`].
+    pub way: u32,
 }
 
 /// Output of [`SEND`], [`CANCEL`] and the other operations on a slot.
@@ -235,4 +255,6 @@ pub mod mutant {
     pub const DELETES_SENT: u32 = 9;
     /// Leaves its target as it is at D0Exit.
     pub const LEAVES_TARGET: u32 = 10;
+    /// Closes its local target, which is not its own to close.
+    pub const CLOSES_LOCAL_TARGET: u32 = 11;
 }

@@ -5,7 +5,7 @@ use cancelnic_ioctl::SetMutant;
 use cancelnic_ioctl::{
     log::LogAnswer,
     nic,
-    relay::{self, Outcome, Pass, SLOTS, Send, Slot, SlotState, Target, TargetAnswer, option, target},
+    relay::{self, Outcome, Pass, SLOTS, Send, Slot, SlotState, Target, TargetAnswer, option, target, way},
 };
 use cancelnic_kernel::kmdf::request::{answer, finish, input, output};
 use wdk_sys::{
@@ -81,6 +81,17 @@ where
     }
 }
 
+/// The same for an input that is a slot only.
+///
+/// # Safety
+/// The driver owns `request`.
+unsafe fn ask_slot<A>(request: WDFREQUEST) -> Result<u32, NTSTATUS> {
+    // SAFETY: as the caller vouches.
+    let wanted = unsafe { ask::<Slot, A>(request) }?;
+    allow(wanted.reserved == 0)?;
+    Ok(wanted.slot)
+}
+
 impl Relay {
     /// Carries out one code; the length of the answer. PASSIVE_LEVEL.
     ///
@@ -92,37 +103,40 @@ impl Relay {
             match code {
                 relay::TARGET => {
                     let wanted = ask::<Target, TargetAnswer>(request)?;
-                    allow(wanted.action <= target::LAST && wanted.reserved == 0)?;
+                    allow(wanted.action <= target::LAST && wanted.way <= way::BELOW)?;
+                    allow(wanted.way == way::NIC || !matches!(wanted.action, target::OPEN | target::CLOSE))?;
                     answer(request, &self.target_action(wanted))
                 }
                 relay::CREATE => {
-                    let slot = ask::<Slot, Outcome>(request)?;
-                    answer(request, &self.create(slot.slot)?)
+                    let slot = ask_slot::<Outcome>(request)?;
+                    answer(request, &self.create(slot)?)
                 }
                 relay::SEND => {
                     let wanted = ask::<Send, Outcome>(request)?;
-                    allow(wanted.options & !OPTIONS == 0 && wanted.routine <= 1 && wanted.reserved == 0)?;
+                    allow(wanted.options & !OPTIONS == 0 && wanted.routine <= 1)?;
+                    allow(wanted.way <= way::BELOW && wanted.timeout <= 0)?;
                     answer(request, &self.send_own(&wanted)?)
                 }
                 relay::CANCEL => {
-                    let slot = ask::<Slot, Outcome>(request)?;
-                    answer(request, &self.cancel(slot.slot)?)
+                    let slot = ask_slot::<Outcome>(request)?;
+                    answer(request, &self.cancel(slot)?)
                 }
                 relay::REUSE => {
-                    let slot = ask::<Slot, Outcome>(request)?;
-                    answer(request, &self.reuse(slot.slot)?)
+                    let slot = ask_slot::<Outcome>(request)?;
+                    answer(request, &self.reuse(slot)?)
                 }
                 relay::DELETE => {
-                    let slot = ask::<Slot, Outcome>(request)?;
-                    answer(request, &self.delete(slot.slot)?)
+                    let slot = ask_slot::<Outcome>(request)?;
+                    answer(request, &self.delete(slot)?)
                 }
                 relay::STATE => {
-                    let slot = ask::<Slot, SlotState>(request)?;
-                    answer(request, &self.state(slot.slot)?)
+                    let slot = ask_slot::<SlotState>(request)?;
+                    answer(request, &self.state(slot)?)
                 }
                 relay::PASS => {
                     let wanted: Pass = input(request)?;
-                    allow(wanted.options & !OPTIONS == 0 && wanted.routine <= 1 && wanted.reserved == 0)?;
+                    allow(wanted.options & !OPTIONS == 0 && wanted.routine <= 1)?;
+                    allow(wanted.way <= way::BELOW && wanted.timeout <= 0)?;
                     allow(wanted.slot < SLOTS)?;
                     self.pass.with(|pass| pass.set(&wanted));
                     Ok(0)
@@ -131,6 +145,7 @@ impl Relay {
                 #[cfg(feature = "mutants")]
                 relay::SET_MUTANT => {
                     let wanted: SetMutant = input(request)?;
+                    allow(wanted.check().is_ok())?;
                     self.mutant.choose(wanted.mutant);
                     Ok(0)
                 }

@@ -44,6 +44,8 @@ pub struct Relay {
     pub device: WDFDEVICE,
     /// The way to cancelnic.sys.
     pub target: WDFIOTARGET,
+    /// The way to the next lower device of the relay's own stack.
+    pub below: WDFIOTARGET,
     /// Presents programs' requests that are to be passed on: parallel, power-managed.
     pub passing: WDFQUEUE,
     /// The requests.
@@ -159,6 +161,7 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         context::address::<Relay>(device.cast()).write(Relay {
             device,
             target: create_target(device)?,
+            below: call_unsafe_wdf_function_binding!(WdfDeviceGetIoTarget, device),
             passing: create_queue(
                 device,
                 WDF_IO_QUEUE_CONFIG {
@@ -248,6 +251,7 @@ unsafe extern "C" fn evt_self_managed_io_cleanup(device: WDFDEVICE) {
     // SAFETY: this callback's own device.
     let relay = unsafe { Relay::of(device) };
     relay.close_target();
+    relay.purge_below();
     relay.delete_all();
 }
 

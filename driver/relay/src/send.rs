@@ -6,7 +6,7 @@ use cancelnic_ioctl::{
     Header,
     log::event,
     nic::{self, CancelEvent, Wait},
-    relay::{Outcome, Pass, SLOTS, Send, SlotState, mutant, option, phase},
+    relay::{Outcome, Pass, SLOTS, Send, SlotState, mutant, option, phase, way},
 };
 use cancelnic_kernel::{
     check,
@@ -41,22 +41,24 @@ impl Passing {
     /// What a program wants.
     pub const fn set(&mut self, wanted: &Pass) {
         self.slot = wanted.slot;
-        self.how = How { options: wanted.options, timeout: wanted.timeout, routine: wanted.routine != 0 };
+        let Pass { way, options, timeout, routine, .. } = *wanted;
+        self.how = How { way, options, timeout, routine: routine != 0 };
     }
 }
 
 /// How a request is sent.
 #[derive(Clone, Copy)]
 struct How {
+    way: u32,
     options: u32,
     timeout: i64,
     routine: bool,
 }
 
 impl Default for How {
-    /// Asynchronously, with a completion routine.
+    /// To the NIC, asynchronously, with a completion routine.
     fn default() -> Self {
-        Self { options: 0, timeout: 0, routine: true }
+        Self { way: way::NIC, options: 0, timeout: 0, routine: true }
     }
 }
 
@@ -144,7 +146,8 @@ impl Relay {
 
     /// Sends a slot's own request. PASSIVE_LEVEL.
     pub fn send_own(&self, wanted: &Send) -> Result<Outcome, NTSTATUS> {
-        let how = How { options: wanted.options, timeout: wanted.timeout, routine: wanted.routine != 0 };
+        let Send { way, options, timeout, routine, .. } = *wanted;
+        let how = How { way, options, timeout, routine: routine != 0 };
         let request = self.slots.with(|slots| self.begin_send(slots, wanted.slot, how.routine))?;
         // SAFETY: the slot's request is this caller's from Ready on; its buffers live as long as it does, and nobody
         // reads them before it is sent.
@@ -153,7 +156,7 @@ impl Relay {
             buffers.wait.write(Wait::new(wanted.tag, wanted.behaviour));
             let formatted = call_unsafe_wdf_function_binding!(
                 WdfIoTargetFormatRequestForInternalIoctl,
-                self.target,
+                self.way(how.way),
                 request.0,
                 nic::WAIT,
                 buffers.input,
@@ -215,8 +218,12 @@ impl Relay {
             }
             let irql = irql();
             self.journal.note(event::SENDING, slot, 0, u64::from(how.options));
-            let sent =
-                call_unsafe_wdf_function_binding!(WdfRequestSend, request.0, self.target, &raw mut options);
+            let sent = call_unsafe_wdf_function_binding!(
+                WdfRequestSend,
+                request.0,
+                self.way(how.way),
+                &raw mut options
+            );
             let back = sent == 0 || how.is(option::SYNCHRONOUS);
             let (mut status, mut information) = (STATUS_SUCCESS, 0);
             if back {

@@ -1,17 +1,17 @@
-//! The I/O target: cancelnic.sys's device interface, opened by name.
+//! The I/O targets: cancelnic.sys's device interface, opened by name, and the next lower device of the relay's own stack.
 
 use core::{mem::size_of, ptr::null_mut, slice};
 
 use cancelnic_ioctl::{
     Guid, Header, NIC_INTERFACE,
     log::event,
-    relay::{Target, TargetAnswer, mutant, target},
+    relay::{Target, TargetAnswer, mutant, target, way},
 };
 use cancelnic_kernel::{check, text::counted};
 use wdk_sys::{
     _WDF_IO_TARGET_OPEN_TYPE, _WDF_IO_TARGET_PURGE_IO_ACTION, _WDF_IO_TARGET_SENT_IO_ACTION,
     _WDF_IO_TARGET_STATE, FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, GENERIC_READ, GENERIC_WRITE, GUID,
-    NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS, ULONG, WDF_IO_TARGET_OPEN_PARAMS,
+    NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS, ULONG, WDF_IO_TARGET_OPEN_PARAMS, WDFIOTARGET,
     call_unsafe_wdf_function_binding,
     ntddk::{ExFreePoolWithTag, IoGetDeviceInterfaces},
 };
@@ -24,11 +24,28 @@ static CLASS: GUID = {
     GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
 };
 
+/// A target's state, as the framework numbers them.
+fn state(target: WDFIOTARGET) -> i32 {
+    // SAFETY: the relay's targets live as long as the device.
+    unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetGetState, target) }
+}
+
+/// Stops a target. PASSIVE_LEVEL.
+fn stop(target: WDFIOTARGET, action: _WDF_IO_TARGET_SENT_IO_ACTION::Type) {
+    // SAFETY: as above.
+    unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetStop, target, action) };
+}
+
+/// Purges a target. PASSIVE_LEVEL.
+fn purge(target: WDFIOTARGET, action: _WDF_IO_TARGET_PURGE_IO_ACTION::Type) {
+    // SAFETY: as above.
+    unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetPurge, target, action) };
+}
+
 impl Relay {
-    /// The target's state, as the framework numbers them.
-    fn target_state(&self) -> i32 {
-        // SAFETY: the target lives as long as the device.
-        unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetGetState, self.target) }
+    /// The target that a program means by one of [`way`].
+    pub fn way(&self, way: u32) -> WDFIOTARGET {
+        if way == way::BELOW { self.below } else { self.target }
     }
 
     /// Does what a program wants of the target. PASSIVE_LEVEL.
@@ -38,6 +55,7 @@ impl Relay {
             WdfIoTargetCancelSentIo, WdfIoTargetLeaveSentIoPending, WdfIoTargetWaitForSentIoToComplete,
         };
 
+        let meant = self.way(wanted.way);
         self.journal.note(event::TARGET, u32::MAX, 0, u64::from(wanted.action));
         let mut status = STATUS_SUCCESS;
         match wanted.action {
@@ -45,28 +63,18 @@ impl Relay {
             target::CLOSE => self.close_target(),
             // SAFETY: the target lives as long as the device.
             target::START => unsafe {
-                status = call_unsafe_wdf_function_binding!(WdfIoTargetStart, self.target);
+                status = call_unsafe_wdf_function_binding!(WdfIoTargetStart, meant);
             },
-            target::STOP_CANCEL => self.stop_target(WdfIoTargetCancelSentIo),
-            target::STOP_WAIT => self.stop_target(WdfIoTargetWaitForSentIoToComplete),
-            target::STOP_LEAVE => self.stop_target(WdfIoTargetLeaveSentIoPending),
-            target::PURGE_WAIT => self.purge_target(WdfIoTargetPurgeIoAndWait),
-            target::PURGE => self.purge_target(WdfIoTargetPurgeIo),
+            target::STOP_CANCEL => stop(meant, WdfIoTargetCancelSentIo),
+            target::STOP_WAIT => stop(meant, WdfIoTargetWaitForSentIoToComplete),
+            target::STOP_LEAVE => stop(meant, WdfIoTargetLeaveSentIoPending),
+            target::PURGE_WAIT => purge(meant, WdfIoTargetPurgeIoAndWait),
+            target::PURGE => purge(meant, WdfIoTargetPurgeIo),
             _ => (),
         }
-        let state = self.target_state() as u32;
+        let state = state(meant) as u32;
         self.journal.note(event::TARGET_DONE, u32::MAX, status, u64::from(state));
         TargetAnswer { header: Header::of::<TargetAnswer>(), status: status as u32, state }
-    }
-
-    fn stop_target(&self, action: _WDF_IO_TARGET_SENT_IO_ACTION::Type) {
-        // SAFETY: the target lives as long as the device; the caller is at PASSIVE_LEVEL.
-        unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetStop, self.target, action) };
-    }
-
-    fn purge_target(&self, action: _WDF_IO_TARGET_PURGE_IO_ACTION::Type) {
-        // SAFETY: the target lives as long as the device; the caller is at PASSIVE_LEVEL.
-        unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetPurge, self.target, action) };
     }
 
     /// Opens the first interface of cancelnic.sys. PASSIVE_LEVEL.
@@ -114,23 +122,32 @@ impl Relay {
 
     /// Closes the target: what is under way is recalled and waited for. PASSIVE_LEVEL.
     pub fn close_target(&self) {
-        if self.target_state() != _WDF_IO_TARGET_STATE::WdfIoTargetClosed {
+        if state(self.target) != _WDF_IO_TARGET_STATE::WdfIoTargetClosed {
             // SAFETY: the target lives as long as the device.
             unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetClose, self.target) };
         }
     }
 
+    /// The device goes: the local target goes with it, and what is still with that comes back before. PASSIVE_LEVEL.
+    pub fn purge_below(&self) {
+        if self.mutant.is(mutant::CLOSES_LOCAL_TARGET) {
+            // SAFETY: the target lives as long as the device; that it is not the driver's to close is the fault.
+            unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetClose, self.below) };
+        }
+        purge(self.below, _WDF_IO_TARGET_PURGE_IO_ACTION::WdfIoTargetPurgeIoAndWait);
+    }
+
     /// Before power goes. PASSIVE_LEVEL.
     pub fn suspend_target(&self) {
-        let started = self.target_state() == _WDF_IO_TARGET_STATE::WdfIoTargetStarted;
+        let started = state(self.target) == _WDF_IO_TARGET_STATE::WdfIoTargetStarted;
         if started && !self.mutant.is(mutant::LEAVES_TARGET) {
-            self.stop_target(_WDF_IO_TARGET_SENT_IO_ACTION::WdfIoTargetLeaveSentIoPending);
+            stop(self.target, _WDF_IO_TARGET_SENT_IO_ACTION::WdfIoTargetLeaveSentIoPending);
         }
     }
 
     /// After power has come. PASSIVE_LEVEL.
     pub fn resume_target(&self) -> NTSTATUS {
-        if self.target_state() == _WDF_IO_TARGET_STATE::WdfIoTargetStopped {
+        if state(self.target) == _WDF_IO_TARGET_STATE::WdfIoTargetStopped {
             // SAFETY: the target lives as long as the device.
             return unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetStart, self.target) };
         }

@@ -8,8 +8,8 @@ use crate::settings::NIC;
 use agent_protocol::Message;
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
-use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Status};
-use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer};
+use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
+use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer, way};
 use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SetMutant};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,6 +52,7 @@ impl Logged {
             event::CANCELED_ON_QUEUE => "canceled-on-queue",
             event::REQUEUED => "requeued",
             event::CANCEL_EVENT => "cancel-event",
+            event::READY => "ready",
             event::STOP => "stop",
             event::ACKNOWLEDGING => "acknowledging",
             event::RESUME => "resume",
@@ -173,6 +174,12 @@ impl Requests {
         run.begin_control(what, file, code, input.as_bytes(), size_of::<T>() as u32)
     }
 
+    /// Closes both interfaces.
+    pub fn close(self, run: &mut Run) -> Result<()> {
+        run.close(self.relay)?;
+        run.close(self.nic)
+    }
+
     /// Waits for an answer of a `begin_` function.
     pub fn finish<T: FromBytes + KnownLayout + Immutable>(
         self,
@@ -184,19 +191,20 @@ impl Requests {
 
     /// The relay's target.
     pub fn target(self, run: &mut Run, action: u32) -> Result<TargetAnswer> {
-        Self::ask(
-            run,
-            &format!("relay: target action {action}"),
-            self.relay,
-            relay::TARGET,
-            &Target::new(action),
-        )
+        let what = format!("relay: target action {action}");
+        Self::ask(run, &what, self.relay, relay::TARGET, &Target::new(way::NIC, action))
+    }
+
+    /// The relay's local target.
+    pub fn target_below(self, run: &mut Run, action: u32) -> Result<TargetAnswer> {
+        let what = format!("relay: local target action {action}");
+        Self::ask(run, &what, self.relay, relay::TARGET, &Target::new(way::BELOW, action))
     }
 
     /// The same; [`Self::finish`] gives a [`TargetAnswer`].
     pub fn begin_target(self, run: &mut Run, action: u32) -> Result<Controlling> {
         let what = format!("relay: target action {action}");
-        Self::begin::<TargetAnswer>(run, &what, self.relay, relay::TARGET, &Target::new(action))
+        Self::begin::<TargetAnswer>(run, &what, self.relay, relay::TARGET, &Target::new(way::NIC, action))
     }
 
     /// Makes the request of a slot.
@@ -242,8 +250,13 @@ impl Requests {
 
     /// How the next requests of programs are passed on.
     pub fn pass(self, run: &mut Run, slot: u32, options: u32, routine: bool) -> Result<()> {
+        self.pass_to(run, way::NIC, slot, options, routine)
+    }
+
+    /// The same, to the target `way`.
+    pub fn pass_to(self, run: &mut Run, way: u32, slot: u32, options: u32, routine: bool) -> Result<()> {
         let header = Header::of::<Pass>();
-        let pass = Pass { header, slot, options, timeout: 0, routine: routine.into(), reserved: 0 };
+        let pass = Pass { header, slot, options, timeout: 0, routine: routine.into(), way };
         let answer =
             run.control("relay: how to pass requests on", self.relay, relay::PASS, pass.as_bytes(), 0)?;
         ensure!(answer.status == 0, "status {:#010x}", answer.status);
@@ -279,6 +292,14 @@ impl Requests {
     pub fn forward(self, run: &mut Run, tag: u32, queue: u32) -> Result<u32> {
         let what = format!("NIC: forward {tag} to queue {queue}");
         let status: Status = Self::ask(run, &what, self.nic, nic::FORWARD, &Forward::new(tag, queue))?;
+        Ok(status.status)
+    }
+
+    /// Takes the next request out of a manual queue; what the framework said.
+    pub fn retrieve(self, run: &mut Run, queue: u32, behaviour: u32) -> Result<u32> {
+        let what = format!("NIC: retrieve from queue {queue}");
+        let status: Status =
+            Self::ask(run, &what, self.nic, nic::RETRIEVE, &Retrieve::new(queue, behaviour))?;
         Ok(status.status)
     }
 

@@ -1,6 +1,7 @@
 //! What a scenario does with the stack above the NIC: cancellation by ID, the overlying driver, the filter, devices.
 
 use super::{Lives, Pending, Run, Violation};
+use crate::settings::NIC;
 use agent_protocol::Command;
 use anyhow::Result;
 
@@ -57,6 +58,13 @@ impl Run {
     pub fn remove(&mut self, service: &str, surprise: bool) -> Result<()> {
         let how = if surprise { "surprise removal" } else { "removal" };
         self.order(format!("{how} of {service}"), Command::Remove { service: service.into(), surprise })
+    }
+
+    /// Removes the NIC's device and unloads its driver, while the other drivers stay.
+    pub fn remove_nic(&mut self, surprise: bool) -> Result<()> {
+        self.down()?;
+        self.ended_lives.push(self.session.agent.heard());
+        self.remove(NIC, surprise)
     }
 
     /// Holds the guest's framework at a named window.

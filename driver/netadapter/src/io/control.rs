@@ -6,15 +6,15 @@ use core::ptr::null_mut;
 use cancelnic_ioctl::SetMutant;
 use cancelnic_ioctl::{
     Header,
-    log::LogAnswer,
+    log::{LogAnswer, event},
     nic::{
         self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status, action, behaviour, queue,
     },
 };
 use cancelnic_kernel::kmdf::request::{answer, finish, input, output};
 use wdk_sys::{
-    NT_SUCCESS, NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, ULONG, WDFQUEUE,
-    WDFREQUEST, call_unsafe_wdf_function_binding,
+    NT_SUCCESS, NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, ULONG,
+    WDFCONTEXT, WDFQUEUE, WDFREQUEST, call_unsafe_wdf_function_binding,
 };
 
 use super::Interface;
@@ -53,6 +53,11 @@ const fn is_manual(queue: u32) -> bool {
     matches!(queue, queue::SECOND | queue::THIRD)
 }
 
+/// Whether `queue` is one that holds waiting requests.
+const fn is_of_requests(queue: u32) -> bool {
+    queue == queue::WAIT || is_manual(queue)
+}
+
 impl Interface {
     /// Answers one code; the length of the answer.
     ///
@@ -64,7 +69,7 @@ impl Interface {
             match code {
                 nic::COUNTERS => answer(request, &self.counters()),
                 nic::RINGS => answer(request, &self.rings()),
-                nic::LOG => Ok(self.journal.read(output(request, size_of::<LogAnswer>())?)),
+                nic::LOG | nic::LOG_DIRECT => Ok(self.journal.read(output(request, size_of::<LogAnswer>())?)),
                 nic::MARK => {
                     let mark: Mark = input(request)?;
                     allow(mark.ex <= 1)?;
@@ -79,7 +84,7 @@ impl Interface {
                 }
                 nic::FORWARD => {
                     let forward: Forward = input(request)?;
-                    allow(is_manual(forward.queue))?;
+                    allow(is_of_requests(forward.queue))?;
                     room::<Status>(request)?;
                     let status = self.forward_waiting(forward.tag, forward.queue);
                     answer(request, &Status::new(status as u32))
@@ -98,13 +103,14 @@ impl Interface {
                 nic::QUEUE => {
                     let wanted: QueueAction = input(request)?;
                     allow(wanted.action <= action::LAST)?;
-                    allow(wanted.queue == queue::WAIT || is_manual(wanted.queue))?;
+                    allow(is_of_requests(wanted.queue))?;
                     room::<QueueState>(request)?;
                     answer(request, &self.queue_action(wanted))
                 }
                 #[cfg(feature = "mutants")]
                 nic::SET_MUTANT => {
                     let wanted: SetMutant = input(request)?;
+                    allow(wanted.check().is_ok())?;
                     self.mutant.choose(wanted.mutant);
                     Ok(0)
                 }
@@ -116,7 +122,7 @@ impl Interface {
     /// Does something to a queue; its state afterwards.
     fn queue_action(&self, wanted: QueueAction) -> QueueState {
         let queue = self.queues[wanted.queue as usize];
-        let (mut queued, mut owned) = (0, 0);
+        let (mut queued, mut owned, mut status) = (0, 0, STATUS_SUCCESS);
         // SAFETY: the queue lives as long as the device; none of the calls waits.
         let state = unsafe {
             match wanted.action {
@@ -127,12 +133,29 @@ impl Interface {
                 }
                 action::DRAIN => call_unsafe_wdf_function_binding!(WdfIoQueueDrain, queue, None, null_mut()),
                 action::PURGE => call_unsafe_wdf_function_binding!(WdfIoQueuePurge, queue, None, null_mut()),
+                action::READY_NOTIFY => {
+                    let told = Some(evt_io_queue_ready as _);
+                    status =
+                        call_unsafe_wdf_function_binding!(WdfIoQueueReadyNotify, queue, told, null_mut());
+                }
+                action::READY_FORGET => {
+                    status =
+                        call_unsafe_wdf_function_binding!(WdfIoQueueReadyNotify, queue, None, null_mut());
+                }
                 _ => (),
             }
             call_unsafe_wdf_function_binding!(WdfIoQueueGetState, queue, &raw mut queued, &raw mut owned)
         };
-        QueueState { header: Header::of::<QueueState>(), state: state as u32, queued, owned, reserved: 0 }
+        let status = status as u32;
+        QueueState { header: Header::of::<QueueState>(), state: state as u32, queued, owned, status }
     }
+}
+
+/// A manual queue that was empty has a request. At most DISPATCH_LEVEL.
+unsafe extern "C" fn evt_io_queue_ready(from: WDFQUEUE, _context: WDFCONTEXT) {
+    // SAFETY: this callback's own queue.
+    let interface = unsafe { Interface::of_queue(from) };
+    interface.journal.note(event::READY, u32::MAX, 0, interface.number(from).into());
 }
 
 /// Whether the answer will fit, asked before anything is done.

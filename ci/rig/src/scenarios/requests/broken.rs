@@ -1,12 +1,12 @@
 //! Deliberately broken requests: each runs a path that the same driver without its fault passes, and must be caught.
 
 use super::super::{Kind, Scenario};
+use super::waiting::{await_waiting, wait};
 use super::{CANCELLED, SUCCESS};
 use crate::run::Run;
 use crate::run::requests::{INTERFACE_FAULTS, RELAY, Requests};
 use crate::settings::{Mutant, NIC};
 use anyhow::{Result, ensure};
-use cancelnic_ioctl::Header;
 use cancelnic_ioctl::nic;
 use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour, mutant as nic_mutant};
 use cancelnic_ioctl::relay::{Send, mutant, phase};
@@ -21,8 +21,7 @@ fn ready(run: &mut Run) -> Result<Requests> {
 }
 
 fn send(behaviour: u32) -> Send {
-    let header = Header::of::<Send>();
-    Send { header, slot: SLOT, options: 0, timeout: 0, routine: 1, reserved: 0, tag: TAG, behaviour }
+    Send { slot: SLOT, tag: TAG, ..Send::waiting(behaviour) }
 }
 
 fn sent(run: &mut Run, behaviour: u32) -> Result<Requests> {
@@ -30,11 +29,6 @@ fn sent(run: &mut Run, behaviour: u32) -> Result<Requests> {
     requests.create(run, SLOT)?;
     ensure!(requests.send(run, &send(behaviour))?.returned == 1, "not sent");
     Ok(requests)
-}
-
-fn done(run: &mut Run, requests: Requests) -> Result<()> {
-    run.close(requests.relay)?;
-    run.close(requests.nic)
 }
 
 /// A cancelable request is recalled.
@@ -46,14 +40,14 @@ fn recall(run: &mut Run) -> Result<()> {
         let place = format!("slot {SLOT}: {state:?}");
         return Err(run.found("RecalledRequestLost", "EvtRequestCancel", place));
     }
-    done(run, requests)
+    requests.close(run)
 }
 
 /// A cancelable request is completed by its receiver.
 fn complete(run: &mut Run) -> Result<()> {
     let requests = sent(run, behaviour::CANCELABLE)?;
     requests.complete(run, TAG, SUCCESS)?;
-    done(run, requests)
+    requests.close(run)
 }
 
 /// A program's request, passed on, is recalled.
@@ -68,7 +62,7 @@ fn recall_passed(run: &mut Run) -> Result<()> {
     requests.cancel(run, SLOT)?;
     let status = run.finish_control(&program)?.status;
     run.expect("status", status, CANCELLED)?;
-    done(run, requests)
+    requests.close(run)
 }
 
 /// What was recalled before it was sent can be sent once it has been reused.
@@ -83,7 +77,7 @@ fn reuse(run: &mut Run) -> Result<()> {
         let place = format!("slot {SLOT}: status {:#010x}", again.status);
         return Err(run.found("SentAgainWithoutReuse", "WdfRequestSend", place));
     }
-    done(run, requests)
+    requests.close(run)
 }
 
 /// A request that is under way is refused to be sent, and to be deleted.
@@ -92,7 +86,7 @@ fn busy(run: &mut Run) -> Result<()> {
     ensure!(requests.send(run, &send(behaviour::NOT_CANCELABLE)).is_err(), "sent twice");
     ensure!(requests.delete(run, SLOT).is_err(), "deleted under way");
     requests.complete(run, TAG, SUCCESS)?;
-    done(run, requests)
+    requests.close(run)
 }
 
 /// A program waits for an event, which comes.
@@ -104,7 +98,20 @@ fn event(run: &mut Run) -> Result<()> {
         let place = format!("slot {SLOT}: {state:?}");
         return Err(run.found("WaiterNotTold", "EvtCancel", place));
     }
-    done(run, requests)
+    requests.close(run)
+}
+
+/// A file is closed with a request under way: its program is told. Then the NIC's own book is empty too.
+fn cleanup(run: &mut Run) -> Result<()> {
+    run.load()?;
+    let (nic, other) = (run.open_nic()?, run.open_nic()?);
+    let kept = wait(run, other, TAG, behaviour::NOT_CANCELABLE)?;
+    await_waiting(run, nic, 1)?;
+    run.close(other)?;
+    let status = run.finish_control(&kept)?.status;
+    run.expect("status", status, CANCELLED)?;
+    await_waiting(run, nic, 0)?;
+    run.close(nic)
 }
 
 /// A program gets an answer at once.
@@ -173,6 +180,7 @@ pub fn all() -> Vec<Scenario> {
             power,
             &["TargetNotStopped", "TargetRunsWithoutPower"],
         ),
+        relay("caught-local-target-closed", mutant::CLOSES_LOCAL_TARGET, removal, &["InvalidHandle"]),
         interface(
             "caught-completed-while-cancelable",
             nic_mutant::COMPLETES_WHILE_CANCELABLE,
@@ -187,6 +195,12 @@ pub fn all() -> Vec<Scenario> {
             &["RecalledRequestLost"],
         ),
         interface("caught-marked-twice", nic_mutant::MARKS_TWICE, recall, &["RequestNotMarkable"]),
+        interface(
+            "caught-cleanup-forgotten",
+            nic_mutant::FORGETS_CLEANUP,
+            cleanup,
+            &["RequestNeverCompleted"],
+        ),
         interface("caught-event-forgotten", nic_mutant::FORGETS_EVENT, event, &["WaiterNotTold"]),
         interface(
             "caught-information-too-long",

@@ -1,44 +1,16 @@
 //! Requests and the life of devices and files around them.
 
 use super::super::{Scenario, good, no_watchdog, usual};
+use super::waiting::{await_waiting, counters, wait, words};
 use super::{CANCELLED, SUCCESS};
-use crate::run::programs::{Controlling, File};
-use crate::run::requests::{RELAY, Requests, read_log};
+use crate::run::programs::Controlling;
+use crate::run::requests::{RELAY, Requests};
 use crate::run::{Run, WIRE};
 use crate::settings::NIC;
 use anyhow::{Context, Result, ensure};
-use cancelnic_ioctl::nic::{
-    self, CancelEvent, Counters, Forward, Mark, QueueAction, Retrieve, RingSnapshot, Wait, behaviour, queue,
-};
-use cancelnic_ioctl::relay::{self, Pass, Send, Slot, Target, target};
-use cancelnic_ioctl::{Header, log};
-use zerocopy::{FromBytes, IntoBytes};
-
-/// A program waits for a cancel event, at the NIC or through the relay.
-fn wait(run: &mut Run, file: File, tag: u32, behaviour: u32) -> Result<Controlling> {
-    let room = size_of::<CancelEvent>() as u32;
-    run.begin_control("wait for a cancel event", file, nic::WAIT, Wait::new(tag, behaviour).as_bytes(), room)
-}
-
-fn counters(run: &mut Run, nic: File) -> Result<Counters> {
-    let answer = run.control("NIC: counters", nic, nic::COUNTERS, &[], size_of::<Counters>() as u32)?;
-    Counters::read_from_bytes(&answer.output).ok().context("the counters have another length")
-}
-
-/// Waits until as many requests wait at the NIC.
-fn await_waiting(run: &mut Run, nic: File, wanted: u64) -> Result<()> {
-    let deadline = std::time::Instant::now() + crate::session::LIMIT;
-    while counters(run, nic)?.waiting != wanted {
-        ensure!(std::time::Instant::now() < deadline, "never as many as {wanted} requests waited");
-        std::thread::park_timeout(super::super::PERIOD);
-    }
-    Ok(())
-}
-
-fn words(run: &mut Run, driver: &'static str, file: File, code: u32) -> Result<String> {
-    let log = read_log(run, driver, file, code)?;
-    Ok(log.iter().map(|logged| logged.what()).collect::<Vec<_>>().join(" "))
-}
+use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour, queue};
+use cancelnic_ioctl::relay::{self, Send, phase, target};
+use zerocopy::FromBytes;
 
 /// Whoever waits is told when a packet queue's EvtCancel has done its work, with the books of that moment.
 fn cancel_event(run: &mut Run) -> Result<()> {
@@ -105,16 +77,11 @@ pub fn power(run: &mut Run) -> Result<()> {
     run.expect("the recall", outcome.returned, 1)?;
     let status = run.finish_control(&waiting)?.status;
     run.expect("status", status, CANCELLED)?;
-    close(run, requests)
+    requests.close(run)
 }
 
 /// Slot of the passed requests here.
 const SLOT: u32 = 5;
-
-fn close(run: &mut Run, requests: Requests) -> Result<()> {
-    run.close(requests.relay)?;
-    run.close(requests.nic)
-}
 
 /// Passes a program's request on, cancelable, and waits until it waits.
 fn pass_one(run: &mut Run, requests: Requests) -> Result<Controlling> {
@@ -146,6 +113,47 @@ pub fn removal(run: &mut Run) -> Result<()> {
     let seen = words(run, NIC, requests.nic, nic::LOG)?;
     run.expect("calls at the NIC", seen.as_str(), "presented marked cancel-callback completing cleanup")?;
     run.close(requests.nic)
+}
+
+/// The NIC is gone with requests under way at its interface: of a program, cancelable and not, of the relay, and one
+/// that waits in the relay's stopped target. Each ends, and the relay's target is closed.
+fn nic_gone(run: &mut Run) -> Result<()> {
+    const NOT_SENT: u32 = 0xC020_0206;
+    const INVALID_DEVICE_STATE: u32 = 0xC000_0184;
+    let (sent, parked) = (1, 2);
+
+    run.load()?;
+    let requests = run.open_requests()?;
+    // no cancel of a packet queue comes any more, which would tell those who wait
+    run.pause()?;
+    let cancelable = wait(run, requests.nic, 1, behaviour::CANCELABLE)?;
+    let kept = wait(run, requests.nic, 2, behaviour::NOT_CANCELABLE)?;
+    let queued = wait(run, requests.nic, 3, behaviour::SECOND_QUEUE)?;
+    let send = |slot, tag| Send { slot, tag, ..Send::waiting(behaviour::CANCELABLE) };
+    for slot in [sent, parked] {
+        requests.create(run, slot)?;
+    }
+    ensure!(requests.send(run, &send(sent, 4))?.returned == 1, "not sent");
+    await_waiting(run, requests.nic, 3)?;
+    requests.target(run, target::STOP_LEAVE)?;
+    ensure!(requests.send(run, &send(parked, 5))?.returned == 1, "not parked");
+    words(run, NIC, requests.nic, nic::LOG)?;
+    run.remove_nic(true)?;
+    for waiting in [&cancelable, &kept, &queued] {
+        let status = run.finish_control(waiting)?.status;
+        run.expect("status", status, CANCELLED)?;
+    }
+    for (slot, status) in [(sent, CANCELLED), (parked, NOT_SENT)] {
+        let state = requests.state(run, slot)?;
+        let seen = (state.phase, state.status, state.completions);
+        run.expect("[phase, status, completion routines]", seen, (phase::DONE, status, 1))?;
+    }
+    let state = requests.target(run, target::NONE)?.state;
+    run.expect("the target's state: closed", state, 4)?;
+    requests.reuse(run, sent)?;
+    let refused = requests.send(run, &send(sent, 6))?;
+    run.expect("sent nowhere", (refused.returned, refused.status), (0, INVALID_DEVICE_STATE))?;
+    run.close(requests.relay)
 }
 
 /// A file is closed with requests under way, one cancelable, one not, one passed on.
@@ -195,98 +203,6 @@ fn nic_power(run: &mut Run) -> Result<()> {
     run.close(nic)
 }
 
-/// Every code with every length but the right one, wrong versions and sizes, and values out of range: refused, and
-/// nothing is changed.
-fn malformed(run: &mut Run) -> Result<()> {
-    const LENGTH: u32 = 0xC000_0004;
-    const REVISION: u32 = 0xC000_0059;
-    const PARAMETER: u32 = 0xC000_000D;
-    const TOO_SMALL: u32 = 0xC000_0023;
-    const UNKNOWN: u32 = 0xC000_0010;
-
-    run.load()?;
-    let requests = run.open_requests()?;
-    let (nic, relay) = (requests.nic, requests.relay);
-    requests.log(run)?;
-    let header = Header::of::<Send>();
-    let send =
-        Send { header, slot: 0, options: 0, timeout: 0, routine: 1, reserved: 0, tag: 1, behaviour: 0 };
-    let pass =
-        Pass { header: Header::of::<Pass>(), slot: 0, options: 0, timeout: 0, routine: 1, reserved: 0 };
-    let codes: Vec<(File, u32, Vec<u8>)> = vec![
-        (nic, nic::WAIT, Wait::new(1, 0).as_bytes().to_vec()),
-        (nic, nic::MARK, Mark::new(1, true).as_bytes().to_vec()),
-        (nic, nic::COMPLETE, nic::Complete::new(1, 0).as_bytes().to_vec()),
-        (nic, nic::FORWARD, Forward::new(1, queue::SECOND).as_bytes().to_vec()),
-        (nic, nic::RETRIEVE, Retrieve::new(queue::SECOND, 0).as_bytes().to_vec()),
-        (nic, nic::QUEUE, QueueAction::new(queue::WAIT, 0).as_bytes().to_vec()),
-        (relay, relay::TARGET, Target::new(0).as_bytes().to_vec()),
-        (relay, relay::CREATE, Slot::new(0).as_bytes().to_vec()),
-        (relay, relay::SEND, send.as_bytes().to_vec()),
-        (relay, relay::CANCEL, Slot::new(0).as_bytes().to_vec()),
-        (relay, relay::REUSE, Slot::new(0).as_bytes().to_vec()),
-        (relay, relay::DELETE, Slot::new(0).as_bytes().to_vec()),
-        (relay, relay::STATE, Slot::new(0).as_bytes().to_vec()),
-        (relay, relay::PASS, pass.as_bytes().to_vec()),
-    ];
-    for (file, code, good) in &codes {
-        for length in [0, 1, 7, 8, good.len() - 1, good.len() + 1] {
-            let mut input = good.clone();
-            input.resize(length, 0);
-            refused(run, *file, *code, &input, 256, LENGTH)?;
-        }
-        for (at, status) in [(0, REVISION), (4, PARAMETER)] {
-            let mut input = good.clone();
-            input[at] ^= 1;
-            refused(run, *file, *code, &input, 256, status)?;
-        }
-        if *code != relay::PASS {
-            refused(run, *file, *code, good, 3, TOO_SMALL)?;
-        }
-    }
-    let out_of_range: Vec<(File, u32, Vec<u8>)> = vec![
-        (nic, nic::WAIT, Wait::new(1, behaviour::LAST + 1).as_bytes().to_vec()),
-        (nic, nic::FORWARD, Forward::new(1, queue::CONTROL).as_bytes().to_vec()),
-        (nic, nic::RETRIEVE, Retrieve::new(queue::WAIT, 0).as_bytes().to_vec()),
-        (nic, nic::RETRIEVE, Retrieve::new(queue::SECOND, behaviour::THIRD_QUEUE).as_bytes().to_vec()),
-        (nic, nic::QUEUE, QueueAction::new(queue::CONTROL, 0).as_bytes().to_vec()),
-        (nic, nic::QUEUE, QueueAction::new(queue::WAIT, nic::action::LAST + 1).as_bytes().to_vec()),
-        (relay, relay::TARGET, Target::new(target::LAST + 1).as_bytes().to_vec()),
-        (relay, relay::CREATE, Slot::new(relay::SLOTS).as_bytes().to_vec()),
-        (relay, relay::STATE, Slot::new(u32::MAX).as_bytes().to_vec()),
-        (relay, relay::SEND, Send { options: 16, ..send }.as_bytes().to_vec()),
-        (relay, relay::SEND, Send { routine: 2, ..send }.as_bytes().to_vec()),
-        (relay, relay::PASS, Pass { slot: relay::SLOTS, ..pass }.as_bytes().to_vec()),
-    ];
-    for (file, code, input) in &out_of_range {
-        refused(run, *file, *code, input, 256, PARAMETER)?;
-    }
-    for (file, codes) in [
-        (nic, [0, !3, nic::SET_MUTANT, relay::SEND]),
-        (relay, [0, !3, relay::SET_MUTANT, nic::WAIT | 3 << 24]),
-    ] {
-        for code in codes {
-            refused(run, file, code, &[], 256, UNKNOWN)?;
-        }
-    }
-    for (file, code) in [(nic, nic::LOG), (relay, relay::LOG), (nic, nic::COUNTERS), (nic, nic::RINGS)] {
-        refused(run, file, code, &[], size_of::<log::LogAnswer>() as u32 - 1, TOO_SMALL)?;
-    }
-    let log = requests.log(run)?;
-    run.expect("nothing was done", log.len(), 0)?;
-    close(run, requests)
-}
-
-fn refused(run: &mut Run, file: File, code: u32, input: &[u8], output: u32, status: u32) -> Result<()> {
-    let what = format!("code {code:#010x} with {} bytes for {output}", input.len());
-    let answer = run.control(&what, file, code, input, output)?;
-    if answer.status == status {
-        return Ok(());
-    }
-    let place = format!("{what}: {:#010x} instead of {status:#010x}", answer.status);
-    Err(run.found("MalformedRequestTaken", "EvtIoDeviceControl", place))
-}
-
 pub fn all() -> Vec<Scenario> {
     vec![
         good("queue-cancel-tells-those-who-wait", no_watchdog, cancel_event),
@@ -294,7 +210,7 @@ pub fn all() -> Vec<Scenario> {
         usual("relay-power-down-with-a-request-pending", power),
         usual("relay-removal-with-a-request-pending", removal),
         usual("nic-power-down-with-requests-pending", nic_power),
+        usual("nic-surprise-removal-with-requests-pending", nic_gone),
         usual("file-closed-with-requests-outstanding", close_with_requests),
-        usual("malformed-requests-are-refused", malformed),
     ]
 }

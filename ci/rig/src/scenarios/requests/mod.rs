@@ -7,11 +7,15 @@
 //! what is left over when the drivers are unloaded, as after each of these scenarios.
 
 mod acts;
+mod below;
 mod broken;
 mod life;
+mod malformed;
+mod queues;
 mod sends;
 mod stage;
 mod table;
+mod waiting;
 
 use super::{Scenario, usual};
 use crate::facts::Recall;
@@ -144,6 +148,9 @@ pub fn all() -> Vec<Scenario> {
         "request-ignoring-target-state" = IGNORING,
     };
     all.extend(life::all());
+    all.extend(queues::all());
+    all.extend(below::all());
+    all.extend(malformed::all());
     all.extend(broken::all());
     all
 }

@@ -5,9 +5,8 @@ use crate::run::programs::Controlling;
 use crate::run::requests::{Logged, Requests};
 use crate::session::LIMIT;
 use anyhow::{Result, bail, ensure};
-use cancelnic_ioctl::Header;
 use cancelnic_ioctl::nic::{self, CancelEvent, Wait};
-use cancelnic_ioctl::relay::{Outcome, Send, phase};
+use cancelnic_ioctl::relay::{Outcome, Send, phase, way};
 use std::thread;
 use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
@@ -20,6 +19,8 @@ pub struct Stage {
     pub requests: Requests,
     /// Whether it is sent with a completion routine.
     pub routine: bool,
+    /// The relay's target that it goes to.
+    pub way: u32,
     /// The relay's slot.
     pub slot: u32,
     /// The request's tag at the NIC.
@@ -34,21 +35,22 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(requests: Requests, routine: bool, number: u32) -> Self {
-        Self { requests, routine, slot: 3, tag: number, returned: None, status: None, log: Vec::new() }
+        Self {
+            requests,
+            routine,
+            way: way::NIC,
+            slot: 3,
+            tag: number,
+            returned: None,
+            status: None,
+            log: Vec::new(),
+        }
     }
 
     /// A send of the slot's request.
     pub fn send_with(&self, behaviour: u32, options: u32, timeout: i64) -> Send {
-        Send {
-            header: Header::of::<Send>(),
-            slot: self.slot,
-            options,
-            timeout,
-            routine: self.routine.into(),
-            reserved: 0,
-            tag: self.tag,
-            behaviour,
-        }
+        let Self { slot, way, tag, .. } = *self;
+        Send { slot, options, timeout, routine: self.routine.into(), way, tag, ..Send::waiting(behaviour) }
     }
 
     /// Makes the request and sends it, asynchronously; it must be sent.
@@ -138,7 +140,7 @@ impl Stage {
 
     /// Begins a program's request that the relay passes on.
     pub fn passing(&self, run: &mut Run, behaviour: u32, options: u32, routine: bool) -> Result<Controlling> {
-        self.requests.pass(run, self.slot, options, routine)?;
+        self.requests.pass_to(run, self.way, self.slot, options, routine)?;
         let wait = Wait::new(self.tag, behaviour);
         let room = size_of::<CancelEvent>() as u32;
         run.begin_control("a program's request", self.requests.relay, nic::WAIT, wait.as_bytes(), room)

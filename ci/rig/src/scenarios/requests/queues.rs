@@ -1,0 +1,218 @@
+//! Manual queues: requests that the driver fetches, gives back, and is told of; and an answer written straight into a
+//! program's buffer.
+
+use super::super::{Scenario, usual};
+use super::waiting::{wait, words};
+use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
+use crate::run::Run;
+use crate::run::programs::Controlling;
+use crate::run::requests::Requests;
+use crate::settings::NIC;
+use anyhow::{Context, Result, ensure};
+use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
+use cancelnic_ioctl::nic::{self, CancelEvent, QueueState, action, behaviour, queue};
+use zerocopy::FromBytes;
+
+const NO_MORE_ENTRIES: u32 = 0x8000_001A;
+const WDF_PAUSED: u32 = 0xC020_0203;
+const WDF_BUSY: u32 = 0xC020_0204;
+
+/// The NIC's calls since the last look, with the tags of what was presented.
+fn expect_calls(run: &mut Run, requests: Requests, expected: &str) -> Result<()> {
+    let seen = words(run, NIC, requests.nic, nic::LOG)?;
+    run.expect("the NIC's calls", seen.as_str(), expected)
+}
+
+/// A program's request that waits in a manual queue.
+fn put(run: &mut Run, requests: Requests, tag: u32, to: u32) -> Result<Controlling> {
+    let waiting = if to == queue::SECOND { behaviour::SECOND_QUEUE } else { behaviour::THIRD_QUEUE };
+    let before = state(run, requests, to)?.queued;
+    let program = wait(run, requests.nic, tag, waiting)?;
+    let deadline = std::time::Instant::now() + crate::session::LIMIT;
+    while state(run, requests, to)?.queued == before {
+        ensure!(std::time::Instant::now() < deadline, "request {tag} never came to queue {to}");
+        std::thread::park_timeout(super::super::PERIOD);
+    }
+    Ok(program)
+}
+
+fn state(run: &mut Run, requests: Requests, of: u32) -> Result<QueueState> {
+    requests.queue(run, of, action::NONE)
+}
+
+fn retrieve(run: &mut Run, requests: Requests, expected: u32) -> Result<()> {
+    let status = requests.retrieve(run, queue::SECOND, behaviour::NOT_CANCELABLE)?;
+    run.expect("retrieve", status, expected)
+}
+
+/// Tags of the requests that the driver has been given since the last look.
+fn presented(run: &mut Run, requests: Requests) -> Result<Vec<u32>> {
+    let log = requests.log(run)?;
+    let presented = log.iter().filter(|one| one.record.event == event::PRESENTED);
+    Ok(presented.map(|one| one.record.tag).collect())
+}
+
+fn ended(run: &mut Run, program: &Controlling, status: u32) -> Result<()> {
+    let seen = run.finish_control(program)?.status;
+    run.expect("the program's status", seen, status)
+}
+
+fn ready(run: &mut Run) -> Result<Requests> {
+    run.load()?;
+    run.open_requests()
+}
+
+/// What is given back goes to the head, so that nothing is reordered; from a stopped queue nothing is fetched; what
+/// was cancelled meanwhile ends when it is given back.
+fn requeued(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    let first = put(run, requests, 1, queue::SECOND)?;
+    let second = put(run, requests, 2, queue::SECOND)?;
+    presented(run, requests)?;
+    retrieve(run, requests, SUCCESS)?;
+    let status = requests.forward(run, 1, queue::SECOND)?;
+    run.expect("requeue", status, SUCCESS)?;
+    retrieve(run, requests, SUCCESS)?;
+    retrieve(run, requests, SUCCESS)?;
+    retrieve(run, requests, NO_MORE_ENTRIES)?;
+    let tags = presented(run, requests)?;
+    run.expect("in the order of their coming", tags, vec![1, 1, 2])?;
+
+    requests.queue(run, queue::SECOND, action::STOP)?;
+    let status = requests.forward(run, 2, queue::SECOND)?;
+    run.expect("requeue to the stopped queue", status, SUCCESS)?;
+    retrieve(run, requests, WDF_PAUSED)?;
+    let seen = state(run, requests, queue::SECOND)?;
+    run.expect("[queued, owned]", [seen.queued, seen.owned], [1, 1])?;
+    requests.queue(run, queue::SECOND, action::START)?;
+    let status = requests.retrieve(run, queue::SECOND, behaviour::AT_ONCE)?;
+    run.expect("retrieve", status, SUCCESS)?;
+    ended(run, &second, SUCCESS)?;
+
+    let ran = run.cancel_control(&first)?;
+    run.expect("a cancel routine ran", ran, false)?;
+    presented(run, requests)?;
+    let status = requests.forward(run, 1, queue::SECOND)?;
+    run.expect("requeue of what was cancelled", status, SUCCESS)?;
+    ended(run, &first, CANCELLED)?;
+    expect_calls(run, requests, "requeued")?;
+
+    // given back where the driver wants to hear of it, it is the driver's to complete
+    let third = put(run, requests, 3, queue::THIRD)?;
+    let status = requests.retrieve(run, queue::THIRD, behaviour::NOT_CANCELABLE)?;
+    run.expect("retrieve", status, SUCCESS)?;
+    requests.forward(run, 3, queue::THIRD)?;
+    presented(run, requests)?;
+    let ran = run.cancel_control(&third)?;
+    run.expect("a cancel routine ran", ran, true)?;
+    ended(run, &third, CANCELLED)?;
+    expect_calls(run, requests, "canceled-on-queue completing")?;
+    requests.close(run)
+}
+
+/// Only a manual queue takes a request back; another one accepts what is forwarded, unless it is drained.
+fn requeue_refused(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    let program = wait(run, requests.nic, 1, behaviour::NOT_CANCELABLE)?;
+    super::waiting::await_waiting(run, requests.nic, 1)?;
+    let status = requests.forward(run, 1, queue::WAIT)?;
+    run.expect("requeue to a parallel queue", status, INVALID_DEVICE_REQUEST)?;
+    requests.queue(run, queue::SECOND, action::DRAIN)?;
+    let status = requests.forward(run, 1, queue::SECOND)?;
+    run.expect("forward to a drained queue", status, WDF_BUSY)?;
+    requests.queue(run, queue::SECOND, action::START)?;
+    let status = requests.forward(run, 1, queue::SECOND)?;
+    run.expect("forward", status, SUCCESS)?;
+    retrieve(run, requests, SUCCESS)?;
+    presented(run, requests)?;
+    let status = requests.forward(run, 1, queue::WAIT)?;
+    run.expect("forward to the queue that presented it first", status, SUCCESS)?;
+    expect_calls(run, requests, "presented forwarded")?;
+    requests.complete(run, 1, SUCCESS)?;
+    ended(run, &program, SUCCESS)?;
+    requests.close(run)
+}
+
+fn notify(run: &mut Run, requests: Requests, of: u32, wanted: u32, expected: u32) -> Result<()> {
+    let status = requests.queue(run, of, wanted)?.status;
+    run.expect("WdfIoQueueReadyNotify", status, expected)
+}
+
+/// The driver is told of a manual queue's first request: when it comes, is given back, or is there when the queue
+/// starts or gets power; not of later ones, not while the queue is stopped.
+fn told_when_ready(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    notify(run, requests, queue::WAIT, action::READY_NOTIFY, INVALID_DEVICE_REQUEST)?;
+    notify(run, requests, queue::SECOND, action::READY_FORGET, INVALID_DEVICE_REQUEST)?;
+    notify(run, requests, queue::SECOND, action::READY_NOTIFY, SUCCESS)?;
+    notify(run, requests, queue::SECOND, action::READY_NOTIFY, INVALID_DEVICE_REQUEST)?;
+    presented(run, requests)?;
+    let first = put(run, requests, 1, queue::SECOND)?;
+    expect_calls(run, requests, "presented ready forwarded")?;
+    let second = put(run, requests, 2, queue::SECOND)?;
+    expect_calls(run, requests, "presented forwarded")?;
+    retrieve(run, requests, SUCCESS)?;
+    retrieve(run, requests, SUCCESS)?;
+    requests.forward(run, 2, queue::SECOND)?;
+    expect_calls(run, requests, "presented presented ready requeued")?;
+    notify(run, requests, queue::SECOND, action::READY_FORGET, INVALID_DEVICE_REQUEST)?;
+    requests.queue(run, queue::SECOND, action::STOP)?;
+    requests.forward(run, 1, queue::SECOND)?;
+    expect_calls(run, requests, "requeued")?;
+    requests.queue(run, queue::SECOND, action::START)?;
+    expect_calls(run, requests, "ready")?;
+
+    run.power_down()?;
+    expect_calls(run, requests, "cancel-event cancel-event")?;
+    run.power_up()?;
+    expect_calls(run, requests, "ready")?;
+
+    requests.queue(run, queue::SECOND, action::STOP)?;
+    notify(run, requests, queue::SECOND, action::READY_FORGET, SUCCESS)?;
+    requests.queue(run, queue::SECOND, action::START)?;
+    expect_calls(run, requests, "")?;
+    for program in [&first, &second] {
+        let ran = run.cancel_control(program)?;
+        run.expect("a cancel routine ran", ran, true)?;
+        ended(run, program, CANCELLED)?;
+    }
+    requests.close(run)
+}
+
+/// The log's records come straight into the program's buffer, and are those that the buffered code would have given.
+fn direct(run: &mut Run) -> Result<()> {
+    const TOO_SMALL: u32 = 0xC000_0023;
+    let requests = ready(run)?;
+    requests.log(run)?;
+    let room = size_of::<CancelEvent>() as u32;
+    let wait = nic::Wait::new(7, behaviour::AT_ONCE);
+    let input = zerocopy::IntoBytes::as_bytes(&wait);
+    run.control("an answer at once", requests.nic, nic::WAIT, input, room)?;
+    let small = size_of::<LogAnswer>() as u32 - 1;
+    for len in [0, small] {
+        let answer = run.control("log, no room", requests.nic, nic::LOG_DIRECT, &[], len)?;
+        run.expect("status", answer.status, TOO_SMALL)?;
+    }
+    let room = (size_of::<LogAnswer>() + LOG_RECORDS * size_of::<Record>()) as u32;
+    let answer = run.control("log, direct", requests.nic, nic::LOG_DIRECT, &[], room)?;
+    run.expect("status", answer.status, SUCCESS)?;
+    let (head, rest) = LogAnswer::read_from_prefix(&answer.output).ok().context("no head")?;
+    run.expect("records", head.count, 2)?;
+    run.expect("bytes", rest.len(), 2 * size_of::<Record>())?;
+    let record =
+        |at: usize| Record::read_from_bytes(&rest[at * size_of::<Record>()..][..size_of::<Record>()]);
+    let events = [0, 1].map(|at| record(at).map_or((0, 0), |record| (record.event, record.tag)));
+    run.expect("events", events, [(event::PRESENTED, 7), (event::COMPLETING, 7)])?;
+    let log = requests.log(run)?;
+    run.expect("left for the buffered code", log.len(), 0)?;
+    requests.close(run)
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![
+        usual("manual-queue-retrieve-and-requeue", requeued),
+        usual("requeue-to-another-kind-of-queue", requeue_refused),
+        usual("manual-queue-tells-when-ready", told_when_ready),
+        usual("direct-control-code", direct),
+    ]
+}
