@@ -24,7 +24,7 @@ use wdk_sys::{
 use crate::{
     control,
     driver::POOL_TAG,
-    send::{self, Passing},
+    pass::{self, Passing},
     slots::Slots,
 };
 
@@ -166,9 +166,9 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
                 device,
                 WDF_IO_QUEUE_CONFIG {
                     PowerManaged: _WDF_TRI_STATE::WdfTrue,
-                    EvtIoDeviceControl: Some(send::evt_io_pass),
-                    EvtIoStop: Some(send::evt_io_stop),
-                    EvtIoResume: Some(send::evt_io_resume),
+                    EvtIoDeviceControl: Some(pass::evt_io_pass),
+                    EvtIoStop: Some(pass::evt_io_stop),
+                    EvtIoResume: Some(pass::evt_io_resume),
                     ..WDF_IO_QUEUE_CONFIG::default()
                 },
             )?,

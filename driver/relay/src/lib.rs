@@ -1,8 +1,8 @@
 //! `cancelnic-relay.sys`: sends requests to cancelnic.sys's device interface through an I/O target, and recalls them.
 //!
 //! 1. [`device`]: EvtDriverDeviceAdd makes the queues, the target and the interface; the target is opened on request.
-//! 2. [`control`] takes the control codes; [`send`] makes, sends, recalls and reuses requests, the relay's own and
-//!    those of programs that it passes on; [`slots`] says what may be done with each, and knows no framework.
+//! 2. [`control`] takes the control codes; [`send`] makes, sends, recalls and reuses requests; [`pass`] does so with
+//!    those of programs; [`slots`] says what may be done with each, and knows no framework.
 //! 3. [`target`] opens, stops, starts, purges and closes the target.
 //! 4. D0Exit stops the target, requests under way stay so; D0Entry starts it again. EvtIoStop acknowledges a passed
 //!    request when power goes, and recalls it when the device goes.
@@ -19,6 +19,8 @@ mod control;
 mod device;
 #[cfg(target_os = "windows")]
 mod driver;
+#[cfg(target_os = "windows")]
+mod pass;
 #[cfg(target_os = "windows")]
 mod send;
 #[cfg(target_os = "windows")]

@@ -6,7 +6,7 @@ use cancelnic_ioctl::{
     Header,
     log::event,
     nic::{self, CancelEvent, Wait},
-    relay::{Outcome, Pass, SLOTS, Send, SlotState, mutant, option, phase, way},
+    relay::{Outcome, SLOTS, Send, SlotState, mutant, option, phase, way},
 };
 use cancelnic_kernel::{
     check,
@@ -18,10 +18,10 @@ use cancelnic_kernel::{
     },
 };
 use wdk_sys::{
-    _POOL_TYPE, _WDF_REQUEST_STOP_ACTION_FLAGS, FALSE, NT_SUCCESS, NTSTATUS, PWDF_REQUEST_COMPLETION_PARAMS,
-    STATUS_DEVICE_BUSY, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_OBJECT_NAME_COLLISION,
-    STATUS_SUCCESS, ULONG, WDF_REQUEST_REUSE_PARAMS, WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFFILEOBJECT,
-    WDFIOTARGET, WDFMEMORY, WDFOBJECT, WDFQUEUE, WDFREQUEST, call_unsafe_wdf_function_binding,
+    _POOL_TYPE, FALSE, NT_SUCCESS, NTSTATUS, PWDF_REQUEST_COMPLETION_PARAMS, STATUS_DEVICE_BUSY,
+    STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS, ULONG,
+    WDF_REQUEST_REUSE_PARAMS, WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFIOTARGET, WDFMEMORY, WDFOBJECT,
+    WDFREQUEST, call_unsafe_wdf_function_binding,
 };
 
 use crate::{
@@ -30,29 +30,13 @@ use crate::{
     slots::{Origin, Phase, Refusal},
 };
 
-/// How the next requests of programs are passed on.
-#[derive(Clone, Copy, Default)]
-pub struct Passing {
-    slot: u32,
-    how: How,
-}
-
-impl Passing {
-    /// What a program wants.
-    pub const fn set(&mut self, wanted: &Pass) {
-        self.slot = wanted.slot;
-        let Pass { way, options, timeout, routine, .. } = *wanted;
-        self.how = How { way, options, timeout, routine: routine != 0 };
-    }
-}
-
 /// How a request is sent.
 #[derive(Clone, Copy)]
-struct How {
-    way: u32,
-    options: u32,
-    timeout: i64,
-    routine: bool,
+pub struct How {
+    pub way: u32,
+    pub options: u32,
+    pub timeout: i64,
+    pub routine: bool,
 }
 
 impl Default for How {
@@ -189,7 +173,7 @@ impl Relay {
     ///
     /// # Safety
     /// The request is in its slot, under way; it has not been sent.
-    unsafe fn send(&self, request: Handle, slot: u32, how: How) -> Outcome {
+    pub unsafe fn send(&self, request: Handle, slot: u32, how: How) -> Outcome {
         // SAFETY: the request is alive until it is sent; afterwards it is touched only where the framework has given it
         // back: the send failed or was synchronous.
         unsafe {
@@ -291,7 +275,7 @@ impl Relay {
     }
 
     /// Takes the reference that is held over a recall. At most DISPATCH_LEVEL.
-    unsafe fn hold(&self, request: Handle) {
+    pub unsafe fn hold(&self, request: Handle) {
         if !self.mutant.is(mutant::CANCELS_WITHOUT_REFERENCE) {
             // SAFETY: as the caller vouches.
             unsafe { reference(object(request)) };
@@ -299,7 +283,7 @@ impl Relay {
     }
 
     /// Gives it back.
-    unsafe fn let_go(&self, request: Handle) {
+    pub unsafe fn let_go(&self, request: Handle) {
         if !self.mutant.is(mutant::CANCELS_WITHOUT_REFERENCE) {
             // SAFETY: as the caller vouches.
             unsafe { dereference(object(request)) };
@@ -307,7 +291,7 @@ impl Relay {
     }
 
     /// WdfRequestCancelSentRequest, whose completion routine may run inside. At most DISPATCH_LEVEL.
-    unsafe fn recall(&self, request: Handle, slot: u32) -> (u8, u32) {
+    pub unsafe fn recall(&self, request: Handle, slot: u32) -> (u8, u32) {
         let irql = irql();
         self.journal.note(event::CANCELLING, slot, 0, 0);
         let handle = if self.mutant.is(mutant::WRONG_HANDLE) { self.target.cast() } else { request.0 };
@@ -401,37 +385,6 @@ impl Relay {
             })
         })
     }
-
-    /// Recalls the passed requests of a closed file. At most DISPATCH_LEVEL.
-    pub fn cancel_file(&self, file: WDFFILEOBJECT) {
-        let mut from = 0;
-        while let Some(slot) = self.slots.with(|slots| slots.next_of_file(file.addr(), from)) {
-            // one that has ended meanwhile is not there any more
-            let _ = self.cancel(slot);
-            from = slot + 1;
-        }
-    }
-
-    /// Passes a program's request on.
-    unsafe fn pass_on(&self, request: WDFREQUEST) {
-        let Passing { slot, how } = self.pass.with(|pass| *pass);
-        let handle = Handle(request);
-        // SAFETY: the driver owns the request until it is sent.
-        unsafe {
-            let file = call_unsafe_wdf_function_binding!(WdfRequestGetFileObject, request).addr();
-            let entered = self.slots.with(|slots| {
-                slots.put(slot, handle, Origin::Passed { file })?;
-                slots.begin_send(slot, how.routine)
-            });
-            if entered.is_err() {
-                finish(request, Err(STATUS_DEVICE_BUSY));
-                return;
-            }
-            call_unsafe_wdf_function_binding!(WdfRequestFormatRequestUsingCurrentType, request);
-            // what comes of it is in the log
-            let _ = self.send(handle, slot, how);
-        }
-    }
 }
 
 /// Ends a request of the relay's own, or gives back the reference that kept a forgotten one.
@@ -467,50 +420,6 @@ unsafe fn memory(parent: WDFOBJECT, length: usize) -> Result<(WDFMEMORY, *mut u8
         )
     })?;
     Ok((memory, buffer.cast()))
-}
-
-/// A program's request is to be passed on. PASSIVE_LEVEL.
-pub unsafe extern "C" fn evt_io_pass(
-    queue: WDFQUEUE,
-    request: WDFREQUEST,
-    _output: usize,
-    _input: usize,
-    _code: ULONG,
-) {
-    // SAFETY: this callback's own queue and request, which the driver owns from now on.
-    unsafe { Relay::of_queue(queue).pass_on(request) };
-}
-
-/// Power goes: a request that is under way stays so. The device goes: it is recalled. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags: ULONG) {
-    use _WDF_REQUEST_STOP_ACTION_FLAGS::{WdfRequestStopActionPurge, WdfRequestStopActionSuspend};
-
-    // SAFETY: this callback's own queue and request; the framework holds the request over the callback, and a
-    // reference is held over the recall, whose completion routine completes it.
-    unsafe {
-        let relay = Relay::of_queue(queue);
-        let slot = relay.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX);
-        relay.journal.note(event::STOP, slot, 0, u64::from(flags));
-        if flags & WdfRequestStopActionSuspend as ULONG != 0 {
-            if !relay.mutant.is(mutant::FORGETS_ACKNOWLEDGE) {
-                relay.journal.note(event::ACKNOWLEDGING, slot, 0, 0);
-                call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request, FALSE as u8);
-            }
-        } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.is(mutant::IGNORES_PURGE) {
-            relay.hold(Handle(request));
-            // what came of it is in the log
-            let _ = relay.recall(Handle(request), slot);
-            relay.let_go(Handle(request));
-        }
-    }
-}
-
-/// Power is back. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_resume(queue: WDFQUEUE, request: WDFREQUEST) {
-    // SAFETY: this callback's own queue.
-    let relay = unsafe { Relay::of_queue(queue) };
-    let slot = relay.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX);
-    relay.journal.note(event::RESUME, slot, 0, 0);
 }
 
 /// A request has come back. At most DISPATCH_LEVEL.

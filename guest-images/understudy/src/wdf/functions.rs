@@ -1,7 +1,7 @@
 //! The two function tables that clients call through. Every entry that understudy does not offer traps by name.
 
 use super::queue::api as queue;
-use super::request::{api as request, buffers, cancel, send};
+use super::request::{api as request, buffers, cancel, format, send};
 use super::{device, dma, driver, file, interrupt, lock, memory, object, resources, target, timer};
 use crate::agent::trace;
 use crate::netcx;
@@ -216,15 +216,15 @@ fn offered_requests() -> Vec<(&'static str, usize)> {
         "WdfIoTargetWdmGetTargetDeviceObject", PFN_WDFIOTARGETWDMGETTARGETDEVICEOBJECT
             => target::api::wdm_get_target_device_object;
         "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => target::api::get_state;
-        "WdfIoTargetFormatRequestForIoctl", PFN_WDFIOTARGETFORMATREQUESTFORIOCTL => send::format_for_ioctl;
+        "WdfIoTargetFormatRequestForIoctl", PFN_WDFIOTARGETFORMATREQUESTFORIOCTL => format::format_for_ioctl;
         "WdfIoTargetFormatRequestForInternalIoctl", PFN_WDFIOTARGETFORMATREQUESTFORINTERNALIOCTL
-            => send::format_for_internal_ioctl;
+            => format::format_for_internal_ioctl;
         "WdfMemoryCreate", PFN_WDFMEMORYCREATE => memory::create;
         "WdfMemoryGetBuffer", PFN_WDFMEMORYGETBUFFER => memory::get_buffer;
         "WdfRequestCreate", PFN_WDFREQUESTCREATE => request::create;
         "WdfRequestReuse", PFN_WDFREQUESTREUSE => request::reuse;
         "WdfRequestFormatRequestUsingCurrentType", PFN_WDFREQUESTFORMATREQUESTUSINGCURRENTTYPE
-            => send::format_using_current_type;
+            => format::format_using_current_type;
         "WdfRequestSend", PFN_WDFREQUESTSEND => send::send;
         "WdfRequestGetStatus", PFN_WDFREQUESTGETSTATUS => request::get_status;
         "WdfRequestMarkCancelable", PFN_WDFREQUESTMARKCANCELABLE => cancel::mark_cancelable;

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod buffers;
 pub(crate) mod cancel;
 pub(crate) mod complete;
+pub(crate) mod format;
 pub(crate) mod send;
 
 use super::memory::Memory;

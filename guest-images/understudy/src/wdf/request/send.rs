@@ -1,22 +1,19 @@
-//! Formatting, sending, and a request's way back.
+//! Sending, and a request's way back.
 
-use super::{Format, Place, Request, Routine, Span, Waiter, get};
+use super::{Format, Place, Request, Routine, Waiter, get};
 use crate::io::{Irp, STATUS_MORE_PROCESSING_REQUIRED};
-use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Timer};
-use crate::wdf::memory::Memory;
-use crate::wdf::object::{self, get_ptr, require_irql, violation};
+use crate::wdf::object::{self, require_irql, violation};
 use crate::wdf::recall::Fired;
 use crate::wdf::target::{self, Target};
 use crate::window;
-use alloc::{boxed::Box, format, sync::Arc, vec};
+use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use wdk_offline::{
     DEVICE_OBJECT, IRP, NTSTATUS, PFN_WDF_REQUEST_COMPLETION_ROUTINE, STATUS_INFO_LENGTH_MISMATCH,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
-    WDF_REQUEST_COMPLETION_PARAMS, WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFIOTARGET, WDFMEMORY,
-    WDFMEMORY_OFFSET, WDFREQUEST,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, WDF_DRIVER_GLOBALS,
+    WDF_REQUEST_COMPLETION_PARAMS, WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFIOTARGET, WDFMEMORY, WDFREQUEST,
 };
 
 const TIMEOUT: u32 = 1;
@@ -24,36 +21,10 @@ const SYNCHRONOUS: u32 = 2;
 const IGNORE_STATE: u32 = 4;
 const SEND_AND_FORGET: u32 = 8;
 /// The request was not formatted, or has too few stack locations.
-const STATUS_REQUEST_NOT_ACCEPTED: NTSTATUS = 0xC000_00D0_u32 as i32;
-const STATUS_INTEGER_OVERFLOW: NTSTATUS = 0xC000_0095_u32 as i32;
+pub const STATUS_REQUEST_NOT_ACCEPTED: NTSTATUS = 0xC000_00D0_u32 as i32;
 /// Bug check 0x10D/6, second parameter.
-const NO_STACK_LOCATION: u64 = 1;
-const ALREADY_SENT: u64 = 3;
-/// METHOD_BUFFERED is 0 in a control code's low bits.
-const METHOD: u32 = 3;
-
+pub const ALREADY_SENT: u64 = 3;
 impl Request {
-    /// A driver-created request's IRP has as many locations as the target wants; a new one if need be.
-    fn require_locations(&self, target: &Target) {
-        let needed = target.stack_size();
-        let old =
-            self.inner.with(|inner| inner.irp.filter(|irp| !self.received && irp.locations_left() < needed));
-        if let Some(old) = old {
-            let made = Irp::new(needed, None);
-            self.inner.with(|inner| inner.irp = Some(made));
-            old.free();
-        }
-    }
-
-    /// Ends an earlier format: its system buffer and its references.
-    pub fn clear_format(&self) {
-        let (old, irp) = self.inner.with(|inner| {
-            inner.formatted = false;
-            (inner.format.take(), inner.irp)
-        });
-        Self::release_format(old, irp);
-    }
-
     /// The completion routine's turn: runs it, then lets the target's reference go. No lock is held. Up to
     /// DISPATCH_LEVEL.
     pub fn finish_send(self: &Arc<Self>, target: &Arc<Target>) {
@@ -345,163 +316,4 @@ pub unsafe extern "win64" fn get_completion_params(
     let stored = get(request, FUNCTION).inner.with(|inner| inner.params);
     // SAFETY: the driver passes its own structure.
     unsafe { *params = stored };
-}
-
-/// WdfRequestFormatRequestUsingCurrentType: up to DISPATCH_LEVEL. The next location is as the current one.
-pub unsafe extern "win64" fn format_using_current_type(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    request: WDFREQUEST,
-) {
-    const FUNCTION: &str = "WdfRequestFormatRequestUsingCurrentType";
-    require_irql(FUNCTION, 2);
-    let request = get(request, FUNCTION);
-    let irp = request.irp(FUNCTION);
-    // SAFETY: a live IRP.
-    let locations = unsafe { (*irp.raw()).StackCount };
-    if locations < 2 || irp.locations_left() == 0 || !request.received {
-        violation(
-            "RequestNoStackLocation",
-            6,
-            NO_STACK_LOCATION,
-            format!("{FUNCTION}: no location below its own"),
-        );
-    }
-    request.clear_format();
-    irp.copy_current_to_next();
-    request.inner.with(|inner| inner.formatted = true);
-}
-
-/// The part of a memory object that a formatted request uses.
-fn span(
-    function: &str,
-    memory: WDFMEMORY,
-    offset: *const WDFMEMORY_OFFSET,
-) -> Result<Option<Span>, NTSTATUS> {
-    if memory.is_null() {
-        return Ok(None);
-    }
-    let handle = memory as u64;
-    let memory = get_ptr::<Memory, _>(memory, function);
-    // SAFETY: the driver passes NULL or its own structure.
-    let given = unsafe { offset.as_ref() };
-    let from = given.map_or(0, |offset| offset.BufferOffset);
-    let len = given.map_or(0, |offset| offset.BufferLength);
-    let rest = memory.len().checked_sub(from).ok_or(STATUS_INTEGER_OVERFLOW)?;
-    let len = if len == 0 { rest } else { len };
-    if len > rest {
-        return Err(STATUS_INTEGER_OVERFLOW);
-    }
-    Ok(Some(Span { memory, handle, offset: from, len }))
-}
-
-/// The two formats for control requests, METHOD_BUFFERED.
-fn format_ioctl(
-    function: &str,
-    major: u8,
-    target: WDFIOTARGET,
-    request: WDFREQUEST,
-    code: u32,
-    input: (WDFMEMORY, *const WDFMEMORY_OFFSET),
-    output: (WDFMEMORY, *const WDFMEMORY_OFFSET),
-) -> NTSTATUS {
-    require_irql(function, 2);
-    let target = target::get(target, function);
-    let request = get(request, function);
-    if request.inner.with(|inner| inner.recall.is_out()) {
-        violation(
-            "RequestAlreadySent",
-            6,
-            ALREADY_SENT,
-            format!("{function}: WDFREQUEST {:#x}", request.handle()),
-        );
-    }
-    if code & METHOD != 0 {
-        crate::agent::trace::not_offered(&format!("{function} with a method other than buffered"));
-    }
-    let (input, output) = match (span(function, input.0, input.1), span(function, output.0, output.1)) {
-        (Ok(input), Ok(output)) => (input, output),
-        (Err(status), _) | (_, Err(status)) => return status,
-    };
-    request.require_locations(&target);
-    let irp = request.irp(function);
-    if irp.locations_left() < target.stack_size() {
-        return STATUS_REQUEST_NOT_ACCEPTED;
-    }
-    request.clear_format();
-    let len = |span: &Option<Span>| span.as_ref().map_or(0, |span| span.len);
-    let (input_len, output_len) = (len(&input), len(&output));
-    let mut system = vec![0_u8; input_len.max(output_len).max(1)];
-    if let Some(input) = &input {
-        // SAFETY: the span lies in the memory object, which lives.
-        let bytes =
-            unsafe { core::slice::from_raw_parts(input.memory.buffer().add(input.offset), input.len) };
-        system[..input.len].copy_from_slice(bytes);
-    }
-    for span in [&input, &output].into_iter().flatten() {
-        span.memory.reuse();
-    }
-    let next = irp.next();
-    // SAFETY: the driver owns the request and with it its IRP, which is not sent; the system buffer stays with the
-    // format, whose vector does not move its bytes.
-    let before = unsafe {
-        let before = (*irp.raw()).AssociatedIrp.SystemBuffer as usize;
-        core::ptr::write_bytes(next, 0, 1);
-        (*next).MajorFunction = major;
-        (*next).FileObject = target.file_object();
-        (*next).Parameters.DeviceIoControl.IoControlCode = code;
-        (*next).Parameters.DeviceIoControl.InputBufferLength = input_len as u32;
-        (*next).Parameters.DeviceIoControl.OutputBufferLength = output_len as u32;
-        (*irp.raw()).AssociatedIrp.SystemBuffer = system.as_mut_ptr().cast();
-        before
-    };
-    let format = Arc::new(Format { code, input, output, system: IrqLock::new(system), before });
-    request.inner.with(|inner| {
-        inner.format = Some(format);
-        inner.formatted = true;
-    });
-    STATUS_SUCCESS
-}
-
-/// WdfIoTargetFormatRequestForIoctl: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn format_for_ioctl(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    target: WDFIOTARGET,
-    request: WDFREQUEST,
-    code: u32,
-    input: WDFMEMORY,
-    input_offset: *mut WDFMEMORY_OFFSET,
-    output: WDFMEMORY,
-    output_offset: *mut WDFMEMORY_OFFSET,
-) -> NTSTATUS {
-    format_ioctl(
-        "WdfIoTargetFormatRequestForIoctl",
-        crate::io::MJ_DEVICE_CONTROL,
-        target,
-        request,
-        code,
-        (input, input_offset),
-        (output, output_offset),
-    )
-}
-
-/// WdfIoTargetFormatRequestForInternalIoctl: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn format_for_internal_ioctl(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    target: WDFIOTARGET,
-    request: WDFREQUEST,
-    code: u32,
-    input: WDFMEMORY,
-    input_offset: *mut WDFMEMORY_OFFSET,
-    output: WDFMEMORY,
-    output_offset: *mut WDFMEMORY_OFFSET,
-) -> NTSTATUS {
-    format_ioctl(
-        "WdfIoTargetFormatRequestForInternalIoctl",
-        crate::io::MJ_INTERNAL_DEVICE_CONTROL,
-        target,
-        request,
-        code,
-        (input, input_offset),
-        (output, output_offset),
-    )
 }
