@@ -109,6 +109,8 @@ pub struct RequestEvent {
 pub struct Facts {
     /// The guest's seed.
     pub seed: u64,
+    /// Whether the NIC's driver is another project's: it need not print its counts as ours does.
+    pub foreign_driver: bool,
     /// What the guest said of itself; `None` if it never came up.
     pub greeting: Option<Greeting>,
     /// The steps, in order.

@@ -81,7 +81,8 @@ impl Run {
         let started = Instant::now();
         let session = Session::start(&settings)?;
         settings.files.check_held(&session.greeting.drivers)?;
-        let mut facts = Facts { seed: settings.guest.seed, ..Facts::default() };
+        let mut facts =
+            Facts { seed: settings.guest.seed, foreign_driver: settings.files.foreign, ..Facts::default() };
         let greeting = session.greeting.clone();
         let step = Step {
             name: "start device, QEMU and guest".into(),

@@ -114,6 +114,8 @@ pub struct Files {
     pub kernel: PathBuf,
     /// The drivers, that of the NIC first.
     pub drivers: Vec<DriverFiles>,
+    /// Whether that one is another project's.
+    pub foreign: bool,
 }
 
 /// The files of a driver.
@@ -142,6 +144,7 @@ impl Files {
             device: built.device.path.clone(),
             kernel: kernel.path.clone(),
             drivers: built.drivers.iter().map(DriverFiles::shipped).collect(),
+            foreign: false,
         }
     }
 
@@ -243,7 +246,7 @@ mod tests {
         let image = Artefact::with_bytes("cancelnic.sys", b"this one");
         let (inf, symbols) = (PathBuf::new(), PathBuf::new());
         let drivers = vec![DriverFiles { name: NIC, image: image.clone(), inf, symbols }];
-        let files = Files { device: PathBuf::new(), kernel: PathBuf::new(), drivers };
+        let files = Files { device: PathBuf::new(), kernel: PathBuf::new(), drivers, foreign: false };
         let held = |file: &str, sha256: &str| DriverFile { file: file.into(), sha256: sha256.into() };
         files.check_held(&[held("CancelNic.sys", &image.sha256), held("other.sys", "1")]).unwrap();
         let another = files.check_held(&[held("cancelnic.sys", "12ab")]).unwrap_err().to_string();

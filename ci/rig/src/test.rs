@@ -1,6 +1,7 @@
 //! `cargo rig test`: the scenarios, through libtest-mimic.
 
 use crate::build::{self, Built};
+use crate::foreign::Foreign;
 use crate::places;
 use crate::scenarios::{self, Scenario};
 use crate::settings::GuestKind;
@@ -24,6 +25,10 @@ pub struct Options {
     /// Which guest
     #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
     guest: GuestKind,
+    /// Run another project's driver of the NIC, the .sys and .inf in this folder, in place of ours; only the scenarios
+    /// that concern any such driver
+    #[arg(long, value_name = "DIR")]
+    driver: Option<PathBuf>,
     /// Print the names and run nothing
     #[arg(long)]
     list: bool,
@@ -47,18 +52,36 @@ struct Outcome {
 
 type Outcomes = Arc<Mutex<Vec<Outcome>>>;
 
+/// What all scenarios of a test are run with.
+struct Circumstances {
+    guest: GuestKind,
+    built: Option<Built>,
+    seed: u64,
+    foreign: Option<Foreign>,
+    /// How to say the same again, but for the scenario's name.
+    again: String,
+}
+
 /// Runs the scenarios; `true` if none failed.
 pub fn test(options: &Options) -> Result<bool> {
+    let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
+    let scenarios = if foreign.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
     let built = if options.list {
         None
     } else {
         places::qemu()?;
-        Some(Arc::new(build::build(build::Options { mutants: true, verbose: false })?))
+        Some(build::build(build::Options { mutants: foreign.is_none(), verbose: false })?)
     };
+    let mut again = format!("cargo rig test --seed {}", options.seed);
+    if let Some(driver) = &options.driver {
+        again.push_str(&format!(" --driver {}", driver.display()));
+    }
+    let circumstances =
+        Arc::new(Circumstances { guest: options.guest, built, seed: options.seed, foreign, again });
     let outcomes = Outcomes::default();
-    let trials = scenarios::all()
+    let trials = scenarios
         .into_iter()
-        .map(|scenario| trial(scenario, options.guest, built.clone(), options.seed, Arc::clone(&outcomes)))
+        .map(|scenario| trial(scenario, Arc::clone(&circumstances), Arc::clone(&outcomes)))
         .collect();
     let conclusion = libtest_mimic::run(&arguments(options), trials);
     if let Some(file) = &options.junit {
@@ -80,22 +103,15 @@ fn arguments(options: &Options) -> Arguments {
     }
 }
 
-fn trial(
-    scenario: Scenario,
-    guest: GuestKind,
-    built: Option<Arc<Built>>,
-    seed: u64,
-    outcomes: Outcomes,
-) -> Trial {
+fn trial(scenario: Scenario, circumstances: Arc<Circumstances>, outcomes: Outcomes) -> Trial {
     let ignored = scenario.cannot_run_here();
     Trial::test(scenario.name, move || {
-        let built = built.ok_or("nothing is built")?;
+        let Circumstances { guest, built, seed, foreign, again } = &*circumstances;
+        let built = built.as_ref().ok_or("nothing is built")?;
         let started = Instant::now();
-        let result = scenario.run(guest, &built, seed);
+        let result = scenario.run(*guest, built, *seed, foreign.as_ref());
         let name = scenario.name;
-        let error = result
-            .err()
-            .map(|error| format!("{error:#}\nagain: cargo rig test --exact {name} --seed {seed}"));
+        let error = result.err().map(|error| format!("{error:#}\nagain: {again} --exact {name}"));
         let failed = error.clone();
         let outcome = Outcome { name, took: started.elapsed(), error };
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);

@@ -195,6 +195,9 @@ fn receive_agrees(facts: &Facts, found: &mut Vec<Violation>) {
 
 /// The driver's own counts are the sizes of the sets.
 fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+    if facts.foreign_driver && ["tx0", "rx0"].iter().all(|queue| facts.driver.total(queue).is_none()) {
+        return;
+    }
     let (tx, rx) = (&facts.tx, &facts.rx);
     let on_hardware = tx.sent.len() + tx.taken_back.len();
     let expected = [

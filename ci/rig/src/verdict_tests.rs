@@ -54,6 +54,22 @@ fn a_good_run_is_good() {
 }
 
 #[test]
+fn another_projects_driver_may_keep_its_counts_to_itself() {
+    let silent = |facts: &mut Facts| facts.driver = crate::driver_log::DriverLog::default();
+    finds("DriverCountsDiffer", silent);
+    let rules = rules_after(|facts| {
+        silent(facts);
+        facts.foreign_driver = true;
+    });
+    assert!(rules.is_empty(), "{rules:?}");
+    // What it says is held against the sets all the same.
+    finds("DriverCountsDiffer", |facts| {
+        facts.foreign_driver = true;
+        facts.driver.line("cancelnic: tx0 stop: posted=1 sent=1");
+    });
+}
+
+#[test]
 fn a_skipped_frame_is_accounted_for() {
     let rules = rules_after(|facts| {
         facts.offered.push(11);

@@ -6,8 +6,11 @@
 use super::{Kind, PERIOD, Scenario};
 use crate::build::Built;
 use crate::capture::Capture;
+use crate::facts::Step;
 use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
+use crate::foreign::Foreign;
 use crate::process::Folder;
+use crate::run::Run;
 use crate::session::{LIMIT, Session};
 use crate::settings::{Files, GuestKind, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
@@ -293,6 +296,47 @@ fn wrong_usage(_: &Built) -> Result<()> {
     demo.nothing_left()
 }
 
+/// Our own package under other names, as another project's would come: file, INF and service.
+fn foreign_package(built: &Built) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    let ours = built.driver(NIC)?;
+    let inf = std::fs::read_to_string(&ours.inf.path)?;
+    let mut other = inf.replace("cancelnic.sys", "other.sys");
+    for service in ["AddService = cancelnic,", "KmdfService = cancelnic,"] {
+        ensure!(other.contains(service), "the INF has no `{service}`");
+        other = other.replace(service, &service.replace("cancelnic", "other"));
+    }
+    std::fs::write(folder.path().join("other.inf"), other)?;
+    std::fs::copy(&ours.image.path, folder.path().join("other.sys"))?;
+    Ok(folder)
+}
+
+/// Such a package goes through a scenario, and its hash stands where ours would.
+fn foreign_driver(built: &Built) -> Result<()> {
+    let folder = foreign_package(built)?;
+    let foreign = Foreign::find(folder.path())?;
+    let scenarios = super::of_any_driver();
+    let name = "tx-cancel-wire-held-64";
+    let scenario = scenarios.iter().find(|scenario| scenario.name == name);
+    scenario.with_context(|| format!("{name} is not for every driver"))?.run(
+        GuestKind::Understudy,
+        built,
+        1,
+        Some(&foreign),
+    )?;
+    // It is this file that ran: cut in half it is refused under its own name.
+    let image = folder.path().join("other.sys");
+    let whole = std::fs::read(&image)?;
+    std::fs::write(&image, &whole[..whole.len() / 2])?;
+    let foreign = Foreign::find(folder.path())?;
+    let mut settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
+    foreign.take_over(&mut settings.files)?;
+    let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
+    let error = run.load().err().context("half a driver was loaded")?;
+    ensure!(error.to_string().contains("other.sys"), "{error:#}");
+    Ok(())
+}
+
 fn debugger_stops_in_cancel(built: &Built) -> Result<()> {
     crate::debug::check(Files::shipped(GuestKind::Understudy, built), 1, |_| ()).map(drop)
 }
@@ -301,6 +345,7 @@ pub fn all() -> Vec<Scenario> {
     let command = |name, test| Scenario { name, kind: Kind::Command(test) };
     vec![
         command("demo-report-is-whole", report_is_whole),
+        command("foreign-driver-in-the-place-of-ours", foreign_driver),
         command("debug-stops-in-cancel-callback", debugger_stops_in_cancel),
         command("failure-device-killed", device_killed),
         command("failure-interrupted", interrupted),

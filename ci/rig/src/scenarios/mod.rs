@@ -17,6 +17,7 @@ mod windows;
 
 use crate::build::Built;
 use crate::facts::{Facts, Step};
+use crate::foreign::Foreign;
 use crate::hang::Hang;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
@@ -88,6 +89,16 @@ pub fn all() -> Vec<Scenario> {
     .collect()
 }
 
+/// Those that concern any driver of the NIC: not those that talk to cancelnic.sys itself, break it on purpose, choose the
+/// form of its cancel, or wait for its watchdog.
+pub fn of_any_driver() -> Vec<Scenario> {
+    [transmit::all(), receive::all(), filter::all(), filter_random::all(), lifecycle::all(), machine::all()]
+        .into_iter()
+        .flatten()
+        .filter(|scenario| matches!(scenario.kind, Kind::Good { .. }) && !scenario.name.contains("watchdog"))
+        .collect()
+}
+
 /// A scenario's watchdog must not fire while the rig holds a gate.
 fn no_watchdog(settings: &mut Settings) {
     settings.guest.parameters.insert("WatchdogMs", 0);
@@ -104,9 +115,12 @@ impl Scenario {
     }
 
     /// Runs it. The error says what went wrong, step by step.
-    pub fn run(&self, guest: GuestKind, built: &Built, seed: u64) -> Result<()> {
+    pub fn run(&self, guest: GuestKind, built: &Built, seed: u64, foreign: Option<&Foreign>) -> Result<()> {
         let mut settings = Settings::new(Files::shipped(guest, built));
         settings.guest.seed = seed;
+        if let Some(foreign) = foreign {
+            foreign.take_over(&mut settings.files)?;
+        }
         match self.kind {
             Kind::Good { prepare, body, shows } => {
                 prepare(&mut settings);

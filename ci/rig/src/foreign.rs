@@ -1,0 +1,156 @@
+//! Another project's driver of the NIC, in the place of ours: a folder with its `.sys` and `.inf`.
+//!
+//! It must drive the NIC of `device/registers` through NetAdapterCx. Our filter and our relay stay in the guest beside it;
+//! scenarios that talk to cancelnic.sys itself do not concern it.
+
+use crate::build::Artefact;
+use crate::failure::Usage;
+use crate::settings::{DriverFiles, Files, NIC};
+use anyhow::{Context, Result};
+use driver_package::Inf;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The NIC's hardware id, as [`Inf`] gives it.
+const HARDWARE: &str = "pci\\ven_1af4&dev_1041";
+
+/// A driver that was found in a folder.
+#[derive(Debug, Clone)]
+pub struct Foreign(DriverFiles);
+
+impl Foreign {
+    /// Looks for the NIC's driver in `folder`.
+    ///
+    /// # Errors
+    /// [`Usage`]: the folder does not hold exactly one INF for the NIC, or not the file that this one names.
+    pub fn find(folder: &Path) -> Result<Self> {
+        let refuse = |why: String| Usage(format!("--driver {}: {why}", folder.display()));
+        let entries = fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
+        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+        let mut infs = Vec::new();
+        let mut others = Vec::new();
+        for path in with_extension(&paths, "inf") {
+            let text = read_text(&path)?;
+            let inf = Inf::parse(&text).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
+            if inf.hardware_ids.iter().any(|id| id.starts_with(HARDWARE)) {
+                infs.push((path, inf));
+            } else {
+                others.push(format!("{} is for {}", file_name(&path), inf.hardware_ids.join(", ")));
+            }
+        }
+        let (path, inf) = match &infs[..] {
+            [one] => one,
+            [] if others.is_empty() => return Err(refuse("there is no .inf".into()).into()),
+            [] => return Err(refuse(format!("no INF is for {HARDWARE}: {}", others.join("; "))).into()),
+            several => {
+                let names: Vec<_> = several.iter().map(|(path, _)| file_name(path)).collect();
+                return Err(refuse(format!("several INFs are for the NIC: {}", names.join(", "))).into());
+            }
+        };
+        let images: Vec<&String> =
+            inf.files.iter().filter(|file| file.to_ascii_lowercase().ends_with(".sys")).collect();
+        let [image] = images[..] else {
+            return Err(
+                refuse(format!("{} names {} .sys files, not one", file_name(path), images.len())).into()
+            );
+        };
+        let found = paths.iter().find(|path| file_name(path).eq_ignore_ascii_case(image));
+        let found =
+            found.ok_or_else(|| refuse(format!("{} names {image}, which is not there", file_name(path))))?;
+        let (stem, _) = image.rsplit_once('.').context("it ends with .sys")?;
+        Ok(Self(DriverFiles {
+            // One for the whole use of the command.
+            name: String::leak(stem.to_owned()),
+            image: Artefact::of(found)?,
+            inf: path.clone(),
+            symbols: found.with_extension("pdb"),
+        }))
+    }
+
+    /// Puts it in the place of the NIC's driver.
+    ///
+    /// # Errors
+    /// There is no such place.
+    pub fn take_over(&self, files: &mut Files) -> Result<()> {
+        *files.driver(NIC)? = self.0.clone();
+        files.foreign = true;
+        Ok(())
+    }
+}
+
+fn with_extension(paths: &[PathBuf], extension: &str) -> Vec<PathBuf> {
+    let mut found: Vec<_> = paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|have| have.eq_ignore_ascii_case(extension)))
+        .cloned()
+        .collect();
+    found.sort();
+    found
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// An INF's text: UTF-16 with a byte order mark, or bytes that are ASCII.
+fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
+        let words: Vec<u16> =
+            rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        return Ok(String::from_utf16_lossy(&words));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INF: &str = "[Version]\nClass=Net\nCatalogFile=a.cat\nDriverVer=1/2/2026,1.0.0.0\n\
+        [SourceDisksFiles]\nother.sys=1\n[Manufacturer]\nX=M,NTamd64\n[M.NTamd64]\nN=D,PCI\\VEN_1AF4&DEV_1041\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[track_caller]
+    fn refused(files: &[(&str, &str)], why: &str) {
+        let folder = folder(files);
+        let error = Foreign::find(folder.path()).unwrap_err();
+        assert!(error.is::<Usage>() && error.to_string().contains(why), "{error:#}");
+    }
+
+    #[test]
+    fn a_package_is_found_by_its_hardware() {
+        let other = INF.replace("1041", "1042").replace("other.sys", "b.sys");
+        let folder = folder(&[("a.inf", INF), ("b.inf", &other), ("Other.sys", "MZ"), ("b.sys", "MZ")]);
+        let Foreign(found) = Foreign::find(folder.path()).unwrap();
+        assert_eq!((found.name, found.image.path), ("other", folder.path().join("Other.sys")));
+    }
+
+    #[test]
+    fn an_inf_in_utf_16_is_read() {
+        let folder = folder(&[("other.sys", "MZ")]);
+        let words = INF.encode_utf16().flat_map(u16::to_le_bytes);
+        let bytes: Vec<u8> = [0xff, 0xfe].into_iter().chain(words).collect();
+        fs::write(folder.path().join("a.inf"), bytes).unwrap();
+        assert!(Foreign::find(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_package_for_the_nic_is_refused() {
+        refused(&[("other.sys", "MZ")], "there is no .inf");
+        refused(&[("a.inf", "nothing")], "a.inf: line 1");
+        refused(&[("a.inf", &INF.replace("1041", "1042"))], "a.inf is for pci\\ven_1af4&dev_1042");
+        refused(&[("a.inf", INF), ("b.inf", INF)], "a.inf, b.inf");
+        refused(&[("a.inf", INF)], "a.inf names other.sys, which is not there");
+        refused(&[("a.inf", &INF.replace("other.sys=1\n", ""))], "a.inf names 0 .sys files");
+        let error = Foreign::find(Path::new("/nowhere")).unwrap_err();
+        assert!(error.is::<Usage>(), "{error:#}");
+    }
+}
