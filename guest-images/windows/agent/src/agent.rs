@@ -1,0 +1,322 @@
+//! Requests and their answers.
+//!
+//! Each request is answered once. What may wait for a driver (opening, closing, control requests) has a thread of its
+//! own; what changes the machine is done in order by one thread, the worker; the rest is answered where it is read.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use agent_protocol::{Command, MAX_LINE, Message, Reply, Request, VERSION};
+
+use crate::{
+    device, drivers, dumps,
+    files::Files,
+    filter::{self, Sends},
+    guest::{Fault, Guest, NIC},
+    line::Line,
+    outbox::Outbox,
+    tools,
+};
+
+/// Version of the agent, `major.minor.patch`.
+pub const AGENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The agent.
+pub struct Agent {
+    parts: Arc<Parts>,
+    work: mpsc::Sender<(Request, Arc<Outbox>)>,
+}
+
+struct Parts {
+    guest: Arc<dyn Guest>,
+    files: Files,
+    sends: Sends,
+    /// How long a device may take to come or go.
+    patience: Duration,
+}
+
+impl Agent {
+    /// An agent of `guest`, in which a device may take `patience` to come or go.
+    #[must_use]
+    pub fn new(guest: Arc<dyn Guest>, patience: Duration) -> Self {
+        let parts = Arc::new(Parts { guest, files: Files::default(), sends: Sends::default(), patience });
+        let (work, asked) = mpsc::channel();
+        thread::spawn({
+            let parts = Arc::clone(&parts);
+            move || parts.work(&asked)
+        });
+        Self { parts, work }
+    }
+
+    /// The greeting.
+    #[must_use]
+    pub fn hello(&self) -> Message {
+        self.parts.hello()
+    }
+
+    /// Takes a line; its answer goes into `outbox`, now or later.
+    pub fn take(&self, line: Line, outbox: &Arc<Outbox>) {
+        let text = match line {
+            Line::Text(text) => text,
+            Line::Overlong => {
+                outbox.say(Message::failed(0, format!("a line of more than {MAX_LINE} bytes")));
+                return;
+            }
+        };
+        match serde_json::from_slice(&text) {
+            Ok(request) => self.obey(request, outbox),
+            Err(error) => outbox.say(Message::failed(0, format!("not a request: {error}"))),
+        }
+    }
+
+    fn obey(&self, request: Request, outbox: &Arc<Outbox>) {
+        let parts = &self.parts;
+        let id = request.id;
+        match request.command {
+            Command::Greet => {
+                parts.files.close_all();
+                outbox.say(parts.hello());
+                outbox.answer(id, Ok(Reply::default()));
+            }
+            // in the order in which they came
+            Command::Send { first, count, len, fragments, cancel_id } => {
+                let sent = parts.sends.send(&*parts.guest, (first, count), len, fragments, cancel_id);
+                outbox.answer(id, sent.map(done));
+            }
+            Command::CancelControl { request } => outbox.answer(id, Ok(parts.files.cancel(request))),
+            Command::Report => outbox.answer(id, filter::report(&*parts.guest)),
+            Command::CancelSend { .. }
+            | Command::Open { .. }
+            | Command::Close { .. }
+            | Command::Control { .. } => {
+                let (parts, outbox) = (Arc::clone(parts), Arc::clone(outbox));
+                thread::spawn(move || outbox.answer(id, parts.ask_driver(id, request.command)));
+            }
+            _ => {
+                // the worker ends with the agent
+                let _ = self.work.send((request, Arc::clone(outbox)));
+            }
+        }
+    }
+}
+
+fn done(_: ()) -> Reply {
+    Reply::default()
+}
+
+impl Parts {
+    fn hello(&self) -> Message {
+        let mut machine = self.guest.machine();
+        machine.agent = AGENT_VERSION.into();
+        Message::Hello {
+            version: VERSION,
+            guest: "windows".into(),
+            drivers: drivers::installed(&*self.guest),
+            boot_us: self.guest.up_us(),
+            machine: Some(machine),
+        }
+    }
+
+    /// What a driver may keep waiting.
+    fn ask_driver(&self, id: u32, command: Command) -> Result<Reply, Fault> {
+        let guest = &*self.guest;
+        match command {
+            Command::CancelSend { cancel_id } => self.sends.cancel(guest, cancel_id).map(done),
+            Command::Open { file, device } => self.files.open(guest, file, &device),
+            Command::Close { file } => self.files.close(file),
+            Command::Control { file, code, input, output_len } => {
+                self.files.control(id, file, code, &input, output_len)
+            }
+            command => refuse(&command),
+        }
+    }
+
+    fn work(&self, asked: &mpsc::Receiver<(Request, Arc<Outbox>)>) {
+        for (request, outbox) in asked {
+            outbox.answer(request.id, self.change_machine(request.command));
+        }
+    }
+
+    /// What changes the machine, or takes long.
+    fn change_machine(&self, command: Command) -> Result<Reply, Fault> {
+        let (guest, patience) = (&*self.guest, self.patience);
+        match command {
+            Command::Load => device::load(guest, patience).map(done),
+            Command::Unload => device::unload(guest, patience).map(done),
+            Command::PowerDown => device::power(guest, NIC.service, false).map(done),
+            Command::PowerUp => device::start_nic(guest, patience).map(done),
+            Command::Power { service, on } => device::power(guest, &service, on).map(done),
+            Command::Remove { service, surprise } => {
+                device::remove(guest, &service, surprise, patience).map(done)
+            }
+            Command::AttachFilter => device::bind_filter(guest, true, patience).map(done),
+            Command::DetachFilter => device::bind_filter(guest, false, patience).map(done),
+            Command::Verifier { on, drivers, flags } => tools::verifier(guest, on, &drivers, flags),
+            Command::Logs { log, most } => tools::logs(guest, &log, most),
+            Command::Dumps => Ok(Reply { dumps: dumps::list(&guest.system_root()), ..Reply::default() }),
+            Command::CopyDump { file, offset, len } => dumps::copy(&guest.system_root(), &file, offset, len),
+            Command::Reboot => Ok(guest.leave(true).map(done)?),
+            Command::Quit => Ok(guest.leave(false).map(done)?),
+            command => refuse(&command),
+        }
+    }
+}
+
+/// Refuses what no Windows offers a program, by the command's name and with the reason.
+fn refuse(command: &Command) -> Result<Reply, Fault> {
+    let pause =
+        "Windows pauses a data path only as a part of something else: detach_filter, power_down, unload";
+    let window =
+        "the framework is Windows' own and has no windows to hold it at; the device's gates can be held";
+    let (name, why) = match command {
+        Command::Pause { .. } => ("pause", pause),
+        Command::Restart => ("restart", pause),
+        Command::Hold { .. } => ("hold", window),
+        Command::Release { .. } => ("release", window),
+        Command::Inspect => ("inspect", "the rings are seen from outside only: report has their indices"),
+        Command::Bind => ("bind", "the protocols over the NIC are Windows' own; frames come from the filter"),
+        Command::Unbind => {
+            ("unbind", "the protocols over the NIC are Windows' own; frames come from the filter")
+        }
+        _ => ("this command", "it is none of those that a Windows guest knows"),
+    };
+    Err(Fault::unsupported(name, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pretend::{PENDS, Pretend, STATUS_CANCELLED};
+    use agent_protocol::{FailureKind, IoResult};
+
+    struct Conversation {
+        guest: Arc<Pretend>,
+        agent: Agent,
+        outbox: Arc<Outbox>,
+    }
+
+    impl Conversation {
+        fn with(guest: Pretend) -> Self {
+            let guest = Arc::new(guest);
+            let agent = Agent::new(Arc::clone(&guest) as Arc<dyn Guest>, Duration::ZERO);
+            Self { guest, agent, outbox: Arc::default() }
+        }
+
+        fn begin(&self, request: &str) {
+            self.agent.take(Line::Text(request.into()), &self.outbox);
+        }
+
+        fn answer(&self) -> Message {
+            self.outbox.next().expect("an open outbox")
+        }
+
+        fn call(&self, command: &str) -> Message {
+            self.begin(&format!(r#"{{"id":9,"command":{command}}}"#));
+            self.answer()
+        }
+    }
+
+    fn io(message: &Message) -> (u32, &IoResult) {
+        match message {
+            Message::Done { id, reply: Reply { io: Some(io), .. } } => (*id, io),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_answered_with_number_0() {
+        let talk = Conversation::with(Pretend::default());
+        for line in ["{", "hello", "[]", r#"{"id":1}"#, r#"{"id":1,"command":{"do":"dance"}}"#, "\u{1}\u{2}"]
+        {
+            talk.begin(line);
+            let answer = talk.answer();
+            assert!(
+                matches!(&answer, Message::Failed { id: 0, error, .. } if error.starts_with("not a request")),
+                "{answer:?}"
+            );
+        }
+        talk.agent.take(Line::Overlong, &talk.outbox);
+        assert_eq!(talk.answer(), Message::failed(0, "a line of more than 1048576 bytes".into()));
+    }
+
+    #[test]
+    fn a_greeting_comes_before_its_answer_and_closes_files() {
+        let talk = Conversation::with(Pretend::default());
+        talk.call(r#"{"do":"open","file":1,"device":"cancelnic-lwf"}"#);
+        let Message::Hello { guest, version: VERSION, machine: Some(machine), boot_us: 5, .. } =
+            talk.call(r#"{"do":"greet"}"#)
+        else {
+            panic!("no greeting");
+        };
+        assert_eq!(
+            (guest.as_str(), machine.agent.as_str(), machine.processors),
+            ("windows", AGENT_VERSION, 2)
+        );
+        assert_eq!(talk.answer(), Message::Done { id: 9, reply: Reply::default() });
+        assert_eq!(talk.guest.closed(), 1);
+    }
+
+    #[test]
+    fn every_command_that_windows_has_not_is_refused_by_name() {
+        let talk = Conversation::with(Pretend::default());
+        for name in ["pause", "restart", "hold", "release", "inspect", "bind", "unbind"] {
+            let answer = talk.call(&format!(r#"{{"do":"{name}","window":"any"}}"#));
+            let Message::Failed { id: 9, error, kind: Some(FailureKind::Unsupported) } = answer else {
+                panic!("{answer:?}");
+            };
+            assert!(error.starts_with(&format!("{name}: ")), "{error}");
+        }
+        assert!(talk.guest.done().is_empty());
+    }
+
+    #[test]
+    fn a_pending_request_keeps_no_other_command_waiting() {
+        let talk = Conversation::with(Pretend::default());
+        talk.call(r#"{"do":"open","file":1,"device":"cancelnic-lwf"}"#);
+        talk.begin(&format!(r#"{{"id":5,"command":{{"do":"control","file":1,"code":{PENDS}}}}}"#));
+        talk.guest.await_pending(1);
+        assert!(matches!(talk.call(r#"{"do":"report"}"#), Message::Done { .. }));
+        assert!(matches!(talk.call(r#"{"do":"dumps"}"#), Message::Done { .. }));
+        talk.begin(r#"{"id":6,"command":{"do":"cancel_control","request":5}}"#);
+        let (one, other) = (talk.answer(), talk.answer());
+        let mut answers = [io(&one), io(&other)];
+        answers.sort_by_key(|(id, _)| *id);
+        assert_eq!((answers[0].0, answers[0].1.status), (5, STATUS_CANCELLED));
+        assert_eq!((answers[1].0, answers[1].1.information), (6, 1));
+    }
+
+    #[test]
+    fn the_machine_is_changed_in_order() {
+        let talk = Conversation::with(Pretend::default());
+        for (id, name) in
+            [(1, "load"), (2, "power_down"), (3, "power_up"), (4, "unload"), (5, "reboot"), (6, "quit")]
+        {
+            talk.begin(&format!(r#"{{"id":{id},"command":{{"do":"{name}"}}}}"#));
+        }
+        for id in 1..=6 {
+            assert_eq!(talk.answer(), Message::Done { id, reply: Reply::default() });
+        }
+        let done = talk.guest.done();
+        let changes: Vec<_> = done.iter().filter(|done| !done.starts_with("loaded?")).collect();
+        let expected = [
+            "Start cancelnic-relay",
+            "Start cancelnic",
+            "Stop cancelnic",
+            "Start cancelnic",
+            "Stop cancelnic-relay",
+            "Stop cancelnic",
+            "reboot",
+            "power off",
+        ];
+        assert_eq!(changes, expected);
+    }
+
+    #[test]
+    fn a_windows_that_refuses_to_leave_goes_on() {
+        let talk = Conversation::with(Pretend { refusal: Some("no privilege".into()), ..Pretend::default() });
+        assert_eq!(talk.call(r#"{"do":"quit"}"#), Message::failed(9, "no privilege".into()));
+    }
+}

@@ -1,0 +1,265 @@
+//! A machine for the tests: what it is asked is kept, and it answers as it is told.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex},
+};
+
+use agent_protocol::Machine;
+use cancelnic_ioctl::{Header, filter, nic};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::guest::{
+    Change, Device, File, Guest, Operation, Outcome, STATUS_DEVICE_DOES_NOT_EXIST,
+    STATUS_OBJECT_NAME_NOT_FOUND, Said, Target,
+};
+
+/// Brings its input back.
+pub const ECHO: u32 = 0x8CAC_E000;
+/// Pends until it is cancelled or its file is closed.
+pub const PENDS: u32 = 0x8CAC_E004;
+pub const STATUS_CANCELLED: u32 = 0xC000_0120;
+const STATUS_INVALID_DEVICE_REQUEST: u32 = 0xC000_0010;
+
+#[derive(Default)]
+pub struct State {
+    /// What was done, in order.
+    pub done: Vec<String>,
+    /// Requests that pend, by number of the file; `true`: cancelled.
+    pending: Vec<(usize, bool)>,
+    opened: usize,
+    closed: usize,
+    /// IDs that the filter has given out.
+    ids: u64,
+}
+
+#[derive(Default)]
+pub struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+pub struct Pretend {
+    pub shared: Arc<Shared>,
+    /// How many modules the filter has.
+    pub modules: u32,
+    /// What the programs say, by name; others cannot be started.
+    pub programs: BTreeMap<&'static str, Said>,
+    pub system_root: PathBuf,
+    pub image_paths: BTreeMap<&'static str, String>,
+    /// Error of every change of a device.
+    pub refusal: Option<String>,
+    /// Drivers stay loaded whatever is done.
+    pub sticks: bool,
+}
+
+impl Default for Pretend {
+    fn default() -> Self {
+        Self {
+            shared: Arc::default(),
+            modules: 1,
+            programs: BTreeMap::new(),
+            system_root: PathBuf::from("/nowhere"),
+            image_paths: BTreeMap::new(),
+            refusal: None,
+            sticks: false,
+        }
+    }
+}
+
+impl Pretend {
+    /// What was done, in order.
+    pub fn done(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().done.clone()
+    }
+
+    /// How many files have been closed.
+    pub fn closed(&self) -> usize {
+        self.shared.state.lock().unwrap().closed
+    }
+
+    /// How many files have been opened.
+    pub fn opened(&self) -> usize {
+        self.shared.state.lock().unwrap().opened
+    }
+
+    /// Waits until so many requests pend.
+    pub fn await_pending(&self, count: usize) {
+        let state = self.shared.state.lock().unwrap();
+        drop(self.shared.changed.wait_while(state, |state| state.pending.len() < count).unwrap());
+    }
+
+    fn note(&self, what: String) {
+        self.shared.state.lock().unwrap().done.push(what);
+    }
+}
+
+impl Guest for Pretend {
+    fn machine(&self) -> Machine {
+        Machine { system: "10.0.1.2".into(), processors: 2, ..Machine::default() }
+    }
+
+    fn up_us(&self) -> u64 {
+        5
+    }
+
+    fn system_root(&self) -> PathBuf {
+        self.system_root.clone()
+    }
+
+    fn image_path(&self, service: &str) -> Option<String> {
+        self.image_paths.get(service).cloned()
+    }
+
+    fn is_loaded(&self, service: &str) -> Result<bool, String> {
+        self.note(format!("loaded? {service}"));
+        Ok(self.sticks)
+    }
+
+    fn change(&self, device: Device, change: Change) -> Result<(), String> {
+        self.note(format!("{change:?} {}", device.service));
+        self.refusal.clone().map_or(Ok(()), Err)
+    }
+
+    fn open(&self, target: Target<'_>) -> Result<Arc<dyn File>, u32> {
+        if matches!(target, Target::Link(name) if name != "cancelnic-lwf") {
+            return Err(STATUS_OBJECT_NAME_NOT_FOUND);
+        }
+        let mut state = self.shared.state.lock().unwrap();
+        state.opened += 1;
+        Ok(Arc::new(PretendFile {
+            number: state.opened,
+            modules: self.modules,
+            shared: Arc::clone(&self.shared),
+        }))
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<Said> {
+        self.note(format!("{program} {}", arguments.join(" ")));
+        self.programs.get(program).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn leave(&self, and_come_back: bool) -> Result<(), String> {
+        self.note(if and_come_back { "reboot" } else { "power off" }.into());
+        self.refusal.clone().map_or(Ok(()), Err)
+    }
+}
+
+struct PretendFile {
+    number: usize,
+    modules: u32,
+    shared: Arc<Shared>,
+}
+
+impl File for PretendFile {
+    fn prepare(&self, code: u32, input: &[u8], output_len: u32) -> Arc<dyn Operation> {
+        Arc::new(PretendOperation {
+            file: self.number,
+            modules: self.modules,
+            code,
+            input: input.to_vec(),
+            output_len,
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    fn close(&self) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.closed += 1;
+        for (file, cancelled) in &mut state.pending {
+            *cancelled |= *file == self.number;
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+struct PretendOperation {
+    file: usize,
+    modules: u32,
+    code: u32,
+    input: Vec<u8>,
+    output_len: u32,
+    shared: Arc<Shared>,
+}
+
+impl PretendOperation {
+    fn bring(&self, bytes: &[u8]) -> Outcome {
+        let output = bytes[..bytes.len().min(self.output_len as usize)].to_vec();
+        Outcome { status: 0, information: output.len() as u64, output }
+    }
+
+    fn fail(status: u32) -> Outcome {
+        Outcome { status, ..Outcome::default() }
+    }
+
+    fn input<T: FromBytes>(&self) -> T {
+        T::read_from_bytes(&self.input).ok().expect("the input of this code")
+    }
+}
+
+impl Operation for PretendOperation {
+    fn run(&self) -> Outcome {
+        let mut state = self.shared.state.lock().unwrap();
+        match self.code {
+            ECHO => self.bring(&self.input),
+            PENDS => {
+                state.pending.push((self.file, false));
+                self.shared.changed.notify_all();
+                let mine = |state: &mut State| !state.pending.contains(&(self.file, true));
+                let mut state = self.shared.changed.wait_while(state, mine).unwrap();
+                state.pending.retain(|pending| *pending != (self.file, true));
+                Self::fail(STATUS_CANCELLED)
+            }
+            filter::SEND => {
+                let send: filter::Send = self.input();
+                let mut ids = [0; filter::MOST_GROUPS];
+                for id in ids.iter_mut().take(send.groups as usize) {
+                    state.ids += 1;
+                    *id = 0xAA00_0000_0000_0000 | state.ids;
+                }
+                let filter::Send { module, groups, first, count, len, .. } = send;
+                state.done.push(format!(
+                    "send module={module} groups={groups} first={first} count={count} len={len}"
+                ));
+                self.bring(filter::Sent { header: Header::of::<filter::Sent>(), ids }.as_bytes())
+            }
+            filter::CANCEL => {
+                let cancel: filter::Cancel = self.input();
+                state.done.push(format!("cancel {:#x}", cancel.cancel_id));
+                self.bring(&[])
+            }
+            filter::COUNTERS => {
+                let select: filter::Select = self.input();
+                if select.module >= self.modules {
+                    return Self::fail(STATUS_DEVICE_DOES_NOT_EXIST);
+                }
+                let header = Header::of::<filter::Counters>();
+                self.bring(
+                    filter::Counters { header, running: 1, own_aborted: 7, ..Default::default() }.as_bytes(),
+                )
+            }
+            nic::COUNTERS => {
+                let tx = nic::TxCounts { taken_back: 9, ..Default::default() };
+                let header = Header::of::<nic::Counters>();
+                self.bring(nic::Counters { header, tx, ..Default::default() }.as_bytes())
+            }
+            nic::RINGS => {
+                let rx = nic::Ring { elements: 256, end: 3, ..Default::default() };
+                let header = Header::of::<nic::RingSnapshot>();
+                self.bring(nic::RingSnapshot { header, rx, ..Default::default() }.as_bytes())
+            }
+            _ => Self::fail(STATUS_INVALID_DEVICE_REQUEST),
+        }
+    }
+
+    fn cancel(&self) -> bool {
+        let mut state = self.shared.state.lock().unwrap();
+        let found = state.pending.iter_mut().find(|pending| **pending == (self.file, false));
+        let Some(pending) = found else { return false };
+        pending.1 = true;
+        self.shared.changed.notify_all();
+        true
+    }
+}

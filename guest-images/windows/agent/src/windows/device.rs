@@ -1,0 +1,257 @@
+//! The project's devices through the configuration manager and SetupAPI.
+
+use std::{
+    io,
+    ptr::{null, null_mut},
+    time::Duration,
+};
+
+use cancelnic_agent::{
+    device::wait,
+    drivers::newest_staged,
+    guest::{Change, Device},
+};
+use windows_sys::Win32::{
+    Devices::DeviceAndDriverInstallation::{
+        CM_DISABLE_UI_NOT_OK, CM_DRP_HARDWAREID, CM_Disable_DevNode, CM_Enable_DevNode,
+        CM_GETIDLIST_FILTER_ENUMERATOR, CM_GETIDLIST_FILTER_PRESENT, CM_Get_DevNode_Registry_PropertyW,
+        CM_Get_DevNode_Status, CM_Get_Device_ID_List_SizeW, CM_Get_Device_ID_ListW, CM_LOCATE_DEVNODE_NORMAL,
+        CM_Locate_DevNodeW, CM_PROB_DISABLED, CM_Query_And_Remove_SubTreeW, CM_REENUMERATE_SYNCHRONOUS,
+        CM_REMOVE_NO_RESTART, CM_REMOVE_UI_NOT_OK, CM_Reenumerate_DevNode, CM_SETUP_DEVNODE_READY,
+        CM_Setup_DevNode, CONFIGRET, CR_SUCCESS, DICD_GENERATE_ID, DIF_REGISTERDEVICE, DN_HAS_PROBLEM,
+        DN_STARTED, DiInstallDevice, GUID_DEVCLASS_SYSTEM, HDEVINFO, SP_DEVINFO_DATA, SPDRP_HARDWAREID,
+        SetupDiCallClassInstaller, SetupDiCreateDeviceInfoList, SetupDiCreateDeviceInfoW,
+        SetupDiDestroyDeviceInfoList, SetupDiSetDeviceRegistryPropertyW,
+    },
+    Foundation::INVALID_HANDLE_VALUE,
+};
+
+use super::{
+    machine::system_root,
+    text::{list, wide},
+};
+
+/// How long a device may take to start.
+const START: Duration = Duration::from_secs(20);
+
+fn checked(what: &str, result: CONFIGRET) -> Result<(), String> {
+    if result == CR_SUCCESS { Ok(()) } else { Err(format!("{what}: CONFIGRET {result:#x}")) }
+}
+
+/// Changes a device.
+pub fn change(device: Device, change: Change) -> Result<(), String> {
+    let found = find(device)?;
+    let absent = || format!("no device {} is there", device.hardware_id);
+    match (change, found) {
+        (Change::Start, Some(node)) => node.start(),
+        (Change::Start, None) if device.root => make(device),
+        (Change::Start, None) => {
+            look_again()?;
+            find(device)?.ok_or_else(absent)?.start()
+        }
+        (Change::Stop, Some(node)) => node.stop(),
+        // a root device that was never made, or was removed
+        (Change::Stop, None) if device.root => Ok(()),
+        (Change::Remove, Some(node)) => node.remove(),
+        (Change::Stop | Change::Remove, None) => Err(absent()),
+    }
+}
+
+/// A device node.
+#[derive(Clone, Copy)]
+struct Node(u32);
+
+/// The present device that has the hardware ID.
+fn find(device: Device) -> Result<Option<Node>, String> {
+    let enumerator = device.hardware_id.split('\\').next().unwrap_or_default();
+    let wanted = device.hardware_id.to_ascii_lowercase();
+    for id in present(enumerator)? {
+        let Some(node) = Node::locate(&id) else { continue };
+        if node.hardware_ids().iter().any(|id| id.to_ascii_lowercase().starts_with(&wanted)) {
+            return Ok(Some(node));
+        }
+    }
+    Ok(None)
+}
+
+/// Instance IDs of the present devices of an enumerator.
+fn present(enumerator: &str) -> Result<Vec<String>, String> {
+    let filter = wide(enumerator);
+    let flags = CM_GETIDLIST_FILTER_ENUMERATOR | CM_GETIDLIST_FILTER_PRESENT;
+    let mut len = 0;
+    // SAFETY: the filter ends with NUL; the length is a local variable.
+    let asked = unsafe { CM_Get_Device_ID_List_SizeW(&raw mut len, filter.as_ptr(), flags) };
+    checked("the list of devices", asked)?;
+    // some more, for a device that comes meanwhile
+    let mut units = vec![0; len as usize + 1024];
+    // SAFETY: the buffer has as many units as is said.
+    let filled =
+        unsafe { CM_Get_Device_ID_ListW(filter.as_ptr(), units.as_mut_ptr(), units.len() as u32, flags) };
+    checked("the list of devices", filled)?;
+    Ok(list(&units))
+}
+
+impl Node {
+    fn locate(id: &str) -> Option<Self> {
+        let id = wide(id);
+        let mut node = 0;
+        // SAFETY: the ID ends with NUL.
+        let result = unsafe { CM_Locate_DevNodeW(&raw mut node, id.as_ptr(), CM_LOCATE_DEVNODE_NORMAL) };
+        (result == CR_SUCCESS).then_some(Self(node))
+    }
+
+    fn hardware_ids(self) -> Vec<String> {
+        let mut units = [0_u16; 2048];
+        let mut len = size_of_val(&units) as u32;
+        // SAFETY: the buffer has `len` bytes.
+        let read = unsafe {
+            CM_Get_DevNode_Registry_PropertyW(
+                self.0,
+                CM_DRP_HARDWAREID,
+                null_mut(),
+                units.as_mut_ptr().cast(),
+                &raw mut len,
+                0,
+            )
+        };
+        if read == CR_SUCCESS { list(&units) } else { Vec::new() }
+    }
+
+    /// Status flags and problem number.
+    fn status(self) -> Result<(u32, u32), String> {
+        let (mut status, mut problem) = (0, 0);
+        // SAFETY: the pointers are those of local variables.
+        let result = unsafe { CM_Get_DevNode_Status(&raw mut status, &raw mut problem, self.0, 0) };
+        checked("the device's status", result).map(|()| (status, problem))
+    }
+
+    fn is_disabled(self) -> Result<bool, String> {
+        let (status, problem) = self.status()?;
+        Ok(status & DN_HAS_PROBLEM != 0 && problem == CM_PROB_DISABLED)
+    }
+
+    fn start(self) -> Result<(), String> {
+        if self.is_disabled()? {
+            // SAFETY: no pointers.
+            checked("enabling the device", unsafe { CM_Enable_DevNode(self.0, 0) })?;
+        } else if self.status()?.0 & DN_STARTED == 0 {
+            // SAFETY: no pointers.
+            checked("starting the device", unsafe { CM_Setup_DevNode(self.0, CM_SETUP_DEVNODE_READY) })?;
+        }
+        let started = wait(START, || {
+            let (status, problem) = self.status()?;
+            if status & DN_HAS_PROBLEM != 0 {
+                return Err(format!("the device does not start: problem code {problem}"));
+            }
+            Ok(status & DN_STARTED != 0)
+        })?;
+        if started { Ok(()) } else { Err(format!("the device has not started after {} s", START.as_secs())) }
+    }
+
+    fn stop(self) -> Result<(), String> {
+        if self.is_disabled()? {
+            return Ok(());
+        }
+        // SAFETY: no pointers.
+        checked("disabling the device", unsafe { CM_Disable_DevNode(self.0, CM_DISABLE_UI_NOT_OK) })
+    }
+
+    fn remove(self) -> Result<(), String> {
+        let mut veto = 0;
+        let mut name = [0_u16; 260];
+        // SAFETY: the name has as many units as is said.
+        let result = unsafe {
+            CM_Query_And_Remove_SubTreeW(
+                self.0,
+                &raw mut veto,
+                name.as_mut_ptr(),
+                name.len() as u32,
+                CM_REMOVE_UI_NOT_OK | CM_REMOVE_NO_RESTART,
+            )
+        };
+        let who = list(&name).into_iter().next().unwrap_or_default();
+        checked(&format!("removing the device (veto type {veto} of {who:?})"), result)
+    }
+}
+
+/// Has all buses look for devices.
+fn look_again() -> Result<(), String> {
+    let mut root = 0;
+    // SAFETY: without an ID, the root is meant.
+    let located = unsafe { CM_Locate_DevNodeW(&raw mut root, null(), CM_LOCATE_DEVNODE_NORMAL) };
+    checked("the root of the devices", located)?;
+    // SAFETY: no pointers.
+    checked("looking for devices", unsafe { CM_Reenumerate_DevNode(root, CM_REENUMERATE_SYNCHRONOUS) })
+}
+
+/// A set of device information.
+struct DeviceSet(HDEVINFO);
+
+impl Drop for DeviceSet {
+    fn drop(&mut self) {
+        // SAFETY: the set was made by this program and is used no more.
+        unsafe { SetupDiDestroyDeviceInfoList(self.0) };
+    }
+}
+
+/// Makes a root device and installs its driver from the driver store.
+fn make(device: Device) -> Result<(), String> {
+    if newest_staged(device.service, &system_root()).is_none() {
+        return Err(format!(
+            "{}.sys is not in the driver store: install.cmd of the driver package puts it there",
+            device.service
+        ));
+    }
+    let step = |what: &str, good: i32| {
+        if good == 0 { Err(format!("{what}: {}", io::Error::last_os_error())) } else { Ok(()) }
+    };
+    // SAFETY: the class lives through the call.
+    let set = unsafe { SetupDiCreateDeviceInfoList(&GUID_DEVCLASS_SYSTEM, null_mut()) };
+    if set == INVALID_HANDLE_VALUE as HDEVINFO {
+        return Err(format!("a set of devices: {}", io::Error::last_os_error()));
+    }
+    let set = DeviceSet(set);
+    let name = wide(device.service);
+    // the property is a list of strings
+    let ids: Vec<u16> = wide(device.hardware_id).into_iter().chain([0]).collect();
+    let mut data =
+        SP_DEVINFO_DATA { cbSize: size_of::<SP_DEVINFO_DATA>() as u32, ..SP_DEVINFO_DATA::default() };
+    let mut restart = 0;
+    // SAFETY: set, names, class and data live through the calls; strings end with NUL; the list is as long as is said.
+    unsafe {
+        step(
+            "making the device",
+            SetupDiCreateDeviceInfoW(
+                set.0,
+                name.as_ptr(),
+                &GUID_DEVCLASS_SYSTEM,
+                null(),
+                null_mut(),
+                DICD_GENERATE_ID,
+                &raw mut data,
+            ),
+        )?;
+        step(
+            "its hardware ID",
+            SetupDiSetDeviceRegistryPropertyW(
+                set.0,
+                &raw mut data,
+                SPDRP_HARDWAREID,
+                ids.as_ptr().cast(),
+                (ids.len() * size_of::<u16>()) as u32,
+            ),
+        )?;
+        step(
+            "registering the device",
+            SetupDiCallClassInstaller(DIF_REGISTERDEVICE, set.0, &raw const data),
+        )?;
+        step(
+            "installing the device's driver from the driver store",
+            DiInstallDevice(null_mut(), set.0, &raw const data, null(), 0, &raw mut restart),
+        )?;
+    }
+    if restart != 0 {
+        return Err(format!("{}'s device works after a restart of Windows only", device.service));
+    }
+    find(device)?.ok_or("the device that was made is not there")?.start()
+}

@@ -1,0 +1,204 @@
+//! The machine as Windows describes it, and its end.
+
+use std::{
+    env,
+    ffi::c_void,
+    io,
+    os::windows::process::CommandExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    ptr::{null, null_mut},
+    sync::Arc,
+};
+
+use agent_protocol::Machine;
+use cancelnic_agent::guest::{Change, Device, File, Guest, Said, Target};
+use windows_sys::{
+    Wdk::System::{
+        SystemInformation::{NtQuerySystemInformation, SystemTimeOfDayInformation},
+        SystemServices::RtlGetVersion,
+    },
+    Win32::{
+        Foundation::{CloseHandle, ERROR_SUCCESS, HANDLE, LUID},
+        Security::{
+            AdjustTokenPrivileges, LUID_AND_ATTRIBUTES, LookupPrivilegeValueW, SE_PRIVILEGE_ENABLED,
+            SE_SHUTDOWN_NAME, TOKEN_ADJUST_PRIVILEGES, TOKEN_PRIVILEGES, TOKEN_QUERY,
+        },
+        System::{
+            Registry::{
+                HKEY_LOCAL_MACHINE, RRF_NOEXPAND, RRF_RT_REG_DWORD, RRF_RT_REG_EXPAND_SZ, RRF_RT_REG_SZ,
+                RegGetValueW,
+            },
+            Shutdown::{
+                InitiateSystemShutdownExW, SHTDN_REASON_FLAG_PLANNED, SHTDN_REASON_MAJOR_OTHER,
+                SHTDN_REASON_MINOR_OTHER,
+            },
+            SystemInformation::{GetTickCount64, GlobalMemoryStatusEx, MEMORYSTATUSEX, OSVERSIONINFOW},
+            Threading::{
+                ALL_PROCESSOR_GROUPS, CREATE_NO_WINDOW, GetActiveProcessorCount, GetCurrentProcess,
+                OpenProcessToken,
+            },
+        },
+    },
+};
+
+use super::{device, file, service, text::wide};
+
+/// Seconds between 1601-01-01, where Windows' time begins, and 1970-01-01.
+const SECONDS_BEFORE_1970: i64 = 11_644_473_600;
+
+/// The machine that the agent runs on.
+pub struct Windows;
+
+impl Guest for Windows {
+    fn machine(&self) -> Machine {
+        Machine {
+            agent: String::new(),
+            system: version(),
+            // SAFETY: always safe to call.
+            processors: unsafe { GetActiveProcessorCount(ALL_PROCESSOR_GROUPS) },
+            memory_mb: memory_mb(),
+            started_unix: started_unix(),
+        }
+    }
+
+    fn up_us(&self) -> u64 {
+        // SAFETY: always safe to call.
+        unsafe { GetTickCount64() }.saturating_mul(1000)
+    }
+
+    fn system_root(&self) -> PathBuf {
+        system_root()
+    }
+
+    fn image_path(&self, service: &str) -> Option<String> {
+        let key = format!(r"SYSTEM\CurrentControlSet\Services\{service}");
+        let mut units = vec![0_u16; 1024];
+        let flags = RRF_RT_REG_SZ | RRF_RT_REG_EXPAND_SZ | RRF_NOEXPAND;
+        let read = read_value(&key, "ImagePath", flags, units.as_mut_ptr().cast(), units.len() * 2)?;
+        units.truncate(read / 2);
+        let text = String::from_utf16_lossy(&units);
+        Some(text.trim_end_matches('\0').to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn is_loaded(&self, name: &str) -> Result<bool, String> {
+        service::is_loaded(name)
+    }
+
+    fn change(&self, device: Device, change: Change) -> Result<(), String> {
+        device::change(device, change)
+    }
+
+    fn open(&self, target: Target<'_>) -> Result<Arc<dyn File>, u32> {
+        file::open(target)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> io::Result<Said> {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).creation_flags(CREATE_NO_WINDOW);
+        let output = command.output()?;
+        let code = output.status.code().unwrap_or(-1);
+        Ok(Said { code, output: [output.stdout, output.stderr].concat() })
+    }
+
+    fn leave(&self, and_come_back: bool) -> Result<(), String> {
+        leave(and_come_back).map_err(|error| format!("Windows does not shut down: {error}"))
+    }
+}
+
+/// Reads a value of HKLM into a buffer of `len` bytes; how many it has.
+fn read_value(key: &str, value: &str, flags: u32, into: *mut c_void, len: usize) -> Option<usize> {
+    let (key, value) = (wide(key), wide(value));
+    let mut read = len as u32;
+    // SAFETY: the strings end with NUL; the buffer has `len` bytes, as the callers here see to.
+    let status = unsafe {
+        RegGetValueW(HKEY_LOCAL_MACHINE, key.as_ptr(), value.as_ptr(), flags, null_mut(), into, &raw mut read)
+    };
+    (status == ERROR_SUCCESS).then_some(read as usize)
+}
+
+/// The system's folder.
+pub fn system_root() -> PathBuf {
+    env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from)
+}
+
+/// `major.minor.build.revision`.
+fn version() -> String {
+    let mut version = OSVERSIONINFOW {
+        dwOSVersionInfoSize: size_of::<OSVERSIONINFOW>() as u32,
+        ..OSVERSIONINFOW::default()
+    };
+    // SAFETY: the structure carries its size. It always succeeds.
+    unsafe { RtlGetVersion(&raw mut version) };
+    let mut revision = 0_u32;
+    let key = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion";
+    // where the system does not tell its revision it is 0
+    let _ = read_value(key, "UBR", RRF_RT_REG_DWORD, (&raw mut revision).cast(), size_of::<u32>());
+    let OSVERSIONINFOW { dwMajorVersion: major, dwMinorVersion: minor, dwBuildNumber: build, .. } = version;
+    format!("{major}.{minor}.{build}.{revision}")
+}
+
+fn memory_mb() -> u64 {
+    let mut memory =
+        MEMORYSTATUSEX { dwLength: size_of::<MEMORYSTATUSEX>() as u32, ..MEMORYSTATUSEX::default() };
+    // SAFETY: the structure carries its size; left zero on failure.
+    unsafe { GlobalMemoryStatusEx(&raw mut memory) };
+    memory.ullTotalPhys >> 20
+}
+
+/// SYSTEM_TIMEOFDAY_INFORMATION, whose fields the documentation leaves open.
+#[repr(C)]
+#[derive(Default)]
+struct TimeOfDay {
+    boot_time: i64,
+    rest: [u64; 5],
+}
+
+fn started_unix() -> u64 {
+    let mut time = TimeOfDay::default();
+    // SAFETY: the buffer has the structure's 48 bytes; left zero on failure.
+    unsafe {
+        NtQuerySystemInformation(
+            SystemTimeOfDayInformation,
+            (&raw mut time).cast(),
+            size_of::<TimeOfDay>() as u32,
+            null_mut(),
+        )
+    };
+    u64::try_from(time.boot_time / 10_000_000 - SECONDS_BEFORE_1970).unwrap_or(0)
+}
+
+fn checked(good: i32) -> io::Result<()> {
+    if good == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Shuts down, at once and whatever programs think of it.
+fn leave(and_come_back: bool) -> io::Result<()> {
+    enable_shutdown_privilege()?;
+    let reason = SHTDN_REASON_MAJOR_OTHER | SHTDN_REASON_MINOR_OTHER | SHTDN_REASON_FLAG_PLANNED;
+    // SAFETY: this machine, no message.
+    checked(unsafe { InitiateSystemShutdownExW(null(), null(), 0, 1, and_come_back.into(), reason) })
+}
+
+fn enable_shutdown_privilege() -> io::Result<()> {
+    let mut token: HANDLE = null_mut();
+    let mut privilege = LUID::default();
+    // SAFETY: the pointers are those of local variables; the token is closed at the end.
+    unsafe {
+        checked(OpenProcessToken(
+            GetCurrentProcess(),
+            TOKEN_ADJUST_PRIVILEGES | TOKEN_QUERY,
+            &raw mut token,
+        ))?;
+        let result =
+            checked(LookupPrivilegeValueW(null(), SE_SHUTDOWN_NAME, &raw mut privilege)).and_then(|()| {
+                let privileges = TOKEN_PRIVILEGES {
+                    PrivilegeCount: 1,
+                    Privileges: [LUID_AND_ATTRIBUTES { Luid: privilege, Attributes: SE_PRIVILEGE_ENABLED }],
+                };
+                checked(AdjustTokenPrivileges(token, 0, &raw const privileges, 0, null_mut(), null_mut()))
+            });
+        CloseHandle(token);
+        result
+    }
+}

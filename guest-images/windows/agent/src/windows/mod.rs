@@ -1,0 +1,10 @@
+//! The agent's hands in Windows: thin, so that what can be decided elsewhere is decided in the library.
+
+mod device;
+mod file;
+mod log;
+mod machine;
+pub mod program;
+mod serial;
+mod service;
+mod text;
