@@ -11,7 +11,7 @@ use quick_xml::{
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
 };
 
-use crate::{Edition, FIRST_LOGON_COMMAND};
+use crate::{Edition, FIRST_LOGON_COMMAND, ReportedPhase};
 
 /// Name of the file, in the root of a disc or a removable disk.
 pub const ANSWER_FILE: &str = "Autounattend.xml";
@@ -71,11 +71,14 @@ impl Answers {
         if self.is_server() {
             let no_manager = vec![text("DoNotOpenServerManagerAtLogon", "true")];
             specialize.push(("Microsoft-Windows-ServerManager-SvrMgrNc", no_manager));
-        } else {
-            // the network page of Windows 11 has no other way past it
-            let bypass = set_dword(r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\OOBE", "BypassNRO", 1);
-            specialize.push(("Microsoft-Windows-Deployment", vec![run_synchronous(&[bypass])]));
         }
+        let mut commands = vec![ReportedPhase::Specialize.command()];
+        if !self.is_server() {
+            // the network page of Windows 11 has no other way past it
+            let key = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\OOBE";
+            commands.push(set_dword(key, "BypassNRO", 1));
+        }
+        specialize.push(("Microsoft-Windows-Deployment", vec![run_synchronous(&commands)]));
         vec![
             (
                 "windowsPE",
@@ -131,18 +134,18 @@ impl Answers {
             Group("InstallTo", vec![text("DiskID", "0"), text("PartitionID", "3")]),
             text("WillShowUI", "OnError"),
         ];
-        let mut settings = vec![
+        let mut commands = vec![ReportedPhase::WindowsPe.command()];
+        if !self.is_server() {
+            let bypasses = ["BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck"];
+            commands.extend(bypasses.map(|name| set_dword(r"HKLM\SYSTEM\Setup\LabConfig", name, 1)));
+        }
+        vec![
             disk(),
             Group("DynamicUpdate", vec![text("Enable", "false"), text("WillShowUI", "Never")]),
             Group("ImageInstall", vec![Group("OSImage", image)]),
             Group("UserData", user),
-        ];
-        if !self.is_server() {
-            let bypasses = ["BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck"];
-            let bypasses = bypasses.map(|name| set_dword(r"HKLM\SYSTEM\Setup\LabConfig", name, 1));
-            settings.push(run_synchronous(&bypasses));
-        }
-        settings
+            run_synchronous(&commands),
+        ]
     }
 
     fn first_start(&self) -> Vec<Node> {

@@ -11,18 +11,19 @@ use hadris_iso::{
     },
 };
 
-use crate::{ANSWER_FILE, Answers, FOLDER, SCRIPT, first_logon_script};
+use crate::{AGENT, ANSWER_FILE, Answers, FOLDER, SCRIPT, first_logon_script};
 
 /// Name of the volume.
 pub const VOLUME: &str = "CANCELNIC";
 
 /// An ISO 9660 image with Joliet names: answer file, first-logon script, and `package`, the files of the driver
-/// package by name.
+/// package by name. If [`AGENT`] is among them, the script installs it.
 ///
 /// # Errors
 /// If a name cannot be written.
 pub fn disc(answers: &Answers, package: Vec<(String, Vec<u8>)>) -> io::Result<Vec<u8>> {
-    let script = (SCRIPT.to_owned(), first_logon_script().into_bytes());
+    let has_agent = package.iter().any(|(name, _)| name == AGENT);
+    let script = (SCRIPT.to_owned(), first_logon_script(has_agent).into_bytes());
     let files = package.into_iter().chain([script]);
     let files = files.map(|(name, bytes)| InputEntry::file(name, bytes)).collect();
     let root = vec![

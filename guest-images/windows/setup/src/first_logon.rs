@@ -1,4 +1,6 @@
-//! The script of the first logon: drivers, then what makes Windows a quiet test machine, then power off.
+//! The script of the first logon: drivers and agent, then what makes Windows a quiet test machine, then power off.
+
+use crate::report::{REPORT, ReportedPhase};
 
 /// Folder of the disc that holds the script and the driver package.
 pub const FOLDER: &str = "cancelnic";
@@ -6,12 +8,34 @@ pub const FOLDER: &str = "cancelnic";
 pub const SCRIPT: &str = "first-logon.cmd";
 /// What Setup runs at the first logon: the script, from whichever drive the disc is.
 pub const FIRST_LOGON_COMMAND: &str = r"cmd.exe /c for %d in (D E F G H) do @if exist %d:\cancelnic\first-logon.cmd call %d:\cancelnic\first-logon.cmd";
-/// What every line that the script writes to COM1 begins with.
-pub const REPORT: &str = "cancelnic-setup: ";
+/// The agent's program on the disc, if there is one. It becomes a service of that name.
+pub const AGENT: &str = "cancelnic-agent.exe";
 
-/// Steps: what is reported, and the command.
-const STEPS: [(&str, &str); 12] = [
-    ("drivers", r#"cmd.exe /c "%~dp0install.cmd""#),
+/// What is reported, and the command.
+type Step = (&'static str, &'static str);
+
+/// What is installed.
+const DRIVERS: [Step; 1] = [("drivers", r#"cmd.exe /c "%~dp0install.cmd""#)];
+
+/// The agent, copied from the disc, which later starts do not have. Windows' own account, as it disables devices.
+const AGENT_STEPS: [Step; 4] = [
+    (
+        "a folder for the agent",
+        r#"cmd.exe /c if not exist "%SystemDrive%\cancelnic" md "%SystemDrive%\cancelnic""#,
+    ),
+    ("agent", r#"cmd.exe /c copy /y /b "%~dp0cancelnic-agent.exe" "%SystemDrive%\cancelnic""#),
+    (
+        "the agent's service",
+        r#"sc.exe create cancelnic-agent binPath= "%SystemDrive%\cancelnic\cancelnic-agent.exe" start= auto obj= LocalSystem"#,
+    ),
+    (
+        "the agent comes back",
+        "sc.exe failure cancelnic-agent reset= 60 actions= restart/1000/restart/1000/restart/5000",
+    ),
+];
+
+/// What makes Windows a quiet test machine.
+const QUIET: [Step; 11] = [
     // a driver of the same device that Windows Update has must not come in
     (
         "no drivers from Windows Update",
@@ -48,11 +72,14 @@ const STEPS: [(&str, &str); 12] = [
 ];
 
 /// The script. It reports each step to COM1; after the last it powers the machine off, after a failure it does not.
-pub fn first_logon_script() -> String {
-    let mut lines = vec!["@echo off".to_owned(), "call :say first logon".to_owned()];
-    for (what, command) in STEPS {
-        lines.push(format!("call :say {what}"));
-        lines.push(command.to_owned());
+pub fn first_logon_script(agent: bool) -> String {
+    let agent = AGENT_STEPS.iter().filter(|_| agent);
+    let mut lines =
+        vec!["@echo off".to_owned(), format!("call :say {}", said(&ReportedPhase::FirstLogon.line()))];
+    for (what, command) in DRIVERS.iter().chain(agent).chain(&QUIET) {
+        lines.push(format!("set step={what}"));
+        lines.push("call :say step %step%".to_owned());
+        lines.push((*command).to_owned());
         // not `if errorlevel 1`, which takes negative exit codes for good
         lines.push("if not %errorlevel%==0 goto failed".to_owned());
     }
@@ -62,13 +89,19 @@ pub fn first_logon_script() -> String {
             "shutdown.exe /s /t 0",
             "exit /b 0",
             ":failed",
-            "call :say failed",
+            "call :say failed %step%: exit code %errorlevel%",
             "exit /b 1",
             ":say",
         ]
         .map(str::to_owned),
     );
-    lines.push(format!("echo {REPORT}%*>COM1"));
+    // a digit before the `>` would be taken for a handle
+    lines.push(format!(">COM1 echo {REPORT}%*"));
     lines.push("exit /b 0".to_owned());
     lines.iter().map(|line| format!("{line}\r\n")).collect()
+}
+
+/// A line of the guest without what `:say` puts before it.
+fn said(line: &str) -> &str {
+    line.strip_prefix(REPORT).unwrap_or(line)
 }

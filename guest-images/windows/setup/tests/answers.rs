@@ -5,8 +5,8 @@ use std::{fs, path::Path, process::Command};
 
 use quick_xml::{Reader, events::Event};
 use windows_setup::{
-    ANSWER_FILE, Answers, Architecture, Edition, EditionFault, FIRST_LOGON_COMMAND, FOLDER, Image, REPORT,
-    Release, SCRIPT, VOLUME, disc, first_logon_script,
+    AGENT, ANSWER_FILE, Answers, Architecture, Edition, EditionFault, FIRST_LOGON_COMMAND, FOLDER, Image,
+    REPORT, Release, Report, ReportedPhase, SCRIPT, VOLUME, disc, first_logon_script,
 };
 
 const PASSWORD: &str = "Pass-w0rd";
@@ -375,23 +375,82 @@ fn a_key_of_the_users_own_goes_before_the_generic_one() {
     assert_eq!(edition.product_key.as_deref(), Some("AAAAA-BBBBB-CCCCC-DDDDD-EEEEE"));
 }
 
+/// The lines of the script, which has Windows' line ends.
+fn script(agent: bool) -> Vec<String> {
+    let script = first_logon_script(agent);
+    assert!(script.is_ascii());
+    let lines: Vec<_> = script.split_terminator("\r\n").map(str::to_owned).collect();
+    assert!(!lines.iter().any(|line| line.contains(['\n', '\r'])));
+    lines
+}
+
 #[test]
 fn the_script_reports_every_step_and_powers_off_only_at_its_end() {
-    let script = first_logon_script();
-    assert!(script.is_ascii());
-    let lines: Vec<_> = script.split_terminator("\r\n").collect();
-    assert!(!lines.iter().any(|line| line.contains(['\n', '\r'])));
-    let at =
-        |wanted: &str| lines.iter().position(|line| *line == wanted).unwrap_or_else(|| panic!("no {wanted}"));
-    assert!(at("call :say done") < at("shutdown.exe /s /t 0") && at("shutdown.exe /s /t 0") < at(":failed"));
-    assert_eq!(lines[at(":say") + 1], format!("echo {REPORT}%*>COM1"));
-    // a command between two reports is followed by a look at how it went
-    for (index, line) in lines[..at("call :say done")].iter().enumerate() {
-        if line.starts_with("call :say") && index > 1 {
-            assert_eq!(lines[index + 2], "if not %errorlevel%==0 goto failed", "after {}", lines[index + 1]);
+    for agent in [false, true] {
+        let lines = script(agent);
+        let at = |wanted: &str| {
+            lines.iter().position(|line| line == wanted).unwrap_or_else(|| panic!("no {wanted}"))
+        };
+        assert!(
+            at("call :say done") < at("shutdown.exe /s /t 0") && at("shutdown.exe /s /t 0") < at(":failed")
+        );
+        assert_eq!(lines[at(":say") + 1], format!(">COM1 echo {REPORT}%*"));
+        assert_eq!(lines[1], "call :say phase first-logon");
+        // name, report, command, and a look at how it went
+        let steps = &lines[2..at("call :say done")];
+        for step in steps.chunks(4) {
+            assert!(step[0].starts_with("set step="), "{step:?}");
+            assert_eq!(step[1], "call :say step %step%");
+            assert_eq!(step[3], "if not %errorlevel%==0 goto failed", "after {}", step[2]);
         }
+        assert_eq!(lines[at(":failed") + 1], "call :say failed %step%: exit code %errorlevel%");
     }
     assert!(FIRST_LOGON_COMMAND.ends_with(&format!(r"\{FOLDER}\{SCRIPT}")));
+}
+
+#[test]
+fn an_agent_on_the_disc_becomes_a_service_before_windows_gets_quiet() {
+    let (with, without) = (script(true), script(false));
+    let at = |lines: &[String], wanted: &str| lines.iter().position(|line| line.contains(wanted));
+    let copied = at(&with, AGENT).expect("the agent is copied");
+    let service = at(&with, "sc.exe create cancelnic-agent ").expect("a service");
+    assert!(at(&with, "install.cmd") < Some(copied) && copied < service);
+    assert!(Some(service) < at(&with, "powercfg.exe"));
+    assert!(at(&without, "agent").is_none());
+}
+
+#[test]
+fn every_answer_file_reports_its_passes() {
+    for (release, image, _) in media() {
+        let settings = settings(&answers(&image).to_xml().expect("XML"));
+        let path = "RunSynchronous/RunSynchronousCommand/Path";
+        let reported: Vec<_> = settings
+            .iter()
+            .filter(|setting| setting.path == path)
+            .filter_map(|setting| {
+                Some((setting.pass.as_str(), Report::parse(setting.value.split('&').next()?)?))
+            })
+            .collect();
+        let phase = Report::Phase;
+        let expected =
+            [(PE, phase(ReportedPhase::WindowsPe)), ("specialize", phase(ReportedPhase::Specialize))];
+        assert_eq!(reported, expected, "{release}");
+    }
+}
+
+#[test]
+fn a_report_is_read_wherever_it_begins() {
+    let parse = |line: &str| Report::parse(line);
+    for phase in [ReportedPhase::WindowsPe, ReportedPhase::Specialize, ReportedPhase::FirstLogon] {
+        assert_eq!(parse(&phase.line()), Some(Report::Phase(phase)));
+    }
+    assert_eq!(parse("\u{1b}[2Jcancelnic-setup: done \r"), Some(Report::Done));
+    assert_eq!(parse("cancelnic-setup: step no sleep"), Some(Report::Step("no sleep".to_owned())));
+    let failed = "cancelnic-setup: failed drivers: exit code 1";
+    assert_eq!(parse(failed), Some(Report::Failed("drivers: exit code 1".to_owned())));
+    for other in ["BdsDxe: starting Boot0001", "cancelnic-setup: phase two", "cancelnic-setup: song"] {
+        assert_eq!(parse(other), None, "{other}");
+    }
 }
 
 /// Lists or extracts with xorriso; none if it is not installed.
