@@ -13,6 +13,7 @@ mod demo;
 mod driver_log;
 mod facts;
 mod failure;
+mod fat;
 mod foreign;
 mod hang;
 mod image;

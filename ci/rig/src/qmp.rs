@@ -1,9 +1,11 @@
 //! The few commands of QEMU's machine protocol that the rig needs.
 
 use crate::machine::Place;
+use crate::process::readable;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +45,15 @@ impl PciFunction {
 #[derive(Debug)]
 pub struct Qmp {
     reader: BufReader<UnixStream>,
+    /// What QEMU told while an answer was waited for.
+    events: Vec<Value>,
+}
+
+impl AsFd for Qmp {
+    /// Readable when [`Qmp::events`] may have some.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.get_ref().as_fd()
+    }
 }
 
 impl Qmp {
@@ -50,7 +61,7 @@ impl Qmp {
     pub fn new(stream: UnixStream) -> Result<Self> {
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
-        let mut qmp = Self { reader: BufReader::new(stream) };
+        let mut qmp = Self { reader: BufReader::new(stream), events: Vec::new() };
         let greeting = qmp.read()?;
         if greeting.get("QMP").is_none() {
             bail!("QEMU's monitor greets with {greeting}");
@@ -99,6 +110,33 @@ impl Qmp {
         u64::from_str_radix(value, 16).with_context(|| format!("CR3 is {value:?}"))
     }
 
+    /// What QEMU has told since the last look, each as `{"event": NAME, "data": {...}, ...}`. Does not wait. QEMU may be
+    /// gone: what it told before is still here.
+    pub fn events(&mut self) -> Vec<Value> {
+        while !self.reader.buffer().is_empty() || readable(self.as_fd(), Duration::ZERO) {
+            match self.read() {
+                Ok(event) => self.events.push(event),
+                Err(_) => break,
+            }
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// Bytes that all drives have read and written since QEMU started.
+    pub fn traffic(&mut self) -> Result<(u64, u64)> {
+        let drives = self.execute("query-blockstats")?;
+        let sum = |name: &str| {
+            let drives = drives.as_array().into_iter().flatten();
+            drives.filter_map(|drive| drive["stats"][name].as_u64()).sum()
+        };
+        Ok((sum("rd_bytes"), sum("wr_bytes")))
+    }
+
+    /// Writes what the guest's screen shows to a file, as PNG.
+    pub fn screenshot(&mut self, file: &Path) -> Result<()> {
+        self.execute_with("screendump", &json!({ "filename": file, "format": "png" })).map(drop)
+    }
+
     fn execute(&mut self, command: &str) -> Result<Value> {
         self.execute_with(command, &json!({}))
     }
@@ -115,7 +153,7 @@ impl Qmp {
             if let Some(result) = answer.get_mut("return") {
                 return Ok(result.take());
             }
-            // An event: nothing here waits for one.
+            self.events.push(answer);
         }
     }
 
@@ -163,6 +201,32 @@ mod tests {
         let function = PciFunction::read(&told).unwrap();
         assert_eq!((function.place, function.id), (Place(16, 0), NIC));
         assert_eq!(function.memory, [(0x38_0000_0000, 16384)]);
+    }
+
+    #[test]
+    fn events_are_kept_from_before_an_answer_and_after_it() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        for line in [r#"{"QMP":{}}"#, r#"{"return":{}}"#, r#"{"event":"RESET"}"#, r#"{"return":{}}"#] {
+            writeln!(theirs, "{line}").unwrap();
+        }
+        let mut qmp = Qmp::new(ours).unwrap();
+        qmp.stop().unwrap();
+        writeln!(theirs, r#"{{"event":"SHUTDOWN"}}"#).unwrap();
+        drop(theirs);
+        let names: Vec<_> = qmp.events().iter().map(|event| event["event"].to_string()).collect();
+        assert_eq!(names, ["\"RESET\"", "\"SHUTDOWN\""]);
+        assert!(qmp.events().is_empty());
+    }
+
+    #[test]
+    fn traffic_is_that_of_all_drives() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stats =
+            r#"{"return":[{"stats":{"rd_bytes":1,"wr_bytes":2}},{"stats":{"rd_bytes":10,"wr_bytes":20}}]}"#;
+        for line in [r#"{"QMP":{}}"#, r#"{"return":{}}"#, stats] {
+            writeln!(theirs, "{line}").unwrap();
+        }
+        assert_eq!(Qmp::new(ours).unwrap().traffic().unwrap(), (11, 22));
     }
 
     #[test]

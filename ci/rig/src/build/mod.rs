@@ -126,6 +126,9 @@ const BARE_TARGET: &str = "x86_64-unknown-none";
 /// Target of the drivers.
 const DRIVER_TARGET: &str = "x86_64-pc-windows-msvc";
 
+/// Target of the programs that firmware starts.
+const FIRMWARE_TARGET: &str = "x86_64-unknown-uefi";
+
 /// Builds the device process, understudy and the drivers into `target/` and `target/cancelnic/`.
 ///
 /// # Errors
@@ -168,17 +171,18 @@ fn build_driver(
     Ok(Driver { name: source.name, image, symbols, inf: Artefact::of(inf)?, mutants })
 }
 
-/// Runs clippy over the kernel images, with the settings of their builds; a warning is an error. A plain
+/// Runs clippy over the kernel images and what firmware starts, with the settings of their builds; a warning is an error. A plain
 /// `cargo clippy` sees neither: understudy is an empty program on the host, the driver is for Windows only.
 ///
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what clippy found.
 pub fn lint(options: Options) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
-    for target in [BARE_TARGET, DRIVER_TARGET] {
+    for target in [BARE_TARGET, DRIVER_TARGET, FIRMWARE_TARGET] {
         workspace.require_target(target)?;
     }
     lint_understudy(&workspace, &options)?;
+    workspace.cargo(Verb::Lint, &options, "setup-stand-in", &FIRMWARE_ARGUMENTS, &[])?;
     for source in &driver::DRIVERS {
         driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
         driver::lint(&workspace, &options, source, driver::Variant::Mutants)?;
@@ -206,6 +210,19 @@ fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> any
     let path = out.join("understudy");
     copy(&workspace.target().join(BARE_TARGET).join("kernel/understudy"), &path)?;
     Artefact::of(path)
+}
+
+const FIRMWARE_ARGUMENTS: [&str; 5] = ["--bins", "--target", FIRMWARE_TARGET, "--profile", "kernel"];
+
+/// The program in the place of Windows Setup, for the tests.
+///
+/// # Errors
+/// [`SetupMissing`] if the target is missing; otherwise what cargo reported.
+pub fn setup_stand_in() -> anyhow::Result<Artefact> {
+    let workspace = Workspace::find()?;
+    workspace.require_target(FIRMWARE_TARGET)?;
+    workspace.cargo(Verb::Build, &Options::default(), "setup-stand-in", &FIRMWARE_ARGUMENTS, &[])?;
+    Artefact::of(workspace.target().join(FIRMWARE_TARGET).join("kernel/setup-stand-in.efi"))
 }
 
 /// Copies a file, with its name in the error; leaves a copy that is the same already untouched.

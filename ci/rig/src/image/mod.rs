@@ -1,5 +1,7 @@
 //! `cargo rig image`: disks with an installed guest, from the making to the removal.
 
+pub mod install;
+pub mod progress;
 pub mod store;
 mod windows;
 
@@ -9,12 +11,13 @@ use anyhow::Result;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
 use crate::{failure, failure::Usage};
+use progress::Progress;
 use store::{Entry, Store};
 
 /// Arguments of `cargo rig image`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Options {
-    /// List the editions of Windows on an installation ISO, or write a disc that answers what its Setup asks
+    /// Install Windows from an ISO of your own; without --index or --edition, list what is on it
     Windows(windows::Windows),
     /// List the images that there are
     List(Place),
@@ -83,7 +86,12 @@ fn verify(store: &Store, name: Option<&str>) -> Result<bool> {
     }
     let mut good = true;
     for Entry { name, image } in entries {
-        match image.and_then(|image| image.verify(&mut |_, _| ())) {
+        let progress = Progress::of_stdout();
+        let what = format!("reading {name}");
+        let verified =
+            image.and_then(|image| image.verify(&mut |done, all| progress.bytes(&what, done, all)));
+        drop(progress);
+        match verified {
             Ok(()) => println!("good     {name}"),
             Err(error) => {
                 println!("damaged  {name}: {}", failure::one_line(&error));

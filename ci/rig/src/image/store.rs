@@ -36,6 +36,8 @@ use crate::{
 const DISK: &str = "disk.qcow2";
 const VARS: &str = "vars.fd";
 const MANIFEST: &str = "manifest.json";
+/// Folder of a draft for what is of no use once it is sealed.
+const SCRATCH: &str = "scratch";
 /// Held by whoever makes the image of a draft.
 const LOCK: &str = "lock";
 /// What the name of a draft's folder ends with; no image's name has such an end.
@@ -130,7 +132,6 @@ impl Store {
     ///
     /// # Errors
     /// [`Usage`] if there is one already, or another run of the rig makes one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "installing and the stand-in image come next"))]
     pub fn begin(&self, name: &str) -> Result<Draft> {
         check_name(name)?;
         let sealed = self.folder.join(name);
@@ -278,7 +279,6 @@ pub struct Draft {
     lock: File,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "installing and the stand-in image come next"))]
 impl Draft {
     /// Where its disk has to be written, as qcow2.
     pub fn disk(&self) -> PathBuf {
@@ -288,6 +288,16 @@ impl Draft {
     /// Where the firmware's variables have to be written.
     pub fn vars(&self) -> PathBuf {
         self.folder.path().join(VARS)
+    }
+
+    /// Where a file can be put that is only needed for the making.
+    ///
+    /// # Errors
+    /// If the folder for them cannot be made.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(SCRATCH);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(folder.join(name))
     }
 
     /// Makes an image of it. Nothing may have its files open for writing any more.
@@ -304,6 +314,10 @@ impl Draft {
         read_only(&path)?;
         for file in [&disk, &vars, &path] {
             File::open(file)?.sync_all().with_context(|| format!("{}", file.display()))?;
+        }
+        let scratch = folder.path().join(SCRATCH);
+        if scratch.exists() {
+            fs::remove_dir_all(&scratch).with_context(|| format!("removing {}", scratch.display()))?;
         }
         fs::remove_file(folder.path().join(LOCK)).context("the draft's lock")?;
         drop(lock);
@@ -399,7 +413,7 @@ fn remove(folder: &Path) -> Result<()> {
     let context = || format!("removing {}", folder.display());
     let found: Vec<_> =
         fs::read_dir(folder).and_then(Iterator::collect::<Result<_, _>>).with_context(context)?;
-    let ours = [DISK, VARS, MANIFEST, LOCK];
+    let ours = [DISK, VARS, MANIFEST, SCRATCH, LOCK];
     if let Some(other) =
         found.iter().map(fs::DirEntry::file_name).find(|name| !ours.iter().any(|our| name == our))
     {

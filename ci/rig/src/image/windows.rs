@@ -11,7 +11,12 @@ use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use windows_setup::{Answers, Edition, Image, Udf, UdfFault, Wim, WimFault};
 
-use crate::{failure::Usage, package};
+use super::{
+    Place,
+    install::{self, Order},
+    progress::Progress,
+};
+use crate::{failure::Usage, machine::Accelerator, package, places};
 
 /// Password of the account of the guest, which nobody but this machine reaches.
 const PASSWORD: &str = "Cancelnic-1";
@@ -22,22 +27,37 @@ pub struct Windows {
     /// The ISO, as Microsoft offers it
     #[arg(long, value_name = "FILE")]
     iso: PathBuf,
-    /// Write a second disc, for the same machine: answers, drivers, test certificate. Its Setup WIPES THE FIRST DISK
-    #[arg(long, value_name = "FILE")]
-    answers: Option<PathBuf>,
     /// The edition to install, by its number on the ISO
-    #[arg(long, value_name = "N", requires = "answers")]
+    #[arg(long, value_name = "N")]
     index: Option<u32>,
     /// The edition to install, by its name or edition on the ISO
-    #[arg(long, value_name = "NAME", requires = "answers", conflicts_with = "index")]
+    #[arg(long, value_name = "NAME", conflicts_with = "index")]
     edition: Option<String>,
     /// Accept the licence terms of that Windows, which come with the ISO; without it nothing is written
-    #[arg(long, requires = "answers")]
+    #[arg(long)]
     accept_eula: bool,
     /// A product key of your own; otherwise Microsoft's generic one, and none for evaluation editions
-    #[arg(long, value_name = "KEY", requires = "answers")]
+    #[arg(long, value_name = "KEY")]
     product_key: Option<String>,
-    /// Write a copy of the ISO that starts without asking for a key
+    /// Name of the image [default: release and edition]
+    #[arg(long)]
+    name: Option<String>,
+    /// Size of its disk, which takes only what is written to it
+    #[arg(long, value_name = "GB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(32..=2048))]
+    disk: u64,
+    /// Memory of the machine that installs
+    #[arg(long, value_name = "MB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(2048..=65536))]
+    memory: u64,
+    /// Factor on the times after which the installation counts as stalled, for slow machines
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = patience)]
+    patience: f64,
+    #[command(flatten)]
+    place: Place,
+    /// Only write the second disc, for a machine of your own: answers, drivers, test certificate. Its Setup WIPES THE
+    /// FIRST DISK
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// Only write a copy of the ISO that starts without asking for a key
     #[arg(long, value_name = "FILE")]
     no_prompt: Option<PathBuf>,
     /// Show cargo's own output
@@ -45,12 +65,15 @@ pub struct Windows {
     verbose: bool,
 }
 
+/// A factor that leaves some time, and ends.
+fn patience(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok().filter(|factor| (0.1..=100.0).contains(factor));
+    factor.ok_or_else(|| "a number from 0.1 to 100".to_owned())
+}
+
 /// Carries out `cargo rig image windows`.
 pub fn windows(options: &Windows) -> Result<bool> {
     let medium = open(&options.iso)?;
-    if options.answers.is_none() && options.no_prompt.is_none() {
-        println!("{}", table(&medium.images));
-    }
     if let Some(out) = &options.answers {
         write_answers(&medium, options, out)?;
     }
@@ -58,7 +81,47 @@ pub fn windows(options: &Windows) -> Result<bool> {
         copy_without_prompt(&options.iso, out)?;
         println!("starts without a key  {}", out.display());
     }
+    if options.answers.is_some() || options.no_prompt.is_some() {
+        return Ok(true);
+    }
+    if options.index.is_none() && options.edition.is_none() {
+        println!("{}", table(&medium.images));
+        return Ok(true);
+    }
+    install(&medium, options)
+}
+
+/// Installs, and seals the image.
+fn install(medium: &Wim, options: &Windows) -> Result<bool> {
+    let edition = choose(&medium.images, options)?;
+    let name = options.name.clone().unwrap_or_else(|| usual_name(&edition));
+    let title = format!("{} ({}), image {}", edition.image.name, edition.release, edition.image.index);
+    let order = Order {
+        iso: options.iso.clone(),
+        answers: Answers { edition, password: PASSWORD.to_owned() },
+        disk: options.disk << 30,
+        memory_mb: options.memory,
+        accelerator: Accelerator::chosen_or("kvm"),
+        patience: options.patience,
+        wreck: places::target().join("rig/image").join(&name),
+        name,
+    };
+    let prepared = install::prepare(order, &options.place.open()?)?;
+    let files = package::files(options.verbose)?;
+    println!("{title}");
+    let mut progress = Progress::of_stdout();
+    let image = prepared.install(files, &mut progress)?;
+    drop(progress);
+    println!("image  {}", image.manifest().name);
+    println!("disk   {}", image.disk().display());
     Ok(true)
+}
+
+/// A name for an image that got none.
+fn usual_name(edition: &Edition) -> String {
+    let core = if edition.image.installation == "Server Core" { "-core" } else { "" };
+    let text = format!("{}-{}{core}", edition.release, edition.image.edition).to_ascii_lowercase();
+    text.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }
 
 /// Writes the second disc.
@@ -118,7 +181,7 @@ fn choose(images: &[Image], options: &Windows) -> Result<Edition, Usage> {
         [image] => image,
         [] => {
             return Err(Usage(
-                "the ISO has no such edition: without --answers its editions are listed".into(),
+                "the ISO has no such edition: without --index and --edition they are listed".into(),
             ));
         }
         _ => {
@@ -182,6 +245,11 @@ mod tests {
             edition: edition.map(str::to_owned),
             accept_eula: true,
             product_key: None,
+            name: None,
+            disk: 64,
+            memory: 4096,
+            patience: 1.0,
+            place: Place { out: None },
             no_prompt: None,
             verbose: false,
         }
@@ -233,6 +301,23 @@ mod tests {
         let by = |index, name| choose(&images, &options(index, name)).expect("an edition").image.index;
         assert_eq!([by(Some(2), None), by(None, Some("two")), by(None, Some("ONE"))], [2, 2, 1]);
         assert_eq!(choose(&images, &options(Some(1), None)).expect("it").release, Release::Server2025);
+    }
+
+    #[test]
+    fn the_usual_name_is_one_that_the_store_takes() {
+        let mut image = server(1, "One");
+        let name = |image: &Image| usual_name(&Edition::of(image, None).expect("an edition"));
+        assert_eq!(name(&image), "windows-server-2025-serverstandardeval");
+        image.installation = "Server Core".to_owned();
+        assert_eq!(name(&image), "windows-server-2025-serverstandardeval-core");
+    }
+
+    #[test]
+    fn patience_is_finite_and_positive() {
+        assert_eq!(patience("2.5"), Ok(2.5));
+        for wrong in ["0", "-1", "NaN", "inf", "a lot"] {
+            assert!(patience(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod filter_broken;
 mod filter_random;
 mod forms;
 mod hang;
+mod image;
 mod lifecycle;
 mod machine;
 mod receive;
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Scenario> {
         command::all(),
         windbg::all(),
         windows::all(),
+        image::all(),
     ]
     .into_iter()
     .flatten()
@@ -110,6 +112,10 @@ impl Scenario {
         match self.name {
             "debug-stops-in-cancel-callback" => !crate::debug::gdb_is_there(),
             "windbg-extension-reads-a-stopped-driver" => !windbg::node_is_there(),
+            // Where the judges are asked for, the scenario runs and says which is missing.
+            name if name.starts_with("image-") => {
+                std::env::var_os("CANCELNIC_JUDGES").is_none() && !image::genisoimage_is_there()
+            }
             _ => false,
         }
     }

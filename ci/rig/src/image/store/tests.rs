@@ -212,6 +212,17 @@ fn a_half_made_image_is_told_begun_again_and_removed() {
 }
 
 #[test]
+fn what_was_only_needed_for_the_making_is_gone_with_it() {
+    let example = Example::new();
+    let draft = example.draft("one");
+    fs::write(draft.scratch("medium.iso").expect("a place"), "large").expect("a written file");
+    let image = draft.seal(description(), &mut |_, _| ()).expect("an image");
+    let names: Vec<_> =
+        fs::read_dir(&image.folder).expect("it").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[test]
 fn an_image_in_the_making_is_left_alone() {
     let example = Example::new();
     let draft = example.draft("one");

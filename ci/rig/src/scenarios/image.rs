@@ -1,0 +1,164 @@
+//! `cargo rig image windows` from an ISO to a sealed image, without Windows: a program of ours plays Setup.
+//!
+//! The medium is built as Microsoft's are: two EFI boot images, of which El Torito names the one that asks for a key.
+//! Firmware, drives, monitor and COM1 are those of a real installation.
+
+use super::{Kind, Scenario};
+use crate::build::{self, Built};
+use crate::failure::one_line;
+use crate::fat::{BOOT_PROGRAM, volume};
+use crate::image::{
+    install::{self, Order},
+    progress::Progress,
+    store::Store,
+};
+use crate::machine::Accelerator;
+use crate::process::Folder;
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use windows_setup::{Answers, Edition, Udf, Wim};
+
+/// By wimlib; image 1 is an evaluation of Server 2022.
+const WIM: &[u8] = include_bytes!("../../../../guest-images/windows/setup/tests/data/install.wim");
+/// Size of a boot image: some more than Microsoft's.
+const BOOT_IMAGE: usize = 2 << 20;
+/// Limits that fit a program which needs seconds where Windows needs minutes.
+const PATIENCE: f64 = 0.5;
+/// Limits that are soon reached.
+const LITTLE_PATIENCE: f64 = 0.1;
+const NAME: &str = "stand-in-setup";
+
+/// Whether a test medium can be made.
+pub fn genisoimage_is_there() -> bool {
+    let version = Command::new("genisoimage").arg("--version").stdin(Stdio::null()).output();
+    version.is_ok_and(|version| version.status.success())
+}
+
+/// A medium whose boot image that does not ask holds this variant of the program.
+fn medium(folder: &Path, variant: &str) -> Result<PathBuf> {
+    let program = build::setup_stand_in()?;
+    let program = fs::read(program.path)?;
+    let (tree, iso) = (folder.join("tree"), folder.join("medium.iso"));
+    let boot = tree.join("efi/microsoft/boot");
+    fs::create_dir_all(&boot)?;
+    fs::create_dir_all(tree.join("sources"))?;
+    fs::write(tree.join("sources/install.wim"), WIM)?;
+    for (name, variant) in [("efisys.bin", "asks"), ("efisys_noprompt.bin", variant)] {
+        let image = volume(BOOT_IMAGE, &[(BOOT_PROGRAM, &program), ("variant", variant.as_bytes())])?;
+        fs::write(boot.join(name), image)?;
+    }
+    let mut make = Command::new("genisoimage");
+    make.args(["-quiet", "-udf", "-R", "-eltorito-alt-boot", "-e", "efi/microsoft/boot/efisys.bin"]);
+    let made = make.args(["-no-emul-boot", "-o"]).args([&iso, &tree]).output().context("genisoimage")?;
+    ensure!(made.status.success(), "genisoimage: {}", String::from_utf8_lossy(&made.stderr));
+    Ok(iso)
+}
+
+/// An attempt to install.
+struct Attempt {
+    store: Store,
+    iso: PathBuf,
+    wreck: PathBuf,
+    /// Held: it is the place of all the others.
+    _folder: Folder,
+}
+
+impl Attempt {
+    fn new(variant: &str) -> Result<Self> {
+        let folder = Folder::new()?;
+        let iso = medium(folder.path(), variant)?;
+        let store = Store::open(Some(&folder.path().join("images")))?;
+        Ok(Self { wreck: folder.path().join("wreck"), store, iso, _folder: folder })
+    }
+
+    /// Installs as `cargo rig image windows` does; the lines that the user is told.
+    fn install(&self, patience: f64) -> Result<Vec<String>> {
+        let wim = Wim::read(&mut Udf::open(File::open(&self.iso)?)?)?;
+        let image = wim.images.first().context("the medium has no image")?;
+        let edition = Edition::of(image, None)?;
+        let order = Order {
+            iso: self.iso.clone(),
+            answers: Answers { edition, password: "Cancelnic-1".into() },
+            name: NAME.into(),
+            disk: 256 << 20,
+            memory_mb: 512,
+            accelerator: Accelerator::chosen_or("tcg"),
+            patience,
+            wreck: self.wreck.clone(),
+        };
+        let files = vec![("cancelnic.sys".to_owned(), b"a driver".to_vec())];
+        let mut progress = Progress::kept();
+        install::prepare(order, &self.store)?.install(files, &mut progress)?;
+        Ok(progress.into_lines())
+    }
+
+    /// Why it could not be installed. Nothing may be left of it.
+    fn refused(&self, patience: f64) -> Result<String> {
+        let Err(error) = self.install(patience) else { bail!("it was installed") };
+        let left: Vec<_> = fs::read_dir(self.store.folder())?.collect();
+        ensure!(left.is_empty(), "{left:?} is left");
+        Ok(one_line(&error))
+    }
+}
+
+/// From the ISO to an image that is listed and verified. Setup never asked for a key.
+fn installed(_: &Built) -> Result<()> {
+    let attempt = Attempt::new("installs")?;
+    let lines = attempt.install(PATIENCE)?;
+    for wanted in
+        ["starting the medium", "Setup in Windows PE", "specialize", "first logon", "drivers", "powering off"]
+    {
+        ensure!(lines.iter().any(|line| line.contains(wanted)), "no `{wanted}` in {lines:#?}");
+    }
+    let listed = attempt.store.list()?;
+    ensure!(listed.len() == 1 && listed.iter().all(|entry| entry.image.is_ok()), "{listed:?}");
+    let image = attempt.store.find(NAME)?;
+    image.verify(&mut |_, _| ())?;
+    let described = &image.manifest().description;
+    ensure!(described.iso_sha256 == Some(hex::encode(Sha256::digest(fs::read(&attempt.iso)?))));
+    ensure!(described.build == "20348.587" && described.edition == "ServerStandardEval", "{described:?}");
+    ensure!(described.drivers.len() == 1 && described.drivers[0].file == "cancelnic.sys", "{described:?}");
+    // the filling of the stand-in: the disk is the one that the guest wrote
+    ensure!(fs::metadata(image.disk())?.len() > 96 << 20, "the sealed disk holds too little");
+    Ok(())
+}
+
+/// Setup that stands still ends with its phase and a picture of its screen.
+fn stalled(_: &Built) -> Result<()> {
+    let attempt = Attempt::new("silent")?;
+    let why = attempt.refused(LITTLE_PATIENCE)?;
+    for wanted in
+        ["stands still", "no use of the drives", "Setup in Windows PE", "usually takes", "screen.png"]
+    {
+        ensure!(why.contains(wanted), "no `{wanted}` in {why}");
+    }
+    let picture = fs::read(attempt.wreck.join("screen.png"))?;
+    ensure!(
+        picture.starts_with(b"\x89PNG\r\n\x1a\n") && picture.len() > 1000,
+        "no picture: {} bytes",
+        picture.len()
+    );
+    Ok(())
+}
+
+/// A guest that reports a failed step ends it at once.
+fn failed(_: &Built) -> Result<()> {
+    let attempt = Attempt::new("fails")?;
+    let why = attempt.refused(PATIENCE)?;
+    ensure!(why.contains("the guest reports that this failed: drivers: exit code 5"), "{why}");
+    let log = fs::read_to_string(attempt.wreck.join("guest.log"))?;
+    ensure!(log.contains("cancelnic-setup: step drivers"), "{log}");
+    Ok(())
+}
+
+pub fn all() -> Vec<Scenario> {
+    let command = |name, test| Scenario { name, kind: Kind::Command(test) };
+    vec![
+        command("image-is-installed-sealed-and-verified", installed),
+        command("image-stall-ends-with-a-picture-of-the-screen", stalled),
+        command("image-failed-step-ends-the-installation", failed),
+    ]
+}
