@@ -45,7 +45,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), volume(1 << 20, &files).expect("a volume")).expect("a written file");
         for (path, contents) in files {
-            let read = Command::new("mtools").args(["-c", "mtype", "-i"]).arg(file.path()).arg(format!("::{path}")).output();
+            let read = Command::new("mtools")
+                .args(["-c", "mtype", "-i"])
+                .arg(file.path())
+                .arg(format!("::{path}"))
+                .output();
             let read = match read {
                 Ok(read) => read,
                 Err(error) => {
