@@ -11,6 +11,7 @@ use crate::settings::NIC;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
 use cancelnic_ioctl::nic::{self, CancelEvent, QueueState, action, behaviour, queue};
+use cancelnic_ioctl::relay::{Outcome, Send};
 use zerocopy::FromBytes;
 
 const NO_MORE_ENTRIES: u32 = 0x8000_001A;
@@ -179,6 +180,33 @@ fn told_when_ready(run: &mut Run) -> Result<()> {
     requests.close(run)
 }
 
+/// The driver finds nothing to fetch, as a canceller has the only request in its hands; the next one, though not the
+/// first on the queue, is told of, else nobody would ever fetch it.
+fn told_behind_a_cancelled_one(run: &mut Run) -> Result<()> {
+    const TAKEN: &str = "wdf.cancel.routine-taken";
+    const SLOT: u32 = 1;
+    let requests = ready(run)?;
+    notify(run, requests, queue::SECOND, action::READY_NOTIFY, SUCCESS)?;
+    requests.create(run, SLOT)?;
+    let send = Send { slot: SLOT, tag: 1, ..Send::waiting(behaviour::SECOND_QUEUE) };
+    ensure!(requests.send(run, &send)?.returned == 1, "not sent");
+    expect_calls(run, requests, "presented ready forwarded")?;
+    let before = run.held_at(TAKEN);
+    run.hold_window(TAKEN)?;
+    let recalling = requests.begin_cancel(run, SLOT)?;
+    run.await_held(TAKEN, before)?;
+    retrieve(run, requests, NO_MORE_ENTRIES)?;
+    let program = put(run, requests, 2, queue::SECOND)?;
+    expect_calls(run, requests, "presented ready forwarded")?;
+    run.release_window(TAKEN)?;
+    let recalled: Outcome = requests.finish(run, &recalling)?;
+    run.expect("the recall", recalled.returned, 1)?;
+    retrieve(run, requests, SUCCESS)?;
+    requests.complete(run, 2, SUCCESS)?;
+    ended(run, &program, SUCCESS)?;
+    requests.close(run)
+}
+
 /// The log's records come straight into the program's buffer, and are those that the buffered code would have given.
 fn direct(run: &mut Run) -> Result<()> {
     const TOO_SMALL: u32 = 0xC000_0023;
@@ -213,6 +241,7 @@ pub fn all() -> Vec<Scenario> {
         usual("manual-queue-retrieve-and-requeue", requeued),
         usual("requeue-to-another-kind-of-queue", requeue_refused),
         usual("manual-queue-tells-when-ready", told_when_ready),
+        usual("manual-queue-ready-behind-a-cancelled-request", told_behind_a_cancelled_one),
         usual("direct-control-code", direct),
     ]
 }
