@@ -3,6 +3,7 @@
 //! The rig loads the driver, holds the wire, hands frames over, then stops the machine and asks for a pause: the
 //! request waits in the serial port until gdb, attached with a break point on the callback, lets the machine go on.
 
+mod link;
 pub mod snapshot;
 mod symbols;
 mod types;
@@ -21,8 +22,10 @@ use crate::session::LIMIT;
 use crate::settings::{Files, GuestKind, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use link::Link;
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -55,6 +58,14 @@ pub struct Options {
     check: bool,
     #[command(flatten)]
     kdnet: kdnet::Options,
+    /// Windows: not by kdnet, but by KD over COM1, which QEMU offers at this address
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:50001")]
+    #[arg(conflicts_with_all = ["check", "gdb"])]
+    serial: Option<SocketAddr>,
+    /// Windows: not by kdnet, but by WinDbg's EXDI over QEMU's own gdb server, which QEMU offers at this address
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:1234")]
+    #[arg(conflicts_with = "check")]
+    gdb: Option<SocketAddr>,
     /// Seed for what the guest may vary
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -74,11 +85,16 @@ pub fn debug(options: &Options) -> Result<bool> {
             if options.check {
                 return kdnet::check(&options.kdnet, &symbols);
             }
-            kdnet::tell(&options.kdnet, &symbols)?;
+            match Link::chosen(options)? {
+                Some(link) => print!("{}", link.sheet(options.kdnet.symbols(), &symbols)),
+                None => kdnet::tell(&options.kdnet, &symbols)?,
+            }
             return Ok(true);
         }
-        Guest::Understudy if options.kdnet.are_given() => {
-            let error = "--port, --key, --host-ip, --busparams and --symbols are for --guest windows";
+        Guest::Understudy
+            if options.kdnet.are_given() || options.serial.is_some() || options.gdb.is_some() =>
+        {
+            let error = "--port, --key, --host-ip, --busparams, --symbols, --serial and --gdb are for --guest windows";
             return Err(Usage(error.into()).into());
         }
         Guest::Understudy => {}

@@ -79,14 +79,22 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether anything was said that concerns kdnet alone.
+    /// Whether anything was said that concerns a debugger on Windows alone.
     #[must_use]
     pub fn are_given(&self) -> bool {
-        self.port.is_some()
-            || self.key.is_some()
-            || self.host_ip.is_some()
-            || self.busparams.is_some()
-            || self.symbols.is_some()
+        self.concern_the_network() || self.symbols.is_some()
+    }
+
+    /// Whether anything was said that concerns kdnet alone.
+    #[must_use]
+    pub fn concern_the_network(&self) -> bool {
+        self.port.is_some() || self.key.is_some() || self.host_ip.is_some() || self.busparams.is_some()
+    }
+
+    /// Folder with the symbols, as the debugger's machine sees it.
+    #[must_use]
+    pub fn symbols(&self) -> &str {
+        self.symbols.as_deref().unwrap_or("C:\\cancelnic")
     }
 
     fn setup(&self) -> Result<Setup> {
@@ -164,18 +172,14 @@ impl Setup {
 
 /// Prints what to type on both sides.
 pub fn tell(options: &Options, pdb: &Path) -> Result<()> {
-    print!("{}", options.setup()?.sheet(symbols(options), pdb));
+    print!("{}", options.setup()?.sheet(options.symbols(), pdb));
     Ok(())
-}
-
-fn symbols(options: &Options) -> &str {
-    options.symbols.as_deref().unwrap_or("C:\\cancelnic")
 }
 
 /// Listens in the debugger's place; `true` if a debugger could attach.
 pub fn check(options: &Options, pdb: &Path) -> Result<bool> {
     let setup = options.setup()?;
-    print!("{}", setup.sheet(symbols(options), pdb));
+    print!("{}", setup.sheet(options.symbols(), pdb));
     let limit = Duration::from_secs(options.patience);
     let any: IpAddr = if setup.host_ip.is_ipv6() {
         std::net::Ipv6Addr::UNSPECIFIED.into()

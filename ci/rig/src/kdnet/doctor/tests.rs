@@ -124,6 +124,17 @@ fn a_target_with_a_debugger_says_at_which_port() {
 }
 
 #[test]
+fn a_target_that_restarted_calls_anew() {
+    let mut doctor = Doctor::new(setup());
+    assert_eq!(hear(&mut doctor, &poke(&right(), 70, 1, 50000)), Heard::Bound { version: 5, port: 50000 });
+    // Its numbers begin again, with a new half of the session key, and no debugger.
+    assert_eq!(hear(&mut doctor, &poke(&right(), 1, 2, 0)), Heard::Poke { version: 5 });
+    assert!(all_good(&doctor));
+    let text = text(&doctor);
+    assert!(text.contains("changed 1 time(s): it restarted") && !text.contains("still holds"), "{text}");
+}
+
+#[test]
 fn data_without_pokes_asks_for_a_restart() {
     let mut doctor = Doctor::new(setup());
     let datagram = Made { version: 5, channel: 0, order: 0x100, body: &[0; 40] }.seal(&right());
