@@ -1,6 +1,7 @@
 //! Lets a C compiler judge the layouts of the binding crates against the headers that they stand for.
 //!
-//! 1. A binding crate's test lists its structures as Rust lays them out ([`Structure`]).
+//! 1. A binding crate's test lists its structures as Rust lays them out ([`Structure`]; [`Layout`], where the published
+//!    numbers are a table).
 //! 2. [`program`] turns the list into a C program: sizes, alignments and offsets are compared when it is compiled, bit
 //!    fields, which have no offset in C, when it runs.
 //! 3. [`judge`] compiles and runs it over a header that [`header`] makes from the published numbers, so that every test
@@ -9,7 +10,11 @@
 //!
 //! It knows neither the structures nor Windows.
 
+mod layout;
+
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf, process::Command};
+
+pub use layout::{Field, Layout, number, size_by};
 
 /// Environment variable: the folder in which [`judge`] keeps the programs.
 pub const KEEP: &str = "CANCELNIC_HEADER_CHECK";

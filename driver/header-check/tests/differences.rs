@@ -69,3 +69,38 @@ fn a_bit_field_is_a_run_of_ones() {
 fn the_program_asks_for_the_headers_that_it_is_told() {
     assert!(program("#include <wdf.h>", &[structure()]).contains("\n#include <wdf.h>\n"));
 }
+
+/// A structure with one field of two bytes behind another of one.
+#[repr(C)]
+struct Pair {
+    first: u8,
+    second: u16,
+}
+
+fn pair_differs(table: &str) -> Vec<String> {
+    let layout = header_check::layout!(Pair as "PAIR": First = first, Second = second);
+    layout.differences(&serde_json::from_str(table).unwrap(), |_| false)
+}
+
+#[test]
+fn a_layout_as_published_has_no_differences() {
+    let table = r#"{ "PAIR": { "size": 4, "align": 2, "fields": {
+        "First": { "bit_offset": 0, "bits": 8 }, "Second": { "bit_offset": 16 } } } }"#;
+    assert_eq!(pair_differs(table), Vec::<String>::new());
+}
+
+#[test]
+fn every_number_that_is_published_otherwise_is_told() {
+    let table = r#"{ "PAIR": { "size": 3, "align": 1, "fields": {
+        "First": { "bit_offset": 0, "bits": 16 }, "Second": { "bit_offset": 8 } } } }"#;
+    assert_eq!(
+        pair_differs(table),
+        [
+            "Pair: size: 4, published 3",
+            "Pair: alignment: 2, published 1",
+            "Pair: size of first: 8, published 16",
+            "Pair: offset of second: 16, published 8",
+        ]
+    );
+    assert_eq!(pair_differs("{}").len(), 4, "what is not in the table is told as well");
+}

@@ -2,37 +2,11 @@
 //! (`facts/netadaptercx-2.0-layout.json`: what a C compiler makes of the headers), and every
 //! function its published index.
 
-use std::{collections::BTreeSet, fs, mem::offset_of, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use header_check::{BitField, Structure, c_path};
+use header_check::{BitField, Field, Layout, Structure, layout, number};
 use netadaptercx_sys::*;
 use serde_json::Value;
-
-/// A structure as this crate compiles it.
-struct Layout {
-    name: &'static str,
-    fact: &'static str,
-    size: usize,
-    align: usize,
-    /// Name in the facts, path here, offset in bytes.
-    fields: Vec<(&'static str, &'static str, usize)>,
-}
-
-macro_rules! layout {
-    ($name:ident as $fact:literal: $($field:ident = $first:ident $(. $more:ident)*),+ $(,)?) => {
-        Layout {
-            name: stringify!($name),
-            fact: $fact,
-            size: size_of::<$name>(),
-            align: align_of::<$name>(),
-            fields: vec![$((
-                stringify!($field),
-                concat!(stringify!($first) $(, ".", stringify!($more))*),
-                offset_of!($name, $first $(. $more)*),
-            )),+],
-        }
-    };
-}
 
 /// Types that are no structure of the headers of their own, each with the reason.
 const EXCEPTIONS: [(&str, &str); 6] = [
@@ -111,45 +85,39 @@ fn bit_fields() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
+fn is_bits(field: &Field) -> bool {
+    field.path == BIT_FIELD_MEMBER
+}
+
+/// Names that this crate gives to parts without one.
+const UNNAMED: [&str; 2] = ["u", "System"];
+
 /// For C: as Rust lays the structures out.
 fn structures() -> Vec<Structure> {
     let bits = bit_fields();
-    let structure = |layout: Layout| Structure {
-        name: layout.name.into(),
-        size: layout.size,
-        align: layout.align,
-        fields: layout
-            .fields
-            .iter()
-            .filter(|(_, path, _)| *path != BIT_FIELD_MEMBER)
-            .map(|(_, path, offset)| (c_path(path, &["u", "System"]), *offset))
-            .collect(),
-        bit_fields: bits
-            .iter()
+    let bits_of = |layout: &Layout| {
+        bits.iter()
             .filter(|(fact, ..)| *fact == layout.fact)
             .map(|(_, name, bytes)| BitField::of_ones(name, bytes).expect("one run of bits"))
-            .collect(),
+            .collect()
     };
-    layouts().into_iter().map(structure).collect()
+    layouts()
+        .iter()
+        .map(|layout| Structure { bit_fields: bits_of(layout), ..layout.structure(&UNNAMED, is_bits) })
+        .collect()
 }
 
 /// For C: as they are published.
 fn published() -> Vec<Structure> {
     let facts = facts();
-    let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("a small number");
     let mut structures = structures();
     for (structure, layout) in structures.iter_mut().zip(layouts()) {
-        let fact = &facts[layout.fact];
-        structure.size = number(&fact["size"]);
-        structure.align = number(&fact["align"]);
-        let plain = layout.fields.iter().filter(|(_, path, _)| *path != BIT_FIELD_MEMBER);
-        for ((_, offset), (name, ..)) in structure.fields.iter_mut().zip(plain) {
-            *offset = number(&fact["fields"][name]["bit_offset"]) / 8;
-        }
-        for field in &mut structure.bit_fields {
-            let fact = &fact["fields"][&field.name];
+        let mut bit_fields = std::mem::take(&mut structure.bit_fields);
+        for field in &mut bit_fields {
+            let fact = &facts[layout.fact]["fields"][&field.name];
             (field.first, field.width) = (number(&fact["bit_offset"]), number(&fact["bits"]));
         }
+        *structure = Structure { bit_fields, ..layout.published(&facts, &UNNAMED, is_bits) };
     }
     structures
 }
@@ -205,7 +173,7 @@ fn every_field_of_the_headers_is_checked() {
     let bits = bit_fields();
     for layout in layouts() {
         for name in facts[layout.fact]["fields"].as_object().expect("fields").keys() {
-            let plain = layout.fields.iter().any(|(field, ..)| field == name);
+            let plain = layout.fields.iter().any(|field| field.name == name);
             let bit = bits.iter().any(|(fact, field, _)| *fact == layout.fact && field == name);
             assert!(plain || bit, "{}.{name} is not checked", layout.fact);
         }
@@ -215,20 +183,9 @@ fn every_field_of_the_headers_is_checked() {
 #[test]
 fn layouts_match_the_published_headers() {
     let facts = facts();
-    for layout in layouts() {
-        let fact = &facts[layout.fact];
-        assert_eq!(Some(layout.size as u64), fact["size"].as_u64(), "size of {}", layout.name);
-        assert_eq!(Some(layout.align as u64), fact["align"].as_u64(), "alignment of {}", layout.name);
-        for (name, path, offset) in layout.fields {
-            let field = &fact["fields"][name];
-            assert_eq!(Some(offset as u64 * 8), field["bit_offset"].as_u64(), "{}.{path}", layout.name);
-            assert!(
-                field["bits"].is_null() || path == BIT_FIELD_MEMBER,
-                "{}.{path} is a bit field in the headers",
-                layout.name
-            );
-        }
-    }
+    let differences: Vec<String> =
+        layouts().iter().flat_map(|layout| layout.differences(&facts, is_bits)).collect();
+    assert!(differences.is_empty(), "{differences:#?}");
 }
 
 #[test]

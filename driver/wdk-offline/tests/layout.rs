@@ -3,42 +3,9 @@
 
 use std::{collections::BTreeSet, fs};
 
-use header_check::{Structure, c_path};
+use header_check::{Field, Layout, Structure, layout};
 use serde_json::Value;
 use wdk_offline::*;
-
-/// A structure as this crate compiles it.
-struct Layout {
-    name: &'static str,
-    fact: &'static str,
-    size: usize,
-    align: usize,
-    /// Name in the facts, path here, offset and size in bytes.
-    fields: Vec<(&'static str, &'static str, usize, usize)>,
-}
-
-/// Size of a field, told by the type of a pointer to it. Only the type of `get` is used.
-fn size_by<T, F>(_get: fn(*const T) -> *const F) -> usize {
-    size_of::<F>()
-}
-
-macro_rules! layout {
-    ($name:ident as $fact:literal: $($field:ident = $first:ident $(. $more:ident)*),+ $(,)?) => {
-        Layout {
-            name: stringify!($name),
-            fact: $fact,
-            size: size_of::<$name>(),
-            align: align_of::<$name>(),
-            fields: vec![$((
-                stringify!($field),
-                concat!(stringify!($first) $(, ".", stringify!($more))*),
-                std::mem::offset_of!($name, $first $(. $more)*),
-                // SAFETY: never called; only the type of the field is taken from it.
-                size_by::<$name, _>(|at| unsafe { &raw const (*at).$first $(. $more)* }),
-            )),+],
-        }
-    };
-}
 
 /// Structures without an entry in the facts, each with the reason.
 const EXCEPTIONS: [(&str, &str); 1] = [(
@@ -132,50 +99,33 @@ fn every_field_is_checked() {
         let (_, fields) =
             declared.iter().find(|(name, _)| name == layout.name).expect("a declared structure");
         for field in fields.iter().filter(|field| !field.starts_with("__bindgen")) {
-            let named = layout.fields.iter().any(|(_, path, ..)| path.split('.').next() == Some(field));
+            let named = layout.fields.iter().any(|known| known.path.split('.').next() == Some(field));
             let unlisted = UNLISTED.iter().any(|(name, except, _)| *name == layout.name && except == field);
             assert!(named || unlisted, "{}.{field} is not checked", layout.name);
         }
     }
 }
 
+/// No bit field crosses the boundary.
+fn is_bits(_: &Field) -> bool {
+    false
+}
+
 #[test]
 fn layouts_match_the_published_headers() {
     let facts = facts();
-    for layout in layouts() {
-        let fact = &facts[layout.fact];
-        assert_eq!(Some(layout.size as u64), fact["size"].as_u64(), "size of {}", layout.name);
-        // packed(4) and the natural alignment alike
-        assert_eq!(Some(layout.align as u64), fact["align"].as_u64(), "alignment of {}", layout.name);
-        for (name, path, offset, size) in layout.fields {
-            let field = &fact["fields"][name];
-            assert_eq!(Some(offset as u64 * 8), field["bit_offset"].as_u64(), "{}.{path}", layout.name);
-            assert_eq!(Some(size as u64 * 8), field["bits"].as_u64(), "size of {}.{path}", layout.name);
-        }
-    }
+    let differences: Vec<String> =
+        layouts().iter().flat_map(|layout| layout.differences(&facts, is_bits)).collect();
+    assert!(differences.is_empty(), "{differences:#?}");
 }
 
 /// The program that is kept is for the kit's headers of KMDF 1.33.
 #[test]
 fn c_agrees() {
     let facts = facts();
-    let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("a small number");
-    let structure = |layout: &Layout| Structure {
-        name: layout.name.into(),
-        size: layout.size,
-        align: layout.align,
-        fields: layout.fields.iter().map(|(_, path, offset, _)| (c_path(path, &[]), *offset)).collect(),
-        bit_fields: vec![],
-    };
-    let rust: Vec<Structure> = layouts().iter().map(structure).collect();
-    let mut published = rust.clone();
-    for (structure, layout) in published.iter_mut().zip(layouts()) {
-        let fact = &facts[layout.fact];
-        (structure.size, structure.align) = (number(&fact["size"]), number(&fact["align"]));
-        for ((_, offset), (name, ..)) in structure.fields.iter_mut().zip(layout.fields) {
-            *offset = number(&fact["fields"][name]["bit_offset"]) / 8;
-        }
-    }
+    let rust: Vec<Structure> = layouts().iter().map(|layout| layout.structure(&[], is_bits)).collect();
+    let published: Vec<Structure> =
+        layouts().iter().map(|layout| layout.published(&facts, &[], is_bits)).collect();
     let includes = "#include <ntddk.h>\n#include <wdf.h>";
     header_check::judge("kmdf", includes, &rust, &published).expect("C and Rust agree");
 }
