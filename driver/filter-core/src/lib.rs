@@ -16,12 +16,11 @@
 #![forbid(unsafe_code)]
 
 mod chain;
-mod counters;
 mod module;
 mod mutant;
 
+pub use cancelnic_ioctl::filter::Counters;
 pub use chain::Chain;
-pub use counters::Counters;
 pub use module::{Books, Module, Refused};
 pub use mutant::Mutant;
 

@@ -1,5 +1,7 @@
 //! One filter module's books, and everything that is done with them.
 
+use cancelnic_ioctl::Header;
+
 use crate::{AT_DISPATCH, Chain, Counters, List, Lock, Mutant, Outcome, Stack, Way};
 
 /// Whether a module sends.
@@ -346,15 +348,16 @@ impl<K> Module<K> {
         self.books.with(|books| books.counters.returned += count);
     }
 
-    /// The numbers as they are now.
+    /// The numbers as they are now, as programs get them. Whether the module is bypassed is the caller's to add.
     #[must_use]
     pub fn counters<L: List>(&self) -> Counters
     where
         K: Lock<Books<L>>,
     {
         self.books.with(|books| Counters {
-            gate_closed: books.gate != Gate::Open,
-            running: books.state == State::Running,
+            header: Header::of::<Counters>(),
+            gate_closed: u32::from(books.gate != Gate::Open),
+            running: u32::from(books.state == State::Running),
             held_now: books.held.len() as u64,
             ..books.counters
         })

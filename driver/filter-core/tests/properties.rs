@@ -84,7 +84,7 @@ impl Play {
         let counters = self.world.module.counters::<Nbl>();
         assert_eq!(counters.own_outstanding, self.own_outstanding());
         assert_eq!(counters.held_now as usize, self.held().len());
-        assert_eq!(counters.running, self.running);
+        assert_eq!(counters.running == 1, self.running);
         if self.pausing && counters.own_outstanding == 0 {
             self.pausing = false;
             self.pauses += 1;

@@ -10,8 +10,8 @@ use cancelnic_filter_core::{List as _, Refused, Way};
 use cancelnic_ioctl::{
     Fault, Header,
     filter::{
-        self, Cancel, Counters, Held, HeldList, MOST_GROUPS, MOST_LISTED, MOST_OUTSTANDING, Release, Select,
-        Send, Sent,
+        self, Bypass, Cancel, Counters, Held, HeldList, MOST_GROUPS, MOST_LISTED, MOST_OUTSTANDING, Release,
+        Select, Send, Sent,
     },
     read,
 };
@@ -192,7 +192,9 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
         }
         filter::COUNTERS => {
             let select = selection(asked)?;
-            let counters = counters(&*to(select.module)?);
+            let module = to(select.module)?;
+            let bypassed = module.is_bypassed().into();
+            let counters = Counters { bypassed, ..module.sends.counters() };
             let answer = buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?;
             write(answer, counters.as_bytes())
         }
@@ -200,6 +202,12 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
             let select = selection(asked)?;
             let module = to(select.module)?;
             list_held(&module, buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?)
+        }
+        filter::BYPASS => {
+            let bypass: Bypass = read(asked).map_err(refused)?;
+            bypass.check().map_err(refused)?;
+            to(bypass.module)?.bypass(bypass.on == 1)?;
+            Ok(0)
         }
         #[cfg(feature = "mutants")]
         filter::SET_MUTANT => {
@@ -249,31 +257,6 @@ fn originate(send: &Send, output: &mut [u8]) -> Result<usize, NTSTATUS> {
             module.own.unmark_and_give_back(lists);
             Err(STATUS_INSUFFICIENT_RESOURCES)
         }
-    }
-}
-
-fn counters(module: &crate::module::Filter) -> Counters {
-    let now = module.sends.counters();
-    Counters {
-        header: Header::of::<Counters>(),
-        gate_closed: u32::from(now.gate_closed),
-        running: u32::from(now.running),
-        held_now: now.held_now,
-        own_outstanding: now.own_outstanding,
-        own_originated: now.own_originated,
-        own_success: now.own_success,
-        own_aborted: now.own_aborted,
-        own_paused: now.own_paused,
-        own_failed: now.own_failed,
-        passed_down: now.passed_down,
-        passed_up: now.passed_up,
-        queued: now.queued,
-        cancelled: now.cancelled,
-        refused: now.refused,
-        cancel_calls: now.cancel_calls,
-        cancels_passed_on: now.cancels_passed_on,
-        received: now.received,
-        returned: now.returned,
     }
 }
 

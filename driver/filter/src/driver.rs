@@ -134,7 +134,7 @@ fn characteristics() -> NDIS_FILTER_DRIVER_CHARACTERISTICS {
         UniqueName: counted(&UNIQUE_NAME),
         ServiceName: counted(&SERVICE_NAME),
         SetOptionsHandler: None,
-        SetFilterModuleOptionsHandler: None,
+        SetFilterModuleOptionsHandler: Some(module::set_options),
         AttachHandler: Some(module::attach),
         DetachHandler: Some(module::detach),
         RestartHandler: Some(module::restart),

@@ -3,18 +3,20 @@
 use core::{
     cell::UnsafeCell,
     ptr::{NonNull, null_mut},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use cancelnic_filter_core::{Books, Chain, Lock as _, Module, Stack, Way};
-use cancelnic_kernel::print::Level;
+use cancelnic_kernel::{check, print::Level};
 use ndis_sys::{
     NDIS_EVENT, NDIS_FILTER_ATTACH_PARAMETERS, NDIS_FILTER_ATTRIBUTES, NDIS_FILTER_ATTRIBUTES_REVISION_1,
+    NDIS_FILTER_PARTIAL_CHARACTERISTICS, NDIS_FILTER_PARTIAL_CHARACTERISTICS_REVISION_1,
     NDIS_FILTER_PAUSE_PARAMETERS, NDIS_FILTER_RESTART_PARAMETERS, NDIS_HANDLE, NDIS_OBJECT_HEADER,
-    NDIS_OBJECT_TYPE_FILTER_ATTRIBUTES, NDIS_OID_REQUEST, NDIS_STATUS, NDIS_STATUS_INVALID_PARAMETER,
-    NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS, NdisFCancelSendNetBufferLists, NdisFSendNetBufferLists,
-    NdisFSendNetBufferListsComplete, NdisFSetAttributes, NdisInitializeEvent, NdisMedium802_3,
-    NdisResetEvent, NdisSetEvent, NdisWaitEvent,
+    NDIS_OBJECT_TYPE_FILTER_ATTRIBUTES, NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS, NDIS_OID_REQUEST,
+    NDIS_STATUS, NDIS_STATUS_INVALID_PARAMETER, NDIS_STATUS_PENDING, NDIS_STATUS_RESOURCES,
+    NDIS_STATUS_SUCCESS, NdisFCancelSendNetBufferLists, NdisFPauseComplete, NdisFRestartFilter,
+    NdisFSendNetBufferLists, NdisFSendNetBufferListsComplete, NdisFSetAttributes, NdisInitializeEvent,
+    NdisMedium802_3, NdisSetEvent, NdisSetOptionalHandlers, NdisWaitEvent,
 };
 use wdk_sys::{
     POOL_FLAG_NON_PAGED, SIZE_T,
@@ -22,6 +24,7 @@ use wdk_sys::{
 };
 
 use crate::{
+    datapath,
     driver::{POOL_TAG, id_pointer, line},
     list::{Nbl, given},
     lock::SpinLock,
@@ -45,14 +48,9 @@ impl Event {
         unsafe { NdisInitializeEvent(self.0.get()) };
     }
 
-    fn reset(&self) {
-        // SAFETY: initialised when the module was made.
-        unsafe { NdisResetEvent(self.0.get()) };
-    }
-
     /// At most DISPATCH_LEVEL. The event may be gone when this returns.
     fn set(&self) {
-        // SAFETY: as above.
+        // SAFETY: initialised when the module was made.
         unsafe { NdisSetEvent(self.0.get()) };
     }
 
@@ -79,8 +77,10 @@ pub struct Filter {
     references: AtomicU32,
     /// The last reference is gone.
     unused: Event,
-    /// A pause is over.
-    paused: Event,
+    /// A program wants lists to go past the module.
+    wants_bypass: AtomicBool,
+    /// They do: NDIS calls no handler of the module's data path.
+    bypassed: AtomicBool,
 }
 
 /// First of the attached modules.
@@ -101,6 +101,19 @@ impl Filter {
         unsafe { &*context.cast::<Self>() }
     }
 
+    /// Lets lists go past the module, or through it, from the next restart on, which NDIS is asked for. At most
+    /// DISPATCH_LEVEL.
+    pub fn bypass(&self, on: bool) -> Result<(), NDIS_STATUS> {
+        self.wants_bypass.store(on, Ordering::Relaxed);
+        // SAFETY: the module is attached.
+        check(unsafe { NdisFRestartFilter(self.handle) })
+    }
+
+    /// Whether lists go past the module.
+    pub fn is_bypassed(&self) -> bool {
+        self.bypassed.load(Ordering::Relaxed)
+    }
+
     /// Gives one reference back. The module may be gone when this returns.
     fn dereference(&self) {
         if self.references.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -116,16 +129,15 @@ impl Reference {
     /// The module with this index in the order of attachment. At most DISPATCH_LEVEL.
     pub fn to(index: u32) -> Option<Self> {
         MODULES.with(|modules| {
-            let mut at = modules.0;
+            let mut at = modules.0?;
+            // Ends with the list: an index is a program's, and may be any number.
             for _ in 0..index {
                 // SAFETY: a module in the list is attached; its link is guarded by the lock that is held.
-                at = at.and_then(|filter| unsafe { *filter.as_ref().next.get() });
+                at = unsafe { *at.as_ref().next.get() }?;
             }
             // SAFETY: as above: `detach` takes a module from the list before it gives its own reference back.
-            at.inspect(|filter| unsafe {
-                filter.as_ref().references.fetch_add(1, Ordering::Relaxed);
-            })
-            .map(Self)
+            unsafe { at.as_ref().references.fetch_add(1, Ordering::Relaxed) };
+            Some(Self(at))
         })
     }
 }
@@ -212,12 +224,12 @@ pub unsafe extern "win64" fn attach(
             next: UnsafeCell::new(None),
             references: AtomicU32::new(1),
             unused: Event::new(),
-            paused: Event::new(),
+            wants_bypass: AtomicBool::new(false),
+            bypassed: AtomicBool::new(false),
         });
         filter.as_ref()
     };
     module.unused.initialize();
-    module.paused.initialize();
     let mut attributes = NDIS_FILTER_ATTRIBUTES {
         Header: NDIS_OBJECT_HEADER::new(
             NDIS_OBJECT_TYPE_FILTER_ATTRIBUTES,
@@ -273,27 +285,62 @@ unsafe fn free(filter: NonNull<Filter>) {
     }
 }
 
+/// FilterSetModuleOptions: before a restart, the module says which handlers lists take. PASSIVE_LEVEL.
+pub unsafe extern "win64" fn set_options(context: NDIS_HANDLE) -> NDIS_STATUS {
+    // SAFETY: NDIS passes the context of an attached module, which is paused.
+    let filter = unsafe { Filter::of(context) };
+    let bypassed = filter.wants_bypass.load(Ordering::Relaxed);
+    let mut handlers = NDIS_FILTER_PARTIAL_CHARACTERISTICS {
+        Header: NDIS_OBJECT_HEADER::new(
+            NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS,
+            NDIS_FILTER_PARTIAL_CHARACTERISTICS_REVISION_1,
+            size_of::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() as u16,
+        ),
+        Flags: 0,
+        SendNetBufferListsHandler: None,
+        SendNetBufferListsCompleteHandler: None,
+        CancelSendNetBufferListsHandler: None,
+        ReceiveNetBufferListsHandler: None,
+        ReturnNetBufferListsHandler: None,
+    };
+    if !bypassed {
+        handlers.SendNetBufferListsHandler = Some(datapath::send);
+        handlers.SendNetBufferListsCompleteHandler = Some(datapath::send_complete);
+        handlers.CancelSendNetBufferListsHandler = Some(datapath::cancel_send);
+        handlers.ReceiveNetBufferListsHandler = Some(datapath::receive);
+        handlers.ReturnNetBufferListsHandler = Some(datapath::give_back);
+    }
+    // SAFETY: inside FilterSetModuleOptions, with the module's handle; NDIS copies the handlers.
+    let status = unsafe { NdisSetOptionalHandlers(filter.handle, (&raw mut handlers).cast()) };
+    if status == NDIS_STATUS_SUCCESS {
+        filter.bypassed.store(bypassed, Ordering::Relaxed);
+    }
+    status
+}
+
 /// FilterRestart: lists flow again. PASSIVE_LEVEL.
 pub unsafe extern "win64" fn restart(
     context: NDIS_HANDLE,
     _parameters: *mut NDIS_FILTER_RESTART_PARAMETERS,
 ) -> NDIS_STATUS {
     // SAFETY: NDIS passes the context of an attached module.
-    unsafe { Filter::of(context) }.sends.restart();
+    let filter = unsafe { Filter::of(context) };
+    // A module that is bypassed stays as it was when it was paused: it would not see its own lists come back.
+    if !filter.is_bypassed() {
+        filter.sends.restart();
+    }
     NDIS_STATUS_SUCCESS
 }
 
-/// FilterPause: held lists go back, own lists come back; returns when all that is done. PASSIVE_LEVEL.
+/// FilterPause: held lists go back, own lists come back; over when all that is done. PASSIVE_LEVEL.
 pub unsafe extern "win64" fn pause(
     context: NDIS_HANDLE,
     _parameters: *mut NDIS_FILTER_PAUSE_PARAMETERS,
 ) -> NDIS_STATUS {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
-    filter.paused.reset();
     filter.sends.pause(filter);
-    filter.paused.wait();
-    NDIS_STATUS_SUCCESS
+    NDIS_STATUS_PENDING
 }
 
 impl Stack<Nbl> for Filter {
@@ -322,6 +369,7 @@ impl Stack<Nbl> for Filter {
     }
 
     fn paused(&self) {
-        self.paused.set();
+        // SAFETY: the module is attached, and its FilterPause returns, or has returned, NDIS_STATUS_PENDING.
+        unsafe { NdisFPauseComplete(self.handle) };
     }
 }

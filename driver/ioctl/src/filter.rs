@@ -30,6 +30,12 @@ pub const HELD: u32 = control_code(0x815);
 /// Makes all modules misbehave. Input [`SetMutant`], no output. In builds with deliberate faults only.
 pub const SET_MUTANT: u32 = control_code(0x816);
 
+/// Takes a module out of the way of lists, or puts it in again. Input [`Bypass`], no output. Succeeds when NDIS has been
+/// asked to pause and restart the stack, during which it happens: [`Counters::bypassed`] says when it has. With the status
+/// of NdisFRestartFilter if NDIS does not take that on. A module that is bypassed sees no list and sends none of its own
+/// ([`SEND`] ends with STATUS_DEVICE_NOT_READY); its gate stays as it is.
+pub const BYPASS: u32 = control_code(0x817);
+
 /// Most subgroups of one [`Send`].
 pub const MOST_GROUPS: usize = 8;
 /// Most own lists of a module that may be outstanding.
@@ -157,7 +163,30 @@ impl Cancel {
     }
 }
 
-/// Output of [`COUNTERS`]: numbers of net buffer lists since the module was attached, but for the first three.
+/// Input of [`BYPASS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Bypass {
+    /// Of this structure.
+    pub header: Header,
+    /// Index of the module.
+    pub module: u32,
+    /// 1: lists go past the module; 0: through it.
+    pub on: u32,
+}
+
+impl Bypass {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Fault::Value`] if it is neither on nor off.
+    pub fn check(&self) -> Result<(), Fault> {
+        if self.on <= 1 { Ok(()) } else { Err(Fault::Value) }
+    }
+}
+
+/// Output of [`COUNTERS`]: numbers of net buffer lists since the module was attached, but for the first three
+/// and the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Counters {
@@ -199,6 +228,8 @@ pub struct Counters {
     pub received: u64,
     /// Received lists that came back.
     pub returned: u64,
+    /// 1 if lists go past the module.
+    pub bypassed: u64,
 }
 
 /// Beginning of the output of [`HELD`].
@@ -288,6 +319,13 @@ mod tests {
     }
 
     #[test]
+    fn a_bypass_is_on_or_off() {
+        let bypass = Bypass { header: Header::of::<Bypass>(), module: 0, on: 0 };
+        let checks = [0, 1, 2, u32::MAX].map(|on| Bypass { on, ..bypass }.check());
+        assert_eq!(checks, [Ok(()), Ok(()), Err(Fault::Value), Err(Fault::Value)]);
+    }
+
+    #[test]
     fn sizes_are_fixed_by_the_version() {
         let sizes = [
             size_of::<Send>(),
@@ -299,7 +337,8 @@ mod tests {
             size_of::<Counters>(),
             size_of::<Held>(),
             size_of::<HeldList>(),
+            size_of::<Bypass>(),
         ];
-        assert_eq!(sizes, [32, 72, 16, 24, 24, 16, 144, 24, 24]);
+        assert_eq!(sizes, [32, 72, 16, 24, 24, 16, 152, 24, 24, 16]);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     filter::{NDIS_FILTER_ATTRIBUTES, NDIS_FILTER_DRIVER_CHARACTERISTICS},
     nbl::{MDL, NET_BUFFER, NET_BUFFER_LIST, NET_BUFFER_LIST_POOL_PARAMETERS},
     nt::{DEVICE_OBJECT, DRIVER_OBJECT},
-    object::{NDIS_HANDLE, NDIS_PORT_NUMBER, NDIS_STATUS},
+    object::{NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_PORT_NUMBER, NDIS_STATUS},
     oid::NDIS_OID_REQUEST,
 };
 
@@ -29,6 +29,16 @@ unsafe extern "win64" {
         FilterModuleContext: NDIS_HANDLE,
         FilterAttributes: *mut NDIS_FILTER_ATTRIBUTES,
     ) -> NDIS_STATUS;
+    /// PASSIVE_LEVEL, for a module from FilterSetModuleOptions, with
+    /// [`crate::NDIS_FILTER_PARTIAL_CHARACTERISTICS`].
+    pub fn NdisSetOptionalHandlers(
+        NdisHandle: NDIS_HANDLE,
+        OptionalHandlers: *mut NDIS_OBJECT_HEADER,
+    ) -> NDIS_STATUS;
+    /// At most DISPATCH_LEVEL. Only schedules a pause and a restart.
+    pub fn NdisFRestartFilter(NdisFilterHandle: NDIS_HANDLE) -> NDIS_STATUS;
+    /// At most DISPATCH_LEVEL, once for a FilterPause that returns NDIS_STATUS_PENDING.
+    pub fn NdisFPauseComplete(NdisFilterHandle: NDIS_HANDLE);
     /// At most DISPATCH_LEVEL.
     pub fn NdisFSendNetBufferLists(
         NdisFilterHandle: NDIS_HANDLE,
@@ -143,8 +153,6 @@ unsafe extern "win64" {
     pub fn NdisInitializeEvent(Event: *mut NDIS_EVENT);
     /// At most DISPATCH_LEVEL.
     pub fn NdisSetEvent(Event: *mut NDIS_EVENT);
-    /// At most DISPATCH_LEVEL.
-    pub fn NdisResetEvent(Event: *mut NDIS_EVENT);
     /// PASSIVE_LEVEL. Milliseconds; 0 waits for ever. Nonzero if the event was set.
     pub fn NdisWaitEvent(Event: *mut NDIS_EVENT, MsToWait: u32) -> u8;
 }

@@ -126,14 +126,25 @@ pub enum Command {
         #[serde(default)]
         surprise: bool,
     },
-    /// Holds the framework at a named window, so that a race stays open: the next thread that comes there waits.
+    /// Lets one allocation of a driver fail, as if there were no memory: the one that follows `after` others of its.
+    FailAllocation {
+        /// Name of its service; one that is not loaded fails.
+        service: String,
+        /// How many succeed before; 0: the next one fails.
+        after: u32,
+    },
+    /// Holds the framework at a named window, so that a race stays open: the next thread that comes there waits, or
+    /// the next one that comes there with an object of one driver. The last command for a window counts.
     Hold {
-        /// Name of the window; an unknown one fails, and the answer lists those there are.
+        /// `NAME` of the window, or `NAME@SERVICE`: for an object of that service's driver only, whoever's thread it
+        /// is (a request in the relay's hands is the relay's object, in cancelnic.sys's queue cancelnic.sys's). An
+        /// unknown NAME fails, and the answer lists those there are; an unknown SERVICE holds nobody. The `ndis.`
+        /// windows know no service.
         window: String,
     },
     /// Lets whoever waits at a window go on, and the later ones pass.
     Release {
-        /// Name of the window.
+        /// `NAME` of the window; an `@SERVICE` behind it is not looked at: whoever waits there goes on.
         window: String,
     },
     /// Take the data path down as a pause does (cancel-semantics section 1): gates, EvtCancel of Tx, then Rx, drain,

@@ -1,4 +1,5 @@
 use super::*;
+use alloc::format;
 use alloc::vec;
 
 #[test]
@@ -35,6 +36,15 @@ fn what_a_guest_like_windows_adds_is_left_out_where_it_is_not_said() {
     assert_eq!(serde_json::to_string(&done).unwrap(), r#"{"say":"done","id":3,"queues":[]}"#);
     let failed = Message::failed(3, "no".into());
     assert_eq!(serde_json::to_string(&failed).unwrap(), r#"{"say":"failed","id":3,"error":"no"}"#);
+}
+
+#[test]
+fn a_window_is_named_alone_or_for_one_service() {
+    for window in ["wdf.mark.entered", "wdf.mark.entered@cancelnic"] {
+        let line = format!(r#"{{"id":7,"command":{{"do":"hold","window":"{window}"}}}}"#);
+        let request: Request = serde_json::from_str(&line).unwrap();
+        assert_eq!(request.command, Command::Hold { window: window.into() });
+    }
 }
 
 #[test]

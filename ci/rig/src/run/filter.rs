@@ -4,8 +4,8 @@ use super::Run;
 use super::programs::{Answer, File};
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_ioctl::filter::{
-    ALL, CANCEL, COUNTERS, Cancel, Counters, HELD, HOLD, Held, HeldList, MOST_LISTED, RELEASE, Release, SEND,
-    SET_MUTANT, Select, Send, Sent, SetMutant,
+    ALL, BYPASS, Bypass, CANCEL, COUNTERS, Cancel, Counters, HELD, HOLD, Held, HeldList, MOST_LISTED,
+    RELEASE, Release, SEND, SET_MUTANT, Select, Send, Sent, SetMutant,
 };
 use cancelnic_ioctl::{FILTER_DEVICE, Header};
 use std::thread;
@@ -17,6 +17,9 @@ pub const FILTER: &str = "cancelnic-lwf";
 
 /// Longest wait for the filter's counters, as for everything else.
 const LIMIT: Duration = crate::session::LIMIT;
+
+/// STATUS_DEVICE_DOES_NOT_EXIST.
+const DEVICE_DOES_NOT_EXIST: u32 = 0xC000_00C0;
 
 /// The filter, opened by a program; its first module is meant.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +151,13 @@ impl Filter {
         run.control(&format!("filter: cancel {cancel_id:#x}"), self.file, CANCEL, cancel.as_bytes(), 0)
     }
 
+    /// Lets lists go past the module, or through it, from the restart on that this asks for.
+    pub fn bypass(self, run: &mut Run, on: bool) -> Result<()> {
+        let bypass = Bypass { header: Header::of::<Bypass>(), module: 0, on: on.into() };
+        let what = if on { "filter: step aside" } else { "filter: step in" };
+        self.ask(run, what, BYPASS, &bypass, 0).map(drop)
+    }
+
     /// The module's books.
     pub fn counters(self, run: &mut Run) -> Result<Counters> {
         self.ask_for(run, "filter: counters", COUNTERS, &select())
@@ -183,6 +193,21 @@ impl Filter {
                 return Ok(counters);
             }
             ensure!(Instant::now() < deadline, "waited for {what} in vain: {counters:?}");
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until there is no module any more.
+    pub fn await_gone(self, run: &mut Run) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let output = size_of::<Counters>() as u32;
+            let answer = run.control("filter: counters", self.file, COUNTERS, select().as_bytes(), output)?;
+            if answer.status == DEVICE_DOES_NOT_EXIST {
+                return Ok(());
+            }
+            ensure!(answer.status == 0, "filter: counters: status {:#010x}", answer.status);
+            ensure!(Instant::now() < deadline, "waited in vain for the module to go");
             thread::park_timeout(Duration::from_millis(1));
         }
     }

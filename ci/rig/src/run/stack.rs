@@ -77,6 +77,12 @@ impl Run {
         self.order(format!("release {window}"), Command::Release { window: window.into() })
     }
 
+    /// Lets the allocation of a service's driver fail that follows `after` others.
+    pub fn fail_allocation(&mut self, service: &str, after: u32) -> Result<()> {
+        let name = format!("no memory for {service} after {after} allocations");
+        self.order(name, Command::FailAllocation { service: service.into(), after })
+    }
+
     /// Notes a fault that a scenario has found; its step should fail with what this gives.
     pub fn found(&mut self, rule: &str, callback: &str, place: impl Into<String>) -> anyhow::Error {
         self.fault(Violation { rule: rule.into(), callback: callback.into(), place: place.into() })

@@ -5,6 +5,8 @@ mod command;
 mod filter;
 mod filter_broken;
 mod filter_random;
+mod filter_requests;
+mod filter_stack;
 mod forms;
 mod hang;
 mod image;
@@ -75,6 +77,8 @@ pub fn all() -> Vec<Scenario> {
         forms::all(),
         filter::all(),
         filter_random::all(),
+        filter_requests::all(),
+        filter_stack::all(),
         filter_broken::all(),
         lifecycle::all(),
         machine::all(),

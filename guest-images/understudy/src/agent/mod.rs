@@ -63,6 +63,9 @@ pub fn run() -> ! {
             }
             Command::CancelControl { request: which } => files::cancel(request.id, which),
             Command::Hold { window } => answer(request.id, crate::window::hold(&window)),
+            Command::FailAllocation { service, after } => {
+                answer(request.id, crate::mm::fault::arm(service, after));
+            }
             Command::Release { window } => answer(request.id, crate::window::release(&window)),
             Command::Report => output::push(done(request.id, datapath::report())),
             Command::Greet => {

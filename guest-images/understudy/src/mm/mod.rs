@@ -3,6 +3,7 @@
 //! RAM is mapped twice: at 0, where the kernel's image runs, and at [`DIRECT`], where everything allocated is given out,
 //! so that a virtual address is never its physical one.
 
+pub mod fault;
 mod heap;
 pub mod pool;
 mod table;

@@ -29,9 +29,12 @@ fn lead(size: usize) -> usize {
     if size >= 4096 { 4096 } else { GUARD }
 }
 
-/// Allocates `size` bytes for a driver, zeroed if asked, else filled with a pattern. Null without memory.
+/// Allocates `size` bytes for a driver, zeroed if asked, else filled with a pattern. Null without memory, or when the
+/// rig wants that.
 pub fn pool_alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
-    let Some(layout) = layout(size) else { return core::ptr::null_mut() };
+    let Some(layout) = layout(size).filter(|_| !super::fault::strikes(owner)) else {
+        return core::ptr::null_mut();
+    };
     // SAFETY: the size is not zero.
     let base = unsafe { alloc::alloc::alloc(layout) };
     if base.is_null() {

@@ -23,9 +23,7 @@ pub fn dispatch_flag() -> u32 {
 
 /// Lists go down from `from`, which gives its handle. Up to DISPATCH_LEVEL.
 pub fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
-    let on_the_way = stack::below(from.0, |handlers| {
-        handlers.SendNetBufferListsHandler.is_some() || handlers.SendNetBufferListsCompleteHandler.is_some()
-    });
+    let on_the_way = stack::below(from.0, |handlers| handlers.SendNetBufferListsHandler.is_some());
     let Some(module) = on_the_way else {
         books::pass(lists, Way::Send, from, Party::Miniport);
         let refused = datapath::send_lists(lists);
@@ -36,20 +34,12 @@ pub fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
         return;
     };
     books::pass(lists, Way::Send, from, module.party());
-    match module.handlers().SendNetBufferListsHandler {
-        Some(handler) => {
-            let first = books::linked(lists);
-            module.call("FilterSendNetBufferLists", |context| {
-                // SAFETY: the driver's handler with its module's context and a chain that is now its own.
-                unsafe { handler(context, first, port, flags) }
-            });
-        }
-        // it only sees completions: NDIS passes the lists on for it
-        None => {
-            let from = (module.party(), module.handle());
-            module.release();
-            send(from, lists, port, flags);
-        }
+    if let Some(handler) = module.handlers().SendNetBufferListsHandler {
+        let first = books::linked(lists);
+        module.call("FilterSendNetBufferLists", |context| {
+            // SAFETY: the driver's handler with its module's context and a chain that is now its own.
+            unsafe { handler(context, first, port, flags) }
+        });
     }
 }
 
@@ -66,19 +56,14 @@ pub fn complete(from: Party, lists: &[List]) {
 
 fn complete_to(number: u32, lists: &[List]) {
     let module = reserved(number);
-    match module.handlers().SendNetBufferListsCompleteHandler {
-        Some(handler) => {
-            window::NDIS_COMPLETE_BEFORE_FILTER.pass();
-            let (first, flags) = (books::linked(lists), dispatch_flag());
-            module.call("FilterSendNetBufferListsComplete", |context| {
-                // SAFETY: the driver's handler with its module's context and a chain that has come back to it.
-                unsafe { handler(context, first, flags) }
-            });
-        }
-        None => {
-            module.release();
-            complete(Party::Module(number), lists);
-        }
+    // whoever has the one handler has the other, and they change only while no list is out
+    if let Some(handler) = module.handlers().SendNetBufferListsCompleteHandler {
+        window::NDIS_COMPLETE_BEFORE_FILTER.pass();
+        let (first, flags) = (books::linked(lists), dispatch_flag());
+        module.call("FilterSendNetBufferListsComplete", |context| {
+            // SAFETY: the driver's handler with its module's context and a chain that has come back to it.
+            unsafe { handler(context, first, flags) }
+        });
     }
 }
 
@@ -177,16 +162,13 @@ pub fn give_back(from: Party, lists: &[List]) {
             Party::Miniport => datapath::return_lists(&group),
             Party::Module(number) => {
                 let module = reserved(number);
-                let Some(handler) = module.handlers().ReturnNetBufferListsHandler else {
-                    module.release();
-                    give_back(Party::Module(number), &group);
-                    continue;
-                };
-                let (first, flags) = (books::linked(&group), dispatch_flag());
-                module.call("FilterReturnNetBufferLists", |context| {
-                    // SAFETY: the driver's handler with its module's context and a chain that has come back to it.
-                    unsafe { handler(context, first, flags) }
-                });
+                if let Some(handler) = module.handlers().ReturnNetBufferListsHandler {
+                    let (first, flags) = (books::linked(&group), dispatch_flag());
+                    module.call("FilterReturnNetBufferLists", |context| {
+                        // SAFETY: the driver's handler with its module's context and a chain that has come back to it.
+                        unsafe { handler(context, first, flags) }
+                    });
+                }
             }
             _ => stop("ListNotHeld", format!("{} receives come back to {to:?}", group.len())),
         }

@@ -213,14 +213,6 @@ pub fn make_driver_mdl(party: Party, owner: Owner, extent: Extent) -> *mut MDL {
     mdl
 }
 
-/// Frees an MDL of understudy's own.
-///
-/// # Errors
-/// Its memory was damaged.
-pub fn free_mdl(mdl: *mut MDL) -> Result<(), Broken> {
-    release(mdl, MDL_TAG)
-}
-
 /// Frees a driver's MDL.
 ///
 /// # Errors

@@ -63,6 +63,8 @@ pub struct Module {
     pub context: AtomicUsize,
     /// NdisFSetAttributes has been called.
     pub attributes: AtomicBool,
+    /// FilterSetModuleOptions runs.
+    options: AtomicBool,
     machine: IrqLock<Machine>,
     handlers: IrqLock<NDIS_FILTER_PARTIAL_CHARACTERISTICS>,
     /// Calls into it that have not returned.
@@ -116,6 +118,7 @@ impl Module {
             driver,
             context: AtomicUsize::new(0),
             attributes: AtomicBool::new(false),
+            options: AtomicBool::new(false),
             machine: IrqLock::new(Machine::attaching()),
             handlers: IrqLock::new(handlers),
             calls: AtomicU32::new(0),
@@ -152,6 +155,19 @@ impl Module {
     /// Changes its data handlers: NdisSetOptionalHandlers.
     pub fn set_handlers(&self, handlers: NDIS_FILTER_PARTIAL_CHARACTERISTICS) {
         self.handlers.with(|slot| *slot = handlers);
+    }
+
+    /// Whether its FilterSetModuleOptions runs.
+    pub fn sets_options(&self) -> bool {
+        self.options.load(Relaxed)
+    }
+
+    /// Runs its FilterSetModuleOptions.
+    pub fn set_options<R>(&self, run: impl FnOnce() -> R) -> R {
+        self.options.store(true, Relaxed);
+        let result = run();
+        self.options.store(false, Relaxed);
+        result
     }
 
     /// Where it stands.
@@ -306,14 +322,14 @@ impl Module {
         timer
     }
 
-    /// Waits for the end of a pause or restart and takes the new state; the status it ended with.
-    pub fn wait_ended(&self, rule: &'static str, what: &str) -> i32 {
-        if !self.wait(OPERATION_BOUND_US, || self.machine.with(|machine| machine.ended().is_some())) {
+    /// Waits for the end of FilterPause, be it later than its return.
+    pub fn wait_paused(&self) {
+        if !self.wait(OPERATION_BOUND_US, || self.machine.with(|machine| machine.has_paused())) {
             let held: String = super::books::describe(self.party());
-            stop(rule, format!("{what} has not ended after {} s; {held}", OPERATION_BOUND_US / 1_000_000));
+            let place =
+                format!("FilterPause has not ended after {} s; {held}", OPERATION_BOUND_US / 1_000_000);
+            stop("NdisFilterTimedPauseComplete", place);
         }
-        let status = self.machine.with(|machine| machine.ended());
-        status.unwrap_or_default()
     }
 }
 

@@ -13,8 +13,6 @@ const REVISION_3: [u8; 9] = [80, 81, 82, 83, 84, 85, 86, 87, 89];
 const FLAGS: u32 = NDIS_FILTER_DRIVER_MANDATORY
     | NDIS_FILTER_DRIVER_SUPPORTS_CURRENT_MAC_ADDRESS_CHANGE
     | NDIS_FILTER_DRIVER_SUPPORTS_L2_MTU_SIZE_CHANGE;
-/// MinorNdisVersion that this stand-in offers at most.
-pub const MINOR: u8 = 89;
 
 /// A string of the driver's.
 fn text(string: &UNICODE_STRING) -> String {
@@ -78,6 +76,14 @@ pub unsafe fn read(
             (all.ReceiveNetBufferListsHandler.is_some() || all.ReturnNetBufferListsHandler.is_some())
                 && all.StatusHandler.is_none(),
             "FilterReceive or FilterReturn without FilterStatus",
+        ),
+        (
+            all.SendNetBufferListsHandler.is_some() != all.SendNetBufferListsCompleteHandler.is_some(),
+            "FilterSend without FilterSendComplete, or the other way round",
+        ),
+        (
+            all.ReceiveNetBufferListsHandler.is_some() != all.ReturnNetBufferListsHandler.is_some(),
+            "FilterReceive without FilterReturn, or the other way round",
         ),
         (all.Flags & !FLAGS != 0, "unknown flags"),
         (text(&all.FriendlyName).is_empty(), "no FriendlyName"),

@@ -136,6 +136,7 @@ pub fn down(from: Party, request: *mut NDIS_OID_REQUEST) -> i32 {
     let status = match lower {
         Some(module) => match module.driver.characteristics.OidRequestHandler {
             Some(handler) => {
+                trace::note(module.driver.label, "FilterOidRequest");
                 // SAFETY: the driver's handler with its module's context and a request that lives until completed.
                 module.call("FilterOidRequest", |context| unsafe { handler(context, request) })
             }
@@ -220,6 +221,7 @@ pub fn complete(from: Party, request: *mut NDIS_OID_REQUEST, status: i32) {
             };
             match module.driver.characteristics.OidRequestCompleteHandler {
                 Some(handler) => module.call("FilterOidRequestComplete", |context| {
+                    trace::note(module.driver.label, "FilterOidRequestComplete");
                     // SAFETY: the driver's handler with its module's context and its own request.
                     unsafe { handler(context, request, status) }
                 }),
@@ -238,6 +240,7 @@ pub fn cancel(from: Party, id: *mut c_void) {
     let mut at = from;
     while let Some(module) = stack::below(at, |_| true) {
         if let Some(handler) = module.driver.characteristics.CancelOidRequestHandler {
+            trace::note(module.driver.label, "FilterCancelOidRequest");
             // SAFETY: the driver's handler with its module's context; an ID is a number that nobody follows.
             module.call("FilterCancelOidRequest", |context| unsafe { handler(context, id) });
             return;

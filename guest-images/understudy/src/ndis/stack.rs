@@ -161,7 +161,8 @@ pub fn adapter_up() -> Change {
     }
     protocol::bind();
     events::net_power(true);
-    start()
+    start();
+    Ok(())
 }
 
 /// The adapter is about to lose its queues, for good if `last`: all is paused from the top down.
@@ -194,29 +195,17 @@ pub fn pause(cancels: u32) {
     books::with(|ledger| ledger.forget_order());
 }
 
-/// Starts the data path, then the filters from the bottom up. A filter that fails is detached.
-///
-/// # Errors
-/// A mandatory filter failed.
-pub fn start() -> Change {
+/// Starts the data path, then the filters from the bottom up.
+pub fn start() {
     if datapath::exists() && !datapath::is_running() {
         datapath::start();
     }
     for module in all() {
         set_module_options(&module);
     }
-    for module in all().into_iter().rev() {
-        if module.state() == State::Paused
-            && let Err(error) = restart_module(&module)
-        {
-            detach_where(|other| other.number == module.number);
-            trace::note("device", &error);
-            if module.driver.characteristics.Flags & NDIS_FILTER_DRIVER_MANDATORY != 0 {
-                return Err(error);
-            }
-        }
+    for module in all().into_iter().rev().filter(|module| module.state() == State::Paused) {
+        restart_module(&module);
     }
-    Ok(())
 }
 
 /// Changes the stack between a pause and a restart of it.
@@ -228,7 +217,7 @@ fn changed(change: impl FnOnce() -> Change) -> Change {
     let result = change();
     events::filter_list_changed();
     if running {
-        start()?;
+        start();
     }
     result
 }
@@ -292,7 +281,7 @@ pub fn detach() -> Change {
 pub fn restart_on_request() -> Change {
     if datapath::is_running() {
         pause(1);
-        start()?;
+        start();
     }
     Ok(())
 }
@@ -363,7 +352,7 @@ fn pause_module(module: &Arc<Module>) {
     });
     drop(watch);
     module.require(|machine| machine.returned(status));
-    module.wait_ended("NdisFilterTimedPauseComplete", "FilterPause");
+    module.wait_paused();
     let (held, out) = loop {
         // calls that began before the pause, and those with frames from below, may still carry lists through
         module.wait_idle();
@@ -392,18 +381,24 @@ fn pause_module(module: &Arc<Module>) {
 /// SetFilterModuleOptions, before the restart of any module.
 fn set_module_options(module: &Arc<Module>) {
     let Some(handler) = module.driver.characteristics.SetFilterModuleOptionsHandler else { return };
-    if module.state() == State::Paused {
-        module.reserve();
-        // SAFETY: the driver's handler with its module's context, at PASSIVE_LEVEL.
-        let status = module.call("FilterSetModuleOptions", |context| unsafe { handler(context) });
-        if status != NDIS_STATUS_SUCCESS {
-            trace::note(module.driver.label, &format!("FilterSetModuleOptions: {:#010x}", status as u32));
-        }
+    if module.state() != State::Paused {
+        return;
+    }
+    module.reserve();
+    let status = module.set_options(|| {
+        module.call("FilterSetModuleOptions", |context| {
+            trace::note(module.driver.label, "FilterSetModuleOptions");
+            // SAFETY: the driver's handler with its module's context, at PASSIVE_LEVEL.
+            unsafe { handler(context) }
+        })
+    });
+    if status != NDIS_STATUS_SUCCESS {
+        trace::not_offered(&format!("FilterSetModuleOptions that returns {:#010x}", status as u32));
     }
 }
 
-fn restart_module(module: &Arc<Module>) -> Change {
-    let Some(handler) = module.driver.characteristics.RestartHandler else { return Ok(()) };
+fn restart_module(module: &Arc<Module>) {
+    let Some(handler) = module.driver.characteristics.RestartHandler else { return };
     let mut parameters = super::attach::restart_parameters();
     module.change(|machine| machine.restarting());
     module.reserve();
@@ -414,14 +409,10 @@ fn restart_module(module: &Arc<Module>) -> Change {
         unsafe { handler(context, &raw mut parameters) }
     });
     drop(watch);
-    module.require(|machine| machine.returned(status));
-    let status = module.wait_ended("FilterRestartTimedOut", "FilterRestart");
-    module.change(|machine| machine.settle());
-    if status == NDIS_STATUS_SUCCESS {
-        Ok(())
-    } else {
-        Err(format!("FilterRestart failed with {:#010x}", status as u32))
+    if status != NDIS_STATUS_SUCCESS {
+        trace::not_offered(&format!("FilterRestart that returns {:#010x}", status as u32));
     }
+    module.change(|machine| machine.restarted());
 }
 
 fn remove(module: &Arc<Module>) {

@@ -3,13 +3,7 @@
 use super::ledger::Broken;
 use alloc::format;
 
-use ndis_sys::{
-    NDIS_STATUS_FAILURE, NDIS_STATUS_PENDING as PENDING, NDIS_STATUS_RESOURCES,
-    NDIS_STATUS_SUCCESS as SUCCESS,
-};
-
-/// The failures that FilterRestart has.
-const RESTART_FAILURES: [i32; 2] = [NDIS_STATUS_RESOURCES, NDIS_STATUS_FAILURE];
+use ndis_sys::{NDIS_STATUS_PENDING as PENDING, NDIS_STATUS_SUCCESS as SUCCESS};
 
 /// Where a module stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,33 +22,33 @@ pub enum State {
     Detached,
 }
 
-/// How an operation of a module stands that may end later than its callback.
+/// How a pause stands, which may end later than FilterPause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    /// None.
+enum Pause {
+    /// There is none.
     Idle,
-    /// The callback runs.
+    /// FilterPause runs.
     Called,
-    /// The callback runs, and the completion was called meanwhile.
-    CompletedEarly(i32),
-    /// The callback returned NDIS_STATUS_PENDING.
+    /// FilterPause runs, and the completion was called meanwhile.
+    CompletedEarly,
+    /// FilterPause returned NDIS_STATUS_PENDING.
     Pended,
-    /// It has ended with this status.
-    Ended(i32),
+    /// It has ended.
+    Ended,
 }
 
 /// The state machine of one module.
 #[derive(Debug)]
 pub struct Machine {
     state: State,
-    operation: Operation,
+    pause: Pause,
 }
 
 impl Machine {
     /// A module whose FilterAttach is about to be called.
     #[must_use]
     pub const fn attaching() -> Self {
-        Self { state: State::Attaching, operation: Operation::Idle }
+        Self { state: State::Attaching, pause: Pause::Idle }
     }
 
     /// Where it stands.
@@ -70,12 +64,17 @@ impl Machine {
 
     /// FilterRestart is about to be called.
     pub fn restarting(&mut self) {
-        (self.state, self.operation) = (State::Restarting, Operation::Called);
+        self.state = State::Restarting;
+    }
+
+    /// FilterRestart has succeeded.
+    pub fn restarted(&mut self) {
+        self.state = State::Running;
     }
 
     /// FilterPause is about to be called.
     pub fn pausing(&mut self) {
-        (self.state, self.operation) = (State::Pausing, Operation::Called);
+        (self.state, self.pause) = (State::Pausing, Pause::Called);
     }
 
     /// FilterDetach is about to be called.
@@ -83,83 +82,66 @@ impl Machine {
         self.state = State::Detached;
     }
 
-    /// FilterPause or FilterRestart returned `status`.
+    /// FilterPause returned `status`.
     ///
     /// # Errors
     /// It may not return that.
     pub fn returned(&mut self, status: i32) -> Result<(), Broken> {
-        let pause = self.state == State::Pausing;
-        let allowed = status == SUCCESS || status == PENDING || !pause && RESTART_FAILURES.contains(&status);
-        if !allowed {
-            let (rule, what) = if pause {
-                ("NdisFilterTimedPauseComplete", "FilterPause")
-            } else {
-                ("FilterRestartStatus", "FilterRestart")
-            };
-            return Err(Broken::new(rule, format!("{what} returned {:#010x}", status as u32)));
-        }
-        self.operation = match (self.operation, status) {
-            (Operation::CompletedEarly(status), PENDING) => Operation::Ended(status),
-            (Operation::CompletedEarly(_), _) => {
-                let rule = if pause { "NdisFilterTimedPauseComplete" } else { "RestartCompletedTwice" };
-                let place = format!("returned {:#010x} and was completed as well", status as u32);
-                return Err(Broken::new(rule, place));
+        self.pause = match (self.pause, status) {
+            (Pause::CompletedEarly, PENDING) | (Pause::Called, SUCCESS) => Pause::Ended,
+            (Pause::Called, PENDING) => Pause::Pended,
+            (pause, status) => {
+                let completed =
+                    if pause == Pause::CompletedEarly { " and was completed as well" } else { "" };
+                let place = format!("FilterPause returned {:#010x}{completed}", status as u32);
+                return Err(Broken::new("NdisFilterTimedPauseComplete", place));
             }
-            (_, PENDING) => Operation::Pended,
-            (_, status) => Operation::Ended(status),
         };
         Ok(())
     }
 
-    /// NdisFPauseComplete (`pause`) or NdisFRestartComplete with `status`.
+    /// NdisFPauseComplete.
     ///
     /// # Errors
     /// There is nothing to complete.
-    pub fn completed(&mut self, pause: bool, status: i32) -> Result<(), Broken> {
-        let wanted = if pause { State::Pausing } else { State::Restarting };
-        self.operation = match self.operation {
-            Operation::Called if self.state == wanted => Operation::CompletedEarly(status),
-            Operation::Pended if self.state == wanted => Operation::Ended(status),
-            operation => {
-                let rule = match (pause, self.state) {
-                    (true, State::Pausing | State::Paused) => "NdisFilterTimedPauseComplete",
-                    (true, _) => "PauseCompleteWithoutPause",
-                    (false, _) => "RestartCompleteWithoutRestart",
+    pub fn completed(&mut self) -> Result<(), Broken> {
+        self.pause = match self.pause {
+            Pause::Called => Pause::CompletedEarly,
+            Pause::Pended => Pause::Ended,
+            pause => {
+                let rule = match self.state {
+                    State::Pausing | State::Paused => "NdisFilterTimedPauseComplete",
+                    _ => "PauseCompleteWithoutPause",
                 };
-                let place = format!("the module is {:?}, the operation {operation:?}", self.state);
-                return Err(Broken::new(rule, place));
+                return Err(Broken::new(
+                    rule,
+                    format!("the module is {:?}, the pause {pause:?}", self.state),
+                ));
             }
         };
         Ok(())
     }
 
-    /// The status with which the operation has ended, if it has.
+    /// Whether FilterPause has done what it has to.
     #[must_use]
-    pub fn ended(&self) -> Option<i32> {
-        match self.operation {
-            Operation::Ended(status) => Some(status),
-            _ => None,
-        }
+    pub fn has_paused(&self) -> bool {
+        self.pause == Pause::Ended
     }
 
-    /// Takes the ended operation's state: Paused after a pause, Running or, on failure, Paused after a restart.
+    /// Takes the state after a pause that has ended.
     pub fn settle(&mut self) {
-        if let Operation::Ended(status) = self.operation {
-            self.state = match self.state {
-                State::Restarting if status == SUCCESS => State::Running,
-                _ => State::Paused,
-            };
-            self.operation = Operation::Idle;
+        if self.pause == Pause::Ended {
+            (self.state, self.pause) = (State::Paused, Pause::Idle);
         }
     }
 
     /// What the module believes of itself in a call that begins now.
     #[must_use]
     pub fn began(&self) -> Began {
-        match (self.state, self.operation) {
+        match (self.state, self.pause) {
             (State::Running, _) => Began::Running,
             // inside FilterPause and FilterRestart it changes its mind at a time of its own
-            (State::Pausing, Operation::Called) | (State::Restarting, _) => Began::Between,
+            (State::Pausing, Pause::Called) | (State::Restarting, _) => Began::Between,
             _ => Began::Stopped,
         }
     }
@@ -205,13 +187,13 @@ pub enum Began {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndis_sys::NDIS_STATUS_FAILURE;
 
     fn running() -> Machine {
         let mut machine = Machine::attaching();
         machine.attached();
         machine.restarting();
-        machine.returned(SUCCESS).unwrap();
-        machine.settle();
+        machine.restarted();
         machine
     }
 
@@ -229,8 +211,8 @@ mod tests {
         let mut machine = running();
         machine.pausing();
         machine.returned(PENDING).unwrap();
-        assert_eq!(machine.ended(), None);
-        machine.completed(true, SUCCESS).unwrap();
+        assert!(!machine.has_paused());
+        machine.completed().unwrap();
         machine.settle();
         assert_eq!(machine.state(), State::Paused);
     }
@@ -239,16 +221,16 @@ mod tests {
     fn a_completion_inside_the_callback_counts() {
         let mut machine = running();
         machine.pausing();
-        machine.completed(true, SUCCESS).unwrap();
+        machine.completed().unwrap();
         machine.returned(PENDING).unwrap();
-        assert_eq!(machine.ended(), Some(SUCCESS));
+        assert!(machine.has_paused());
     }
 
     #[test]
     fn a_pause_cannot_fail() {
         let mut machine = running();
         machine.pausing();
-        assert_eq!(rule(machine.returned(RESTART_FAILURES[0])), "NdisFilterTimedPauseComplete");
+        assert_eq!(rule(machine.returned(NDIS_STATUS_FAILURE)), "NdisFilterTimedPauseComplete");
     }
 
     #[test]
@@ -256,34 +238,23 @@ mod tests {
         let mut machine = running();
         machine.pausing();
         machine.returned(PENDING).unwrap();
-        machine.completed(true, SUCCESS).unwrap();
-        assert_eq!(rule(machine.completed(true, SUCCESS)), "NdisFilterTimedPauseComplete");
+        machine.completed().unwrap();
+        assert_eq!(rule(machine.completed()), "NdisFilterTimedPauseComplete");
         machine.settle();
-        assert_eq!(rule(machine.completed(true, SUCCESS)), "NdisFilterTimedPauseComplete");
+        assert_eq!(rule(machine.completed()), "NdisFilterTimedPauseComplete");
     }
 
     #[test]
     fn a_completion_without_its_operation_is_named() {
-        assert_eq!(rule(running().completed(true, SUCCESS)), "PauseCompleteWithoutPause");
-        assert_eq!(rule(running().completed(false, SUCCESS)), "RestartCompleteWithoutRestart");
+        assert_eq!(rule(running().completed()), "PauseCompleteWithoutPause");
     }
 
     #[test]
     fn success_and_a_completion_are_one_too_many() {
         let mut machine = running();
         machine.pausing();
-        machine.completed(true, SUCCESS).unwrap();
+        machine.completed().unwrap();
         assert_eq!(rule(machine.returned(SUCCESS)), "NdisFilterTimedPauseComplete");
-    }
-
-    #[test]
-    fn a_failed_restart_leaves_the_module_paused() {
-        let mut machine = Machine::attaching();
-        machine.attached();
-        machine.restarting();
-        machine.returned(RESTART_FAILURES[0]).unwrap();
-        machine.settle();
-        assert_eq!(machine.state(), State::Paused);
     }
 
     #[test]
@@ -297,7 +268,7 @@ mod tests {
         assert_eq!(machine.began(), Began::Stopped);
         assert_eq!(machine.may_pass("SendOutsideRunning", Began::Running), Ok(()));
         assert_eq!(rule(machine.may_pass("SendOutsideRunning", Began::Stopped)), "SendOutsideRunning");
-        machine.completed(true, SUCCESS).unwrap();
+        machine.completed().unwrap();
         machine.settle();
         assert_eq!(rule(machine.may_pass("SendOutsideRunning", Began::Between)), "SendOutsideRunning");
     }

@@ -18,11 +18,10 @@ const VERIFIED: [(&str, u64); 5] = [
     ("NdisFilterTimedDataReceive", 0x92012),
 ];
 /// Rules of NDIS itself, by the first parameter of its bug check.
-const CHECKED: [(&str, u64); 7] = [
+const CHECKED: [(&str, u64); 6] = [
     ("WaitEventAtHighIrql", 0x14),
     ("OidBytesOutsideBuffer", 0x1D),
     ("PauseCompleteWithoutPause", 0x1F),
-    ("RestartCompleteWithoutRestart", 0x1F),
     ("InvalidObjectHeader", 0x21),
     ("InvalidOidCompletion", 0x26),
     ("NetBufferListLeaked", 0x27),

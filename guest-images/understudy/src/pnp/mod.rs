@@ -16,7 +16,7 @@ use crate::wdf::target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
-pub use service::{Service, by_driver, describe, in_driver, label, owner_of, service_name};
+pub use service::{Service, by_driver, describe, in_driver, is_service, label, owner_of, service_name};
 use wdk_offline::NTSTATUS;
 
 /// What BUS_INTERFACE_STANDARD carries as its context: no address.
@@ -123,7 +123,8 @@ pub fn restart() -> Result<(), String> {
     if datapath::is_running() || !datapath::exists() {
         return Err("the data path is not paused".into());
     }
-    stack::start()
+    stack::start();
+    Ok(())
 }
 
 fn to_power(node: &Node, on: bool) -> Result<(), String> {

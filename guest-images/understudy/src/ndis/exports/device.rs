@@ -5,7 +5,6 @@ use crate::ke::irqlock::IrqLock;
 use crate::ndis::stack;
 use crate::ndis::violation::{require_irql, stop};
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
-use core::ffi::c_void;
 use ndis_sys::*;
 use wdk_offline::DEVICE_OBJECT;
 
@@ -150,12 +149,4 @@ pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     device::delete(control.object);
     // SAFETY: made in `register`, and the device that had it is gone.
     drop(unsafe { Box::from_raw(control.table) });
-}
-
-/// NdisGetDeviceReservedExtension: any IRQL.
-pub unsafe extern "win64" fn reserved_extension(object: *mut DEVICE_OBJECT) -> *mut c_void {
-    CONTROLS.with(|controls| {
-        let found = controls.iter_mut().find(|control| control.object == object);
-        found.map_or(core::ptr::null_mut(), |control| control.area.as_mut_ptr().cast())
-    })
 }

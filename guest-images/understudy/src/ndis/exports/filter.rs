@@ -1,6 +1,6 @@
 //! Filter drivers and modules: registration, states, lists, requests, events.
 
-use crate::ke::irqlock::IrqLock;
+use crate::mm::fault;
 use crate::ndis::books;
 use crate::ndis::ledger::Party;
 use crate::ndis::module::{FilterDriver, Module};
@@ -16,9 +16,6 @@ use wdk_offline::DRIVER_OBJECT;
 const DRIVER_IRQL: &str = "Irql_Filter_Driver_Function";
 const LIST_IRQL: &str = "Irql_SendRcv_Function";
 const OID_IRQL: &str = "Irql_OID_Function";
-
-/// The driver that registers now: SetOptions gets its handle before it is in the list.
-static REGISTERING: IrqLock<Option<Arc<FilterDriver>>> = IrqLock::new(None);
 
 /// NdisFRegisterFilterDriver: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn register(
@@ -40,21 +37,11 @@ pub unsafe extern "win64" fn register(
         }
     };
     let made = FilterDriver::new((driver, service.owner), context as usize, made);
+    if made.characteristics.SetOptionsHandler.is_some() {
+        crate::agent::trace::not_offered("SetOptions of a filter driver");
+    }
     // SAFETY: the driver passes the place for its handle.
     unsafe { *handle = made.handle as NDIS_HANDLE };
-    if let Some(options) = made.characteristics.SetOptionsHandler {
-        let registering = made.clone();
-        REGISTERING.with(|slot| *slot = Some(registering));
-        let status = crate::agent::trace::callback(made.label, "FilterSetOptions", || {
-            // SAFETY: the driver's handler with its own handle and context, at PASSIVE_LEVEL.
-            unsafe { options(made.handle as NDIS_HANDLE, context) }
-        });
-        let done = REGISTERING.with(Option::take);
-        drop(done);
-        if status != NDIS_STATUS_SUCCESS {
-            return status;
-        }
-    }
     stack::register(made);
     NDIS_STATUS_SUCCESS
 }
@@ -105,25 +92,37 @@ pub unsafe extern "win64" fn set_attributes(
     NDIS_STATUS_SUCCESS
 }
 
-/// NdisSetOptionalHandlers: PASSIVE_LEVEL, from SetOptions or SetFilterModuleOptions.
+/// NdisSetOptionalHandlers: PASSIVE_LEVEL, for a module from FilterSetModuleOptions only.
 pub unsafe extern "win64" fn set_optional_handlers(
     handle: NDIS_HANDLE,
     header: *mut NDIS_OBJECT_HEADER,
 ) -> i32 {
     const FUNCTION: &str = "NdisSetOptionalHandlers";
     require_irql("Irql_Miscellaneous_Function", FUNCTION, 0);
-    let own = REGISTERING.with(|slot| slot.as_ref().is_some_and(|driver| driver.handle == handle as u64));
+    let module = stack::module(handle, FUNCTION);
+    if !module.sets_options() {
+        stop("HandlersSetOutsideOptions", format!("{FUNCTION} outside FilterSetModuleOptions"));
+    }
     // SAFETY: the driver passes a structure that begins with a header.
     let kind = unsafe { *header };
-    if own || kind.Type != NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS {
-        return NDIS_STATUS_NOT_SUPPORTED;
+    let known = NDIS_OBJECT_HEADER::new(
+        NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS,
+        NDIS_FILTER_PARTIAL_CHARACTERISTICS_REVISION_1,
+        size_of::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() as u16,
+    );
+    if (kind.Type, kind.Revision, kind.Size) != (known.Type, known.Revision, known.Size) {
+        stop("InvalidObjectHeader", format!("{FUNCTION}: {kind:?}"));
     }
-    if usize::from(kind.Size) < size_of::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() {
-        return NDIS_STATUS_INVALID_PARAMETER;
-    }
-    let module = stack::module(handle, FUNCTION);
     // SAFETY: the header says that it is this structure, with its whole size.
-    module.set_handlers(unsafe { *header.cast::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() });
+    let handlers = unsafe { *header.cast::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() };
+    let sends = handlers.SendNetBufferListsHandler.is_some();
+    let receives = handlers.ReceiveNetBufferListsHandler.is_some();
+    if sends != handlers.SendNetBufferListsCompleteHandler.is_some()
+        || receives != handlers.ReturnNetBufferListsHandler.is_some()
+    {
+        crate::agent::trace::not_offered("a handler for lists of one way and none for their return");
+    }
+    module.set_handlers(handlers);
     NDIS_STATUS_SUCCESS
 }
 
@@ -144,13 +143,7 @@ pub unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
     if out != 0 {
         stop("PausedWithOwnListsOut", format!("{FUNCTION} while {out} of the module's lists are out"));
     }
-    module.require(|machine| machine.completed(true, NDIS_STATUS_SUCCESS));
-}
-
-/// NdisFRestartComplete: PASSIVE_LEVEL, after FilterRestart returned NDIS_STATUS_PENDING.
-pub unsafe extern "win64" fn restart_complete(handle: NDIS_HANDLE, status: i32) {
-    require_irql(DRIVER_IRQL, "NdisFRestartComplete", 0);
-    stack::module(handle, "NdisFRestartComplete").require(|machine| machine.completed(false, status));
+    module.require(crate::ndis::state::Machine::completed);
 }
 
 /// What every function for lists begins with. The flags' lowest bit says DISPATCH_LEVEL in all of them.
@@ -294,7 +287,12 @@ pub unsafe extern "win64" fn clone_oid_request(
         return NDIS_STATUS_INVALID_PARAMETER;
     }
     let module = stack::module(handle, FUNCTION);
-    let Some(made) = requests::make_clone(module.party(), request, tag) else { return NDIS_STATUS_RESOURCES };
+    let made = if fault::strikes(module.driver.owner) {
+        None
+    } else {
+        requests::make_clone(module.party(), request, tag)
+    };
+    let Some(made) = made else { return NDIS_STATUS_RESOURCES };
     // SAFETY: the driver passes the place for its clone.
     unsafe { *clone = made };
     NDIS_STATUS_SUCCESS

@@ -1,7 +1,7 @@
 //! Net buffer lists, their pools, their MDLs, their data, and the high byte of cancellation IDs.
 
 use crate::ke::irqlock::IrqLock;
-use crate::mm::Owner;
+use crate::mm::{Owner, fault};
 use crate::ndis::ledger::{List, Party};
 use crate::ndis::memory::{self, Extent, Pool};
 use crate::ndis::violation::{checked, require_irql, stop};
@@ -61,7 +61,6 @@ macro_rules! with_caller {
 with_caller! {
     allocate_pool, "r8" => allocate_pool_for,
     free, "rdx" => free_for,
-    free_clone, "r8" => free_clone_for,
     allocate_mdl, "r9" => allocate_mdl_for,
 }
 
@@ -99,6 +98,9 @@ unsafe extern "win64" fn allocate_pool_for(
         crate::agent::trace::not_offered("net buffer list pools with DataSize");
     }
     let party = stack::party_of(handle, owner, FUNCTION);
+    if fault::strikes(owner) {
+        return null_mut();
+    }
     memory::new_pool(Pool { party, owner, with_buffers, context }) as NDIS_HANDLE
 }
 
@@ -137,23 +139,11 @@ pub unsafe extern "win64" fn allocate_with_buffer(
             format!("{FUNCTION}: fAllocateNetBuffer {}, MDLs {mdls:p}, {offset} + {len}", pool.with_buffers);
         stop("InvalidPoolParameters", place);
     }
+    if fault::strikes(pool.owner) {
+        return null_mut();
+    }
     let context = context_size(FUNCTION, pool, context, backfill);
     let list = memory::make_list((handle as u64, pool.party), context, Some((mdls, offset, len as u32)));
-    list.map_or(null_mut(), |list| list as *mut NET_BUFFER_LIST)
-}
-
-/// NdisAllocateNetBufferList: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn allocate(
-    handle: NDIS_HANDLE,
-    context: u16,
-    backfill: u16,
-) -> *mut NET_BUFFER_LIST {
-    const FUNCTION: &str = "NdisAllocateNetBufferList";
-    require_irql(IRQL, FUNCTION, 2);
-    let pool = pool(handle, FUNCTION);
-    let context = context_size(FUNCTION, pool, context, backfill);
-    let data = pool.with_buffers.then_some((null_mut(), 0, 0));
-    let list = memory::make_list((handle as u64, pool.party), context, data);
     list.map_or(null_mut(), |list| list as *mut NET_BUFFER_LIST)
 }
 
@@ -175,82 +165,6 @@ unsafe extern "win64" fn free_for(list: *mut NET_BUFFER_LIST, caller: u64) {
     checked(memory::free_list(freeing(list as List, owner), list as List));
 }
 
-/// NdisAllocateCloneNetBufferList: up to DISPATCH_LEVEL. MDLs of the clone describe the used data of the original.
-pub unsafe extern "win64" fn allocate_clone(
-    original: *mut NET_BUFFER_LIST,
-    lists: NDIS_HANDLE,
-    buffers: NDIS_HANDLE,
-    flags: u32,
-) -> *mut NET_BUFFER_LIST {
-    const FUNCTION: &str = "NdisAllocateCloneNetBufferList";
-    require_irql(IRQL, FUNCTION, 2);
-    if lists.is_null() || !buffers.is_null() || flags != 0 {
-        crate::agent::trace::not_offered("clones from default pools, from a NET_BUFFER pool, or with flags");
-    }
-    let pool = pool(lists, FUNCTION);
-    let originals = checked(books::live(checked_list(original, FUNCTION)).buffers());
-    let [one] = originals[..] else {
-        crate::agent::trace::not_offered("clones of lists with more than one NET_BUFFER")
-    };
-    let mut chain: *mut MDL = null_mut();
-    let mut len = 0;
-    for piece in checked(one.pieces()).into_iter().rev() {
-        let mdl = memory::make_mdl(Extent { address: piece.address, len: piece.len });
-        if mdl.is_null() {
-            free_mdls(chain);
-            return null_mut();
-        }
-        // SAFETY: fresh, and nobody else knows it.
-        unsafe { (*mdl).Next = chain };
-        chain = mdl;
-        len += piece.len as u32;
-    }
-    let Some(list) = memory::make_list((lists as u64, pool.party), 0, Some((chain, 0, len))) else {
-        free_mdls(chain);
-        return null_mut();
-    };
-    list as *mut NET_BUFFER_LIST
-}
-
-fn free_mdls(mut mdl: *mut MDL) {
-    while !mdl.is_null() {
-        // SAFETY: MDLs of a clone are NDIS's own and live until here.
-        let next = unsafe { (*mdl).Next };
-        checked(memory::free_mdl(mdl));
-        mdl = next;
-    }
-}
-
-fn checked_list(list: *mut NET_BUFFER_LIST, function: &str) -> List {
-    if !books::with(|ledger| ledger.knows(list as List)) {
-        stop("NotANetBufferList", format!("{function}: {list:p} is no net buffer list that lives"));
-    }
-    list as List
-}
-
-/// NdisFreeCloneNetBufferList: up to DISPATCH_LEVEL.
-unsafe extern "win64" fn free_clone_for(clone: *mut NET_BUFFER_LIST, _flags: u32, caller: u64) {
-    const FUNCTION: &str = "NdisFreeCloneNetBufferList";
-    require_irql(IRQL, FUNCTION, 2);
-    let list = checked_list(clone, FUNCTION);
-    let buffers = checked(books::live(list).buffers());
-    // SAFETY: the list lives and is the caller's, as freeing it demands below.
-    let chains: Vec<*mut MDL> =
-        buffers.into_iter().map(|buffer| unsafe { (*buffer.pointer()).MdlChain }).collect();
-    checked(memory::free_list(freeing(list, crate::pnp::owner_of(caller)), list));
-    chains.into_iter().for_each(free_mdls);
-}
-
-/// NdisCopySendNetBufferListInfo: up to DISPATCH_LEVEL; the cancellation ID is copied as well.
-pub unsafe extern "win64" fn copy_send_info(to: *mut NET_BUFFER_LIST, from: *mut NET_BUFFER_LIST) {
-    const FUNCTION: &str = "NdisCopySendNetBufferListInfo";
-    require_irql(IRQL, FUNCTION, 2);
-    checked_list(to, FUNCTION);
-    checked_list(from, FUNCTION);
-    // SAFETY: both live; the private slots lie behind the ones that are copied.
-    unsafe { (*to).NetBufferListInfo = (*from).NetBufferListInfo };
-}
-
 /// NdisAllocateMdl: up to DISPATCH_LEVEL; the memory is nonpaged.
 unsafe extern "win64" fn allocate_mdl_for(
     handle: NDIS_HANDLE,
@@ -262,6 +176,9 @@ unsafe extern "win64" fn allocate_mdl_for(
     require_irql(IRQL, FUNCTION, 2);
     let owner = crate::pnp::owner_of(caller);
     let party = stack::party_of(handle, owner, FUNCTION);
+    if fault::strikes(owner) {
+        return null_mut();
+    }
     memory::make_driver_mdl(party, owner, Extent { address: address as usize, len: len as usize })
 }
 
@@ -269,56 +186,6 @@ unsafe extern "win64" fn allocate_mdl_for(
 pub unsafe extern "win64" fn free_mdl(mdl: *mut MDL) {
     require_irql(IRQL, "NdisFreeMdl", 2);
     checked(memory::free_driver_mdl(mdl));
-}
-
-/// NdisRetreatNetBufferDataStart: up to DISPATCH_LEVEL; only into room that the MDLs have.
-pub unsafe extern "win64" fn retreat(
-    buffer: *mut NET_BUFFER,
-    delta: u32,
-    _backfill: u32,
-    _allocate: *mut c_void,
-) -> i32 {
-    require_irql(IRQL, "NdisRetreatNetBufferDataStart", 2);
-    // SAFETY: the driver passes a NET_BUFFER that it holds.
-    let offset = unsafe { (*buffer).DataOffset };
-    if offset < delta {
-        crate::agent::trace::not_offered("NdisRetreatNetBufferDataStart beyond the MDLs");
-    }
-    // SAFETY: as above; the start lies within the chain.
-    unsafe { set_start(buffer, offset - delta, (*buffer).DataLength + delta as usize) };
-    NDIS_STATUS_SUCCESS
-}
-
-/// NdisAdvanceNetBufferDataStart: up to DISPATCH_LEVEL; MDLs stay.
-pub unsafe extern "win64" fn advance(buffer: *mut NET_BUFFER, delta: u32, _free: u8, _routine: *mut c_void) {
-    const FUNCTION: &str = "NdisAdvanceNetBufferDataStart";
-    require_irql(IRQL, FUNCTION, 2);
-    // SAFETY: the driver passes a NET_BUFFER that it holds.
-    let (offset, len) = unsafe { ((*buffer).DataOffset, (*buffer).DataLength) };
-    if delta as usize > len {
-        stop("InvalidNetBuffer", format!("{FUNCTION}: {delta} bytes of {len}"));
-    }
-    // SAFETY: as above.
-    unsafe { set_start(buffer, offset + delta, len - delta as usize) };
-}
-
-/// Moves the start of the used data.
-///
-/// # Safety
-/// The NET_BUFFER and its MDLs live, and the start lies within them or at their end.
-unsafe fn set_start(buffer: *mut NET_BUFFER, offset: u32, len: usize) {
-    // SAFETY: by contract.
-    unsafe {
-        let (mut mdl, mut before) = ((*buffer).MdlChain, 0);
-        while !(*mdl).Next.is_null() && before + (*mdl).ByteCount <= offset {
-            before += (*mdl).ByteCount;
-            mdl = (*mdl).Next;
-        }
-        (*buffer).CurrentMdl = mdl;
-        (*buffer).CurrentMdlOffset = offset - before;
-        (*buffer).DataOffset = offset;
-        (*buffer).DataLength = len;
-    }
 }
 
 /// NdisGetDataBuffer: up to DISPATCH_LEVEL. In place where the data lies in one piece and aligned, else copied.

@@ -1,4 +1,4 @@
-//! Memory, events, version.
+//! Memory and events.
 
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
@@ -62,12 +62,6 @@ pub unsafe extern "win64" fn set_event(at: *mut NDIS_EVENT) {
     event(at, "NdisSetEvent").set();
 }
 
-/// NdisResetEvent: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn reset_event(at: *mut NDIS_EVENT) {
-    require_irql(IRQL, "NdisResetEvent", 2);
-    event(at, "NdisResetEvent").reset();
-}
-
 /// NdisWaitEvent: PASSIVE_LEVEL; 0 milliseconds wait for ever.
 pub unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
     require_irql("WaitEventAtHighIrql", "NdisWaitEvent", 0);
@@ -77,9 +71,4 @@ pub unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
         return 1;
     }
     u8::from(event.wait_timeout(u64::from(ms) * 1000))
-}
-
-/// NdisGetVersion: any IRQL.
-pub unsafe extern "win64" fn version() -> u32 {
-    6 << 16 | u32::from(crate::ndis::registration::MINOR)
 }

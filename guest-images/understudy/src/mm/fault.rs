@@ -1,0 +1,55 @@
+//! Allocations of a driver's that fail because the rig wants it: every other one has memory.
+
+use super::Owner;
+use crate::agent::trace;
+use crate::ke::irqlock::IrqLock;
+use alloc::{format, string::String};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// A failure to come.
+struct Fault {
+    /// Whose allocation fails.
+    service: String,
+    /// How many of its allocations succeed before that one.
+    after: u32,
+}
+
+/// Looked at by every allocation.
+static ARMED: AtomicBool = AtomicBool::new(false);
+static FAULT: IrqLock<Fault> = IrqLock::new(Fault { service: String::new(), after: 0 });
+
+/// Lets the allocation of `service` fail that follows `after` others: once.
+///
+/// # Errors
+/// There is no such service.
+pub fn arm(service: String, after: u32) -> Result<(), String> {
+    if !crate::pnp::is_service(&service) {
+        return Err(format!("no service {service:?}"));
+    }
+    let old = FAULT.with(|fault| core::mem::replace(fault, Fault { service, after }));
+    drop(old);
+    ARMED.store(true, Relaxed);
+    Ok(())
+}
+
+/// Whether an allocation for `owner` has to fail now. Any IRQL.
+pub fn strikes(owner: Owner) -> bool {
+    if !ARMED.load(Relaxed) || owner == Owner::UNDERSTUDY {
+        return false;
+    }
+    let service = crate::pnp::service_name(owner);
+    let now = FAULT.with(|fault| {
+        if !fault.service.eq_ignore_ascii_case(service) {
+            return false;
+        }
+        let now = fault.after == 0;
+        fault.after = fault.after.saturating_sub(1);
+        now
+    });
+    // Another thread may have been faster.
+    let struck = now && ARMED.swap(false, Relaxed);
+    if struck {
+        trace::note("memory", &format!("an allocation of {service} fails"));
+    }
+    struck
+}
