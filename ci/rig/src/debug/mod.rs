@@ -3,6 +3,7 @@
 //! The rig loads the driver, holds the wire, hands frames over, then stops the machine and asks for a pause: the
 //! request waits in the serial port until gdb, attached with a break point on the callback, lets the machine go on.
 
+mod boot;
 mod link;
 pub mod snapshot;
 mod symbols;
@@ -66,9 +67,23 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:1234")]
     #[arg(conflicts_with = "check")]
     gdb: Option<SocketAddr>,
+    /// Windows: start this image, with what the debugger needs, and hold the wire until told otherwise
+    #[arg(long, value_name = "NAME", conflicts_with = "check")]
+    image: Option<String>,
+    /// Windows: offer that image's screen by VNC at this address, a port from 5900 on
+    #[arg(long, value_name = "ADDRESS", requires = "image", num_args = 0..=1)]
+    #[arg(default_missing_value = "127.0.0.1:5900")]
+    screen: Option<SocketAddr>,
     /// Seed for what the guest may vary
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+impl Options {
+    /// Whether anything was said that concerns a debugger on Windows alone.
+    fn concern_windows(&self) -> bool {
+        self.kdnet.are_given() || self.serial.is_some() || self.gdb.is_some() || self.image.is_some()
+    }
 }
 
 /// Whether gdb can be started.
@@ -85,16 +100,20 @@ pub fn debug(options: &Options) -> Result<bool> {
             if options.check {
                 return kdnet::check(&options.kdnet, &symbols);
             }
-            match Link::chosen(options)? {
-                Some(link) => print!("{}", link.sheet(options.kdnet.symbols(), &symbols)),
-                None => kdnet::tell(&options.kdnet, &symbols)?,
+            let link = Link::chosen(options)?;
+            let (sheet, place) = match link {
+                Some(link) => (link.sheet(options.kdnet.symbols(), &symbols), None),
+                None => kdnet::sheet(&options.kdnet, &symbols)?,
+            };
+            print!("{sheet}");
+            if let Some(image) = &options.image {
+                return boot::boot(image, link, place, options.screen);
             }
             return Ok(true);
         }
-        Guest::Understudy
-            if options.kdnet.are_given() || options.serial.is_some() || options.gdb.is_some() =>
-        {
-            let error = "--port, --key, --host-ip, --busparams, --symbols, --serial and --gdb are for --guest windows";
+        Guest::Understudy if options.concern_windows() => {
+            let error = "--port, --key, --host-ip, --busparams, --symbols, --serial, --gdb and --image are for \
+                         --guest windows";
             return Err(Usage(error.into()).into());
         }
         Guest::Understudy => {}

@@ -259,7 +259,6 @@ impl Image {
     }
 
     /// The firmware's variables, not to be written.
-    #[cfg_attr(not(test), expect(dead_code, reason = "running an image comes next"))]
     pub fn vars(&self) -> PathBuf {
         self.folder.join(VARS)
     }

@@ -170,10 +170,10 @@ impl Setup {
     }
 }
 
-/// Prints what to type on both sides.
-pub fn tell(options: &Options, pdb: &Path) -> Result<()> {
-    print!("{}", options.setup()?.sheet(options.symbols(), pdb));
-    Ok(())
+/// What to type on both sides, and where kdnet's adapter has to be.
+pub fn sheet(options: &Options, pdb: &Path) -> Result<(String, Option<Place>)> {
+    let setup = options.setup()?;
+    Ok((setup.sheet(options.symbols(), pdb), Some(setup.busparams.place())))
 }
 
 /// Listens in the debugger's place; `true` if a debugger could attach.

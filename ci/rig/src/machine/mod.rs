@@ -4,9 +4,11 @@
 //! Windows has drivers for out of the box. Both keep their sockets and logs in one folder, under the names below, and
 //! connect to a device process, an agent's line and a monitor that are listening there when QEMU starts.
 
+mod overlay;
 mod windows;
 
-pub use windows::{Place, Windows, place};
+pub use overlay::Overlay;
+pub use windows::{Doors, Place, Windows, place};
 
 use crate::failure::SetupMissing;
 use crate::places::QEMU_DEVICE;

@@ -79,7 +79,37 @@ pub struct Windows<'a> {
     pub gdb: bool,
 }
 
+/// What a person with a debugger can reach of a machine from elsewhere, over TCP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Doors {
+    /// QEMU's gdb server.
+    pub gdb: Option<SocketAddr>,
+    /// The screen, by VNC. Its ports begin at [`Doors::FIRST_SCREEN`].
+    pub screen: Option<SocketAddr>,
+}
+
+impl Doors {
+    /// Port of VNC's display 0.
+    pub const FIRST_SCREEN: u16 = 5900;
+
+    fn add_to(self, line: &mut Line) {
+        if let Some(at) = self.gdb {
+            line.add("-gdb", format!("tcp:{at}"));
+        }
+        if let Some(at) = self.screen {
+            line.add("-vnc", format!("{}:{}", at.ip(), at.port().saturating_sub(Self::FIRST_SCREEN)));
+        }
+    }
+}
+
 impl Windows<'_> {
+    /// [`Windows::arguments`], with doors for a person.
+    pub fn arguments_with(&self, doors: Doors) -> Vec<OsString> {
+        let mut line = Line(self.arguments());
+        doors.add_to(&mut line);
+        line.0
+    }
+
     /// RAM in bytes, unless an image wants another amount.
     pub const MEMORY: u64 = 4 << 30;
     /// Processors, unless an image wants another number.
@@ -260,6 +290,16 @@ mod tests {
             chardevs.contains(&"socket,id=log,host=127.0.0.1,port=5555,server=on,wait=off".into()),
             "{chardevs:?}"
         );
+    }
+
+    #[test]
+    fn a_person_comes_in_by_the_doors_that_are_open() {
+        let firmware = firmware();
+        let machine = machine(&firmware, "kvm");
+        let here = |port| Some(([127, 0, 0, 1], port).into());
+        let line = text(&machine.arguments_with(Doors { gdb: here(1234), screen: here(5907) }));
+        assert_eq!(line[line.len() - 4..], ["-gdb", "tcp:127.0.0.1:1234", "-vnc", "127.0.0.1:7"]);
+        assert_eq!(machine.arguments_with(Doors::default()), machine.arguments());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod broken;
 mod command;
+mod debugger;
 mod filter;
 mod filter_broken;
 mod filter_random;
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Scenario> {
         hang::all(),
         command::all(),
         windbg::all(),
+        debugger::all(),
         windows::all(),
         image::all(),
     ]

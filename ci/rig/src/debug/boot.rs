@@ -1,0 +1,114 @@
+//! A Windows image started for a person with a debugger: cold, from an overlay of its own, with what the debugger needs.
+//!
+//! 1. The device process starts, and the wire gate of tx0 is held: what the driver hands over stays at the device.
+//! 2. The machine starts: kdnet's adapter at its place and no Hyper-V to be seen, or COM1 or gdb's port at an address.
+//! 3. A line from the person lets the wire go, the next one holds it again. The machine runs until it switches itself off,
+//!    the input ends, or Ctrl-C.
+//!
+//! Nobody waits here for the guest's agent: a debugger may stop the guest long before it comes up.
+
+use super::{ALL_DAY, Link};
+use crate::agent::Agent;
+use crate::build;
+use crate::image::store::Store;
+use crate::machine::{self, Accelerator, Doors, Overlay, Place, Windows, names};
+use crate::places;
+use crate::process::{Folder, wait_any};
+use crate::qmp::Qmp;
+use crate::run::WIRE;
+use crate::session::{LIMIT, accept, listen, start_device};
+use crate::settings::{Files, GuestKind, Settings};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::io::stdin;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+const HELD: &str = "the wire gate of tx0 is held: frames stay at the device";
+const OPEN: &str = "the wire gate of tx0 is open";
+
+/// Starts the image and stays until it ends; `true` if everything ended as it should.
+pub fn boot(
+    image: &str,
+    link: Option<Link>,
+    debug_nic: Option<Place>,
+    screen: Option<SocketAddr>,
+) -> Result<bool> {
+    let emulator = places::qemu()?;
+    let image = Store::open(None)?.find(image)?;
+    let made_on = &image.manifest().description.settings;
+    let accelerator = Accelerator::chosen_or(&made_on.accel);
+    accelerator.check()?;
+    let built = build::build(build::Options::default())?;
+    let settings = Settings::new(Files::shipped(GuestKind::Understudy, &built));
+
+    let folder = Folder::new()?;
+    let overlay = Overlay::new(folder.path(), &image)?;
+    let agent = listen(&folder.path().join(names::AGENT))?;
+    let monitor = listen(&folder.path().join(names::MONITOR))?;
+    let (mut device, mut control) = start_device(&folder, &settings)?;
+    let (queue, gate) = WIRE;
+    control.set_gate(queue, gate, false)?;
+    let (debug_port, gdb) = match link {
+        Some(Link::Serial(at)) => (Some(at), None),
+        Some(Link::Gdb(at)) => (None, Some(at)),
+        None => (None, None),
+    };
+    let machine = Windows {
+        folder: folder.path(),
+        firmware: &overlay.firmware,
+        vars: &overlay.vars,
+        disk: &overlay.disk,
+        discs: &[],
+        memory: made_on.memory_mb << 20,
+        processors: made_on.cpus,
+        accelerator,
+        nic: Some(settings.device.queue_size),
+        debug_nic,
+        debug_port,
+        gdb: false,
+    };
+    let mut qemu = machine::start(&emulator, &machine.arguments_with(Doors { gdb, screen }), folder.path())?;
+    // Its reader takes what the guest writes, so that the guest never waits for it.
+    let _agent = Agent::new(accept(&agent, &mut qemu)?)?;
+    // It greets when all of QEMU is up, gdb's server too.
+    let _monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
+
+    let name = &image.manifest().name;
+    println!("\n{name} runs, in an overlay that goes with it. In Windows, before a break point in a cancel:");
+    println!("  Set-NetAdapterAdvancedProperty -Name NAME -RegistryKeyword WatchdogMs -RegistryValue 0");
+    if let Some(at) = screen {
+        println!("Its screen: vncviewer {}::{}", at.ip(), at.port());
+    }
+    println!("Enter opens and holds the wire; Ctrl-D ends the machine.\n{HELD}");
+    let mut open = false;
+    let input = stdin();
+    let status = loop {
+        match wait_any(&[input.as_fd(), qemu.ended()], ALL_DAY) {
+            Some(0) => {
+                // One by one, so that nothing is taken from the descriptor that is not looked at.
+                let mut byte = [0];
+                if rustix::io::read(&input, &mut byte).context("standard input")? == 0 {
+                    qemu.kill();
+                    break None;
+                }
+                if byte == *b"\n" {
+                    open = !open;
+                    control.set_gate(queue, gate, open)?;
+                    println!("{}", if open { OPEN } else { HELD });
+                }
+            }
+            Some(_) => break qemu.wait(LIMIT),
+            None => {}
+        }
+    };
+    // Refused only by a device that is on its way out already, because QEMU has gone.
+    let _ = control.call("quit", json!({}));
+    if device.wait(LIMIT).is_none() {
+        bail!("the device did not quit within {} s", LIMIT.as_secs());
+    }
+    match status {
+        Some(status) if !status.success() => bail!("{}", qemu.epitaph()),
+        _ => Ok(true),
+    }
+}

@@ -1,0 +1,140 @@
+//! `cargo rig debug --guest windows --image`: an image that holds nothing is started for a debugger, which finds its way in.
+
+use super::{Kind, Scenario};
+use crate::build::Built;
+use crate::image::store::Store;
+use crate::image::store::manifest::{Description, Guest, Machine};
+use crate::places;
+use crate::session::LIMIT;
+use anyhow::{Context, Result, bail, ensure};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const IMAGE: &str = "empty";
+const HELD: &str = "the wire gate of tx0 is held";
+const OPEN: &str = "the wire gate of tx0 is open";
+
+/// An image with an empty disk: the firmware finds nothing to start, and says so on COM1.
+fn empty_image(store: &Path) -> Result<()> {
+    let draft = Store::open(Some(store))?.begin(IMAGE)?;
+    let mut create = Command::new(places::qemu_img()?);
+    let made = create.args(["create", "-q", "-f", "qcow2"]).arg(draft.disk()).arg("64M").status()?;
+    ensure!(made.success(), "qemu-img makes no disk: {made}");
+    std::fs::copy(places::ovmf()?.vars, draft.vars())?;
+    let nothing = || "none".to_owned();
+    let description = Description {
+        guest: Guest::StandIn,
+        release: nothing(),
+        edition: nothing(),
+        build: nothing(),
+        iso_sha256: None,
+        drivers: Vec::new(),
+        agent: None,
+        settings: Machine { memory_mb: 512, cpus: 1, accel: "tcg".into() },
+    };
+    draft.seal(description, &mut |_, _| ()).map(drop)
+}
+
+/// A port that nobody has, by the system's word.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// The command in use.
+struct Use {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Use {
+    fn start(store: &Path, temporary: &Path, way: &str, at: SocketAddr) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["debug", "--guest", "windows", "--image", IMAGE, way, &at.to_string()])
+            .env("CANCELNIC_IMAGES", store)
+            .env("TMPDIR", temporary)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the command itself")?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().context("piped above")?);
+        Ok(Self { child, input, output })
+    }
+
+    /// Reads on to a line with `what`.
+    fn says(&mut self, what: &str) -> Result<()> {
+        let mut said = String::new();
+        loop {
+            let from = said.len();
+            if self.output.read_line(&mut said)? == 0 {
+                bail!("it ended, and never said `{what}`:\n{said}");
+            }
+            if said[from..].contains(what) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn enter(&mut self) -> Result<()> {
+        self.input.as_mut().context("the input is open")?.write_all(b"\n").context("the command's input")
+    }
+
+    /// Opens and holds the wire, then ends the input, and with it the machine.
+    fn end(mut self, temporary: &Path) -> Result<()> {
+        self.enter()?;
+        self.says(OPEN)?;
+        self.enter()?;
+        self.says(HELD)?;
+        self.input = None;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        let left = std::fs::read_dir(temporary)?.count();
+        ensure!(left == 0, "{left} files are left in its temporary folder");
+        Ok(())
+    }
+}
+
+/// Waits for `wanted` from a debugger's connection.
+fn hears(stream: &mut TcpStream, wanted: &str) -> Result<()> {
+    stream.set_read_timeout(Some(3 * LIMIT))?;
+    let mut heard = Vec::new();
+    let mut piece = [0; 512];
+    while !String::from_utf8_lossy(&heard).contains(wanted) {
+        let length = stream.read(&mut piece).with_context(|| format!("waiting for `{wanted}`"))?;
+        ensure!(length != 0, "the connection ended after {:?}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&piece[..length]);
+    }
+    Ok(())
+}
+
+fn boots_for_a_debugger(_: &Built) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [store, temporary] = ["images", "t"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&temporary)?;
+    empty_image(&store)?;
+
+    // COM1 is the debugger's: what the firmware writes there comes to it.
+    let at = free_address()?;
+    let mut serial = Use::start(&store, &temporary, "--serial", at)?;
+    serial.says(&format!("-k com:ipport={},port=127.0.0.1", at.port()))?;
+    serial.says(HELD)?;
+    hears(&mut TcpStream::connect(at)?, "BdsDxe")?;
+    serial.end(&temporary)?;
+
+    // QEMU's gdb server stops the machine for whoever connects, and says so.
+    let at = free_address()?;
+    let mut gdb = Use::start(&store, &temporary, "--gdb", at)?;
+    gdb.says("-kx exdi:")?;
+    gdb.says(HELD)?;
+    let mut stream = TcpStream::connect(at)?;
+    stream.write_all(b"$?#3f")?;
+    hears(&mut stream, "$T")?;
+    gdb.end(&temporary)
+}
+
+pub fn all() -> Vec<Scenario> {
+    vec![Scenario { name: "debug-boots-an-image-for-windbg", kind: Kind::Command(boots_for_a_debugger) }]
+}
