@@ -102,7 +102,8 @@ fn windows(variant: Variant, disk: &mut Disk) -> Result<Status> {
 fn show(line: &CStr16) {
     system::with_stdout(|out| {
         // The firmware reports an error if one of its consoles fails, be it another than the screen.
-        let _ = out.output_string(line).and_then(|()| out.output_string(cstr16!("\r\n")));
+        let _ = out.output_string(line);
+        let _ = out.output_string(cstr16!("\r\n"));
     });
 }
 

@@ -29,6 +29,9 @@ use crate::{
 /// How long nothing is looked at when nothing wakes the rig: COM1's log does not.
 const PERIOD: Duration = Duration::from_millis(250);
 
+/// How long QEMU may take to end after it has closed its monitor.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// A machine that is to install.
 #[derive(Debug)]
 pub struct Installation<'a> {
@@ -69,7 +72,14 @@ pub fn run(installation: &Installation<'_>, progress: &mut Progress) -> Result<(
     let mut qemu = machine::start(installation.emulator, &machine.arguments(), folder.path())?;
     // Nobody answers an agent before the image is sealed.
     let _agent = accept(&agent, &mut qemu)?;
-    let mut monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
+    let mut monitor = match Qmp::new(accept(&monitor, &mut qemu)?) {
+        Ok(monitor) => monitor,
+        // A QEMU that cannot run its guest, such as under a KVM that does not work, says why in its last words.
+        Err(error) => match qemu.wait(ENDING) {
+            Some(_) => bail!("{}", qemu.epitaph()),
+            None => return Err(error),
+        },
+    };
     let mut watch = Watch { monitor: &mut monitor, qemu: &mut qemu, log: Log::new(path(names::GUEST_LOG)) };
     let verdict = follow(&mut watch, order.patience, progress);
     progress.clear();
