@@ -38,7 +38,7 @@ function Test-Headers {
     $wanted = 'kmdf', 'ndis', 'netadaptercx'
     foreach ($name in $wanted) {
         $source = (Resolve-Path "$Programs\$name.c").Path
-        cl @options /Fo"$name.obj" /Fe"$name.exe" $source
+        cl @options "/Fo$name.obj" "/Fe$name.exe" $source
         & ".\$name.exe"
         Write-Host "${name}: the kit's headers agree"
     }
@@ -73,12 +73,12 @@ function New-Package($driver, $certificate) {
     Copy-Item "$root\driver\$($driver.Folder)\$name.inx" "$folder\$name.inf"
     & "$kit\bin\$number\x86\stampinf.exe" -f "$folder\$name.inf" -a amd64 -d '*' -v '*' -k $kmdf -c "$name.cat"
     & "$kit\Tools\$number\x64\infverif.exe" /v /w "$folder\$name.inf"
-    & "$kit\bin\$number\x86\inf2cat.exe" "/driver:$folder" /os:10_x64,Server10_X64 /uselocaltime
+    & "$kit\bin\$number\x86\inf2cat.exe" "/driver:$folder" '/os:10_x64,Server10_X64' /uselocaltime
     foreach ($file in "$folder\$name.sys", "$folder\$name.cat") {
         & "$kit\bin\$number\x64\signtool.exe" sign /fd SHA256 /s My /sha1 $certificate.Thumbprint $file
     }
     Export-Certificate -Cert $certificate -FilePath "$folder\$name.cer" | Out-Null
-    Get-FileHash "$folder\*" -Algorithm SHA256 | Format-Table Hash, Path -AutoSize | Out-String -Width 200 | Write-Host
+    Get-FileHash "$folder\*" -Algorithm SHA256 | ForEach-Object { Write-Host "$($_.Hash)  $($_.Path)" }
 }
 
 function New-Packages {
