@@ -131,6 +131,31 @@ for (const source of sources) {
     else if (judge({ ...source, text }).length === 0) found.push(`${source.path}: nobody saw a broken ${what}`);
   }
 }
+
+// The manual workflow refuses what a person did not say, each input by its name, before it does anything.
+const INPUTS = {
+  ACCEPT_EULA: "true",
+  ISO: "https://example.org/windows.iso",
+  ISO_SHA256: "0".repeat(64),
+  EDITION: "Windows Server 2022 Standard",
+  REPORTS: "reports",
+};
+const WRONG = [
+  ["ACCEPT_EULA", "false", "accept-eula"],
+  ["ISO", "http://example.org/windows.iso", "iso"],
+  ["ISO_SHA256", "0123", "sha256"],
+  ["EDITION", "", "edition"],
+];
+function asked(inputs) {
+  const script = join(root, "ci/workflows/kvm");
+  return spawnSync(script, ["--check-inputs"], { env: { PATH: process.env.PATH, ...inputs }, encoding: "utf8" });
+}
+if (asked(INPUTS).status !== 0) found.push(`ci/workflows/kvm refuses good inputs: ${asked(INPUTS).stderr}`);
+for (const [name, value, said] of WRONG) {
+  const { status, stderr } = asked({ ...INPUTS, [name]: value });
+  if (status !== 2 || !stderr.includes(said)) found.push(`ci/workflows/kvm takes ${name}=${value}: ${status} ${stderr}`);
+}
+
 if (!shellcheck && process.env.CANCELNIC_JUDGES) found.push("run blocks: shellcheck is not there (ci/judges gets it)");
 else if (!shellcheck) console.log("run blocks: not judged, shellcheck is not there (ci/judges gets it)");
 console.log(found.length === 0 ? `${sources.length} sources are valid` : found.join("\n"));
