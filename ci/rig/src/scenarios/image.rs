@@ -5,7 +5,7 @@
 
 use super::{Kind, Scenario};
 use crate::build::{self, Built};
-use crate::failure::one_line;
+use crate::failure::{INTERRUPTED, one_line};
 use crate::fat::{BOOT_PROGRAM, volume};
 use crate::image::{
     install::{self, Order},
@@ -15,8 +15,10 @@ use crate::image::{
 use crate::machine::Accelerator;
 use crate::process::Folder;
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use windows_setup::{Answers, Edition, Udf, Wim};
@@ -154,11 +156,48 @@ fn failed(_: &Built) -> Result<()> {
     Ok(())
 }
 
+/// Ctrl-C within an installation leaves neither files nor processes.
+fn interrupted(_: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    let iso = medium(folder.path(), "silent")?;
+    let [images, temporary] = ["images", "t"].map(|name| folder.path().join(name));
+    fs::create_dir(&temporary)?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["image", "windows", "--index", "1", "--accept-eula", "--memory", "2048", "--iso"])
+        .arg(&iso)
+        .arg("--out")
+        .arg(&images)
+        .env("TMPDIR", &temporary)
+        .env("CANCELNIC_ACCEL", Accelerator::chosen_or("tcg").name())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start the command itself")?;
+    let output = BufReader::new(child.stdout.take().context("piped above")?);
+    // The machine runs then. Without the line the command has ended. It may say more: the pipe stays open.
+    let mut lines = output.lines().map_while(Result::ok);
+    let began = lines.any(|line| line.contains("starting the medium"));
+    if began {
+        ensure!(fs::read_dir(&images)?.count() == 1 && fs::read_dir(&temporary)?.count() == 1);
+        kill_process(Pid::from_child(&child), Signal::INT)?;
+    }
+    let ended = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(began && ended.status.code() == Some(INTERRUPTED.into()), "{}: {said}", ended.status);
+    for folder in [images, temporary] {
+        let left: Vec<_> = fs::read_dir(&folder)?.collect();
+        ensure!(left.is_empty(), "{left:?} is left in {}", folder.display());
+    }
+    Ok(())
+}
+
 pub fn all() -> Vec<Scenario> {
     let command = |name, test| Scenario { name, kind: Kind::Command(test) };
     vec![
         command("image-is-installed-sealed-and-verified", installed),
         command("image-stall-ends-with-a-picture-of-the-screen", stalled),
         command("image-failed-step-ends-the-installation", failed),
+        command("image-interrupted-leaves-nothing", interrupted),
     ]
 }

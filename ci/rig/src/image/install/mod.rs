@@ -37,9 +37,6 @@ use crate::{
 
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
-/// What Windows writes beside its image: page file, logs, components.
-const BESIDE: u64 = 10 << 30;
-
 /// What is to be installed, and on what.
 #[derive(Debug)]
 pub struct Order {
@@ -87,7 +84,8 @@ pub fn prepare(order: Order, store: &Store) -> Result<Prepared> {
         );
     }
     host::require_memory(order.memory_mb << 20)?;
-    host::require_space(store.folder(), iso + order.disk.min(image + BESIDE))?;
+    // Beside its image Windows writes a page file, logs and components: half as much again.
+    host::require_space(store.folder(), iso + order.disk.min(image + image / 2))?;
     let draft = store.begin(&order.name)?;
     Ok(Prepared { order, draft, emulator, qemu_img, firmware })
 }
