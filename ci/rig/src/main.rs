@@ -52,12 +52,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build the device process, understudy, and cancelnic.sys with INF and PDB
+    /// Build the device process, understudy, the drivers with INF and PDB, and the agent of Windows guests
     Build {
         /// Build the deliberately broken driver of the tests as well
         #[arg(long)]
         mutants: bool,
-        /// Build nothing: run clippy over understudy and cancelnic.sys, where a plain `cargo clippy` does not look
+        /// Build nothing: run clippy over what is not for the host, where a plain `cargo clippy` does not look
         #[arg(long, conflicts_with = "mutants")]
         lint: bool,
         /// Show cargo's own output
@@ -99,7 +99,8 @@ fn carry_out(command: Command) -> Result<bool> {
         }
         Command::Build { mutants, verbose, .. } => {
             let built = build::build(build::Options { mutants, verbose })?;
-            for artefact in built.files() {
+            let agent = build::build_agent(&build::Options { mutants, verbose })?;
+            for artefact in built.files().chain([&agent]) {
                 println!("{}  {}", artefact.sha256, artefact.path.display());
             }
             Ok(true)

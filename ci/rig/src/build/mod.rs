@@ -4,6 +4,7 @@
 //! the drivers for the Windows kernel. The last needs no Windows kit: wdk-sys gets the
 //! hand-written bindings of the crate wdk-offline through Cargo's `links` override.
 
+mod agent;
 mod driver;
 mod image;
 mod inf;
@@ -111,6 +112,12 @@ pub enum SetupMissing {
         /// Target triple.
         target: &'static str,
     },
+    /// The libraries for a program of Windows are not there.
+    #[error(
+        "mingw-w64 is not there, to link a program for Windows with: run ./ci/setup \
+        (on Debian: apt-get install gcc-mingw-w64-x86-64-win32)"
+    )]
+    Mingw,
     /// A program cannot be started.
     #[error("cannot start `{program}`: {source}; it comes with the Rust toolchain (https://rustup.rs)")]
     Program {
@@ -135,6 +142,17 @@ const FIRMWARE_TARGET: &str = "x86_64-unknown-uefi";
 /// [`SetupMissing`] if a target or program is missing; otherwise what cargo or a check reported.
 pub fn build(options: Options) -> anyhow::Result<Built> {
     build_in(&Workspace::find()?, &options)
+}
+
+/// Builds the agent of Windows guests into `target/cancelnic/`.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_agent(options: &Options) -> anyhow::Result<Artefact> {
+    let workspace = Workspace::find()?;
+    let out = workspace.out();
+    fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
+    agent::build(&workspace, options, &out)
 }
 
 /// [`build`] in a given workspace.
@@ -171,8 +189,9 @@ fn build_driver(
     Ok(Driver { name: source.name, image, symbols, inf: Artefact::of(inf)?, mutants })
 }
 
-/// Runs clippy over the kernel images and what firmware starts, with the settings of their builds; a warning is an error. A plain
-/// `cargo clippy` sees neither: understudy is an empty program on the host, the driver is for Windows only.
+/// Runs clippy over the kernel images, what firmware starts and the agent of Windows guests, with the settings of their
+/// builds; a warning is an error. A plain `cargo clippy` sees none of them: understudy and the agent are empty programs
+/// on the host, the drivers are for Windows only.
 ///
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what clippy found.
@@ -181,6 +200,7 @@ pub fn lint(options: Options) -> anyhow::Result<()> {
     for target in [BARE_TARGET, DRIVER_TARGET, FIRMWARE_TARGET] {
         workspace.require_target(target)?;
     }
+    agent::lint(&workspace, &options)?;
     lint_understudy(&workspace, &options)?;
     workspace.cargo(Verb::Lint, &options, "setup-stand-in", &FIRMWARE_ARGUMENTS, &[])?;
     for source in &driver::DRIVERS {

@@ -195,7 +195,8 @@ impl PretendOperation {
     }
 
     fn input<T: FromBytes>(&self) -> T {
-        T::read_from_bytes(&self.input).ok().expect("the input of this code")
+        let Ok(input) = T::read_from_bytes(&self.input) else { panic!("no input of {:#x}", self.code) };
+        input
     }
 }
 
