@@ -60,6 +60,9 @@ enum Command {
         /// Build nothing: run clippy over what is not for the host, where a plain `cargo clippy` does not look
         #[arg(long, conflicts_with = "mutants")]
         lint: bool,
+        /// Build the agent of Windows guests only
+        #[arg(long, conflicts_with_all = ["mutants", "lint"])]
+        agent: bool,
         /// Show cargo's own output
         #[arg(short, long)]
         verbose: bool,
@@ -97,12 +100,14 @@ fn carry_out(command: Command) -> Result<bool> {
             build::lint(build::Options { mutants: true, verbose })?;
             Ok(true)
         }
+        Command::Build { agent: true, verbose, .. } => {
+            list(&build::build_agent(&build::Options { mutants: false, verbose })?);
+            Ok(true)
+        }
         Command::Build { mutants, verbose, .. } => {
             let built = build::build(build::Options { mutants, verbose })?;
             let agent = build::build_agent(&build::Options { mutants, verbose })?;
-            for artefact in built.files().chain([&agent]) {
-                println!("{}  {}", artefact.sha256, artefact.path.display());
-            }
+            built.files().chain([&agent]).for_each(list);
             Ok(true)
         }
         Command::Package(options) => package::package(&options),
@@ -111,6 +116,11 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Test(options) => test::test(&options),
         Command::Image(options) => image::image(&options),
     }
+}
+
+/// Tells of a file that was built.
+fn list(artefact: &build::Artefact) {
+    println!("{}  {}", artefact.sha256, artefact.path.display());
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use driver_package::{Catalog, Inf, TestCertificate, authenticode};
+use windows_setup::AGENT;
 
 use crate::{
     build::{self, Artefact, Driver},
@@ -110,11 +111,16 @@ fn collect(
     Ok((packaged, files))
 }
 
-/// The files of a package of the workspace's drivers, by name, for a disc.
+/// The files of a package of the workspace's drivers and the agent, by name, for a disc.
 pub fn files(verbose: bool) -> Result<Files> {
-    let built = build::build(build::Options { mutants: false, verbose })?;
+    let options = build::Options { mutants: false, verbose };
+    let agent = build::build_agent(&options)?.path;
+    let built = build::build(options)?;
     let certificate = certificate(&build::Workspace::find()?.out().join(KEPT_CERTIFICATE))?;
-    Ok(collect(&built.drivers, Path::new(""), &certificate, false)?.1)
+    let mut files = collect(&built.drivers, Path::new(""), &certificate, false)?.1;
+    let bytes = fs::read(&agent).with_context(|| format!("reading {}", agent.display()))?;
+    files.push((AGENT.to_owned(), bytes));
+    Ok(files)
 }
 
 /// Writes the package of `drivers` into the folder `out`, which may hold an older one and nothing else.

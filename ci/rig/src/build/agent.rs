@@ -61,7 +61,8 @@ fn in_folder(folder: &Path) -> Option<Mingw> {
     })
 }
 
-const ARGUMENTS: [&str; 4] = ["--bins", "--release", "--target", AGENT_TARGET];
+/// The examples are for the tests of what Windows makes of the project's files.
+const ARGUMENTS: [&str; 5] = ["--bins", "--examples", "--release", "--target", AGENT_TARGET];
 
 /// Cargo's settings for the agent.
 fn settings(workspace: &Workspace) -> Result<[String; 2], SetupMissing> {

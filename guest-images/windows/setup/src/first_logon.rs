@@ -17,17 +17,9 @@ type Step = (&'static str, &'static str);
 /// What is installed.
 const DRIVERS: [Step; 1] = [("drivers", r#"cmd.exe /c "%~dp0install.cmd""#)];
 
-/// The agent, copied from the disc, which later starts do not have. Windows' own account, as it disables devices.
-const AGENT_STEPS: [Step; 4] = [
-    (
-        "a folder for the agent",
-        r#"cmd.exe /c if not exist "%SystemDrive%\cancelnic" md "%SystemDrive%\cancelnic""#,
-    ),
-    ("agent", r#"cmd.exe /c copy /y /b "%~dp0cancelnic-agent.exe" "%SystemDrive%\cancelnic""#),
-    (
-        "the agent's service",
-        r#"sc.exe create cancelnic-agent binPath= "%SystemDrive%\cancelnic\cancelnic-agent.exe" start= auto obj= LocalSystem"#,
-    ),
+/// The agent, which copies itself from the disc, as later starts do not have it, and becomes a service.
+const AGENT_STEPS: [Step; 2] = [
+    ("agent", r#""%~dp0cancelnic-agent.exe" --install"#),
     (
         "the agent comes back",
         "sc.exe failure cancelnic-agent reset= 60 actions= restart/1000/restart/1000/restart/5000",

@@ -412,10 +412,9 @@ fn the_script_reports_every_step_and_powers_off_only_at_its_end() {
 fn an_agent_on_the_disc_becomes_a_service_before_windows_gets_quiet() {
     let (with, without) = (script(true), script(false));
     let at = |lines: &[String], wanted: &str| lines.iter().position(|line| line.contains(wanted));
-    let copied = at(&with, AGENT).expect("the agent is copied");
-    let service = at(&with, "sc.exe create cancelnic-agent ").expect("a service");
-    assert!(at(&with, "install.cmd") < Some(copied) && copied < service);
-    assert!(Some(service) < at(&with, "powercfg.exe"));
+    let installed = at(&with, AGENT).expect("the agent installs itself");
+    assert!(with[installed].ends_with("--install"), "{}", with[installed]);
+    assert!(at(&with, "install.cmd") < Some(installed) && Some(installed) < at(&with, "powercfg.exe"));
     assert!(at(&without, "agent").is_none());
 }
 

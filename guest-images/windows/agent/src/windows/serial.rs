@@ -17,8 +17,8 @@ use std::{
 use cancelnic_agent::conversation::{Link, Port};
 use windows_sys::Win32::{
     Devices::Communication::{
-        COMMTIMEOUTS, DCB, GetCommState, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PurgeComm, SetCommState,
-        SetCommTimeouts, SetupComm,
+        COMMTIMEOUTS, ClearCommError, DCB, GetCommState, NOPARITY, ONESTOPBIT, PURGE_RXCLEAR, PurgeComm,
+        SetCommState, SetCommTimeouts, SetupComm,
     },
     Foundation::{ERROR_IO_PENDING, ERROR_TIMEOUT, HANDLE, WAIT_FAILED, WAIT_OBJECT_0},
     Storage::FileSystem::{FILE_FLAG_OVERLAPPED, ReadFile, WriteFile},
@@ -114,6 +114,13 @@ impl SerialPort {
         }
     }
 
+    /// Whether the port is still there, which a read that waits in vain need not say. Forgets errors of the line.
+    fn look(&self) -> io::Result<()> {
+        let mut errors = 0;
+        // SAFETY: the port is open; its status is not asked for.
+        checked(unsafe { ClearCommError(self.handle(), &raw mut errors, null_mut()) })
+    }
+
     /// Starts a transfer by `start` and waits for its end, or for that of the port. How many bytes were moved.
     fn transfer(&self, start: impl FnOnce(HANDLE, *mut OVERLAPPED) -> i32) -> io::Result<usize> {
         if self.closed.load(Ordering::Acquire) {
@@ -154,8 +161,11 @@ impl Port for SerialPort {
             unsafe { ReadFile(handle, at, len, null_mut(), overlapped) }
         });
         match read {
+            Ok(0) => self.look().map(|()| 0),
             // nothing came: Windows counts that as success with 0 bytes, Wine as an error
-            Err(error) if error.raw_os_error() == Some(ERROR_TIMEOUT.cast_signed()) => Ok(0),
+            Err(error) if error.raw_os_error() == Some(ERROR_TIMEOUT.cast_signed()) => {
+                self.look().map(|()| 0)
+            }
             read => read,
         }
     }
