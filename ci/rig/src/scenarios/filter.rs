@@ -1,10 +1,14 @@
 //! Cancel by ID: the filter's own sends, and overlying drivers' sends that it holds.
 
-use super::{Scenario, no_watchdog, usual};
+use super::{PERIOD, Scenario, no_watchdog, usual};
 use crate::run::filter::Filter;
 use crate::run::{COMPLETE, Run, WIRE};
+use crate::session::LIMIT;
 use agent_protocol::{Ids, ListReport};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Instant;
 
 /// IDs of the overlying driver. They differ from each other in the low bits; from the filter's own, whose high-order
 /// byte is NdisGeneratePartialCancelId's, in the high ones.
@@ -47,7 +51,20 @@ pub fn let_go(run: &mut Run, filter: Filter, in_all: u64) -> Result<()> {
     filter.release_all(run)?;
     run.await_guest(&format!("{in_all} sent and received"), |tx, rx| {
         tx.sent.len() == in_all && rx.received.len() == in_all
-    })
+    })?;
+    received_above(run, in_all)
+}
+
+/// Waits until the overlying driver has received that many frames in all: the filter passes on what comes from below.
+pub fn received_above(run: &mut Run, in_all: u64) -> Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    while lists(run)?.received.len() < in_all {
+        let seen = lists(run)?.received.len();
+        ensure!(Instant::now() < deadline, "{seen} of {in_all} frames came to the overlying driver");
+        thread::park_timeout(PERIOD);
+    }
+    let received: BTreeSet<u64> = lists(run)?.received.iter().collect();
+    run.expect("different frames that came to the overlying driver", received.len() as u64, in_all)
 }
 
 /// Cancels none, one, some, all of what is held; what stays keeps its order.

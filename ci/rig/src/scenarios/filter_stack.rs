@@ -1,6 +1,6 @@
 //! The filter among others: out of the way of lists, told to pause while calls are on their way, below another filter.
 
-use super::filter::{A, B, C, held, holding, let_go, lists};
+use super::filter::{A, B, C, held, holding, let_go, lists, received_above};
 use super::{Kind, Scenario, account, good, judged, no_watchdog, usual};
 use crate::build::{Artefact, Built};
 use crate::facts::Facts;
@@ -21,6 +21,7 @@ fn steps_aside(run: &mut Run) -> Result<()> {
     run.expect("[refused, running]", [before.refused, u64::from(before.running)], [2, 0])?;
     run.send_marked(5, B)?;
     run.await_guest("five past it", |tx, rx| tx.sent.len() == 5 && rx.received.len() == 5)?;
+    received_above(run, 5)?;
     run.cancel_send(B)?;
     let status = filter.try_send(run, 1)?;
     run.expect("it sends none of its own", status, 0xC000_00A3)?;
@@ -45,6 +46,7 @@ fn steps_aside(run: &mut Run) -> Result<()> {
     filter.release_all(run)?;
     run.send(2)?;
     run.await_guest("two through it", |tx, rx| tx.sent.len() == 8 && rx.received.len() == 8)?;
+    received_above(run, 8)?;
     let counters = filter.counters(run)?;
     let seen = [counters.passed_down, counters.received - before.received];
     run.expect("[passed down, received]", seen, [2, 2])?;
