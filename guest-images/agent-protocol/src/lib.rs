@@ -203,6 +203,11 @@ pub enum Command {
     },
     /// Starts the machine anew, orderly; answered before. A greeting follows when it is up again.
     Reboot,
+    /// Sets parameters of the drivers, over those of their INFs, for every load from now on.
+    Configure {
+        /// Names and values.
+        parameters: BTreeMap<String, u32>,
+    },
     /// Leave the machine: orderly power off.
     Quit,
 }

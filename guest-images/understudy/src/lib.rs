@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod inf;
 pub mod ndis;
 pub mod netcx;
+pub mod ram;
 pub mod settings;
 pub mod wdf;
 

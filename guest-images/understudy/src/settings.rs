@@ -1,7 +1,8 @@
 //! What the machine was started with: the command line's keys and the bundle's files.
 
-use alloc::{string::String, vec::Vec};
-use spin::Once;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use spin::{Mutex, Once};
 
 /// The command line, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,10 +100,23 @@ pub fn verifier() -> bool {
     get().verifier
 }
 
-/// The command line's value for an adapter keyword.
+/// Parameters that the rig has set since the start.
+static CONFIGURED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// Sets a parameter over the command line's, for loads from now on. PASSIVE_LEVEL, from one thread.
+pub fn configure(name: &str, value: u32) {
+    let mut configured = CONFIGURED.lock();
+    configured.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    configured.push((name.into(), value.to_string()));
+}
+
+/// The value that the rig or the command line gives an adapter keyword. PASSIVE_LEVEL.
 #[must_use]
-pub fn param(name: &str) -> Option<&'static str> {
-    get().params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+pub fn param(name: &str) -> Option<String> {
+    let find = |params: &[(String, String)]| {
+        params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+    };
+    find(&CONFIGURED.lock()).or_else(|| find(&get().params))
 }
 
 /// Name and content of each file in the bundle.

@@ -37,6 +37,8 @@ pub fn run() -> ! {
     let work = WORK_EVENT.call_once(Event::auto);
     Thread::spawn("agent writer", Box::new(output::writer));
     Thread::spawn("pnp", Box::new(worker));
+    // ends the line that firmware has left on the port, which is its console
+    crate::serial::write_line("");
     output::push(hello());
     loop {
         let line = crate::serial::read_line();
@@ -62,6 +64,10 @@ pub fn run() -> ! {
                 files::control(request.id, file, code, input, output_len);
             }
             Command::CancelControl { request: which } => files::cancel(request.id, which),
+            Command::Configure { parameters } => {
+                parameters.iter().for_each(|(name, value)| crate::settings::configure(name, *value));
+                answer(request.id, Ok(()));
+            }
             Command::Hold { window } => answer(request.id, crate::window::hold(&window)),
             Command::FailAllocation { service, after } => {
                 answer(request.id, crate::mm::fault::arm(service, after));

@@ -1,49 +1,14 @@
 //! From the entry point to the agent, and out of the machine again.
 
-use crate::{agent, hal, ke, mm, serial, settings};
+use crate::{agent, hal, ke, mm, ram, serial, settings};
 use alloc::{boxed::Box, string::String};
 use core::arch::global_asm;
+use core::ops::Range;
 use core::panic::PanicInfo;
+use understudy_loader::start_info::{Kind, MAGIC, MemoryRange, Module, StartInfo};
 
 global_asm!(include_str!("start.s"));
 
-/// hvm_start_info, as QEMU passes it.
-#[repr(C)]
-struct StartInfo {
-    magic: u32,
-    version: u32,
-    flags: u32,
-    module_count: u32,
-    modules: u64,
-    command_line: u64,
-    rsdp: u64,
-    memory_map: u64,
-    memory_map_count: u32,
-    reserved: u32,
-}
-
-/// hvm_modlist_entry.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Module {
-    address: u64,
-    size: u64,
-    command_line: u64,
-    reserved: u64,
-}
-
-/// hvm_memmap_table_entry.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct MemoryRange {
-    address: u64,
-    size: u64,
-    kind: u32,
-    reserved: u32,
-}
-
-const MAGIC: u32 = 0x336e_c578;
-const RAM: u32 = 1;
 /// Longest command line that is read.
 const LONGEST: usize = 4096;
 
@@ -53,20 +18,26 @@ const EXIT_INTERNAL: u8 = 0x30;
 const DEBUG_EXIT: u16 = 0xf4;
 
 unsafe extern "C" {
+    static understudy_start: [u8; 0];
     static understudy_end: [u8; 0];
 }
 
-/// Ends QEMU, once it has taken everything that was said.
+/// Ends the run, once everything that was said is out: a machine that has the debug-exit device goes with this value,
+/// in another one nothing runs any more.
 pub fn exit(value: u8) -> ! {
     crate::serial::drain();
     hal::port::write8(DEBUG_EXIT, value);
     loop {
+        x86_64::instructions::interrupts::disable();
         x86_64::instructions::hlt();
     }
 }
 
-/// Ends the run in order.
+/// Ends the run in order: the machine is off.
 pub fn power_off() -> ! {
+    crate::serial::drain();
+    hal::port::write8(DEBUG_EXIT, EXIT_ORDERLY);
+    hal::power::off();
     exit(EXIT_ORDERLY)
 }
 
@@ -88,17 +59,16 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     serial::start();
-    // SAFETY: QEMU passes the structure's address in EBX; it lies in identity-mapped RAM.
+    // SAFETY: QEMU, or the loader, passes the structure's address in EBX; it lies in identity-mapped RAM.
     let info = unsafe { &*info };
     if info.magic != MAGIC {
         fatal("not started through PVH");
     }
     // SAFETY: as above: the list has module_count entries.
     let module = (info.module_count != 0).then(|| unsafe { *(info.modules as *const Module) });
-    let from = (&raw const understudy_end).addr();
-    let to = ram_end(info, from).min(module.map_or(usize::MAX, |module| module.address as usize));
+    let heap = heap(info, module);
     let line = command_line(info);
-    mm::start(from, to);
+    mm::start(heap.start, heap.end);
     let line = String::from(core::str::from_utf8(&line.0[..line.1]).unwrap_or_default());
     let bundle: &'static [u8] = module.map_or(&[], |module| {
         // SAFETY: the module's RAM is not the heap's, so it stays as QEMU put it.
@@ -124,15 +94,19 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     }
 }
 
-/// End of the RAM that holds `inside`.
-fn ram_end(info: &StartInfo, inside: usize) -> usize {
-    let end = (0..info.memory_map_count as usize).find_map(|index| {
-        // SAFETY: the map has memory_map_count entries.
-        let range = unsafe { *(info.memory_map as *const MemoryRange).add(index) };
-        let range_end = range.address.saturating_add(range.size) as usize;
-        (range.kind == RAM && (range.address as usize..range_end).contains(&inside)).then_some(range_end)
-    });
-    end.unwrap_or_else(|| fatal("the memory map has no RAM at the kernel"))
+/// The largest piece of RAM that holds neither the kernel nor its module. What else is handed over is read before the
+/// heap grows over it, or is not in RAM by the map.
+fn heap(info: &StartInfo, module: Option<Module>) -> Range<usize> {
+    // SAFETY: the map has memory_map_count entries.
+    let map = unsafe {
+        core::slice::from_raw_parts(info.memory_map as *const MemoryRange, info.memory_map_count as usize)
+    };
+    let range = |address: u64, size: u64| address as usize..address.saturating_add(size) as usize;
+    let free = map.iter().filter(|entry| entry.kind == Kind::Ram as u32);
+    let kernel = (&raw const understudy_start).addr()..(&raw const understudy_end).addr();
+    let module = module.map_or(0..0, |module| range(module.address, module.size));
+    ram::largest(free.map(|entry| range(entry.address, entry.size)), &[kernel, module])
+        .unwrap_or_else(|| fatal("the memory map has no RAM"))
 }
 
 /// The command line, copied before the heap may grow over it.

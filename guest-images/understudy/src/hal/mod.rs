@@ -1,4 +1,5 @@
-//! Hardware access below everything: ports and PCI.
+//! Hardware access below everything: ports, PCI, the power management block.
 
 pub mod pci;
 pub mod port;
+pub mod power;

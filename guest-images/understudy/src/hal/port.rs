@@ -14,6 +14,12 @@ pub fn read8(port: u16) -> u8 {
     unsafe { Port::new(port).read() }
 }
 
+/// Writes two bytes.
+pub fn write16(port: u16, value: u16) {
+    // SAFETY: as above.
+    unsafe { Port::new(port).write(value) };
+}
+
 /// Writes four bytes.
 pub fn write32(port: u16, value: u32) {
     // SAFETY: as above.

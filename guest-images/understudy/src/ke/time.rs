@@ -1,12 +1,12 @@
-//! Time: the processor's counter, measured once against the HPET.
+//! Time: the processor's counter, measured once against ACPI's timer.
 
+use crate::hal::power::{FREQUENCY, Timer};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counter value at the kernel's first Rust instruction.
 static START: AtomicU64 = AtomicU64::new(0);
 /// Counter steps per millisecond.
 static PER_MS: AtomicU64 = AtomicU64::new(1_000_000);
-const HPET: usize = 0xfed0_0000;
 /// Length of the measurement, microseconds.
 const MEASURE_US: u64 = 5_000;
 
@@ -19,24 +19,17 @@ pub fn counter() -> u64 {
 /// Remembers the start and measures the counter's speed.
 pub fn start() {
     START.store(counter(), Relaxed);
-    let read = |offset: usize| {
-        // SAFETY: q35 has an HPET at this fixed place, identity mapped.
-        unsafe { ((HPET + offset) as *const u64).read_volatile() }
-    };
-    let period_fs = read(0) >> 32;
-    if period_fs == 0 || period_fs > 100_000_000 {
-        crate::log!("no HPET: time is a guess");
+    let Some(timer) = Timer::find() else {
+        crate::log!("no ACPI timer: time is a guess");
         return;
+    };
+    let (from, counted) = (timer.read(), counter());
+    let mut steps = 0;
+    while steps * 1_000_000 < MEASURE_US * FREQUENCY {
+        steps = Timer::between(from, timer.read());
     }
-    // SAFETY: as above: the enable bit.
-    unsafe { ((HPET + 0x10) as *mut u64).write_volatile(1) };
-    let (from, counted) = (read(0xf0), counter());
-    while (read(0xf0) - from) * period_fs < MEASURE_US * 1_000_000_000 {
-        core::hint::spin_loop();
-    }
-    let (to, counted) = (read(0xf0), counter() - counted);
-    let us = ((to - from) * period_fs / 1_000_000_000).max(1);
-    PER_MS.store((counted * 1000 / us).max(1000), Relaxed);
+    let counted = counter() - counted;
+    PER_MS.store((counted * FREQUENCY / (steps * 1000)).max(1000), Relaxed);
 }
 
 /// Counter steps per second.

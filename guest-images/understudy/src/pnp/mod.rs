@@ -29,7 +29,7 @@ pub fn may_start_adapter() -> bool {
 
 /// The adapter keyword's value: the command line's `param.NAME`, else the INF's.
 pub fn keyword(name: &str) -> Option<String> {
-    crate::settings::param(name).map(String::from).or_else(|| {
+    crate::settings::param(name).or_else(|| {
         let lower = name.to_ascii_lowercase();
         nic().and_then(|node| node.service.package.keywords.get(&lower).cloned())
     })
