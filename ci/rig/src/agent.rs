@@ -3,9 +3,11 @@
 //! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
 //! are answered out of that record, so that several can be under way at once.
 
+use crate::guest::Need;
 use agent_protocol::{
     Command, FailureKind, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation,
 };
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -93,19 +95,29 @@ pub struct Agent {
     stream: UnixStream,
     shared: Arc<Shared>,
     next: u32,
+    needed: BTreeSet<Need>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Agent {
-    /// Listens to the guest on `stream`.
+    /// Listens to a guest that has `stream` for itself.
     pub fn new(stream: UnixStream) -> std::io::Result<Self> {
+        Self::over(stream, Port::Own)
+    }
+
+    /// Listens to a guest whose firmware writes to the same port, whenever the machine starts.
+    pub fn behind_firmware(stream: UnixStream) -> std::io::Result<Self> {
+        Self::over(stream, Port::Shared)
+    }
+
+    fn over(stream: UnixStream, port: Port) -> std::io::Result<Self> {
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
         let shared = Arc::new(Shared::default());
         let reader = std::thread::Builder::new().name("agent".into()).spawn({
             let (stream, shared) = (stream.try_clone()?, Arc::clone(&shared));
-            move || listen(stream, &shared)
+            move || listen(stream, port, &shared)
         })?;
-        Ok(Self { stream, shared, next: 1, reader: Some(reader) })
+        Ok(Self { stream, shared, next: 1, needed: BTreeSet::new(), reader: Some(reader) })
     }
 
     /// Waits for the guest's greeting.
@@ -123,6 +135,7 @@ impl Agent {
     pub fn begin(&mut self, command: Command) -> Result<Pending, AgentError> {
         let id = self.next;
         self.next += 1;
+        self.needed.extend(Need::of(&command));
         // A Request is plain data: it always has a JSON form.
         let mut line = serde_json::to_string(&Request { id, command }).map_err(|_| AgentError::Gone)?;
         line.push('\n');
@@ -151,6 +164,16 @@ impl Agent {
     pub fn call(&mut self, command: Command, limit: Duration) -> Result<Reply, AgentError> {
         let pending = self.begin(command)?;
         self.finish(&pending, limit)
+    }
+
+    /// Cuts the line, as if somebody had pulled it out.
+    pub fn cut(&self) -> std::io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Both)
+    }
+
+    /// What the guest has been asked for that not every guest can do.
+    pub fn needed(&self) -> &BTreeSet<Need> {
+        &self.needed
     }
 
     /// Everything that the guest has said up to now.
@@ -208,26 +231,43 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         // Ends the reader's read.
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+        let _ = self.cut();
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
     }
 }
 
-fn listen(stream: UnixStream, shared: &Shared) {
+/// Who writes to the agent's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// The agent.
+    Own,
+    /// The agent, and firmware, whose console it is: what does not begin as a message does is of no meaning.
+    Shared,
+}
+
+impl Port {
+    fn read(self, line: &[u8]) -> Result<Option<Message>, String> {
+        let line = line.trim_ascii();
+        match serde_json::from_slice(line) {
+            Ok(message) => Ok(Some(message)),
+            Err(_) if line.is_empty() || self == Self::Shared && !line.starts_with(b"{") => Ok(None),
+            Err(_) => Err(String::from_utf8_lossy(line).chars().take(120).collect()),
+        }
+    }
+}
+
+fn listen(stream: UnixStream, port: Port, shared: &Shared) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
         let read = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line);
         let mut heard = shared.lock();
         match read {
-            Ok(read) if read > 0 && line.ends_with(b"\n") => match serde_json::from_slice(&line) {
-                Ok(message) => heard.said.push(message),
-                Err(_) => {
-                    let text = String::from_utf8_lossy(&line);
-                    heard.nonsense.get_or_insert(text.trim().chars().take(120).collect());
-                }
+            Ok(read) if read > 0 && line.ends_with(b"\n") => match port.read(&line) {
+                Ok(message) => heard.said.extend(message),
+                Err(text) => _ = heard.nonsense.get_or_insert(text),
             },
             _ => {
                 heard.ended = true;
@@ -307,6 +347,18 @@ mod tests {
         writeln!(guest, r#"{{"say":"hello","version":99,"guest":"understudy","drivers":[],"boot_us":1}}"#)
             .unwrap();
         assert!(agent.hello(SOON).unwrap_err().to_string().contains("version 99"));
+    }
+
+    #[test]
+    fn firmware_may_talk_before_the_guest_and_after_a_restart() {
+        let (ours, mut guest) = UnixStream::pair().unwrap();
+        let mut agent = Agent::behind_firmware(ours).unwrap();
+        let hello = r#"{"say":"hello","version":1,"guest":"understudy","drivers":[],"boot_us":1}"#;
+        write!(guest, "\x1b[2J\x1b[01;01HBdsDxe: starting Boot0001\r\nno end of line\n{hello}\n\x1b[2J\n")
+            .unwrap();
+        assert!(matches!(agent.hello(SOON), Ok(Message::Hello { .. })));
+        writeln!(guest, "{{\"say\":\"hel").unwrap();
+        assert!(matches!(agent.call(Command::Report, SOON), Err(AgentError::Nonsense(_))));
     }
 
     #[test]

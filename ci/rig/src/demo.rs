@@ -8,8 +8,8 @@ use crate::report::table::{self, Style};
 use crate::report::{self, Report};
 use crate::run::Run;
 use crate::session::Session;
-use crate::settings::{Files, GuestKind, NIC, Settings};
-use crate::{failure, places};
+use crate::settings::{Files, NIC, Settings};
+use crate::{failure, guest, places};
 use agent_protocol::Violation;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -19,9 +19,8 @@ use std::path::{Path, PathBuf};
 /// What `cargo rig demo` takes.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Which guest
-    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
-    guest: GuestKind,
+    #[command(flatten)]
+    guest: guest::Options,
     /// Frames to send before the cancel (1 to 255)
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=255))]
     frames: u32,
@@ -45,7 +44,8 @@ pub struct Options {
 impl Options {
     /// The command line that does the same run again.
     fn replay(&self) -> String {
-        let mut line = format!("cargo rig demo --frames {} --seed {}", self.frames, self.seed);
+        let mut line =
+            format!("cargo rig demo --frames {} --seed {}{}", self.frames, self.seed, self.guest.replay());
         for (name, file) in [("--driver", &self.driver), ("--inf", &self.inf)] {
             if let Some(file) = file {
                 line.push_str(&format!(" {name} {}", file.display()));
@@ -59,8 +59,10 @@ impl Options {
 pub fn demo(options: &Options) -> Result<bool> {
     places::qemu()?;
     let style = Style::of_stdout();
+    let guest = options.guest.choose()?;
     let built = build::build(build::Options::default())?;
-    let mut settings = Settings::new(Files::shipped(options.guest, &built));
+    let mut settings = Settings::new(Files::shipped(&built));
+    settings.home = guest;
     let nic = settings.files.driver(NIC)?;
     if let Some(chosen) = &options.driver {
         nic.image = Artefact::of(chosen)?;
@@ -89,6 +91,10 @@ pub fn demo(options: &Options) -> Result<bool> {
     keep(options, &facts, &violations, &session)?;
     println!("{}", table::verdict(&violations, style));
     facts.hangs.iter().for_each(|hang| println!("{}", hang.text()));
+    facts.crashes.iter().for_each(|crash| println!("{}", crash.text()));
+    if let Some(why) = &facts.refused {
+        println!("this guest cannot run the demo to its end: {why}");
+    }
     if let Some(first) = violations.first() {
         eprintln!("rig: {}; again: {}", table::fault_line(first), options.replay());
     }

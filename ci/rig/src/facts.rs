@@ -2,6 +2,7 @@
 
 use crate::capture::Capture;
 use crate::control::Stats;
+use crate::crash::Crash;
 use crate::driver_log::DriverLog;
 use crate::hang::Hang;
 use crate::session::Greeting;
@@ -147,6 +148,12 @@ pub struct Facts {
     pub must_arrive: Vec<Stretch>,
     /// Queues that were not given back.
     pub hangs: Vec<Hang>,
+    /// How the guest as a whole failed.
+    pub crashes: Vec<Crash>,
+    /// Whether the guest tells no frame's fate: then steps, device and its judge are all there is to judge by.
+    pub fates_untold: bool,
+    /// What the guest said it can never do; the run ended there.
+    pub refused: Option<String>,
     /// Faults that were seen while the run went on.
     pub violations: Vec<Violation>,
     /// Whether the driver is expected to have given the device up: then what was under way may be in no set of the

@@ -137,6 +137,30 @@ impl Qmp {
         self.execute_with("screendump", &json!({ "filename": file, "format": "png" })).map(drop)
     }
 
+    /// Whether the machine's processor runs.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.execute("query-status")?["running"] == true)
+    }
+
+    /// Sends a non-maskable interrupt to every processor.
+    pub fn inject_nmi(&mut self) -> Result<()> {
+        self.execute("inject-nmi").map(drop)
+    }
+
+    /// Writes the machine's memory and the state of its processors to an ELF core file, which takes at most `limit`.
+    pub fn dump_memory(&mut self, file: &Path, limit: Duration) -> Result<()> {
+        let arguments = json!({ "paging": false, "protocol": format!("file:{}", file.display()) });
+        self.reader.get_ref().set_read_timeout(Some(limit))?;
+        let written = self.execute_with("dump-guest-memory", &arguments);
+        self.reader.get_ref().set_read_timeout(Some(LIMIT))?;
+        written.map(drop)
+    }
+
+    /// Ends QEMU, whatever the guest does.
+    pub fn quit(&mut self) -> Result<()> {
+        self.execute("quit").map(drop)
+    }
+
     fn execute(&mut self, command: &str) -> Result<Value> {
         self.execute_with(command, &json!({}))
     }
@@ -172,12 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_between_command_and_answer_are_passed_over() {
+    fn events_between_command_and_answer_are_kept() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         for line in [r#"{"QMP":{}}"#, r#"{"return":{}}"#, r#"{"event":"STOP"}"#, r#"{"return":{}}"#] {
             writeln!(theirs, "{line}").unwrap();
         }
-        Qmp::new(ours).unwrap().stop().unwrap();
+        let mut qmp = Qmp::new(ours).unwrap();
+        qmp.stop().unwrap();
+        assert_eq!(qmp.events(), [json!({ "event": "STOP" })]);
         let mut asked = BufReader::new(theirs);
         let mut lines = String::new();
         asked.read_line(&mut lines).unwrap();

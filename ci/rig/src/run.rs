@@ -3,6 +3,7 @@
 //! Every method that does something is a step: it is timed, told to whoever watches, and kept for the report. A step
 //! that fails ends the scenario; the facts gathered up to then are judged all the same.
 
+mod evidence;
 pub mod filter;
 pub mod programs;
 pub mod requests;
@@ -13,6 +14,7 @@ use crate::capture::Capture;
 use crate::control::Queue;
 use crate::facts::{Facts, Sample, Step, Stretch};
 use crate::failure::one_line;
+use crate::guest::{Guest, Need};
 use crate::hang::Hang;
 use crate::process::stand_aside_if_interrupted;
 use crate::reports::{describe, join, join_lists};
@@ -20,7 +22,8 @@ use crate::session::{LIMIT, Session};
 use crate::settings::{Settings, Wire};
 use crate::verdict::{runs, violation};
 use agent_protocol::{Command, IoResult, ListReport, QueueReport, QueueView, Reply, Violation};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use evidence::Trouble;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,6 +61,8 @@ pub struct Run {
     pub facts: Facts,
     /// How long an answer may take.
     pub patience: Duration,
+    /// A sign, on the agent's line, of the guest's end.
+    trouble: Option<Trouble>,
     settings: Settings,
     started: Instant,
     watcher: Watcher,
@@ -80,24 +85,33 @@ impl Run {
     pub fn start(settings: Settings, mut watcher: Watcher) -> Result<Self> {
         let started = Instant::now();
         let session = Session::start(&settings)?;
-        settings.files.check_held(&session.greeting.drivers)?;
-        let mut facts =
-            Facts { seed: settings.guest.seed, foreign_driver: settings.files.foreign, ..Facts::default() };
+        settings.files.check_held(&session.greeting.drivers).context(match &settings.home {
+            Guest::Understudy => "understudy was given other files",
+            Guest::Image(_) => "the image is of another build: make it anew",
+        })?;
+        let fates_untold = settings.home.lacks(Need::Fates).is_some();
+        let mut facts = Facts {
+            seed: settings.guest.seed,
+            foreign_driver: settings.files.foreign,
+            fates_untold,
+            ..Facts::default()
+        };
         let greeting = session.greeting.clone();
         let step = Step {
             name: "start device, QEMU and guest".into(),
             ok: true,
             at: Duration::ZERO,
             took: started.elapsed(),
-            detail: format!("{} booted in {} ms", greeting.guest, greeting.boot.as_millis()),
+            detail: format!("{} booted in {} ms", greeting.name(), greeting.boot.as_millis()),
         };
         facts.greeting = Some(greeting);
         watcher(&step);
         facts.steps.push(step);
-        Ok(Self {
+        let mut run = Self {
             session,
             facts,
-            patience: LIMIT,
+            patience: settings.home.patience().act(),
+            trouble: None,
             settings,
             started,
             watcher,
@@ -108,6 +122,23 @@ impl Run {
             loaded: false,
             earlier: Default::default(),
             earlier_lists: ListReport::default(),
+        };
+        run.configure()?;
+        Ok(run)
+    }
+
+    /// A guest on an image has no command line to read its drivers' parameters from.
+    fn configure(&mut self) -> Result<()> {
+        let parameters = self.settings.parameters();
+        if self.settings.home.image().is_none() || parameters.is_empty() {
+            return Ok(());
+        }
+        let set = parameters.iter().map(|(name, value)| format!("{name} = {value}"));
+        let set = set.collect::<Vec<_>>().join(", ");
+        let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.step("set the drivers' parameters", |run| {
+            run.ask(Command::Configure { parameters })?;
+            Ok(((), set))
         })
     }
 
@@ -121,6 +152,10 @@ impl Run {
         let mut result = act(self);
         if let Err(error) = result {
             stand_aside_if_interrupted();
+            self.trouble = self.trouble.or(Trouble::of(&error));
+            if let Some(AgentError::Unsupported(why)) = error.downcast_ref() {
+                self.facts.refused.get_or_insert_with(|| why.clone());
+            }
             result = Err(self.name_bug_check(error));
         }
         let (ok, detail) = match &result {
@@ -448,7 +483,10 @@ impl Run {
                 }
                 Ok(io)
             }
-            Err(AgentError::TimedOut(limit)) => Err(self.find_kept(limit)),
+            Err(AgentError::TimedOut(limit)) => {
+                self.trouble = Some(Trouble::Silent);
+                Err(self.find_kept(limit))
+            }
             Err(error) => Err(self.session.explain(error)),
         }
     }
@@ -456,7 +494,7 @@ impl Run {
     /// A command does not end: shows every queue that is cancelled and not given back, and names the packets that the
     /// driver keeps although the device has given all back.
     fn find_kept(&mut self, limit: Duration) -> anyhow::Error {
-        let report = self.session.agent.call(Command::Report, LIMIT);
+        let report = self.session.agent.call(Command::Report, self.patience.min(LIMIT));
         let (Ok(report), Ok(hangs)) = (report, self.hangs()) else {
             return self.session.explain(AgentError::TimedOut(limit));
         };
@@ -483,7 +521,7 @@ impl Run {
 
     /// Every queue that is cancelled and not given back at this moment.
     fn hangs(&mut self) -> Result<Vec<Hang>, AgentError> {
-        let inspected = self.session.agent.call(Command::Inspect, LIMIT)?;
+        let inspected = self.session.agent.call(Command::Inspect, self.patience.min(LIMIT))?;
         let kept = |view: &&QueueView| view.packets.owned() != 0 || view.fragments.owned() != 0;
         let hanging = inspected.views.iter().filter(|view| view.cancelled).filter(kept);
         Ok(hanging.map(|view| self.hang(view)).collect())
@@ -548,7 +586,11 @@ impl Run {
             self.note_bug_check(violation, view);
         }
         let went_well = self.facts.steps.iter().all(|step| step.ok);
-        if stopped || went_well {
+        let on_an_image = self.settings.home.image().is_some();
+        if on_an_image && (stopped || !went_well) {
+            self.take_evidence();
+            let _ = self.step("switch the machine off", |run| Ok((run.session.abandon()?, String::new())));
+        } else if stopped || went_well {
             let _ = self.step("power off", |run| {
                 if stopped {
                     run.session.end_after_bug_check()?

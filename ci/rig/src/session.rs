@@ -11,7 +11,8 @@
 use crate::agent::{Agent, AgentError};
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::control::Control;
-use crate::machine::{self, Understudy, names};
+use crate::guest::Guest;
+use crate::machine::{self, Accelerator, Overlay, Understudy, Windows, names};
 use crate::places;
 use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
@@ -19,7 +20,6 @@ use crate::settings::Settings;
 use agent_protocol::{Command as Ask, DriverFile, Message};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -37,14 +37,26 @@ const EXIT_BUG_CHECK: i32 = 0x20 * 2 + 1;
 /// What the guest said of itself.
 #[derive(Debug, Clone)]
 pub struct Greeting {
-    /// `understudy`.
+    /// `understudy`, `stand-in` or `windows`.
     pub guest: String,
+    /// The image that it was started from.
+    pub image: Option<String>,
     /// The drivers as the guest sees them.
     pub drivers: Vec<DriverFile>,
     /// From the guest's first instruction to its greeting.
     pub boot: Duration,
     /// When the rig read it.
     pub at: Instant,
+}
+
+impl Greeting {
+    /// Guest and image, for people.
+    pub fn name(&self) -> String {
+        match &self.image {
+            Some(image) => format!("{} (image {image})", self.guest),
+            None => self.guest.clone(),
+        }
+    }
 }
 
 /// A running device and guest.
@@ -59,6 +71,7 @@ pub struct Session {
     pub control: Control,
     /// What the guest said of itself.
     pub greeting: Greeting,
+    home: Guest,
     qemu: Process,
     device: Process,
     folder: Folder,
@@ -73,8 +86,6 @@ impl Session {
     /// The same in a folder that may hold something already.
     pub fn start_in(folder: Folder, settings: &Settings) -> Result<Self> {
         let emulator = places::qemu()?;
-        let bundle = folder.path().join(Understudy::BUNDLE);
-        write_bundle(&bundle, settings)?;
         let agent = listen(&folder.path().join(names::AGENT))?;
         let monitor = listen(&folder.path().join(names::MONITOR))?;
 
@@ -82,17 +93,24 @@ impl Session {
         let mut qemu = start_qemu(&emulator, &folder, settings)?;
         let agent = accept(&agent, &mut qemu)?;
         let monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
-        let mut agent = Agent::new(agent)?;
-        let hello = agent.hello(LIMIT).map_err(|error| {
-            let log = &folder.path().join("guest.log");
+        let mut agent = match &settings.home {
+            Guest::Understudy => Agent::new(agent)?,
+            Guest::Image(_) => Agent::behind_firmware(agent)?,
+        };
+        let patience = settings.home.patience();
+        let hello = agent.hello(patience.start()).map_err(|error| {
+            let log = &folder.path().join(names::GUEST_LOG);
             Parties { agent: &agent, qemu: &mut qemu, device: &mut device, log }.explain(error.into())
         })?;
         let Message::Hello { guest, drivers, boot_us, .. } = hello else {
             bail!("the guest greets with something else");
         };
         let at = Instant::now();
-        let greeting = Greeting { guest, drivers, boot: Duration::from_micros(boot_us), at };
-        Ok(Self { agent, monitor, control, greeting, qemu, device, folder })
+        let guest = settings.home.kind().map_or(guest, |kind| kind.to_string());
+        let image = settings.home.image().map(|image| image.manifest().name.clone());
+        let greeting = Greeting { guest, image, drivers, boot: Duration::from_micros(boot_us), at };
+        let home = settings.home.clone();
+        Ok(Self { agent, monitor, control, greeting, home, qemu, device, folder })
     }
 
     /// The session's folder: `capture.pcapng`, `trace.json`, `guest.log`, `device.log`, `qemu.log`.
@@ -113,9 +131,14 @@ impl Session {
     /// Turns an error of a line to the guest or the device into one that says what really happened; a bug check comes
     /// as [`AgentError::BugCheck`].
     pub fn explain(&mut self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        let error = error.into();
+        let gone = matches!(error.downcast_ref(), Some(AgentError::Gone));
+        if gone && self.home.image().is_some() && self.monitor.is_running().is_ok_and(|running| running) {
+            return error.context("the machine goes on without it");
+        }
         let log = self.guest_log();
         Parties { agent: &self.agent, qemu: &mut self.qemu, device: &mut self.device, log: &log }
-            .explain(error.into())
+            .explain(error)
     }
 
     /// The bug check, if the guest has told one. If the machine is off, what it said is read to its end first.
@@ -143,9 +166,22 @@ impl Session {
         self.end_device()
     }
 
+    /// Switches the machine off from outside, as its guest cannot be asked any more.
+    pub fn abandon(&mut self) -> Result<()> {
+        // Refused only by a QEMU that has ended already.
+        let _ = self.monitor.quit();
+        if self.qemu.wait(LIMIT).is_none() {
+            bail!("QEMU does not end");
+        }
+        self.end_device()
+    }
+
     fn await_power_off(&mut self, expected: i32) -> Result<()> {
-        let Some(status) = self.qemu.wait(LIMIT) else {
-            bail!("the guest said that it powers off, and did not within {} s", LIMIT.as_secs());
+        // A machine that starts from an image has no device for exit codes: it is off, and that is all.
+        let expected = if self.home.image().is_some() { 0 } else { expected };
+        let limit = self.home.patience().end();
+        let Some(status) = self.qemu.wait(limit) else {
+            bail!("the guest said that it powers off, and did not within {} s", limit.as_secs());
         };
         match status.code() {
             Some(code) if code == expected => Ok(()),
@@ -165,21 +201,6 @@ impl Session {
             None => bail!("the device did not quit within {} s", LIMIT.as_secs()),
         }
     }
-}
-
-fn write_bundle(path: &Path, settings: &Settings) -> Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    let mut bundle = tar::Builder::new(file);
-    bundle.mode(tar::HeaderMode::Deterministic);
-    let files = settings.files.drivers.iter().flat_map(|driver| {
-        [(format!("{}.sys", driver.name), &driver.image.path), (format!("{}.inf", driver.name), &driver.inf)]
-    });
-    for (name, file) in files {
-        bundle
-            .append_path_with_name(file, name)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-    }
-    bundle.finish().context("the guest's bundle")
 }
 
 /// Waits for connections to `path`.
@@ -227,12 +248,41 @@ pub fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Co
 }
 
 fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<Process> {
-    let machine = Understudy {
-        folder: folder.path(),
-        kernel: &settings.files.kernel,
-        command_line: settings.command_line(),
-        queue_size: settings.device.queue_size,
-        gdb: settings.gdb,
+    let arguments = match &settings.home {
+        Guest::Understudy => {
+            let bundle = folder.path().join(Understudy::BUNDLE);
+            std::fs::write(&bundle, settings.files.bundle()?)
+                .with_context(|| format!("cannot write {}", bundle.display()))?;
+            let machine = Understudy {
+                folder: folder.path(),
+                kernel: &settings.files.kernel,
+                command_line: settings.command_line(),
+                queue_size: settings.device.queue_size,
+                gdb: settings.gdb,
+            };
+            machine.arguments()
+        }
+        Guest::Image(image) => {
+            let made_on = &image.manifest().description.settings;
+            let accelerator = Accelerator::chosen_or(&made_on.accel);
+            accelerator.check()?;
+            let overlay = Overlay::new(folder.path(), image)?;
+            let machine = Windows {
+                folder: folder.path(),
+                firmware: &overlay.firmware,
+                vars: &overlay.vars,
+                disk: &overlay.disk,
+                discs: &[],
+                memory: made_on.memory_mb << 20,
+                processors: made_on.cpus,
+                accelerator,
+                nic: Some(settings.device.queue_size),
+                debug_nic: None,
+                debug_port: None,
+                gdb: settings.gdb,
+            };
+            machine.arguments()
+        }
     };
-    machine::start(emulator, &machine.arguments(), folder.path())
+    machine::start(emulator, &arguments, folder.path())
 }

@@ -1,19 +1,12 @@
 //! What a session is to be like: the device, the guest, the driver under test.
 
 use crate::build::{Artefact, Built, Driver};
+use crate::guest;
 use agent_protocol::DriverFile;
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// The guests that a run can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum GuestKind {
-    /// The stand-in kernel
-    Understudy,
-}
 
 /// What the frames leave into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,17 +128,33 @@ pub struct DriverFiles {
 pub const NIC: &str = "cancelnic";
 
 impl Files {
-    /// What the build has made, with the driver that ships.
-    pub fn shipped(guest: GuestKind, built: &Built) -> Self {
-        let kernel = match guest {
-            GuestKind::Understudy => &built.understudy,
-        };
+    /// What the build has made, with the drivers that ship.
+    pub fn shipped(built: &Built) -> Self {
         Self {
             device: built.device.path.clone(),
-            kernel: kernel.path.clone(),
+            kernel: built.understudy.path.clone(),
             drivers: built.drivers.iter().map(DriverFiles::shipped).collect(),
             foreign: false,
         }
+    }
+
+    /// No files at all, for settings that nothing is started with.
+    pub fn none() -> Self {
+        Self { device: PathBuf::new(), kernel: PathBuf::new(), drivers: Vec::new(), foreign: false }
+    }
+
+    /// The archive with images and INFs that understudy takes its drivers from.
+    pub fn bundle(&self) -> Result<Vec<u8>> {
+        let mut bundle = tar::Builder::new(Vec::new());
+        bundle.mode(tar::HeaderMode::Deterministic);
+        for driver in &self.drivers {
+            for (kind, file) in [("sys", &driver.image.path), ("inf", &driver.inf)] {
+                bundle
+                    .append_path_with_name(file, format!("{}.{kind}", driver.name))
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+            }
+        }
+        bundle.into_inner().context("the guest's bundle")
     }
 
     /// The files of the driver called `name`.
@@ -194,6 +203,10 @@ pub struct Mutant {
 /// A whole session.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What the session is for, in kebab case: a scenario's name.
+    pub name: &'static str,
+    /// Where the guest comes from.
+    pub home: guest::Guest,
     /// The files that take part.
     pub files: Files,
     /// The device.
@@ -210,16 +223,30 @@ pub struct Settings {
 impl Settings {
     /// The usual session with these files.
     pub fn new(files: Files) -> Self {
-        Self { files, device: Device::default(), guest: Guest::default(), gdb: false, mutant: None }
+        let home = guest::Guest::Understudy;
+        Self {
+            name: "demo",
+            home,
+            files,
+            device: Device::default(),
+            guest: Guest::default(),
+            gdb: false,
+            mutant: None,
+        }
     }
 
     /// The guest kernel's command line.
     pub fn command_line(&self) -> String {
-        let mut guest = self.guest.clone();
+        Guest { parameters: self.parameters(), ..self.guest.clone() }.command_line()
+    }
+
+    /// The drivers' parameters, over those of the INF.
+    pub fn parameters(&self) -> BTreeMap<&'static str, u32> {
+        let mut parameters = self.guest.parameters.clone();
         if let Some(mutant) = self.mutant.filter(|mutant| mutant.driver == NIC) {
-            guest.parameters.insert("Mutant", mutant.number);
+            parameters.insert("Mutant", mutant.number);
         }
-        guest.command_line()
+        parameters
     }
 }
 

@@ -1,13 +1,14 @@
 //! `cargo rig test`: the scenarios, through libtest-mimic.
 
 use crate::build::{self, Built};
+use crate::failure::Usage;
 use crate::foreign::Foreign;
+use crate::guest::{self, Guest, GuestKind};
 use crate::places;
-use crate::scenarios::{self, Scenario};
-use crate::settings::GuestKind;
+use crate::scenarios::{self, CannotRun, Scenario};
 use anyhow::{Context, Result};
 use clap::Args;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,9 +23,8 @@ const SIDE_BY_SIDE: usize = 2;
 pub struct Options {
     /// Run only scenarios whose name holds this
     filter: Option<String>,
-    /// Which guest
-    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
-    guest: GuestKind,
+    #[command(flatten)]
+    guest: guest::Options,
     /// Run another project's driver of the NIC, the .sys and .inf in this folder, in place of ours; only the scenarios
     /// that concern any such driver
     #[arg(long, value_name = "DIR")]
@@ -47,15 +47,24 @@ pub struct Options {
 struct Outcome {
     name: &'static str,
     took: Duration,
-    error: Option<String>,
+    end: End,
+}
+
+/// How a scenario ended.
+enum End {
+    Good,
+    /// What was wrong.
+    Bad(String),
+    /// Why this guest cannot run it.
+    CannotRun(String),
 }
 
 type Outcomes = Arc<Mutex<Vec<Outcome>>>;
 
 /// What all scenarios of a test are run with.
 struct Circumstances {
-    guest: GuestKind,
-    built: Option<Built>,
+    guest: Guest,
+    built: Built,
     seed: u64,
     foreign: Option<Foreign>,
     /// How to say the same again, but for the scenario's name.
@@ -64,20 +73,23 @@ struct Circumstances {
 
 /// Runs the scenarios; `true` if none failed.
 pub fn test(options: &Options) -> Result<bool> {
+    let guest = options.guest.choose()?;
     let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
+    if foreign.is_some() && guest.image().is_some() {
+        return Err(Usage("--driver is for --guest understudy: an image holds its own drivers".into()).into());
+    }
     let scenarios = if foreign.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
-    let built = if options.list {
-        None
-    } else {
-        places::qemu()?;
-        Some(build::build(build::Options { mutants: foreign.is_none(), verbose: false })?)
-    };
-    let mut again = format!("cargo rig test --seed {}", options.seed);
+    if options.list {
+        list(options, scenarios, &guest);
+        return Ok(true);
+    }
+    places::qemu()?;
+    let built = build::build(build::Options { mutants: foreign.is_none(), verbose: false })?;
+    let mut again = format!("cargo rig test --seed {}{}", options.seed, options.guest.replay());
     if let Some(driver) = &options.driver {
         again.push_str(&format!(" --driver {}", driver.display()));
     }
-    let circumstances =
-        Arc::new(Circumstances { guest: options.guest, built, seed: options.seed, foreign, again });
+    let circumstances = Arc::new(Circumstances { guest, built, seed: options.seed, foreign, again });
     let outcomes = Outcomes::default();
     let trials = scenarios
         .into_iter()
@@ -87,15 +99,33 @@ pub fn test(options: &Options) -> Result<bool> {
     if let Some(file) = &options.junit {
         write_junit(file, &outcomes)?;
     }
-    if conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored == 0 && !options.list {
+    let refused = conclusion.num_ignored;
+    if refused > 0 && options.guest.guest != GuestKind::Understudy {
+        println!("{refused} cannot be run on this guest; the reason stands with each");
+    }
+    if conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored == 0 {
         anyhow::bail!("no scenario has that name; `cargo rig test --list` names them");
     }
     Ok(!conclusion.has_failed())
 }
 
+/// Prints the names, and with those that this guest cannot run the reason.
+fn list(options: &Options, scenarios: Vec<Scenario>, guest: &Guest) {
+    let wanted = |name: &str| match &options.filter {
+        Some(filter) if options.exact => name == filter,
+        Some(filter) => name.contains(filter.as_str()),
+        None => true,
+    };
+    for scenario in scenarios.into_iter().filter(|scenario| wanted(scenario.name)) {
+        match scenario.cannot_run_on(guest) {
+            Some(why) => println!("{}: cannot be run, {why}", scenario.name),
+            None => println!("{}: test", scenario.name),
+        }
+    }
+}
+
 fn arguments(options: &Options) -> Arguments {
     Arguments {
-        list: options.list,
         exact: options.exact,
         filter: options.filter.clone(),
         test_threads: Some(SIDE_BY_SIDE),
@@ -105,17 +135,26 @@ fn arguments(options: &Options) -> Arguments {
 
 fn trial(scenario: Scenario, circumstances: Arc<Circumstances>, outcomes: Outcomes) -> Trial {
     let ignored = scenario.cannot_run_here();
-    Trial::test(scenario.name, move || {
+    Trial::ignorable_test(scenario.name, move || {
         let Circumstances { guest, built, seed, foreign, again } = &*circumstances;
-        let built = built.as_ref().ok_or("nothing is built")?;
-        let started = Instant::now();
-        let result = scenario.run(*guest, built, *seed, foreign.as_ref());
-        let name = scenario.name;
-        let error = result.err().map(|error| format!("{error:#}\nagain: {again} --exact {name}"));
-        let failed = error.clone();
-        let outcome = Outcome { name, took: started.elapsed(), error };
+        let (name, started) = (scenario.name, Instant::now());
+        let result = match scenario.cannot_run_on(guest) {
+            Some(why) => Err(CannotRun(why).into()),
+            None => scenario.run(guest, built, *seed, foreign.as_ref()),
+        };
+        let (end, told) = match result {
+            Ok(()) => (End::Good, Ok(Completion::Completed)),
+            Err(error) => match error.downcast_ref() {
+                Some(CannotRun(why)) => (End::CannotRun(why.clone()), Ok(Completion::ignored_with(why))),
+                None => {
+                    let text = format!("{error:#}\nagain: {again} --exact {name}");
+                    (End::Bad(text.clone()), Err(Failed::from(text)))
+                }
+            },
+        };
+        let outcome = Outcome { name, took: started.elapsed(), end };
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-        failed.map_or(Ok(()), |error| Err(Failed::from(error)))
+        told
     })
     .with_ignored_flag(ignored)
 }
@@ -126,10 +165,17 @@ fn write_junit(path: &Path, outcomes: &Outcomes) -> Result<()> {
     let mut suite = TestSuite::new("cargo rig test");
     for outcome in outcomes.iter() {
         let mut status = TestCaseStatus::success();
-        if let Some(error) = &outcome.error {
-            status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(error.lines().last().unwrap_or_default());
-            status.set_description(error.as_str());
+        match &outcome.end {
+            End::Good => {}
+            End::Bad(error) => {
+                status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status.set_message(error.lines().last().unwrap_or_default());
+                status.set_description(error.as_str());
+            }
+            End::CannotRun(why) => {
+                status = TestCaseStatus::skipped();
+                status.set_message(why.as_str());
+            }
         }
         let mut case = TestCase::new(outcome.name, status);
         case.set_time(outcome.took);
@@ -146,15 +192,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_stands_in_the_junit_file() {
+    fn failures_and_what_cannot_be_run_stand_in_the_junit_file() {
         let outcomes = Outcomes::default();
-        for (name, error) in [("good-one", None), ("bad-one", Some("no\nagain: cargo rig test".to_owned()))] {
-            outcomes.lock().unwrap().push(Outcome { name, took: Duration::from_millis(5), error });
+        for (name, end) in [
+            ("good-one", End::Good),
+            ("bad-one", End::Bad("no\nagain: cargo rig test".to_owned())),
+            ("no-one", End::CannotRun("needs a pause by itself: Windows has none".to_owned())),
+        ] {
+            outcomes.lock().unwrap().push(Outcome { name, took: Duration::from_millis(5), end });
         }
         let file = tempfile::NamedTempFile::new().unwrap();
         write_junit(file.path(), &outcomes).unwrap();
         let text = std::fs::read_to_string(file.path()).unwrap();
-        assert!(text.contains("tests=\"2\"") && text.contains("failures=\"1\""), "{text}");
+        assert!(text.contains("tests=\"3\"") && text.contains("failures=\"1\""), "{text}");
         assert!(text.contains("again: cargo rig test"), "{text}");
+        assert!(text.contains("<skipped message=\"needs a pause by itself: Windows has none\""), "{text}");
     }
 }

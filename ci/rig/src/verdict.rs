@@ -15,8 +15,8 @@ pub fn judge(facts: &Facts) -> Vec<Violation> {
         }
     }
     device_found(facts, &mut found);
-    if !found.is_empty() {
-        // The run did not get to its end: its sets are not complete, and would only repeat that.
+    if !found.is_empty() || facts.fates_untold {
+        // The run did not get to its end: its sets are not complete, and would only repeat that. Or there are none.
         return found;
     }
     let rules: [fn(&Facts, &mut Vec<Violation>); 7] = [

@@ -202,7 +202,9 @@ pub fn lint(options: Options) -> anyhow::Result<()> {
     }
     agent::lint(&workspace, &options)?;
     lint_understudy(&workspace, &options)?;
-    workspace.cargo(Verb::Lint, &options, "setup-stand-in", &FIRMWARE_ARGUMENTS, &[])?;
+    for program in [LOADER, SETUP] {
+        workspace.cargo(Verb::Lint, &options, program, &FIRMWARE_ARGUMENTS, &[])?;
+    }
     for source in &driver::DRIVERS {
         driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
         driver::lint(&workspace, &options, source, driver::Variant::Mutants)?;
@@ -232,17 +234,33 @@ fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> any
     Artefact::of(path)
 }
 
+/// The UEFI program that starts understudy from a disk, and the one in the place of Windows Setup.
+const LOADER: &str = "understudy-loader";
+const SETUP: &str = "setup-stand-in";
 const FIRMWARE_ARGUMENTS: [&str; 5] = ["--bins", "--target", FIRMWARE_TARGET, "--profile", "kernel"];
+
+/// The UEFI program that starts understudy from a disk.
+///
+/// # Errors
+/// [`SetupMissing`] if the target is missing; otherwise what cargo reported.
+pub fn loader() -> anyhow::Result<Artefact> {
+    build_firmware(LOADER)
+}
 
 /// The program in the place of Windows Setup, for the tests.
 ///
 /// # Errors
 /// [`SetupMissing`] if the target is missing; otherwise what cargo reported.
 pub fn setup_stand_in() -> anyhow::Result<Artefact> {
+    build_firmware(SETUP)
+}
+
+fn build_firmware(program: &str) -> anyhow::Result<Artefact> {
     let workspace = Workspace::find()?;
     workspace.require_target(FIRMWARE_TARGET)?;
-    workspace.cargo(Verb::Build, &Options::default(), "setup-stand-in", &FIRMWARE_ARGUMENTS, &[])?;
-    Artefact::of(workspace.target().join(FIRMWARE_TARGET).join("kernel/setup-stand-in.efi"))
+    workspace.cargo(Verb::Build, &Options::default(), program, &FIRMWARE_ARGUMENTS, &[])?;
+    let folder = workspace.target().join(FIRMWARE_TARGET).join("kernel");
+    Artefact::of(folder.join(program).with_extension("efi"))
 }
 
 /// Copies a file, with its name in the error; leaves a copy that is the same already untouched.

@@ -17,7 +17,7 @@ use crate::process::{Folder, wait_any};
 use crate::qmp::Qmp;
 use crate::run::WIRE;
 use crate::session::{LIMIT, accept, listen, start_device};
-use crate::settings::{Files, GuestKind, Settings};
+use crate::settings::{Files, Settings};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::io::stdin;
@@ -40,7 +40,7 @@ pub fn boot(
     let accelerator = Accelerator::chosen_or(&made_on.accel);
     accelerator.check()?;
     let built = build::build(build::Options::default())?;
-    let settings = Settings::new(Files::shipped(GuestKind::Understudy, &built));
+    let settings = Settings::new(Files::shipped(&built));
 
     let folder = Folder::new()?;
     let overlay = Overlay::new(folder.path(), &image)?;

@@ -20,7 +20,7 @@ use crate::report::table::{self, Style};
 use crate::reports::sizes;
 use crate::run::{Pausing, Run, WIRE};
 use crate::session::LIMIT;
-use crate::settings::{Files, GuestKind, NIC, Settings};
+use crate::settings::{Files, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use link::Link;
@@ -122,7 +122,7 @@ pub fn debug(options: &Options) -> Result<bool> {
     if options.check && !gdb_is_there() {
         return Err(SetupMissing::new("gdb", "apt-get install gdb").into());
     }
-    let files = Files::shipped(GuestKind::Understudy, &build::build(build::Options::default())?);
+    let files = Files::shipped(&build::build(build::Options::default())?);
     if options.check {
         let style = Style::of_stdout();
         let told = check(files, options.seed, move |step| println!("{}", table::step_line(step, style)))?;

@@ -2,6 +2,7 @@
 
 pub mod install;
 pub mod progress;
+pub mod stand_in;
 pub mod store;
 mod windows;
 
@@ -19,6 +20,8 @@ use store::{Entry, Store};
 pub enum Options {
     /// Install Windows from an ISO of your own; without --index or --edition, list what is on it
     Windows(windows::Windows),
+    /// Make an image with understudy in Windows' place: it starts from a disk, through firmware, as Windows does
+    StandIn(stand_in::Options),
     /// List the images that there are
     List(Place),
     /// Compare every byte of an image, or of all, with what was sealed
@@ -46,7 +49,11 @@ pub struct Place {
 }
 
 impl Place {
-    fn open(&self) -> Result<Store> {
+    /// The store there.
+    ///
+    /// # Errors
+    /// If there is nowhere to keep images.
+    pub fn open(&self) -> Result<Store> {
         Store::open(self.out.as_deref())
     }
 }
@@ -55,6 +62,7 @@ impl Place {
 pub fn image(options: &Options) -> Result<bool> {
     match options {
         Options::Windows(options) => windows::windows(options),
+        Options::StandIn(options) => stand_in::make(options),
         Options::List(place) => list(&place.open()?),
         Options::Verify { name, place } => verify(&place.open()?, name.as_deref()),
         Options::Remove { name, place } => {

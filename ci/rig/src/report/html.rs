@@ -1,6 +1,7 @@
 //! The page for people: verdict, time line, sets, steps, faults. One file, no scripts, nothing fetched.
 
 use super::{QueueFinding, Report, svg, table::fault_line};
+use crate::crash::Crash;
 use crate::facts::Facts;
 use crate::hang::Hang;
 use crate::verdict::runs;
@@ -46,12 +47,13 @@ pub fn page(report: &Report, facts: &Facts) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>cancelnic: {class}</title>\
          <style>{STYLE}</style></head><body>\n\
-         <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}{}\
+         <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}{}{}\
          <h2>Time line</h2>\n{}\n{}\n\
          <h2>Queues</h2>\n{}\n<h2>Device-side judge</h2>\n{}\n<h2>Sets</h2>\n{}\n{}{}<h2>Steps</h2>\n{}\n</body></html>\n",
         about(report, facts),
         faults(report),
         hangs(report),
+        crashes(report),
         svg::time_line(facts),
         key(),
         queues(report, facts),
@@ -65,8 +67,8 @@ pub fn page(report: &Report, facts: &Facts) -> String {
 
 fn about(report: &Report, facts: &Facts) -> String {
     let boot = facts.greeting.as_ref().map_or(0, |greeting| greeting.boot.as_millis());
-    let mut text =
-        format!("<p>Guest {}, seed {}, booted in {boot} ms.</p>\n", escape(&report.guest), report.seed);
+    let guest = facts.greeting.as_ref().map_or_else(|| report.guest.clone(), |greeting| greeting.name());
+    let mut text = format!("<p>Guest {}, seed {}, booted in {boot} ms.</p>\n", escape(&guest), report.seed);
     for driver in &report.drivers {
         text.push_str(&format!(
             "<p>{} <code>sha256 {}</code></p>\n",
@@ -87,6 +89,15 @@ fn faults(report: &Report) -> String {
         .map(|fault| format!("<li class=\"bad\">{}</li>\n", escape(&fault_line(fault))))
         .collect();
     format!("<h2>Faults</h2>\n<ul>{items}</ul>\n")
+}
+
+fn crashes(report: &Report) -> String {
+    let text = |crash: &Crash| {
+        format!("<h2>{}</h2>\n<pre>{}</pre>\n", escape(&crash.title()), escape(&crash.text()))
+    };
+    let refused =
+        report.refused.iter().map(|why| format!("<p>This guest can never do it: {}</p>\n", escape(why)));
+    report.crashes.iter().map(text).chain(refused).collect()
 }
 
 fn hangs(report: &Report) -> String {

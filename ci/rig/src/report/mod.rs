@@ -5,6 +5,7 @@ mod svg;
 pub mod table;
 
 use crate::control::Finding;
+use crate::crash::Crash;
 use crate::facts::{self, Facts};
 use crate::hang::Hang;
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
@@ -17,8 +18,11 @@ use std::path::Path;
 pub struct Report {
     /// `good` or `bad`.
     pub verdict: &'static str,
-    /// `understudy`; empty if the guest never came up.
+    /// `understudy`, `stand-in` or `windows`; empty if the guest never came up.
     pub guest: String,
+    /// The image that the guest was started from; left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Seed of the run.
     pub seed: u64,
     /// The drivers as the guest saw them.
@@ -40,6 +44,12 @@ pub struct Report {
     /// Queues that were not given back; left out if there was none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hangs: Vec<Hang>,
+    /// How the guest as a whole failed, with its dumps; left out if it did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crashes: Vec<Crash>,
+    /// What the guest said it can never do, so that the run ended there; left out if there was nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A finding of the device's judge.
@@ -153,6 +163,7 @@ impl Report {
         Self {
             verdict: if violations.is_empty() { "good" } else { "bad" },
             guest: facts.greeting.as_ref().map(|greeting| greeting.guest.clone()).unwrap_or_default(),
+            image: facts.greeting.as_ref().and_then(|greeting| greeting.image.clone()),
             seed: facts.seed,
             drivers: facts.greeting.as_ref().map(|greeting| greeting.drivers.clone()).unwrap_or_default(),
             steps: facts
@@ -182,6 +193,8 @@ impl Report {
                 .collect(),
             violations: violations.to_vec(),
             hangs: facts.hangs.clone(),
+            crashes: facts.crashes.clone(),
+            refused: facts.refused.clone(),
         }
     }
 
@@ -255,6 +268,7 @@ fn queue(name: &str, report: &QueueReport) -> Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crash;
     use crate::facts::{Callback, Sample};
     use crate::verdict::{judge, violation};
     use serde_json::Value;
@@ -296,6 +310,31 @@ mod tests {
         assert_eq!(report(&bad)["verdict"], "bad");
         assert_eq!(report(&bad)["hangs"][0]["queue"], "tx0");
         validate(&report(&bad)).unwrap();
+    }
+
+    #[test]
+    fn a_guest_that_failed_is_reported_with_its_dumps() {
+        let mut facts = crate::verdict::tests::good();
+        facts.refused = Some("no pause".into());
+        facts.crashes.push(Crash {
+            kind: crash::Kind::BugCheck,
+            scenario: "demo".into(),
+            stop: Some(crash::Stop { code: 0x19f, parameters: [1, u64::MAX, 3, 4] }),
+            dumps: vec![crash::Dump {
+                file: "/d/<memory>.elf".into(),
+                source: crash::Source::Memory,
+                open: "gdb".into(),
+            }],
+            device: vec!["tx0: STOPPED".into()],
+            notes: Vec::new(),
+        });
+        let report = Report::new(&facts, &[], Path::new("capture.pcapng"));
+        validate(&serde_json::to_value(&report).unwrap()).unwrap();
+        let page = html::page(&report, &facts);
+        for text in ["STOP 0x0000019F (0x1, 0xffffffffffffffff, 0x3, 0x4)", "&lt;memory&gt;.elf", "no pause"]
+        {
+            assert!(page.contains(text), "{text}");
+        }
     }
 
     /// Frames 1 and 2 in one subgroup, 11 in another that was cancelled, and a recalled request.

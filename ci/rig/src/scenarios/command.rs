@@ -9,10 +9,11 @@ use crate::capture::Capture;
 use crate::facts::Step;
 use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
 use crate::foreign::Foreign;
+use crate::guest::Guest;
 use crate::process::Folder;
 use crate::run::Run;
 use crate::session::{LIMIT, Session};
-use crate::settings::{Files, GuestKind, NIC, Settings};
+use crate::settings::{Files, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -273,8 +274,7 @@ fn socket_busy(built: &Built) -> Result<()> {
     let folder = Folder::new()?;
     let path = folder.path().to_path_buf();
     let _other = UnixListener::bind(path.join("device"))?;
-    let error = match Session::start_in(folder, &Settings::new(Files::shipped(GuestKind::Understudy, built)))
-    {
+    let error = match Session::start_in(folder, &Settings::new(Files::shipped(built))) {
         Ok(_) => bail!("the session started all the same"),
         Err(error) => crate::failure::one_line(&error),
     };
@@ -319,7 +319,7 @@ fn foreign_driver(built: &Built) -> Result<()> {
     let name = "tx-cancel-wire-held-64";
     let scenario = scenarios.iter().find(|scenario| scenario.name == name);
     scenario.with_context(|| format!("{name} is not for every driver"))?.run(
-        GuestKind::Understudy,
+        &Guest::Understudy,
         built,
         1,
         Some(&foreign),
@@ -329,7 +329,7 @@ fn foreign_driver(built: &Built) -> Result<()> {
     let whole = std::fs::read(&image)?;
     std::fs::write(&image, &whole[..whole.len() / 2])?;
     let foreign = Foreign::find(folder.path())?;
-    let mut settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
+    let mut settings = Settings::new(Files::shipped(built));
     foreign.take_over(&mut settings.files)?;
     let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
     let error = run.load().err().context("half a driver was loaded")?;
@@ -338,7 +338,7 @@ fn foreign_driver(built: &Built) -> Result<()> {
 }
 
 fn debugger_stops_in_cancel(built: &Built) -> Result<()> {
-    crate::debug::check(Files::shipped(GuestKind::Understudy, built), 1, |_| ()).map(drop)
+    crate::debug::check(Files::shipped(built), 1, |_| ()).map(drop)
 }
 
 pub fn all() -> Vec<Scenario> {

@@ -1,12 +1,12 @@
 //! The filter among others: out of the way of lists, told to pause while calls are on their way, below another filter.
 
 use super::filter::{A, B, C, held, holding, let_go, lists, received_above};
-use super::{Kind, Scenario, account, good, judged, no_watchdog, usual};
+use super::{Judged, Kind, Scenario, account, good, judged, no_watchdog, usual};
 use crate::build::{Artefact, Built};
 use crate::facts::Facts;
 use crate::run::Run;
 use crate::run::filter::{FILTER, Filter};
-use crate::settings::{DriverFiles, Files, GuestKind, Settings};
+use crate::settings::{DriverFiles, Files, Settings};
 use anyhow::{Result, bail, ensure};
 use std::path::Path;
 
@@ -262,10 +262,10 @@ fn in_ndis_order(facts: &Facts) -> Result<()> {
 
 fn two_filters(built: &Built) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
+    let mut settings = Settings::new(Files::shipped(built));
     let other = other_filter(&mut settings.files, folder.path())?;
     settings.files.drivers.push(other);
-    let (facts, violations, log) = judged(settings, both_hold)?;
+    let Judged { facts, violations, log, .. } = judged(settings, both_hold)?;
     if !violations.is_empty() {
         bail!("{}", account(&facts, &violations, &log));
     }

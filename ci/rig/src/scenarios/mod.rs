@@ -13,6 +13,7 @@ mod hang;
 mod image;
 mod lifecycle;
 mod machine;
+mod needs;
 mod receive;
 mod requests;
 mod transmit;
@@ -20,15 +21,17 @@ mod windbg;
 mod windows;
 
 use crate::build::Built;
+use crate::crash::Crash;
 use crate::facts::{Facts, Step};
 use crate::foreign::Foreign;
+use crate::guest::{Guest, Need};
 use crate::hang::Hang;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
-use crate::settings::{Files, GuestKind, Mutant, Settings};
+use crate::settings::{Files, Mutant, Settings};
 use crate::verdict::judge;
 use agent_protocol::Violation;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::time::Duration;
 
 /// One scenario.
@@ -126,9 +129,40 @@ impl Scenario {
         }
     }
 
-    /// Runs it. The error says what went wrong, step by step.
-    pub fn run(&self, guest: GuestKind, built: &Built, seed: u64, foreign: Option<&Foreign>) -> Result<()> {
-        let mut settings = Settings::new(Files::shipped(guest, built));
+    /// Why this guest cannot run it, as far as that is known beforehand; `None` if it can.
+    pub fn cannot_run_on(&self, guest: &Guest) -> Option<String> {
+        let lacks = |need: Need| guest.lacks(need).map(|why| format!("needs {need}: {why}"));
+        self.needs().into_iter().find_map(lacks)
+    }
+
+    /// What it needs of its guest.
+    fn needs(&self) -> Vec<Need> {
+        let mut settings = Settings::new(Files::none());
+        let mut needs = match self.kind {
+            Kind::Good { prepare, .. } | Kind::BothForms { prepare, .. } => {
+                prepare(&mut settings);
+                Need::of_settings(&settings)
+            }
+            Kind::Caught { prepare, .. } | Kind::Endured { prepare, .. } => {
+                prepare(&mut settings);
+                let mut needs = Need::of_settings(&settings);
+                needs.push(Need::Mutants);
+                needs
+            }
+            Kind::Command(_) => vec![Need::OwnKernel],
+        };
+        if let Kind::BothForms { .. } = self.kind {
+            needs.push(Need::Parameters);
+        }
+        needs.extend(needs::of(self.name));
+        needs
+    }
+
+    /// Runs it. The error says what went wrong, step by step, or is [`CannotRun`].
+    pub fn run(&self, guest: &Guest, built: &Built, seed: u64, foreign: Option<&Foreign>) -> Result<()> {
+        let mut settings = Settings::new(Files::shipped(built));
+        settings.name = self.name;
+        settings.home = guest.clone();
         settings.guest.seed = seed;
         if let Some(foreign) = foreign {
             foreign.take_over(&mut settings.files)?;
@@ -136,32 +170,21 @@ impl Scenario {
         match self.kind {
             Kind::Good { prepare, body, shows } => {
                 prepare(&mut settings);
-                let (facts, violations, log) = judged(settings, body)?;
-                if !violations.is_empty() {
-                    bail!("{}", account(&facts, &violations, &log));
-                }
-                shows(&facts)
+                shows(&self.good(settings, body)?)
             }
             Kind::Endured { mutant, prepare, body, shows } => {
                 take_broken(&mut settings, built, mutant)?;
                 prepare(&mut settings);
                 settings.mutant = Some(mutant);
-                let (facts, violations, log) = judged(settings, body)?;
-                if !violations.is_empty() {
-                    bail!("{}", account(&facts, &violations, &log));
-                }
-                shows(&facts)
+                shows(&self.good(settings, body)?)
             }
             Kind::Caught { mutant, prepare, body, rules, shows } => {
                 take_broken(&mut settings, built, mutant)?;
                 prepare(&mut settings);
                 // The same driver, behaving, passes: what is caught below is the mutant and nothing else.
-                let (facts, violations, log) = judged(settings.clone(), body)?;
-                if !violations.is_empty() {
-                    bail!("without the fault:\n{}", account(&facts, &violations, &log));
-                }
+                self.good(settings.clone(), body).context("without the fault")?;
                 settings.mutant = Some(mutant);
-                let (facts, violations, log) = judged(settings, body)?;
+                let Judged { facts, violations, log, .. } = judged(settings, body)?;
                 if !violations.iter().any(|violation| rules.contains(&violation.rule.as_str())) {
                     bail!("none of {rules:?} was found:\n{}", account(&facts, &violations, &log));
                 }
@@ -172,10 +195,7 @@ impl Scenario {
                 let mut runs = Vec::new();
                 for (number, form) in forms::FORMS {
                     settings.guest.parameters.insert("CancelForm", number);
-                    let (facts, violations, log) = judged(settings.clone(), body)?;
-                    if !violations.is_empty() {
-                        bail!("in the form {form}:\n{}", account(&facts, &violations, &log));
-                    }
+                    let facts = self.good(settings.clone(), body).context(form)?;
                     forms::in_form(&facts, form)?;
                     runs.push(facts);
                 }
@@ -185,6 +205,37 @@ impl Scenario {
             Kind::Command(test) => test(built),
         }
     }
+
+    /// A run that must be judged good, and need of its guest what it says it does.
+    fn good(&self, settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Facts> {
+        let Judged { facts, violations, log, needed } = judged(settings, body)?;
+        if !violations.is_empty() {
+            bail!("{}", account(&facts, &violations, &log));
+        }
+        let declared = needs::of(self.name);
+        let undeclared: Vec<_> = needed.into_iter().filter(|need| !declared.contains(need)).collect();
+        ensure!(
+            undeclared.is_empty(),
+            "scenarios/needs.rs does not say that {} needs {undeclared:?}",
+            self.name
+        );
+        Ok(facts)
+    }
+}
+
+/// The guest has refused something that the scenario needs.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotRun(pub String);
+
+/// A run and what is thought of it.
+struct Judged {
+    facts: Facts,
+    violations: Vec<Violation>,
+    /// The end of the guest's log.
+    log: String,
+    /// What was asked of the guest.
+    needed: Vec<Need>,
 }
 
 /// The test build of a driver takes the place of the one that ships.
@@ -195,17 +246,21 @@ fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result
     Ok(())
 }
 
-/// One run and its judgement, with the end of the guest's log.
-fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<(Facts, Vec<Violation>, String)> {
+/// One run and its judgement.
+fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged> {
     let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
     let outcome = body(&mut run);
     let (facts, session) = run.finish(outcome);
+    if let Some(refused) = &facts.refused {
+        return Err(CannotRun(refused.clone()).into());
+    }
     let log = std::fs::read(session.guest_log()).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let tail: Vec<&str> = log.lines().rev().take(12).collect();
-    let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+    let log = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
     let violations = judge(&facts);
-    Ok((facts, violations, tail))
+    let needed = session.agent.needed().iter().copied().collect();
+    Ok(Judged { facts, violations, log, needed })
 }
 
 /// The steps, the faults and the guest's last lines.
@@ -213,6 +268,7 @@ fn account(facts: &Facts, violations: &[Violation], log: &str) -> String {
     let mut text: Vec<String> = facts.steps.iter().map(|step| step_line(step, Style::Plain)).collect();
     text.extend(violations.iter().map(fault_line));
     text.extend(facts.hangs.iter().map(Hang::text));
+    text.extend(facts.crashes.iter().map(Crash::text));
     text.push("end of the guest's log:".into());
     text.extend(log.lines().map(|line| format!("  {line}")));
     text.join("\n")
@@ -237,5 +293,12 @@ mod tests {
         let kebab =
             |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         assert!(names.iter().all(|name| kebab(name)), "{names:?}");
+    }
+
+    #[test]
+    fn what_scenarios_need_is_said_of_scenarios_that_there_are() {
+        let names: HashSet<_> = all().iter().map(|scenario| scenario.name).collect();
+        let unknown: Vec<_> = needs::NEEDS.iter().filter(|row| !names.contains(row.0)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::places;
 use crate::process::{Folder, Process};
 use crate::run::{COMPLETE, Run, WIRE};
 use crate::session::LIMIT;
-use crate::settings::{Files, GuestKind, Settings};
+use crate::settings::{Files, Settings};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -86,7 +86,7 @@ fn filtered(run: &mut Run) -> Result<Value> {
 /// One stopped machine as a snapshot in `folder`.
 fn take(built: &Built, queue_size: u16, body: fn(&mut Run) -> Result<Value>, folder: &Path) -> Result<()> {
     std::fs::create_dir(folder)?;
-    let mut settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
+    let mut settings = Settings::new(Files::shipped(built));
     settings.device.queue_size = queue_size;
     settings.guest.parameters.insert("WatchdogMs", 0);
     let drivers = settings.files.drivers.clone();

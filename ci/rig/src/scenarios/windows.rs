@@ -1,20 +1,37 @@
 //! The machine of a Windows guest, without Windows: its whole command line starts, and its firmware finds every device
-//! where it is said to be.
+//! where it is said to be. The stand-in image then goes the way of an image of Windows, to a good end and to each of the
+//! bad ones.
 
-use super::{Kind, PERIOD, Scenario};
-use crate::build::Built;
+use super::{Kind, PERIOD, Scenario, take_broken};
+use crate::build::{self, Built};
+use crate::crash::{self, Crash, Source};
+use crate::facts::Facts;
+use crate::guest::Guest;
+use crate::image::stand_in;
+use crate::image::store::Store;
 use crate::kdnet::BusParams;
 use crate::machine::{self, Accelerator, Windows, names, place};
 use crate::places;
-use crate::process::Folder;
+use crate::process::{Folder, Process};
 use crate::qmp::{PciFunction, Qmp};
+use crate::report::Report;
+use crate::run::{COMPLETE, Run, WIRE};
 use crate::session::{LIMIT, accept, listen, start_device};
-use crate::settings::{Files, GuestKind, Settings};
-use anyhow::{Context, Result, ensure};
+use crate::settings::{Files, Mutant, NIC, Settings};
+use crate::verdict::judge;
+use anyhow::{Context, Result, bail, ensure};
 use cancelnic_registers::{ID, ID_OFFSET};
-use std::process::Command;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The driver's fault: one cancelled transmit packet is kept.
+const KEEPS_A_PACKET: Mutant = Mutant { driver: NIC, number: 1 };
 
 /// Where virtio's device configuration is in the fifth region of QEMU's device (register 4), 16 KiB in size.
 const DEVICE_CONFIG: u64 = 0x2000;
@@ -53,7 +70,7 @@ fn answers(built: &Built) -> Result<()> {
         gdb: true,
     };
     let (agent, monitor) = (listen(&path(names::AGENT))?, listen(&path(names::MONITOR))?);
-    let settings = Settings::new(Files::shipped(GuestKind::Understudy, built));
+    let settings = Settings::new(Files::shipped(built));
     let (_device, _control) = start_device(&folder, &settings)?;
     let mut qemu = machine::start(&places::qemu()?, &machine.arguments(), folder.path())?;
     let _agent = accept(&agent, &mut qemu)?;
@@ -97,6 +114,152 @@ fn nic_id(monitor: &mut Qmp, functions: &[PciFunction], folder: &Folder) -> Resu
     Ok(bytes.as_slice().try_into().ok().map(u32::from_le_bytes))
 }
 
+/// An image whose driver of the NIC is its test build, in a store of its own, and the settings that run it.
+fn image(built: &Built, name: &'static str, folder: &Folder) -> Result<Settings> {
+    let mut settings = Settings::new(Files::shipped(built));
+    settings.name = name;
+    take_broken(&mut settings, built, KEEPS_A_PACKET)?;
+    let store = Store::open(Some(folder.path()))?;
+    let loader = build::loader()?;
+    settings.home = Guest::Image(Arc::new(stand_in::write(&store, "broken", &loader, built, &settings)?));
+    settings.guest.parameters.insert("WatchdogMs", 0);
+    Ok(settings)
+}
+
+/// Runs `body`, which must end as a failure of the guest; its report, the image being as it was sealed.
+fn failed(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<(Facts, Value, Crash)> {
+    let home = settings.home.clone();
+    let mut run = Run::start(settings, Box::new(|_| ()))?;
+    let outcome = body(&mut run);
+    ensure!(outcome.is_err(), "the scenario went well");
+    let (facts, session) = run.finish(outcome);
+    let report = serde_json::to_value(Report::new(&facts, &judge(&facts), &session.capture()))?;
+    ensure!(report["verdict"] == "bad" && report["guest"] == "stand-in", "{report}");
+    let [crash] = &facts.crashes[..] else { bail!("not one failure of the guest: {:?}", facts.crashes) };
+    let crash = crash.clone();
+    ensure!(!facts.steps.iter().any(|step| !step.ok && step.name.contains("off")), "{:?}", facts.steps);
+    home.image().context("no image")?.verify(&mut |_, _| ())?;
+    Ok((facts, report, crash))
+}
+
+/// The dump is a core file of the whole memory. It is removed then: nobody is going to look at it.
+fn check_memory(crash: &Crash) -> Result<()> {
+    let [dump] = &crash.dumps[..] else { bail!("not one dump: {crash:?}") };
+    let mut begins = [0; 4];
+    File::open(&dump.file)?.read_exact(&mut begins)?;
+    let size = std::fs::metadata(&dump.file)?.len();
+    std::fs::remove_dir_all(dump.file.parent().context("a dump without a folder")?)?;
+    ensure!(begins == *b"\x7fELF" && size > 256 << 20, "{} bytes of {begins:x?}", size);
+    ensure!(dump.source == Source::Memory && dump.open.contains("memory.elf"), "{dump:?}");
+    Ok(())
+}
+
+fn cancel_ten(run: &mut Run) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(10)?;
+    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched == 10)?;
+    run.pause()
+}
+
+fn bug_check(built: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    let mut settings = image(built, "stand-in-bug-check-is-reported", &folder)?;
+    settings.mutant = Some(KEEPS_A_PACKET);
+    let (_, report, crash) = failed(settings, cancel_ten)?;
+    let stop = crash.stop.context("no STOP code")?;
+    ensure!(crash.kind == crash::Kind::BugCheck && stop.code != 0, "{crash:?}");
+    ensure!(report["violations"][0]["rule"] == "QueueNotDrained", "{report}");
+    ensure!(report["crashes"][0]["stop"]["code"] == stop.code, "{report}");
+    ensure!(crash.device.iter().any(|line| line.starts_with("tx0: STOPPED")), "{crash:?}");
+    check_memory(&crash)
+}
+
+/// The device keeps a completion back: the guest waits for ever, as it must, and is taken for one that hangs.
+fn hang(built: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    let settings = image(built, "stand-in-hang-is-reported", &folder)?;
+    let (facts, report, crash) = failed(settings, |run| {
+        run.load()?;
+        run.hold(COMPLETE)?;
+        run.send(1)?;
+        run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+        run.patience = Duration::from_secs(2);
+        run.pause()
+    })?;
+    ensure!(crash.kind == crash::Kind::Hang, "{crash:?}");
+    ensure!(
+        report["violations"].as_array().is_some_and(|all| all.iter().any(|one| one["rule"] == "GuestHangs")),
+        "{report}"
+    );
+    ensure!(crash.device.iter().any(|line| line.starts_with("tx0: CANCELLING")), "{crash:?}");
+    ensure!(facts.hangs.iter().any(|hang| hang.queue == "tx0"), "{:?}", facts.hangs);
+    // The NMI came through: its handler is the last that the guest has said.
+    ensure!(crash.notes.iter().any(|note| note.contains("NMI in understudy itself")), "{crash:?}");
+    check_memory(&crash)
+}
+
+fn agent_loss(built: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    let settings = image(built, "stand-in-agent-loss-is-reported", &folder)?;
+    let (_, report, crash) = failed(settings, |run| {
+        run.load()?;
+        run.session.agent.cut()?;
+        run.send(1)
+    })?;
+    ensure!(crash.kind == crash::Kind::AgentLoss && crash.dumps.is_empty(), "{crash:?}");
+    ensure!(
+        report["violations"].as_array().is_some_and(|all| all.iter().any(|one| one["rule"] == "AgentLost")),
+        "{report}"
+    );
+    Ok(())
+}
+
+/// From the image to the report, by the commands that people type.
+fn demo(_: &Built) -> Result<()> {
+    let folder = Folder::new()?;
+    let path = |name: &str| folder.path().join(name);
+    let rig = |arguments: &[&OsStr]| -> Result<()> {
+        let log = path("rig.log");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments).stdout(Stdio::null());
+        let mut process = Process::start("cargo rig", &mut command, log)?;
+        let ended = process.wait(4 * LIMIT);
+        ensure!(ended.is_some_and(|status| status.success()), "{arguments:?}: {}", process.epitaph());
+        Ok(())
+    };
+    let (images, report, json) = (path("images"), path("report"), path("report.json"));
+    let [image, stand_in, out] = ["image", "stand-in", "--out"].map(OsStr::new);
+    rig(&[image, stand_in, out, images.as_os_str()])?;
+    let [demo, guest, windows, place, to, as_json] =
+        ["demo", "--guest", "windows", "--images", "--report", "--json"].map(OsStr::new);
+    rig(&[
+        demo,
+        guest,
+        windows,
+        place,
+        images.as_os_str(),
+        to,
+        report.as_os_str(),
+        as_json,
+        json.as_os_str(),
+    ])?;
+    let report: Value = serde_json::from_slice(&std::fs::read(json)?)?;
+    ensure!(report["verdict"] == "good", "{report}");
+    ensure!(report["guest"] == "stand-in" && report["image"] == "stand-in", "{report}");
+    rig(&[image, OsStr::new("verify"), out, images.as_os_str()])
+}
+
+const fn command(name: &'static str, test: fn(&Built) -> Result<()>) -> Scenario {
+    Scenario { name, kind: Kind::Command(test) }
+}
+
 pub fn all() -> Vec<Scenario> {
-    vec![Scenario { name: "windows-machine-answers-at-every-address", kind: Kind::Command(answers) }]
+    vec![
+        command("windows-machine-answers-at-every-address", answers),
+        command("stand-in-image-runs-the-demo", demo),
+        command("stand-in-bug-check-is-reported", bug_check),
+        command("stand-in-hang-is-reported", hang),
+        command("stand-in-agent-loss-is-reported", agent_loss),
+    ]
 }

@@ -1,0 +1,280 @@
+//! Which guest a run has, and what that guest can be asked for.
+//!
+//! A scenario says what it needs of a guest ([`crate::scenarios`]); here stands what each guest lacks, and why. A guest
+//! that refuses a command in the middle of a run as unsupported has the last word: that is no pass either.
+
+use crate::failure::{SetupMissing, Usage};
+use crate::image::store::{self, Image, Store};
+use crate::settings::Settings;
+use agent_protocol::Command;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The guests that a run can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GuestKind {
+    /// The stand-in kernel, started by QEMU itself
+    Understudy,
+    /// An image: Windows, or the stand-in image in its place
+    Windows,
+}
+
+/// What the command line says of the guest.
+#[derive(Debug, Args)]
+#[group(id = "which_guest")]
+pub struct Options {
+    /// Which guest
+    #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
+    pub guest: GuestKind,
+    /// With --guest windows: the image, by its name [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+    /// The folder of images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's folder for data]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+}
+
+impl Options {
+    /// Finds the guest. An image of Windows needs KVM.
+    pub fn choose(&self) -> Result<Guest> {
+        if self.guest == GuestKind::Understudy {
+            if self.image.is_some() || self.images.is_some() {
+                return Err(Usage("--image and --images are for --guest windows".into()).into());
+            }
+            return Ok(Guest::Understudy);
+        }
+        let store = Store::open(self.images.as_deref())?;
+        let image = match &self.image {
+            Some(name) => store.find(name)?,
+            None => only(&store)?,
+        };
+        Ok(Guest::Image(Arc::new(image)))
+    }
+
+    /// The same as arguments, for doing a run again.
+    pub fn replay(&self) -> String {
+        let mut line = String::new();
+        if self.guest == GuestKind::Windows {
+            line.push_str(" --guest windows");
+        }
+        if let Some(name) = &self.image {
+            line.push_str(&format!(" --image {name}"));
+        }
+        if let Some(folder) = &self.images {
+            line.push_str(&format!(" --images {}", folder.display()));
+        }
+        line
+    }
+}
+
+/// The only image there is.
+fn only(store: &Store) -> Result<Image> {
+    let mut names: Vec<String> = store.list()?.into_iter().map(|entry| entry.name).collect();
+    match (names.pop(), names.is_empty()) {
+        (Some(name), true) => store.find(&name),
+        (Some(name), false) => {
+            names.push(name);
+            Err(Usage(format!("there are several images, name one with --image: {}", names.join(", ")))
+                .into())
+        }
+        (None, _) => Err(SetupMissing::new(
+            format!("an image of Windows (none is in {})", store.folder().display()),
+            "cargo rig image windows --iso FILE, or for a trial without Windows cargo rig image stand-in",
+        )
+        .into()),
+    }
+}
+
+/// A guest.
+#[derive(Debug, Clone)]
+pub enum Guest {
+    /// The stand-in kernel, started by QEMU itself.
+    Understudy,
+    /// What is on an image, started from its disk.
+    Image(Arc<Image>),
+}
+
+impl Guest {
+    /// How long it takes at most to start, to do what an idle machine does in milliseconds, and to switch itself off.
+    pub fn patience(&self) -> Patience {
+        match self.kind() {
+            None => Patience { start: 20, act: 20, end: 20 },
+            Some(store::manifest::Guest::StandIn) => Patience { start: 120, act: 20, end: 20 },
+            Some(store::manifest::Guest::Windows) => Patience { start: 900, act: 120, end: 300 },
+        }
+    }
+
+    /// What is on the image; `None` without one.
+    pub fn kind(&self) -> Option<store::manifest::Guest> {
+        match self {
+            Self::Understudy => None,
+            Self::Image(image) => Some(image.manifest().description.guest),
+        }
+    }
+
+    /// The image, if it is one.
+    pub fn image(&self) -> Option<&Image> {
+        match self {
+            Self::Understudy => None,
+            Self::Image(image) => Some(image),
+        }
+    }
+
+    /// Why it cannot be asked for something; `None` if it can.
+    pub fn lacks(&self, need: Need) -> Option<&'static str> {
+        need.is_lacking_on(self.kind()?)
+    }
+}
+
+/// Bounds in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    start: u64,
+    act: u64,
+    end: u64,
+}
+
+impl Patience {
+    /// From the machine's start to the agent's greeting.
+    pub fn start(self) -> Duration {
+        Duration::from_secs(self.start)
+    }
+
+    /// For one command.
+    pub fn act(self) -> Duration {
+        Duration::from_secs(self.act)
+    }
+
+    /// From the last command to the machine being off.
+    pub fn end(self) -> Duration {
+        Duration::from_secs(self.end)
+    }
+}
+
+/// What a scenario can need of its guest, beyond loading the drivers, opening their devices and sending requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The data path is paused and restarted, and nothing else happens.
+    Pause,
+    /// The framework is held at named windows, so that races stay open.
+    Windows,
+    /// A queue is shown down to its indices.
+    Views,
+    /// Of each frame it is told what became of it.
+    Fates,
+    /// A protocol driver of ours sends over the NIC, with IDs and fragments of its choice, binds and unbinds.
+    Protocol,
+    /// The device goes without a warning.
+    Surprise,
+    /// The drivers run with other parameters than those of their INFs.
+    Parameters,
+    /// A driver's test build, which has deliberate faults.
+    Mutants,
+    /// The framework's choices are set: ring size, as documented or as in the source.
+    Framework,
+    /// Understudy started by QEMU itself: a use of the command, of gdb, of its symbols.
+    OwnKernel,
+}
+
+impl Need {
+    /// Why a guest that is started from an image cannot be asked for it; `None` if it can.
+    fn is_lacking_on(self, kind: store::manifest::Guest) -> Option<&'static str> {
+        use store::manifest::Guest::{StandIn, Windows};
+        match (self, kind) {
+            (Self::OwnKernel, _) => Some("it is about the command itself, or about understudy's own kernel"),
+            (Self::Mutants, _) => {
+                Some("the drivers on the image are those that ship, without deliberate faults")
+            }
+            (Self::Framework, _) => Some("the framework cannot be told which of its ways to take"),
+            (_, StandIn) => None,
+            (Self::Parameters, Windows) => Some("the drivers' parameters are those of its registry"),
+            (Self::Pause, Windows) => Some(
+                "Windows pauses a data path only on the way to something else, such as a disabled device",
+            ),
+            (Self::Windows, Windows) => Some("its framework cannot be held in the middle of a call"),
+            (Self::Views, Windows) => Some("its rings are seen from outside only"),
+            (Self::Fates, Windows) => Some("it does not tell the fate of each frame, only counts"),
+            (Self::Protocol, Windows) => Some("the protocols over the NIC are its own"),
+            (Self::Surprise, Windows) => Some("no program in it can pull the device out"),
+        }
+    }
+
+    /// What a command needs.
+    pub fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Pause { .. } | Command::Restart => Some(Self::Pause),
+            Command::Hold { .. } | Command::Release { .. } => Some(Self::Windows),
+            Command::Inspect => Some(Self::Views),
+            Command::Report => Some(Self::Fates),
+            // Plain frames may come from whatever the agent can send with.
+            Command::Send { fragments: 1, cancel_id: 0, .. } => None,
+            Command::Send { .. } | Command::CancelSend { .. } | Command::Bind | Command::Unbind => {
+                Some(Self::Protocol)
+            }
+            Command::Remove { surprise: true, .. } => Some(Self::Surprise),
+            _ => None,
+        }
+    }
+
+    /// What a session's settings need.
+    pub fn of_settings(settings: &Settings) -> Vec<Self> {
+        let (guest, usual) = (&settings.guest, crate::settings::Guest::default());
+        let mut needs = Vec::new();
+        if guest.parameters != usual.parameters {
+            needs.push(Self::Parameters);
+        }
+        if (guest.ring, guest.as_documented) != (usual.ring, usual.as_documented) {
+            needs.push(Self::Framework);
+        }
+        if settings.mutant.is_some() {
+            needs.push(Self::Mutants);
+        }
+        needs
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pause => "a pause by itself",
+            Self::Windows => "a framework that can be held",
+            Self::Views => "queues down to their indices",
+            Self::Fates => "the fate of each frame",
+            Self::Protocol => "a protocol driver of ours",
+            Self::Surprise => "surprise removal",
+            Self::Parameters => "driver parameters",
+            Self::Mutants => "drivers with deliberate faults",
+            Self::Framework => "settings of the framework",
+            Self::OwnKernel => "understudy's own kernel",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Files;
+    use store::manifest::Guest::{StandIn, Windows};
+
+    #[test]
+    fn understudy_can_be_asked_for_everything_and_a_stand_in_for_what_needs_no_other_start() {
+        assert_eq!(Guest::Understudy.lacks(Need::OwnKernel), None);
+        assert_eq!(Need::Pause.is_lacking_on(StandIn), None);
+        assert!(Need::Mutants.is_lacking_on(StandIn).is_some());
+        assert!(Need::Pause.is_lacking_on(Windows).is_some());
+    }
+
+    #[test]
+    fn settings_tell_what_they_need() {
+        let mut settings = Settings::new(Files::none());
+        assert_eq!(Need::of_settings(&settings), []);
+        settings.guest.seed = 7;
+        settings.guest.parameters.insert("WatchdogMs", 0);
+        settings.guest.as_documented = false;
+        assert_eq!(Need::of_settings(&settings), [Need::Parameters, Need::Framework]);
+    }
+}

@@ -1,0 +1,217 @@
+//! After a run on an image has failed: what kind of failure it was, and what is kept of it.
+//!
+//! What the events mean is [`crate::crash`]'s; here are the lines, the clock and the files.
+
+use super::Run;
+use crate::agent::AgentError;
+use crate::crash::{Crash, Dump, Pursuit, Seen, Source, Stop, Watch};
+use crate::failure::one_line;
+use crate::image::store::manifest::Guest;
+use crate::places;
+use crate::settings::Settings;
+use crate::verdict::violation;
+use agent_protocol::{Command, MOST_CHUNK, Message};
+use anyhow::{Context, Result, ensure};
+use base64ct::{Base64, Encoding};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long QEMU may take to write a machine's memory.
+const WRITING: Duration = Duration::from_secs(600);
+/// Between two looks at the lines.
+const PERIOD: Duration = Duration::from_millis(50);
+/// A part of a dump comes over the serial port.
+const PART: Duration = Duration::from_secs(60);
+
+/// Why the agent did not do what it was told, where that is a sign of the guest's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    Silent,
+    Gone,
+}
+
+impl Trouble {
+    /// What an error of a step says of the guest.
+    pub(super) fn of(error: &anyhow::Error) -> Option<Self> {
+        match error.downcast_ref() {
+            Some(AgentError::TimedOut(_)) => Some(Self::Silent),
+            Some(AgentError::Gone) => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
+
+impl Run {
+    /// Finds out how the guest failed, if it did, and keeps what can be had. The machine is of no use afterwards.
+    pub(super) fn take_evidence(&mut self) {
+        let Some(kind) = self.settings.home.kind() else { return };
+        let mut watch = Watch::new(kind == Guest::Windows);
+        let mut crash = Crash {
+            kind: crate::crash::Kind::Hang,
+            scenario: self.settings.name.into(),
+            stop: None,
+            dumps: Vec::new(),
+            device: Vec::new(),
+            notes: Vec::new(),
+        };
+        let mut greetings = 1;
+        self.look(&mut watch, &mut greetings);
+        match self.trouble {
+            Some(Trouble::Silent) => watch.see(&Seen::Silence),
+            Some(Trouble::Gone) => watch.see(&Seen::LineLost),
+            None => {}
+        }
+        if watch.kind().is_none() {
+            return;
+        }
+        crash.device = self.device_lines();
+        loop {
+            let pursued = match watch.pursuit() {
+                Pursuit::Nothing => break,
+                Pursuit::Interrupt => {
+                    let sent = self.session.monitor.inject_nmi();
+                    watch.interrupted();
+                    sent.map(|()| crash.notes.push("an NMI was sent".into()))
+                }
+                wait @ (Pursuit::Restart | Pursuit::Agent) => {
+                    self.await_change(&mut watch, &mut greetings, wait);
+                    Ok(())
+                }
+                Pursuit::Dumps => {
+                    watch.done();
+                    self.copy_dump().map(|dump| match dump {
+                        Some(dump) => crash.dumps.push(dump),
+                        None => crash.notes.push("the guest has left no dump".into()),
+                    })
+                }
+                Pursuit::Memory => {
+                    watch.done();
+                    self.save_memory().map(|dump| crash.dumps.push(dump))
+                }
+            };
+            if let Err(error) = pursued {
+                crash.notes.push(one_line(&error));
+            }
+        }
+        crash.notes.push(format!(
+            "the guest's log ends with: {}",
+            crate::blame::last_line(&self.session.guest_log())
+        ));
+        crash.kind = watch.kind().unwrap_or(crash.kind);
+        crash.stop = watch.stop();
+        let told = watch.stop().is_some() && self.session.agent.bug_check().is_some();
+        if !told {
+            // What the agent has told itself stands in the list already, under the rule's name.
+            let place = crash.stop.map_or_else(|| crash.title(), |stop| stop.to_string());
+            self.facts.violations.push(violation(crash.kind.rule(), "guest", place));
+        }
+        self.facts.crashes.push(crash);
+    }
+
+    /// Takes in what monitor and agent have said.
+    fn look(&mut self, watch: &mut Watch, greetings: &mut usize) {
+        for event in self.session.monitor.events() {
+            watch.see(&Seen::Monitor(event));
+        }
+        let said = self.session.agent.said();
+        let told = said.iter().find_map(|said| match said {
+            Message::BugCheck { code, parameters, .. } => {
+                Some(Stop { code: (*code).into(), parameters: *parameters })
+            }
+            _ => None,
+        });
+        if let Some(stop) = told {
+            watch.see(&Seen::Told(stop));
+        }
+        let greeted = said.iter().filter(|said| matches!(said, Message::Hello { .. })).count();
+        for _ in *greetings..greeted {
+            watch.see(&Seen::Greeting);
+        }
+        *greetings = greeted.max(*greetings);
+    }
+
+    /// Waits until the watch goes after something else.
+    fn await_change(&mut self, watch: &mut Watch, greetings: &mut usize, wait: Pursuit) {
+        let deadline = Instant::now() + self.settings.home.patience().start();
+        while watch.pursuit() == wait {
+            if Instant::now() >= deadline {
+                watch.see(&Seen::Waited);
+                return;
+            }
+            std::thread::park_timeout(PERIOD);
+            self.look(watch, greetings);
+        }
+    }
+
+    /// What the device says of its queues.
+    fn device_lines(&mut self) -> Vec<String> {
+        let stats = self.session.control.stats().unwrap_or_default();
+        stats.queues.iter().map(|queue| format!("{}: {}", queue.queue, queue.describe())).collect()
+    }
+
+    /// QEMU writes the machine's memory.
+    fn save_memory(&mut self) -> Result<Dump> {
+        let file = self.keep_as("memory.elf")?;
+        self.session.monitor.dump_memory(&file, WRITING)?;
+        let open = self.settings.command_for_memory(&file);
+        Ok(Dump { file, source: Source::Memory, open })
+    }
+
+    /// Copies the newest dump out of the guest; `None` if there is none.
+    fn copy_dump(&mut self) -> Result<Option<Dump>> {
+        let patience = self.settings.home.patience().act();
+        let dumps = self.session.agent.call(Command::Dumps, patience)?.dumps;
+        let Some(newest) = dumps.into_iter().max_by_key(|dump| dump.written_unix) else { return Ok(None) };
+        let name = newest.file.rsplit('\\').next().unwrap_or("dump").to_owned();
+        let path = self.keep_as(&name)?;
+        let mut file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let (mut offset, mut hash) = (0, Sha256::new());
+        loop {
+            let part = Command::CopyDump { file: newest.file.clone(), offset, len: MOST_CHUNK };
+            let chunk = self.session.agent.call(part, PART)?.chunk.context("no part of the dump")?;
+            let bytes =
+                Base64::decode_vec(&chunk.data).map_err(|error| anyhow::anyhow!("a part: {error}"))?;
+            file.write_all(&bytes).context("writing the dump")?;
+            hash.update(&bytes);
+            offset += bytes.len() as u64;
+            if let Some(sha256) = chunk.sha256 {
+                ensure!(hex::encode(hash.finalize()) == sha256, "{} came out damaged", newest.file);
+                break;
+            }
+            ensure!(!bytes.is_empty(), "{} ends at {offset} of {} bytes", newest.file, chunk.total);
+        }
+        let open = format!("windbg -z {} {SYMBOLS}", path.display());
+        Ok(Some(Dump { file: path, source: Source::Guest, open }))
+    }
+
+    /// A place for a file that outlives the session.
+    fn keep_as(&self, name: &str) -> Result<PathBuf> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("rig/dumps/{}-{}-{number}", self.settings.name, std::process::id());
+        let folder = places::target().join(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder.join(name))
+    }
+}
+
+/// Where WinDbg looks for symbols: Microsoft's server, then the folder that `cargo rig debug` names.
+const SYMBOLS: &str = r#"-y "srv*;C:\cancelnic""#;
+
+impl Settings {
+    /// What opens the core file of this guest's machine. WinDbg reads it once elf2dmp has turned it into a dump.
+    fn command_for_memory(&self, file: &Path) -> String {
+        match self.home.kind() {
+            Some(Guest::Windows) => {
+                let (core, dump) = (file.display(), file.with_extension("dmp"));
+                let dump = dump.display();
+                format!("elf2dmp {core} {dump}; windbg -z {dump} {SYMBOLS}")
+            }
+            _ => format!("gdb {} {}", self.files.kernel.display(), file.display()),
+        }
+    }
+}
