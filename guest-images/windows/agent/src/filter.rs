@@ -237,6 +237,7 @@ fn add_filter(into: &mut BTreeMap<String, u64>, counters: &Counters) {
             cancels_passed_on,
             received,
             returned,
+            bypassed,
         ]
     );
 }
