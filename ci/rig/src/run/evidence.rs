@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const WRITING: Duration = Duration::from_secs(600);
 /// Between two looks at the lines.
 const PERIOD: Duration = Duration::from_millis(50);
+/// How long a guest may take to write into its log that an NMI has come; one that does not is not waited for longer.
+const ANSWER: Duration = Duration::from_secs(5);
 /// A part of a dump comes over the serial port.
 const PART: Duration = Duration::from_secs(60);
 
@@ -73,7 +75,12 @@ impl Run {
             let pursued = match watch.pursuit() {
                 Pursuit::Nothing => break,
                 Pursuit::Interrupt => {
+                    let before = self.log_lines();
                     let sent = self.session.monitor.inject_nmi();
+                    let deadline = Instant::now() + ANSWER;
+                    while sent.is_ok() && self.log_lines() == before && Instant::now() < deadline {
+                        std::thread::park_timeout(PERIOD);
+                    }
                     watch.interrupted();
                     sent.map(|()| crash.notes.push("an NMI was sent".into()))
                 }
@@ -145,6 +152,12 @@ impl Run {
             std::thread::park_timeout(PERIOD);
             self.look(watch, greetings);
         }
+    }
+
+    /// Whole lines of the guest's log.
+    fn log_lines(&self) -> usize {
+        let log = fs::read(self.session.guest_log()).unwrap_or_default();
+        log.iter().filter(|byte| **byte == b'\n').count()
     }
 
     /// What the device says of its queues.
