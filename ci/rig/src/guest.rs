@@ -170,6 +170,8 @@ pub enum Need {
     Protocol,
     /// The device goes without a warning.
     Surprise,
+    /// A chosen allocation of a driver fails.
+    NoMemory,
     /// The drivers run with other parameters than those of their INFs.
     Parameters,
     /// A driver's test build, which has deliberate faults.
@@ -199,6 +201,7 @@ impl Need {
             (Self::Views, Windows) => Some("its rings are seen from outside only"),
             (Self::Fates, Windows) => Some("it does not tell the fate of each frame, only counts"),
             (Self::Protocol, Windows) => Some("the protocols over the NIC are its own"),
+            (Self::NoMemory, Windows) => Some("which of its allocations fails cannot be chosen"),
             (Self::Surprise, Windows) => Some("no program in it can pull the device out"),
         }
     }
@@ -208,6 +211,7 @@ impl Need {
         match command {
             Command::Pause { .. } | Command::Restart => Some(Self::Pause),
             Command::Hold { .. } | Command::Release { .. } => Some(Self::Windows),
+            Command::FailAllocation { .. } => Some(Self::NoMemory),
             Command::Inspect => Some(Self::Views),
             Command::Report => Some(Self::Fates),
             // Plain frames may come from whatever the agent can send with.
@@ -246,6 +250,7 @@ impl fmt::Display for Need {
             Self::Fates => "the fate of each frame",
             Self::Protocol => "a protocol driver of ours",
             Self::Surprise => "surprise removal",
+            Self::NoMemory => "allocations that fail",
             Self::Parameters => "driver parameters",
             Self::Mutants => "drivers with deliberate faults",
             Self::Framework => "settings of the framework",

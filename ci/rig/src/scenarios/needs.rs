@@ -1,7 +1,7 @@
 //! What each scenario's body asks of its guest, beyond what every guest does. What its settings and its driver need is
 //! seen from those. Every run on understudy checks its row.
 
-use crate::guest::Need::{self, Fates, Pause, Protocol, Surprise, Views, Windows};
+use crate::guest::Need::{self, Fates, NoMemory, Pause, Protocol, Surprise, Views, Windows};
 
 /// What the scenario of that name asks for.
 pub fn of(name: &str) -> &'static [Need] {
@@ -9,7 +9,7 @@ pub fn of(name: &str) -> &'static [Need] {
 }
 
 /// Of scenarios whose needs nobody has told apart yet.
-const EVERYTHING: &[Need] = &[Pause, Windows, Views, Fates, Protocol, Surprise];
+const EVERYTHING: &[Need] = &[Pause, Windows, Views, Fates, Protocol, Surprise, NoMemory];
 
 /// By name.
 pub const NEEDS: &[(&str, &[Need])] = &[

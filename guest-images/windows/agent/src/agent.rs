@@ -176,6 +176,10 @@ fn refuse(command: &Command) -> Result<Reply, Fault> {
         Command::Restart => ("restart", pause),
         Command::Hold { .. } => ("hold", window),
         Command::Release { .. } => ("release", window),
+        Command::FailAllocation { .. } => (
+            "fail_allocation",
+            "which allocation fails cannot be chosen; Driver Verifier lets some fail at random",
+        ),
         Command::Inspect => ("inspect", "the rings are seen from outside only: report has their indices"),
         Command::Bind => ("bind", "the protocols over the NIC are Windows' own; frames come from the filter"),
         Command::Unbind => {
