@@ -32,6 +32,7 @@ use crate::settings::{Files, Mutant, Settings};
 use crate::verdict::judge;
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One scenario.
@@ -212,11 +213,11 @@ impl Scenario {
         if !violations.is_empty() {
             bail!("{}", account(&facts, &violations, &log));
         }
-        let declared = needs::of(self.name);
-        let undeclared: Vec<_> = needed.into_iter().filter(|need| !declared.contains(need)).collect();
+        let sorted = |needs: &[Need]| needs.iter().copied().collect::<BTreeSet<_>>();
+        let (declared, needed) = (sorted(needs::of(self.name)), sorted(&needed));
         ensure!(
-            undeclared.is_empty(),
-            "scenarios/needs.rs does not say that {} needs {undeclared:?}",
+            declared == needed,
+            "scenarios/needs.rs says that {} needs {declared:?}, and it needs {needed:?}",
             self.name
         );
         Ok(facts)
