@@ -2,7 +2,7 @@
 #![cfg_attr(target_os = "uefi", no_std, no_main)]
 
 #[cfg(target_os = "uefi")]
-mod firmware;
+mod load;
 
 #[cfg(not(target_os = "uefi"))]
 fn main() {

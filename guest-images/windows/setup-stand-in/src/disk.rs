@@ -1,12 +1,9 @@
 //! The disk that is installed to, block by block.
 
-use uefi::{
-    Handle, Identify as _, Result, Status,
-    boot::{
-        self, AllocateType, MemoryType, OpenProtocolAttributes, OpenProtocolParams, PAGE_SIZE,
-        ScopedProtocol, SearchType,
-    },
-    proto::media::block::BlockIO,
+use firmware::{
+    Handle, Result, Status,
+    block::BlockDevice,
+    memory::{MemoryType, Place, pages},
 };
 
 /// Where the count of starts is, bytes from the disk's start: behind every boot image.
@@ -21,7 +18,7 @@ const CHUNK: usize = 256 << 10;
 
 /// The one disk that can be written.
 pub struct Disk {
-    device: ScopedProtocol<BlockIO>,
+    device: BlockDevice,
     /// Of [`CHUNK`] bytes, aligned for every device.
     buffer: &'static mut [u8],
 }
@@ -29,39 +26,38 @@ pub struct Disk {
 impl Disk {
     /// Finds it.
     pub fn find() -> Result<Self> {
-        let handles = boot::locate_handle_buffer(SearchType::ByProtocol(&BlockIO::GUID))?;
-        for handle in handles.iter() {
-            let device = block_device(*handle)?;
+        for device in BlockDevice::all()? {
+            let device = device?;
             let media = device.media();
-            let whole = media.is_media_present() && !media.is_logical_partition();
-            if whole && !media.is_read_only() && media.block_size() == 512 {
-                return Ok(Self { device, buffer: buffer()? });
+            let whole = media.present && !media.partition;
+            if whole && !media.read_only && media.block_size == 512 {
+                let buffer = pages(Place::Anywhere, MemoryType::LOADER_DATA, CHUNK)?;
+                return Ok(Self { device, buffer });
             }
         }
-        Err(Status::NOT_FOUND.into())
+        Err(Status::NOT_FOUND)
     }
 
     /// Whether a volume is on a disc, which cannot be written.
     pub fn is_disc(volume: Handle) -> Result<bool> {
-        Ok(block_device(volume)?.media().is_read_only())
+        Ok(BlockDevice::of(volume)?.media().read_only)
     }
 
     /// Makes the disk's start a copy of a volume, which the firmware then starts from.
     pub fn copy_from(&mut self, volume: Handle) -> Result {
-        let mut source = block_device(volume)?;
-        let media = source.media();
-        let (id, size) = (media.media_id(), u64::from(media.block_size()));
+        let mut source = BlockDevice::of(volume)?;
+        let size = u64::from(source.media().block_size);
         // Some firmware takes the device to be longer than the volume on it.
-        source.read_blocks(id, 0, &mut self.buffer[..size as usize])?;
+        source.read(0, &mut self.buffer[..size as usize])?;
         let all = volume_size(self.buffer);
         let mut at = 0;
         while at < all.min(COUNT_AT) {
             let bytes = (all - at).min(CHUNK as u64) as usize;
-            source.read_blocks(id, at / size, &mut self.buffer[..bytes])?;
+            source.read(at / size, &mut self.buffer[..bytes])?;
             self.write(at, bytes)?;
             at += bytes as u64;
         }
-        self.device.flush_blocks()
+        self.device.flush()
     }
 
     /// Writes as much as an installation would at its least.
@@ -75,9 +71,8 @@ impl Disk {
 
     /// How often the disk was started from.
     pub fn starts(&mut self) -> Result<u8> {
-        let id = self.device.media().media_id();
-        self.device.read_blocks(id, COUNT_AT / 512, &mut self.buffer[..512])?;
-        if &self.buffer[..8] == MARK { Ok(self.buffer[8]) } else { Err(Status::NOT_FOUND.into()) }
+        self.device.read(COUNT_AT / 512, &mut self.buffer[..512])?;
+        if &self.buffer[..8] == MARK { Ok(self.buffer[8]) } else { Err(Status::NOT_FOUND) }
     }
 
     /// Notes how often the disk was started from.
@@ -86,13 +81,12 @@ impl Disk {
         self.buffer[..8].copy_from_slice(MARK);
         self.buffer[8] = starts;
         self.write(COUNT_AT, 512)?;
-        self.device.flush_blocks()
+        self.device.flush()
     }
 
     /// Writes the first bytes of the buffer.
     fn write(&mut self, at: u64, bytes: usize) -> Result {
-        let id = self.device.media().media_id();
-        self.device.write_blocks(id, at / 512, &self.buffer[..bytes])
+        self.device.write(at / 512, &self.buffer[..bytes])
     }
 }
 
@@ -103,18 +97,4 @@ fn volume_size(first: &[u8]) -> u64 {
     };
     let sectors = if field(19, 2) == 0 { field(32, 4) } else { field(19, 2) };
     field(11, 2) * sectors
-}
-
-fn buffer() -> Result<&'static mut [u8]> {
-    let pages = boot::allocate_pages(AllocateType::AnyPages, MemoryType::LOADER_DATA, CHUNK / PAGE_SIZE)?;
-    // SAFETY: the firmware has just given these pages to this program, which never gives them back; every bit pattern
-    // is a byte.
-    Ok(unsafe { core::slice::from_raw_parts_mut(pages.as_ptr(), CHUNK) })
-}
-
-fn block_device(handle: Handle) -> Result<ScopedProtocol<BlockIO>> {
-    let params = OpenProtocolParams { handle, agent: boot::image_handle(), controller: None };
-    // SAFETY: the firmware's own file system goes on using the device, which it permits; nothing here takes the device
-    // away, and no driver is unloaded while this program runs.
-    unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }
 }

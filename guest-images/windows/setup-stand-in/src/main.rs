@@ -16,16 +16,7 @@
 mod com1;
 mod disk;
 
-use uefi::{
-    CStr16, Result, Status, boot, cstr16,
-    prelude::entry,
-    proto::{
-        loaded_image::LoadedImage,
-        media::file::{File as _, FileAttribute, FileMode},
-    },
-    runtime::{self, ResetType},
-    system,
-};
+use firmware::{Handle, ResetType, Result, Status, file::File, memory::Place, raw, reset, show};
 
 use disk::Disk;
 
@@ -42,8 +33,12 @@ enum Variant {
     Fails,
 }
 
-#[entry]
-fn main() -> Status {
+/// Where the firmware starts.
+// SAFETY: the linker looks for this name, which nothing else here has.
+#[unsafe(no_mangle)]
+extern "efiapi" fn efi_main(image: raw::Handle, table: *const raw::table::system::SystemTable) -> Status {
+    // SAFETY: the arguments are those that the firmware gave, which runs the program.
+    unsafe { firmware::start(image, table) };
     match play() {
         Ok(never) => never,
         Err(error) => {
@@ -55,23 +50,22 @@ fn main() -> Status {
 
 fn play() -> Result<Status> {
     // Long phases must not end with a reset by the firmware.
-    boot::set_watchdog_timer(0, 0x1_0000, None)?;
-    show(cstr16!("stand-in for Windows Setup"));
-    let variant = variant()?;
-    let own = boot::open_protocol_exclusive::<LoadedImage>(boot::image_handle())?.device();
-    let own = own.ok_or(Status::NOT_FOUND)?;
+    firmware::disable_watchdog()?;
+    show("stand-in for Windows Setup");
+    let own = firmware::own_device()?;
+    let variant = variant(own)?;
     let mut disk = Disk::find()?;
     if Disk::is_disc(own)? { setup(variant, own, &mut disk) } else { windows(variant, &mut disk) }
 }
 
-fn setup(variant: Variant, own: uefi::Handle, disk: &mut Disk) -> Result<Status> {
+fn setup(variant: Variant, own: Handle, disk: &mut Disk) -> Result<Status> {
     if variant == Variant::Asks {
-        show(cstr16!("Press any key to boot from CD or DVD"));
+        show("Press any key to boot from CD or DVD");
         stand_still();
     }
     com1::say("phase windows-pe");
     if variant == Variant::Silent {
-        show(cstr16!("Select the operating system you want to install"));
+        show("Select the operating system you want to install");
         stand_still();
     }
     disk.fill()?;
@@ -98,19 +92,6 @@ fn windows(variant: Variant, disk: &mut Disk) -> Result<Status> {
     reset(ResetType::SHUTDOWN)
 }
 
-/// Shows a line on the screen, for whoever looks at a picture of it.
-fn show(line: &CStr16) {
-    system::with_stdout(|out| {
-        // The firmware reports an error if one of its consoles fails, be it another than the screen.
-        let _ = out.output_string(line);
-        let _ = out.output_string(cstr16!("\r\n"));
-    });
-}
-
-fn reset(kind: ResetType) -> ! {
-    runtime::reset(kind, Status::SUCCESS, None)
-}
-
 fn stand_still() -> ! {
     loop {
         // Until the firmware's next timer interrupt.
@@ -119,19 +100,13 @@ fn stand_still() -> ! {
 }
 
 /// What the file `variant` says, beside this program on the volume that it was started from.
-fn variant() -> Result<Variant> {
-    let mut volume = boot::get_image_file_system(boot::image_handle())?;
-    let mut root = volume.open_volume()?;
-    let file = root.open(cstr16!("variant"), FileMode::Read, FileAttribute::empty())?;
-    let mut text = [0; 16];
-    let mut file = file.into_regular_file().ok_or(Status::UNSUPPORTED)?;
-    let length = file.read(&mut text)?;
-    match &text[..length] {
+fn variant(own: Handle) -> Result<Variant> {
+    match &*File::root(own)?.open("variant")?.read(Place::Anywhere)? {
         b"installs" => Ok(Variant::Installs),
         b"asks" => Ok(Variant::Asks),
         b"silent" => Ok(Variant::Silent),
         b"fails" => Ok(Variant::Fails),
-        _ => Err(Status::UNSUPPORTED.into()),
+        _ => Err(Status::UNSUPPORTED),
     }
 }
 

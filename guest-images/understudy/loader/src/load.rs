@@ -5,15 +5,12 @@
 //! 3. The firmware is left, and its last memory map becomes the kernel's.
 //! 4. A copy of `hand-over.s` below 4 GiB switches paging and long mode off and enters the kernel.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String};
 use core::arch::global_asm;
 use core::mem::offset_of;
-use core::ptr::NonNull;
-use uefi::boot::{self, AllocateType};
-use uefi::mem::memory_map::{MemoryDescriptor, MemoryMap as _, MemoryType};
-use uefi::prelude::*;
-use uefi::table::cfg::ConfigTableEntry;
-use uefi::{CString16, fs::FileSystem, system};
+use firmware::file::File;
+use firmware::memory::{self, MemoryDescriptor, MemoryType, Place, Pool};
+use firmware::{PAGE, Status, raw};
 use understudy_loader::kernel::Kernel;
 use understudy_loader::paths;
 use understudy_loader::start_info::{Kind, MAGIC, MemoryRange, Module, StartInfo, write_map};
@@ -27,9 +24,11 @@ unsafe extern "C" {
     static hand_over_end: [u8; 0];
 }
 
-const PAGE: usize = 4096;
+#[global_allocator]
+static POOL: Pool = Pool;
+
 /// What a kernel in 32-bit mode can address.
-const BELOW_4_GIB: AllocateType = AllocateType::MaxAddress(u32::MAX as u64);
+const BELOW_4_GIB: Place = Place::UpTo(u32::MAX as u64);
 /// Longest command line, the zero behind it included.
 const LONGEST: usize = 4096;
 /// Most ranges of memory; firmware has some hundred before neighbours are joined.
@@ -47,14 +46,18 @@ struct HandOver {
     gdt_pointer: [u8; 10],
 }
 
-#[entry]
-fn main() -> Status {
+/// Where the firmware starts.
+// SAFETY: the linker looks for this name, which nothing else here has.
+#[unsafe(no_mangle)]
+extern "efiapi" fn efi_main(image: raw::Handle, table: *const raw::table::system::SystemTable) -> Status {
+    // SAFETY: the arguments are those that the firmware gave, which runs the program.
+    unsafe { firmware::start(image, table) };
     match load() {
         Ok(never) => match never {},
         Err(error) => {
             // The firmware's console is the serial ports, and there is nobody else to tell.
-            uefi::println!("understudy-loader: {error}");
-            boot::stall(core::time::Duration::from_secs(1));
+            firmware::show(format_args!("understudy-loader: {error}"));
+            firmware::stall(1_000_000);
             Status::LOAD_ERROR
         }
     }
@@ -62,41 +65,37 @@ fn main() -> Status {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    uefi::println!("understudy-loader: {info}");
+    firmware::show(format_args!("understudy-loader: {info}"));
     loop {
         core::hint::spin_loop();
     }
 }
 
 fn load() -> Result<core::convert::Infallible, String> {
-    let volume = boot::get_image_file_system(boot::image_handle())
+    let root = firmware::own_device()
+        .and_then(File::root)
         .map_err(|error| format!("no file system where the loader came from: {error}"))?;
-    let mut files = FileSystem::new(volume);
-    let mut read = |path: &str| -> Result<Vec<u8>, String> {
-        let name = CString16::try_from(path).map_err(|error| format!("{path}: {error}"))?;
-        files.read(name.as_ref()).map_err(|error| format!("{path}: {error}"))
+    let read = |path, place| {
+        let content = root.open(path).and_then(|file| file.read(place));
+        content.map_err(|error| format!("{path}: {error}"))
     };
-    let (elf, bundle, line) = (read(paths::KERNEL)?, read(paths::BUNDLE)?, read(paths::COMMAND_LINE)?);
+    let elf = read(paths::KERNEL, Place::Anywhere)?;
+    let bundle = read(paths::BUNDLE, BELOW_4_GIB)?;
+    let line = read(paths::COMMAND_LINE, Place::Anywhere)?;
     let line = line.trim_ascii();
     if line.len() >= LONGEST {
         return Err(format!("{}: {} bytes are too many", paths::COMMAND_LINE, line.len()));
     }
-    let kernel = Kernel::parse(&elf).map_err(|fault| format!("{}: {fault}", paths::KERNEL))?;
+    let kernel = Kernel::parse(elf).map_err(|fault| format!("{}: {fault}", paths::KERNEL))?;
 
     place(&kernel)?;
-    let module = pages(BELOW_4_GIB, MemoryType::LOADER_DATA, bundle.len())?;
-    // SAFETY: the pages are this program's, and hold that many bytes.
-    unsafe { module.copy_from_nonoverlapping(NonNull::from_ref(&*bundle).cast(), bundle.len()) };
-    let hand_over = pages(BELOW_4_GIB, MemoryType::LOADER_DATA, size_of::<HandOver>())?.cast::<HandOver>();
+    let hand_over = pages(BELOW_4_GIB, MemoryType::LOADER_DATA, size_of::<HandOver>())?.as_mut_ptr();
     let code = copy_code()?;
 
-    // SAFETY: the pages are this program's, aligned and large enough; all zeros is a value of every field.
-    let told = unsafe {
-        hand_over.write_bytes(0, 1);
-        &mut *hand_over.as_ptr()
-    };
-    let at = hand_over.as_ptr() as u64;
-    told.module = Module { address: module.as_ptr() as u64, size: bundle.len() as u64, ..Module::default() };
+    // SAFETY: the pages are this program's, aligned, large enough and zeroed; all zeros is a value of every field.
+    let told = unsafe { &mut *hand_over.cast::<HandOver>() };
+    let at = hand_over as u64;
+    told.module = Module { address: bundle.as_ptr() as u64, size: bundle.len() as u64, ..Module::default() };
     told.line[..line.len()].copy_from_slice(line);
     told.gdt = [0, 0x00cf_9a00_0000_ffff, 0x00cf_9200_0000_ffff];
     told.gdt_pointer[..2].copy_from_slice(&23_u16.to_le_bytes());
@@ -107,14 +106,16 @@ fn load() -> Result<core::convert::Infallible, String> {
         module_count: 1,
         modules: at + offset_of!(HandOver, module) as u64,
         command_line: at + offset_of!(HandOver, line) as u64,
-        rsdp: rsdp(),
+        rsdp: firmware::acpi_root().unwrap_or_default(),
         memory_map: at + offset_of!(HandOver, map) as u64,
         ..StartInfo::default()
     };
 
-    // SAFETY: nothing below uses boot services, console or allocator.
-    let map = unsafe { boot::exit_boot_services(Some(MemoryType::LOADER_DATA)) };
-    let Some(count) = write_map(map.entries().map(range), &mut told.map) else { stop() };
+    // The last file; nothing below uses the allocator either.
+    drop(root);
+    // SAFETY: no file is open, and there are no block devices here.
+    let map = unsafe { memory::exit_boot_services() };
+    let Some(count) = write_map(map.ranges().map(range), &mut told.map) else { stop() };
     told.info.memory_map_count = count as u32;
     // SAFETY: the code is hand-over.s, at an identity-mapped address below 4 GiB as it requires; it takes the
     // kernel's entry, the start information and the descriptor table's pointer, all of them below 4 GiB too.
@@ -134,23 +135,18 @@ fn stop() -> ! {
 /// Takes the kernel's pages where it wants them, and fills them.
 fn place(kernel: &Kernel<'_>) -> Result<(), String> {
     let (first, last) = kernel.pages();
-    let memory = pages(AllocateType::Address(first), MemoryType::LOADER_DATA, (last - first) as usize)
+    let memory = pages(Place::At(first), MemoryType::LOADER_DATA, (last - first) as usize)
         .map_err(|error| format!("the kernel's place at {first:#x}: {error}"))?;
-    // SAFETY: the pages from `first` up to `last` are this program's; each segment lies within.
-    unsafe {
-        memory.write_bytes(0, (last - first) as usize);
-        for segment in &kernel.segments {
-            let to = memory.add((segment.address - first) as usize);
-            to.copy_from_nonoverlapping(NonNull::from_ref(segment.content).cast(), segment.content.len());
-        }
+    for segment in &kernel.segments {
+        let at = (segment.address - first) as usize;
+        memory[at..at + segment.content.len()].copy_from_slice(segment.content);
     }
     Ok(())
 }
 
-/// Enough whole pages for `bytes`.
-fn pages(place: AllocateType, kind: MemoryType, bytes: usize) -> Result<NonNull<u8>, String> {
-    let count = bytes.div_ceil(PAGE).max(1);
-    boot::allocate_pages(place, kind, count).map_err(|error| format!("no memory for {bytes} bytes: {error}"))
+/// Enough whole pages for `bytes`, zeroed.
+fn pages(place: Place, kind: MemoryType, bytes: usize) -> Result<&'static mut [u8], String> {
+    memory::pages(place, kind, bytes).map_err(|error| format!("no memory for {bytes} bytes: {error}"))
 }
 
 /// A copy of `hand-over.s` where 32-bit mode can run it.
@@ -159,21 +155,12 @@ fn copy_code() -> Result<*const u8, String> {
     let len = end.addr() - start.addr();
     let copy = pages(BELOW_4_GIB, MemoryType::LOADER_CODE, len)?;
     // SAFETY: both labels stand in this image's code, in this order; the pages are this program's.
-    unsafe { start.cast::<u8>().copy_to_nonoverlapping(copy.as_ptr(), len) };
+    unsafe { start.cast::<u8>().copy_to_nonoverlapping(copy.as_mut_ptr(), len) };
     Ok(copy.as_ptr())
 }
 
-/// ACPI's root pointer.
-fn rsdp() -> u64 {
-    system::with_config_table(|tables| {
-        let find = |guid| tables.iter().find(|table| table.guid == guid);
-        let table = find(ConfigTableEntry::ACPI2_GUID).or_else(|| find(ConfigTableEntry::ACPI_GUID));
-        table.map_or(0, |table| table.address as u64)
-    })
-}
-
 /// What a range is for once the firmware has been left.
-fn range(memory: &MemoryDescriptor) -> (u64, u64, Kind) {
+fn range(memory: MemoryDescriptor) -> (u64, u64, Kind) {
     let kind = match memory.ty {
         MemoryType::CONVENTIONAL | MemoryType::BOOT_SERVICES_CODE | MemoryType::BOOT_SERVICES_DATA => {
             Kind::Ram
