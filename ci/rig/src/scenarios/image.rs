@@ -179,7 +179,10 @@ fn interrupted(_: &Built) -> Result<()> {
     let mut lines = output.lines().map_while(Result::ok);
     let began = lines.any(|line| line.contains("starting the medium"));
     if began {
-        ensure!(fs::read_dir(&images)?.count() == 1 && fs::read_dir(&temporary)?.count() == 1);
+        for folder in [&images, &temporary] {
+            let made = fs::read_dir(folder)?.next();
+            ensure!(made.is_some(), "nothing is in {} that an interruption could leave", folder.display());
+        }
         kill_process(Pid::from_child(&child), Signal::INT)?;
     }
     let ended = child.wait_with_output()?;
