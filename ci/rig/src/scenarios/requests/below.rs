@@ -1,15 +1,17 @@
 //! The local target, the next lower device of the relay's own stack: a bus's device, which takes no control requests.
 //! The framework's orders are those of a remote target; what cannot be done is to open, close or delete it.
 
-use super::super::{Scenario, usual};
+use super::super::{PERIOD, Scenario, usual};
 use super::stage::{Stage, expect_status};
-use super::waiting::words;
 use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
 use crate::run::Run;
-use crate::run::requests::{RELAY, Requests};
+use crate::run::requests::{Logged, RELAY, Requests, read_log};
+use crate::session::LIMIT;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::behaviour;
 use cancelnic_ioctl::relay::{self, Outcome, option, phase, target, way};
+use std::thread;
+use std::time::Instant;
 
 const STARTED: u32 = 1;
 const STOPPED: u32 = 2;
@@ -38,10 +40,21 @@ fn send(run: &mut Run, stage: &Stage, options: u32) -> Result<Outcome> {
     stage.requests.send(run, &stage.send_with(behaviour::CANCELABLE, options, timeout))
 }
 
-/// The calls since the last look.
+/// The calls since the last look. A program may have its answer before the relay's send has returned, so as many are
+/// waited for as are expected.
 fn expect_calls(run: &mut Run, requests: Requests, expected: &str) -> Result<()> {
-    let seen = words(run, RELAY, requests.relay, relay::LOG)?;
-    run.expect("the relay's calls", seen.as_str(), expected)
+    let wanted = expected.split(' ').count();
+    let deadline = Instant::now() + LIMIT;
+    let mut seen = Vec::new();
+    loop {
+        let log = read_log(run, RELAY, requests.relay, relay::LOG)?;
+        seen.extend(log.iter().map(Logged::what));
+        if seen.len() >= wanted || Instant::now() >= deadline {
+            break;
+        }
+        thread::park_timeout(PERIOD);
+    }
+    run.expect("the relay's calls", seen.join(" ").as_str(), expected)
 }
 
 /// However it is sent, the answer is the I/O manager's for a driver without a routine for it, and the completion routine
