@@ -1,13 +1,13 @@
 //! The device's control socket: JSON-RPC 2.0, one object a line.
 
+use crate::wait::until;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The device answers every request at once; this is for a machine under load.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -180,17 +180,15 @@ impl Control {
         limit: Duration,
         mut holds: impl FnMut(&Queue) -> bool,
     ) -> Result<Queue> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let seen = self.queue(queue)?;
-            if holds(&seen) {
-                return Ok(seen);
-            }
-            if Instant::now() >= deadline {
-                bail!("{queue}: waited {} ms for {what}, in vain: {}", limit.as_millis(), seen.describe());
-            }
-            thread::park_timeout(PERIOD);
-        }
+        let mut last = Queue::default();
+        let found = until(limit, PERIOD, || {
+            last = self.queue(queue)?;
+            Ok(holds(&last).then_some(()))
+        })?;
+        found.with_context(|| {
+            format!("{queue}: waited {} ms for {what}, in vain: {}", limit.as_millis(), last.describe())
+        })?;
+        Ok(last)
     }
 }
 
@@ -227,6 +225,7 @@ impl Queue {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
+    use std::thread;
     use std::thread::JoinHandle;
 
     /// A device that reads one request for each of `answers`, and gives that answer.

@@ -34,6 +34,7 @@ mod settings;
 mod test;
 mod timeline;
 mod verdict;
+mod wait;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -10,6 +10,7 @@ use crate::image::store::manifest::Guest;
 use crate::places;
 use crate::settings::Settings;
 use crate::verdict::violation;
+use crate::wait::until;
 use agent_protocol::{Command, MOST_CHUNK, Message};
 use anyhow::{Context, Result, ensure};
 use base64ct::{Base64, Encoding};
@@ -18,7 +19,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long QEMU may take to write a machine's memory.
 const WRITING: Duration = Duration::from_secs(600);
@@ -75,18 +76,11 @@ impl Run {
             let pursued = match watch.pursuit() {
                 Pursuit::Nothing => break,
                 Pursuit::Interrupt => {
-                    let before = self.log_lines();
-                    let sent = self.session.monitor.inject_nmi();
-                    let deadline = Instant::now() + ANSWER;
-                    while sent.is_ok() && self.log_lines() == before && Instant::now() < deadline {
-                        std::thread::park_timeout(PERIOD);
-                    }
                     watch.interrupted();
-                    sent.map(|()| crash.notes.push("an NMI was sent".into()))
+                    self.interrupt().map(|()| crash.notes.push("an NMI was sent".into()))
                 }
                 wait @ (Pursuit::Restart | Pursuit::Agent) => {
-                    self.await_change(&mut watch, &mut greetings, wait);
-                    Ok(())
+                    self.await_change(&mut watch, &mut greetings, wait)
                 }
                 Pursuit::Dumps => {
                     watch.done();
@@ -142,16 +136,22 @@ impl Run {
     }
 
     /// Waits until the watch goes after something else.
-    fn await_change(&mut self, watch: &mut Watch, greetings: &mut usize, wait: Pursuit) {
-        let deadline = Instant::now() + self.settings.home.patience().start();
-        while watch.pursuit() == wait {
-            if Instant::now() >= deadline {
-                watch.see(&Seen::Waited);
-                return;
-            }
-            std::thread::park_timeout(PERIOD);
+    fn await_change(&mut self, watch: &mut Watch, greetings: &mut usize, wait: Pursuit) -> Result<()> {
+        let changed = until(self.settings.home.patience().start(), PERIOD, || {
             self.look(watch, greetings);
+            Ok((watch.pursuit() != wait).then_some(()))
+        })?;
+        if changed.is_none() {
+            watch.see(&Seen::Waited);
         }
+        Ok(())
+    }
+
+    /// Sends an NMI, and gives the guest a while to write into its log where it was.
+    fn interrupt(&mut self) -> Result<()> {
+        let before = self.log_lines();
+        self.session.monitor.inject_nmi()?;
+        until(ANSWER, PERIOD, || Ok((self.log_lines() != before).then_some(()))).map(drop)
     }
 
     /// Whole lines of the guest's log.

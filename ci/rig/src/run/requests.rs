@@ -5,14 +5,14 @@ use super::programs::{Answer, Controlling, File};
 use crate::facts::RequestEvent;
 use crate::session::LIMIT;
 use crate::settings::NIC;
+use crate::wait::until;
 use agent_protocol::Message;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
 use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
 use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer, way};
 use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SetMutant};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The relay's name, as a driver of a session.
@@ -138,17 +138,12 @@ impl Run {
     /// Waits until a thread of the guest is held at a window, one more than `before`.
     pub fn await_held(&mut self, window: &str, before: usize) -> Result<()> {
         self.step(format!("somebody waits at {window}"), |run| {
-            let deadline = Instant::now() + LIMIT;
-            loop {
+            let came = until(LIMIT, Duration::from_millis(1), || {
                 run.ask(agent_protocol::Command::Report)?;
-                if run.held_at(window) > before {
-                    return Ok(((), String::new()));
-                }
-                if Instant::now() >= deadline {
-                    bail!("nobody came to {window}");
-                }
-                thread::park_timeout(Duration::from_millis(1));
-            }
+                Ok((run.held_at(window) > before).then_some(()))
+            })?;
+            came.with_context(|| format!("nobody came to {window}"))?;
+            Ok(((), String::new()))
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::process::Folder;
 use crate::run::Run;
 use crate::session::{LIMIT, Session};
 use crate::settings::{Files, NIC, Settings};
+use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -23,8 +24,6 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Instant;
 
 /// The step after which a run is disturbed: device, machine and driver are up, frames are about to be sent.
 const MOMENT: &str = "hold the wire gate";
@@ -124,15 +123,12 @@ impl Use {
     }
 
     fn no_process_left(&self) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let left = processes_with(&[&self.marker()])?;
-            if left.is_empty() {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "still running: {left:?}");
-            thread::park_timeout(PERIOD);
-        }
+        let mut left = Vec::new();
+        let gone = until(LIMIT, PERIOD, || {
+            left = processes_with(&[&self.marker()])?;
+            Ok(left.is_empty().then_some(()))
+        })?;
+        gone.with_context(|| format!("still running: {left:?}"))
     }
 }
 

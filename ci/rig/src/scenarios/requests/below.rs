@@ -7,11 +7,10 @@ use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
 use crate::run::Run;
 use crate::run::requests::{Logged, RELAY, Requests, read_log};
 use crate::session::LIMIT;
+use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::behaviour;
 use cancelnic_ioctl::relay::{self, Outcome, option, phase, target, way};
-use std::thread;
-use std::time::Instant;
 
 const STARTED: u32 = 1;
 const STOPPED: u32 = 2;
@@ -44,16 +43,13 @@ fn send(run: &mut Run, stage: &Stage, options: u32) -> Result<Outcome> {
 /// waited for as are expected.
 fn expect_calls(run: &mut Run, requests: Requests, expected: &str) -> Result<()> {
     let wanted = expected.split(' ').count();
-    let deadline = Instant::now() + LIMIT;
     let mut seen = Vec::new();
-    loop {
+    // what has not come by the end is missing in what is compared
+    until(LIMIT, PERIOD, || {
         let log = read_log(run, RELAY, requests.relay, relay::LOG)?;
         seen.extend(log.iter().map(Logged::what));
-        if seen.len() >= wanted || Instant::now() >= deadline {
-            break;
-        }
-        thread::park_timeout(PERIOD);
-    }
+        Ok((seen.len() >= wanted).then_some(()))
+    })?;
     run.expect("the relay's calls", seen.join(" ").as_str(), expected)
 }
 

@@ -1,12 +1,14 @@
 //! Requests and the life of devices and files around them.
 
-use super::super::{Scenario, good, no_watchdog, usual};
+use super::super::{PERIOD, Scenario, good, no_watchdog, usual};
 use super::waiting::{await_waiting, counters, wait, words};
 use super::{CANCELLED, SUCCESS};
 use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
 use crate::run::{Run, WIRE};
+use crate::session::LIMIT;
 use crate::settings::NIC;
+use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour, queue};
 use cancelnic_ioctl::relay::{self, Send, phase, target};
@@ -94,12 +96,11 @@ fn pass_one(run: &mut Run, requests: Requests) -> Result<Controlling> {
 }
 
 fn await_sent(run: &mut Run, requests: Requests) -> Result<()> {
-    let deadline = std::time::Instant::now() + crate::session::LIMIT;
-    while !words(run, RELAY, requests.relay, relay::LOG)?.contains("sent") {
-        ensure!(std::time::Instant::now() < deadline, "the relay's send has not returned");
-        std::thread::park_timeout(super::super::PERIOD);
-    }
-    Ok(())
+    let sent = until(LIMIT, PERIOD, || {
+        let seen = words(run, RELAY, requests.relay, relay::LOG)?;
+        Ok(seen.contains("sent").then_some(()))
+    })?;
+    sent.context("the relay's send has not returned")
 }
 
 /// The relay's device is removed with a passed request under way: EvtIoStop(Purge) recalls it.

@@ -1,13 +1,15 @@
 //! Manual queues: requests that the driver fetches, gives back, and is told of; and an answer written straight into a
 //! program's buffer.
 
-use super::super::{Scenario, usual};
+use super::super::{PERIOD, Scenario, usual};
 use super::waiting::{wait, words};
 use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
 use crate::run::Run;
 use crate::run::programs::Controlling;
 use crate::run::requests::Requests;
+use crate::session::LIMIT;
 use crate::settings::NIC;
+use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
 use cancelnic_ioctl::nic::{self, CancelEvent, QueueState, action, behaviour, queue};
@@ -29,11 +31,8 @@ fn put(run: &mut Run, requests: Requests, tag: u32, to: u32) -> Result<Controlli
     let waiting = if to == queue::SECOND { behaviour::SECOND_QUEUE } else { behaviour::THIRD_QUEUE };
     let before = state(run, requests, to)?.queued;
     let program = wait(run, requests.nic, tag, waiting)?;
-    let deadline = std::time::Instant::now() + crate::session::LIMIT;
-    while state(run, requests, to)?.queued == before {
-        ensure!(std::time::Instant::now() < deadline, "request {tag} never came to queue {to}");
-        std::thread::park_timeout(super::super::PERIOD);
-    }
+    let came = until(LIMIT, PERIOD, || Ok((state(run, requests, to)?.queued != before).then_some(())))?;
+    came.with_context(|| format!("request {tag} never came to queue {to}"))?;
     Ok(program)
 }
 

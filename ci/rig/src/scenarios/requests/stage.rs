@@ -1,14 +1,14 @@
 //! A cell's stage: its request, what is done with it, and what was seen of it.
 
+use super::super::PERIOD;
 use crate::run::Run;
 use crate::run::programs::Controlling;
 use crate::run::requests::{Logged, Requests};
 use crate::session::LIMIT;
-use anyhow::{Result, bail, ensure};
+use crate::wait::until;
+use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::{self, CancelEvent, Wait};
 use cancelnic_ioctl::relay::{Outcome, Send, phase, way};
-use std::thread;
-use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 /// Brings a cell about.
@@ -89,17 +89,11 @@ impl Stage {
 
     /// Waits until something stands in the logs.
     pub fn await_logged(&mut self, run: &mut Run, what: &str) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        loop {
+        let logged = until(LIMIT, PERIOD, || {
             self.take_log(run)?;
-            if self.log.iter().any(|logged| logged.what() == what) {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                bail!("no {what} in the logs");
-            }
-            thread::park_timeout(Duration::from_millis(2));
-        }
+            Ok(self.log.iter().any(|logged| logged.what() == what).then_some(()))
+        })?;
+        logged.with_context(|| format!("no {what} in the logs"))
     }
 
     /// The end: the logs, the final status, and that the completion routine ran as often as it should.

@@ -1,9 +1,12 @@
 //! Programs that wait for a cancel event, and what is seen of them.
 
+use super::super::PERIOD;
 use crate::run::Run;
 use crate::run::programs::{Controlling, File};
 use crate::run::requests::read_log;
-use anyhow::{Context, Result, ensure};
+use crate::session::LIMIT;
+use crate::wait::until;
+use anyhow::{Context, Result};
 use cancelnic_ioctl::nic::{self, CancelEvent, Counters, Wait};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -20,12 +23,12 @@ pub fn counters(run: &mut Run, nic: File) -> Result<Counters> {
 
 /// Waits until as many requests wait at the NIC.
 pub fn await_waiting(run: &mut Run, nic: File, wanted: u64) -> Result<()> {
-    let deadline = std::time::Instant::now() + crate::session::LIMIT;
-    while counters(run, nic)?.waiting != wanted {
-        ensure!(std::time::Instant::now() < deadline, "never as many as {wanted} requests waited");
-        std::thread::park_timeout(super::super::PERIOD);
-    }
-    Ok(())
+    let mut waiting = 0;
+    let found = until(LIMIT, PERIOD, || {
+        waiting = counters(run, nic)?.waiting;
+        Ok((waiting == wanted).then_some(()))
+    })?;
+    found.with_context(|| format!("{waiting} requests wait at the NIC, never {wanted}"))
 }
 
 pub fn words(run: &mut Run, driver: &'static str, file: File, code: u32) -> Result<String> {
