@@ -4,7 +4,11 @@
 //! own; what changes the machine is done in order by one thread, the worker; the rest is answered where it is read.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -18,7 +22,7 @@ use crate::{
     guest::{Fault, Guest, NIC},
     line::Line,
     outbox::Outbox,
-    tools,
+    parameters, tools,
 };
 
 /// Version of the agent, `major.minor.patch`.
@@ -34,6 +38,8 @@ struct Parts {
     guest: Arc<dyn Guest>,
     files: Files,
     sends: Sends,
+    /// Parameters have been set, which a NIC that runs does not know.
+    configured: AtomicBool,
     /// How long a device may take to come or go.
     patience: Duration,
 }
@@ -42,7 +48,13 @@ impl Agent {
     /// An agent of `guest`, in which a device may take `patience` to come or go.
     #[must_use]
     pub fn new(guest: Arc<dyn Guest>, patience: Duration) -> Self {
-        let parts = Arc::new(Parts { guest, files: Files::default(), sends: Sends::default(), patience });
+        let parts = Arc::new(Parts {
+            guest,
+            files: Files::default(),
+            sends: Sends::default(),
+            configured: AtomicBool::new(false),
+            patience,
+        });
         let (work, asked) = mpsc::channel();
         thread::spawn({
             let parts = Arc::clone(&parts);
@@ -140,11 +152,23 @@ impl Parts {
         }
     }
 
+    /// Starts the devices. A NIC that has run since before its parameters were set, as Windows starts it by itself, is
+    /// loaded anew.
+    fn load(&self) -> Result<(), Fault> {
+        if self.configured.load(Ordering::Relaxed) {
+            if self.guest.is_loaded(NIC.service)? {
+                device::stop(&*self.guest, NIC, self.patience)?;
+            }
+            self.configured.store(false, Ordering::Relaxed);
+        }
+        device::load(&*self.guest, self.patience)
+    }
+
     /// What changes the machine, or takes long.
     fn change_machine(&self, command: Command) -> Result<Reply, Fault> {
         let (guest, patience) = (&*self.guest, self.patience);
         match command {
-            Command::Load => device::load(guest, patience).map(done),
+            Command::Load => self.load().map(done),
             Command::Unload => device::unload(guest, patience).map(done),
             Command::PowerDown => device::power(guest, NIC.service, false).map(done),
             Command::PowerUp => device::start_nic(guest, patience).map(done),
@@ -154,6 +178,11 @@ impl Parts {
             }
             Command::AttachFilter => device::bind_filter(guest, true, patience).map(done),
             Command::DetachFilter => device::bind_filter(guest, false, patience).map(done),
+            Command::Configure { parameters } => {
+                parameters::set(guest, &parameters)?;
+                self.configured.store(true, Ordering::Relaxed);
+                Ok(Reply::default())
+            }
             Command::Verifier { on, drivers, flags } => tools::verifier(guest, on, &drivers, flags),
             Command::Logs { log, most } => tools::logs(guest, &log, most),
             Command::Dumps => Ok(Reply { dumps: dumps::list(&guest.system_root()), ..Reply::default() }),
@@ -193,7 +222,10 @@ fn refuse(command: &Command) -> Result<Reply, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretend::{PENDS, Pretend, STATUS_CANCELLED};
+    use crate::{
+        guest::Change,
+        pretend::{PENDS, Pretend, STATUS_CANCELLED},
+    };
     use agent_protocol::{FailureKind, IoResult};
 
     struct Conversation {
@@ -215,6 +247,13 @@ mod tests {
 
         fn answer(&self) -> Message {
             self.outbox.next().expect("an open outbox")
+        }
+
+        /// What was done to the machine, in order.
+        fn changes(&self) -> Vec<String> {
+            let mut done = self.guest.done();
+            done.retain(|done| !done.starts_with("loaded?"));
+            done
         }
 
         fn call(&self, command: &str) -> Message {
@@ -303,8 +342,6 @@ mod tests {
         for id in 1..=6 {
             assert_eq!(talk.answer(), Message::Done { id, reply: Reply::default() });
         }
-        let done = talk.guest.done();
-        let changes: Vec<_> = done.iter().filter(|done| !done.starts_with("loaded?")).collect();
         let expected = [
             "Start cancelnic-relay",
             "Start cancelnic",
@@ -315,7 +352,45 @@ mod tests {
             "reboot",
             "power off",
         ];
-        assert_eq!(changes, expected);
+        assert_eq!(talk.changes(), expected);
+    }
+
+    #[test]
+    fn a_nic_that_runs_is_loaded_anew_once_its_parameters_are_set() {
+        let talk = Conversation::with(Pretend::default());
+        talk.guest.put_into_driver_key(r"Ndi\params\WatchdogMs", "type", "int");
+        // as Windows does by itself
+        talk.guest.change(NIC, Change::Start).unwrap();
+        let done = Message::Done { id: 9, reply: Reply::default() };
+        assert_eq!(talk.call(r#"{"do":"configure","parameters":{"WatchdogMs":0}}"#), done);
+        assert_eq!(talk.guest.driver_key_texts(), [("WatchdogMs".to_owned(), "0".to_owned())]);
+        assert_eq!(talk.changes(), ["Start cancelnic"]);
+        assert_eq!(talk.call(r#"{"do":"load"}"#), done);
+        assert_eq!(talk.changes()[1..], ["Stop cancelnic", "Start cancelnic-relay", "Start cancelnic"]);
+        assert_eq!(talk.call(r#"{"do":"load"}"#), done);
+        assert_eq!(talk.changes()[4..], ["Start cancelnic-relay", "Start cancelnic"]);
+    }
+
+    #[test]
+    fn parameters_are_set_for_a_nic_that_does_not_run() {
+        let talk = Conversation::with(Pretend::default());
+        talk.guest.put_into_driver_key(r"Ndi\params\CancelForm", "type", "enum");
+        talk.guest.put_into_driver_key(r"Ndi\params\CancelForm\enum", "1", "older");
+        talk.call(r#"{"do":"configure","parameters":{"CancelForm":1}}"#);
+        talk.call(r#"{"do":"load"}"#);
+        assert_eq!(talk.guest.driver_key_texts(), [("CancelForm".to_owned(), "1".to_owned())]);
+        assert_eq!(talk.guest.done(), ["loaded? cancelnic", "Start cancelnic-relay", "Start cancelnic"]);
+    }
+
+    #[test]
+    fn refused_parameters_leave_a_running_nic_alone() {
+        let talk = Conversation::with(Pretend::default());
+        talk.guest.change(NIC, Change::Start).unwrap();
+        let why = "the NIC's INF has no keyword \"Mutant\"".to_owned();
+        let refused = talk.call(r#"{"do":"configure","parameters":{"Mutant":3}}"#);
+        assert_eq!(refused, Message::failed(9, why));
+        talk.call(r#"{"do":"load"}"#);
+        assert_eq!(talk.changes()[1..], ["Start cancelnic-relay", "Start cancelnic"]);
     }
 
     #[test]

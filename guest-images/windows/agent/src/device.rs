@@ -73,10 +73,18 @@ fn await_filter(guest: &dyn Guest, limit: Duration) -> Result<(), Fault> {
 /// What Windows said, or which driver stays.
 pub fn unload(guest: &dyn Guest, limit: Duration) -> Result<(), Fault> {
     for device in [RELAY, NIC] {
-        guest.change(device, Change::Stop)?;
-        await_unload(guest, device, limit)?;
+        stop(guest, device, limit)?;
     }
     Ok(())
+}
+
+/// Stops a device and waits until its driver is unloaded.
+///
+/// # Errors
+/// What Windows said, or that the driver stays.
+pub fn stop(guest: &dyn Guest, device: Device, limit: Duration) -> Result<(), Fault> {
+    guest.change(device, Change::Stop)?;
+    await_unload(guest, device, limit)
 }
 
 fn await_unload(guest: &dyn Guest, device: Device, limit: Duration) -> Result<(), Fault> {

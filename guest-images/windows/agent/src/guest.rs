@@ -93,6 +93,21 @@ pub trait Operation: Send + Sync {
     fn cancel(&self) -> bool;
 }
 
+/// A device's driver key in the registry, also called its software key: what the INF's AddReg lines with HKR go into.
+/// It is there whether or not the device runs.
+pub trait DriverKey {
+    /// The text (REG_SZ) called `value` in its subkey `below`; `None` if one of them is not there.
+    ///
+    /// # Errors
+    /// It is no text, or what Windows said.
+    fn text(&self, below: &str, value: &str) -> Result<Option<String>, String>;
+    /// Sets the text `value` of the key itself.
+    ///
+    /// # Errors
+    /// What Windows said.
+    fn set_text(&self, value: &str, text: &str) -> Result<(), String>;
+}
+
 /// What a program of Windows said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
@@ -122,6 +137,11 @@ pub trait Guest: Send + Sync {
     /// # Errors
     /// What Windows said.
     fn change(&self, device: Device, change: Change) -> Result<(), String>;
+    /// The driver key of a device.
+    ///
+    /// # Errors
+    /// There is no such device, it has no driver, or what Windows said.
+    fn driver_key(&self, device: Device) -> Result<Box<dyn DriverKey>, String>;
     /// Opens a device as a program would.
     ///
     /// # Errors

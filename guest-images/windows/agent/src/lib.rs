@@ -16,6 +16,7 @@ pub mod filter;
 pub mod guest;
 pub mod line;
 pub mod outbox;
+pub mod parameters;
 #[cfg(test)]
 mod pretend;
 pub mod tools;

@@ -1,7 +1,7 @@
 //! A machine for the tests: what it is asked is kept, and it answers as it is told.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex},
@@ -12,7 +12,7 @@ use cancelnic_ioctl::{Header, filter, nic};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::guest::{
-    Change, Device, File, Guest, Operation, Outcome, STATUS_DEVICE_DOES_NOT_EXIST,
+    Change, Device, DriverKey, File, Guest, Operation, Outcome, STATUS_DEVICE_DOES_NOT_EXIST,
     STATUS_OBJECT_NAME_NOT_FOUND, Said, Target,
 };
 
@@ -33,6 +33,10 @@ pub struct State {
     closed: usize,
     /// IDs that the filter has given out.
     ids: u64,
+    /// Drivers that are loaded, as their devices run.
+    loaded: BTreeSet<&'static str>,
+    /// The NIC's driver key: texts by subkey and name.
+    driver_key: BTreeMap<(String, String), String>,
 }
 
 #[derive(Default)]
@@ -91,6 +95,19 @@ impl Pretend {
         drop(self.shared.changed.wait_while(state, |state| state.pending.len() < count).unwrap());
     }
 
+    /// Puts a text into the NIC's driver key.
+    pub fn put_into_driver_key(&self, below: &str, name: &str, text: &str) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.driver_key.insert((below.into(), name.into()), text.into());
+    }
+
+    /// The texts of the NIC's driver key itself.
+    pub fn driver_key_texts(&self) -> Vec<(String, String)> {
+        let state = self.shared.state.lock().unwrap();
+        let texts = state.driver_key.iter().filter(|((below, _), _)| below.is_empty());
+        texts.map(|((_, name), text)| (name.clone(), text.clone())).collect()
+    }
+
     fn note(&self, what: String) {
         self.shared.state.lock().unwrap().done.push(what);
     }
@@ -115,12 +132,27 @@ impl Guest for Pretend {
 
     fn is_loaded(&self, service: &str) -> Result<bool, String> {
         self.note(format!("loaded? {service}"));
-        Ok(self.sticks)
+        Ok(self.sticks || self.shared.state.lock().unwrap().loaded.contains(service))
     }
 
     fn change(&self, device: Device, change: Change) -> Result<(), String> {
         self.note(format!("{change:?} {}", device.service));
-        self.refusal.clone().map_or(Ok(()), Err)
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        let loaded = &mut self.shared.state.lock().unwrap().loaded;
+        match change {
+            Change::Start => loaded.insert(device.service),
+            Change::Stop | Change::Remove => loaded.remove(device.service),
+        };
+        Ok(())
+    }
+
+    fn driver_key(&self, device: Device) -> Result<Box<dyn DriverKey>, String> {
+        match (device.service, &self.refusal) {
+            ("cancelnic", None) => Ok(Box::new(PretendKey(Arc::clone(&self.shared)))),
+            (service, refusal) => Err(refusal.clone().unwrap_or_else(|| format!("no key of {service}"))),
+        }
     }
 
     fn open(&self, target: Target<'_>) -> Result<Arc<dyn File>, u32> {
@@ -144,6 +176,21 @@ impl Guest for Pretend {
     fn leave(&self, and_come_back: bool) -> Result<(), String> {
         self.note(if and_come_back { "reboot" } else { "power off" }.into());
         self.refusal.clone().map_or(Ok(()), Err)
+    }
+}
+
+struct PretendKey(Arc<Shared>);
+
+impl DriverKey for PretendKey {
+    fn text(&self, below: &str, value: &str) -> Result<Option<String>, String> {
+        let state = self.0.state.lock().unwrap();
+        Ok(state.driver_key.get(&(below.to_owned(), value.to_owned())).cloned())
+    }
+
+    fn set_text(&self, value: &str, text: &str) -> Result<(), String> {
+        let mut state = self.0.state.lock().unwrap();
+        state.driver_key.insert((String::new(), value.to_owned()), text.to_owned());
+        Ok(())
     }
 }
 

@@ -13,21 +13,23 @@ use cancelnic_agent::{
 };
 use windows_sys::Win32::{
     Devices::DeviceAndDriverInstallation::{
-        CM_DISABLE_UI_NOT_OK, CM_DRP_HARDWAREID, CM_Disable_DevNode, CM_Enable_DevNode,
-        CM_GETIDLIST_FILTER_ENUMERATOR, CM_GETIDLIST_FILTER_PRESENT, CM_Get_DevNode_Registry_PropertyW,
-        CM_Get_DevNode_Status, CM_Get_Device_ID_List_SizeW, CM_Get_Device_ID_ListW, CM_LOCATE_DEVNODE_NORMAL,
-        CM_Locate_DevNodeW, CM_PROB_DISABLED, CM_Query_And_Remove_SubTreeW, CM_REENUMERATE_SYNCHRONOUS,
-        CM_REMOVE_NO_RESTART, CM_REMOVE_UI_NOT_OK, CM_Reenumerate_DevNode, CM_SETUP_DEVNODE_READY,
-        CM_Setup_DevNode, CONFIGRET, CR_SUCCESS, DICD_GENERATE_ID, DIF_REGISTERDEVICE, DN_HAS_PROBLEM,
-        DN_STARTED, DiInstallDevice, GUID_DEVCLASS_SYSTEM, HDEVINFO, SP_DEVINFO_DATA, SPDRP_HARDWAREID,
+        CM_DISABLE_UI_NOT_OK, CM_Disable_DevNode, CM_Enable_DevNode, CM_Get_DevNode_Status,
+        CM_LOCATE_DEVNODE_NORMAL, CM_Locate_DevNodeW, CM_PROB_DISABLED, CM_Query_And_Remove_SubTreeW,
+        CM_REENUMERATE_SYNCHRONOUS, CM_REMOVE_NO_RESTART, CM_REMOVE_UI_NOT_OK, CM_Reenumerate_DevNode,
+        CM_SETUP_DEVNODE_READY, CM_Setup_DevNode, CONFIGRET, CR_SUCCESS, DICD_GENERATE_ID, DICS_FLAG_GLOBAL,
+        DIF_REGISTERDEVICE, DIGCF_ALLCLASSES, DIGCF_PRESENT, DIREG_DRV, DN_HAS_PROBLEM, DN_STARTED,
+        DiInstallDevice, GUID_DEVCLASS_SYSTEM, HDEVINFO, SP_DEVINFO_DATA, SPDRP_HARDWAREID,
         SetupDiCallClassInstaller, SetupDiCreateDeviceInfoList, SetupDiCreateDeviceInfoW,
-        SetupDiDestroyDeviceInfoList, SetupDiSetDeviceRegistryPropertyW,
+        SetupDiDestroyDeviceInfoList, SetupDiEnumDeviceInfo, SetupDiGetClassDevsW,
+        SetupDiGetDeviceRegistryPropertyW, SetupDiOpenDevRegKey, SetupDiSetDeviceRegistryPropertyW,
     },
-    Foundation::INVALID_HANDLE_VALUE,
+    Foundation::{ERROR_NO_MORE_ITEMS, INVALID_HANDLE_VALUE},
+    System::Registry::{KEY_QUERY_VALUE, KEY_SET_VALUE},
 };
 
 use super::{
     machine::system_root,
+    registry::OpenKey,
     text::{list, wide},
 };
 
@@ -41,82 +43,87 @@ fn checked(what: &str, result: CONFIGRET) -> Result<(), String> {
 /// Changes a device.
 pub fn change(device: Device, change: Change) -> Result<(), String> {
     let found = find(device)?;
-    let absent = || format!("no device {} is there", device.hardware_id);
-    match (change, found) {
-        (Change::Start, Some(node)) => node.start(),
+    match (change, &found) {
+        (Change::Start, Some(found)) => found.node().start(),
         (Change::Start, None) if device.root => make(device),
         (Change::Start, None) => {
             look_again()?;
-            find(device)?.ok_or_else(absent)?.start()
+            present(device)?.node().start()
         }
-        (Change::Stop, Some(node)) => node.stop(),
+        (Change::Stop, Some(found)) => found.node().stop(),
         // a root device that was never made, or was removed
         (Change::Stop, None) if device.root => Ok(()),
-        (Change::Remove, Some(node)) => node.remove(),
-        (Change::Stop | Change::Remove, None) => Err(absent()),
+        (Change::Remove, Some(found)) => found.node().remove(),
+        (Change::Stop | Change::Remove, None) => Err(absent(device)),
     }
+}
+
+/// The driver key of a device.
+pub fn driver_key(device: Device) -> Result<OpenKey, String> {
+    let Found { set, data } = present(device)?;
+    let access = KEY_QUERY_VALUE | KEY_SET_VALUE;
+    // SAFETY: the device is one of the set, which lives through the call.
+    let key = unsafe { SetupDiOpenDevRegKey(set.0, &raw const data, DICS_FLAG_GLOBAL, 0, DIREG_DRV, access) };
+    if key == INVALID_HANDLE_VALUE {
+        let error = io::Error::last_os_error();
+        return Err(format!(
+            "the driver key of {}, whose driver may not be installed: {error}",
+            device.hardware_id
+        ));
+    }
+    // SAFETY: the key was opened here.
+    Ok(unsafe { OpenKey::new(key) })
+}
+
+/// A device that has been found, in its set.
+struct Found {
+    set: DeviceSet,
+    data: SP_DEVINFO_DATA,
+}
+
+impl Found {
+    fn node(&self) -> Node {
+        Node(self.data.DevInst)
+    }
+}
+
+fn absent(device: Device) -> String {
+    format!("no device {} is there", device.hardware_id)
+}
+
+fn present(device: Device) -> Result<Found, String> {
+    find(device)?.ok_or_else(|| absent(device))
+}
+
+/// The present device that has the hardware ID; it need not run.
+fn find(device: Device) -> Result<Option<Found>, String> {
+    let enumerator = device.hardware_id.split('\\').next().unwrap_or_default();
+    let wanted = device.hardware_id.to_ascii_lowercase();
+    let set = DeviceSet::present(enumerator)?;
+    let mut data = no_device();
+    let mut index = 0;
+    // SAFETY: the set lives through the call; the structure carries its size.
+    while unsafe { SetupDiEnumDeviceInfo(set.0, index, &raw mut data) } != 0 {
+        if set.hardware_ids(&data).iter().any(|id| id.to_ascii_lowercase().starts_with(&wanted)) {
+            return Ok(Some(Found { set, data }));
+        }
+        index += 1;
+    }
+    match io::Error::last_os_error() {
+        error if error.raw_os_error() == Some(ERROR_NO_MORE_ITEMS.cast_signed()) => Ok(None),
+        error => Err(format!("the list of devices: {error}")),
+    }
+}
+
+fn no_device() -> SP_DEVINFO_DATA {
+    SP_DEVINFO_DATA { cbSize: size_of::<SP_DEVINFO_DATA>() as u32, ..SP_DEVINFO_DATA::default() }
 }
 
 /// A device node.
 #[derive(Clone, Copy)]
 struct Node(u32);
 
-/// The present device that has the hardware ID.
-fn find(device: Device) -> Result<Option<Node>, String> {
-    let enumerator = device.hardware_id.split('\\').next().unwrap_or_default();
-    let wanted = device.hardware_id.to_ascii_lowercase();
-    for id in present(enumerator)? {
-        let Some(node) = Node::locate(&id) else { continue };
-        if node.hardware_ids().iter().any(|id| id.to_ascii_lowercase().starts_with(&wanted)) {
-            return Ok(Some(node));
-        }
-    }
-    Ok(None)
-}
-
-/// Instance IDs of the present devices of an enumerator.
-fn present(enumerator: &str) -> Result<Vec<String>, String> {
-    let filter = wide(enumerator);
-    let flags = CM_GETIDLIST_FILTER_ENUMERATOR | CM_GETIDLIST_FILTER_PRESENT;
-    let mut len = 0;
-    // SAFETY: the filter ends with NUL; the length is a local variable.
-    let asked = unsafe { CM_Get_Device_ID_List_SizeW(&raw mut len, filter.as_ptr(), flags) };
-    checked("the list of devices", asked)?;
-    // some more, for a device that comes meanwhile
-    let mut units = vec![0; len as usize + 1024];
-    // SAFETY: the buffer has as many units as is said.
-    let filled =
-        unsafe { CM_Get_Device_ID_ListW(filter.as_ptr(), units.as_mut_ptr(), units.len() as u32, flags) };
-    checked("the list of devices", filled)?;
-    Ok(list(&units))
-}
-
 impl Node {
-    fn locate(id: &str) -> Option<Self> {
-        let id = wide(id);
-        let mut node = 0;
-        // SAFETY: the ID ends with NUL.
-        let result = unsafe { CM_Locate_DevNodeW(&raw mut node, id.as_ptr(), CM_LOCATE_DEVNODE_NORMAL) };
-        (result == CR_SUCCESS).then_some(Self(node))
-    }
-
-    fn hardware_ids(self) -> Vec<String> {
-        let mut units = [0_u16; 2048];
-        let mut len = size_of_val(&units) as u32;
-        // SAFETY: the buffer has `len` bytes.
-        let read = unsafe {
-            CM_Get_DevNode_Registry_PropertyW(
-                self.0,
-                CM_DRP_HARDWAREID,
-                null_mut(),
-                units.as_mut_ptr().cast(),
-                &raw mut len,
-                0,
-            )
-        };
-        if read == CR_SUCCESS { list(&units) } else { Vec::new() }
-    }
-
     /// Status flags and problem number.
     fn status(self) -> Result<(u32, u32), String> {
         let (mut status, mut problem) = (0, 0);
@@ -187,6 +194,43 @@ fn look_again() -> Result<(), String> {
 /// A set of device information.
 struct DeviceSet(HDEVINFO);
 
+impl DeviceSet {
+    /// A set that was made just now; `what` it is of.
+    fn of(set: HDEVINFO, what: &str) -> Result<Self, String> {
+        if set == INVALID_HANDLE_VALUE as HDEVINFO {
+            return Err(format!("{what}: {}", io::Error::last_os_error()));
+        }
+        Ok(Self(set))
+    }
+
+    /// The present devices of an enumerator.
+    fn present(enumerator: &str) -> Result<Self, String> {
+        let enumerator = wide(enumerator);
+        let flags = DIGCF_ALLCLASSES | DIGCF_PRESENT;
+        // SAFETY: no class; the name ends with NUL.
+        let set = unsafe { SetupDiGetClassDevsW(null(), enumerator.as_ptr(), null_mut(), flags) };
+        Self::of(set, "the list of devices")
+    }
+
+    /// The hardware IDs of a device of this set; none if it has none.
+    fn hardware_ids(&self, data: &SP_DEVINFO_DATA) -> Vec<String> {
+        let mut units = [0_u16; 2048];
+        // SAFETY: the device is one of the set; the buffer has as many bytes as is said.
+        let read = unsafe {
+            SetupDiGetDeviceRegistryPropertyW(
+                self.0,
+                data,
+                SPDRP_HARDWAREID,
+                null_mut(),
+                units.as_mut_ptr().cast(),
+                size_of_val(&units) as u32,
+                null_mut(),
+            )
+        };
+        if read == 0 { Vec::new() } else { list(&units) }
+    }
+}
+
 impl Drop for DeviceSet {
     fn drop(&mut self) {
         // SAFETY: the set was made by this program and is used no more.
@@ -207,15 +251,11 @@ fn make(device: Device) -> Result<(), String> {
     };
     // SAFETY: the class lives through the call.
     let set = unsafe { SetupDiCreateDeviceInfoList(&GUID_DEVCLASS_SYSTEM, null_mut()) };
-    if set == INVALID_HANDLE_VALUE as HDEVINFO {
-        return Err(format!("a set of devices: {}", io::Error::last_os_error()));
-    }
-    let set = DeviceSet(set);
+    let set = DeviceSet::of(set, "a set of devices")?;
     let name = wide(device.service);
     // the property is a list of strings
     let ids: Vec<u16> = wide(device.hardware_id).into_iter().chain([0]).collect();
-    let mut data =
-        SP_DEVINFO_DATA { cbSize: size_of::<SP_DEVINFO_DATA>() as u32, ..SP_DEVINFO_DATA::default() };
+    let mut data = no_device();
     let mut restart = 0;
     // SAFETY: set, names, class and data live through the calls; strings end with NUL; the list is as long as is said.
     unsafe {
@@ -253,5 +293,5 @@ fn make(device: Device) -> Result<(), String> {
     if restart != 0 {
         return Err(format!("{}'s device works after a restart of Windows only", device.service));
     }
-    find(device)?.ok_or("the device that was made is not there")?.start()
+    present(device)?.node().start()
 }

@@ -1,9 +1,7 @@
 //! The machine as Windows describes it, and its end.
 
 use std::{
-    env,
-    ffi::c_void,
-    io,
+    env, io,
     os::windows::process::CommandExt as _,
     path::PathBuf,
     process::{Command, Stdio},
@@ -12,23 +10,20 @@ use std::{
 };
 
 use agent_protocol::Machine;
-use cancelnic_agent::guest::{Change, Device, File, Guest, Said, Target};
+use cancelnic_agent::guest::{Change, Device, DriverKey, File, Guest, Said, Target};
 use windows_sys::{
     Wdk::System::{
         SystemInformation::{NtQuerySystemInformation, SystemTimeOfDayInformation},
         SystemServices::RtlGetVersion,
     },
     Win32::{
-        Foundation::{CloseHandle, ERROR_SUCCESS, HANDLE, LUID},
+        Foundation::{CloseHandle, HANDLE, LUID},
         Security::{
             AdjustTokenPrivileges, LUID_AND_ATTRIBUTES, LookupPrivilegeValueW, SE_PRIVILEGE_ENABLED,
             SE_SHUTDOWN_NAME, TOKEN_ADJUST_PRIVILEGES, TOKEN_PRIVILEGES, TOKEN_QUERY,
         },
         System::{
-            Registry::{
-                HKEY_LOCAL_MACHINE, RRF_NOEXPAND, RRF_RT_REG_DWORD, RRF_RT_REG_EXPAND_SZ, RRF_RT_REG_SZ,
-                RegGetValueW,
-            },
+            Registry::HKEY_LOCAL_MACHINE,
             Shutdown::{
                 InitiateSystemShutdownExW, SHTDN_REASON_FLAG_PLANNED, SHTDN_REASON_MAJOR_OTHER,
                 SHTDN_REASON_MINOR_OTHER,
@@ -42,7 +37,7 @@ use windows_sys::{
     },
 };
 
-use super::{device, file, service, text::wide};
+use super::{device, file, registry, service};
 
 /// Seconds between 1601-01-01, where Windows' time begins, and 1970-01-01.
 const SECONDS_BEFORE_1970: i64 = 11_644_473_600;
@@ -73,12 +68,8 @@ impl Guest for Windows {
 
     fn image_path(&self, service: &str) -> Option<String> {
         let key = format!(r"SYSTEM\CurrentControlSet\Services\{service}");
-        let mut units = vec![0_u16; 1024];
-        let flags = RRF_RT_REG_SZ | RRF_RT_REG_EXPAND_SZ | RRF_NOEXPAND;
-        let read = read_value(&key, "ImagePath", flags, units.as_mut_ptr().cast(), units.len() * 2)?;
-        units.truncate(read / 2);
-        let text = String::from_utf16_lossy(&units);
-        Some(text.trim_end_matches('\0').to_owned()).filter(|text| !text.is_empty())
+        let path = registry::text(HKEY_LOCAL_MACHINE, &key, "ImagePath").ok().flatten();
+        path.filter(|path| !path.is_empty())
     }
 
     fn is_loaded(&self, name: &str) -> Result<bool, String> {
@@ -87,6 +78,10 @@ impl Guest for Windows {
 
     fn change(&self, device: Device, change: Change) -> Result<(), String> {
         device::change(device, change)
+    }
+
+    fn driver_key(&self, device: Device) -> Result<Box<dyn DriverKey>, String> {
+        Ok(Box::new(device::driver_key(device)?))
     }
 
     fn open(&self, target: Target<'_>) -> Result<Arc<dyn File>, u32> {
@@ -106,17 +101,6 @@ impl Guest for Windows {
     }
 }
 
-/// Reads a value of HKLM into a buffer of `len` bytes; how many it has.
-fn read_value(key: &str, value: &str, flags: u32, into: *mut c_void, len: usize) -> Option<usize> {
-    let (key, value) = (wide(key), wide(value));
-    let mut read = len as u32;
-    // SAFETY: the strings end with NUL; the buffer has `len` bytes, as the callers here see to.
-    let status = unsafe {
-        RegGetValueW(HKEY_LOCAL_MACHINE, key.as_ptr(), value.as_ptr(), flags, null_mut(), into, &raw mut read)
-    };
-    (status == ERROR_SUCCESS).then_some(read as usize)
-}
-
 /// The system's folder.
 pub fn system_root() -> PathBuf {
     env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from)
@@ -130,10 +114,9 @@ fn version() -> String {
     };
     // SAFETY: the structure carries its size. It always succeeds.
     unsafe { RtlGetVersion(&raw mut version) };
-    let mut revision = 0_u32;
     let key = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion";
     // where the system does not tell its revision it is 0
-    let _ = read_value(key, "UBR", RRF_RT_REG_DWORD, (&raw mut revision).cast(), size_of::<u32>());
+    let revision = registry::number(HKEY_LOCAL_MACHINE, key, "UBR").ok().flatten().unwrap_or(0);
     let OSVERSIONINFOW { dwMajorVersion: major, dwMinorVersion: minor, dwBuildNumber: build, .. } = version;
     format!("{major}.{minor}.{build}.{revision}")
 }

@@ -5,6 +5,7 @@ mod file;
 mod log;
 mod machine;
 pub mod program;
+mod registry;
 mod serial;
 mod service;
 mod text;

@@ -4,6 +4,8 @@
 //! What Windows has and Wine lacks (devices, Driver Verifier) must be answered with a failure in words.
 
 #[cfg(unix)]
+mod parameters;
+#[cfg(unix)]
 mod port;
 #[cfg(unix)]
 mod prefix;

@@ -12,17 +12,19 @@ use base64ct::{Base64, Encoding as _};
 use libtest_mimic::{Arguments, Failed, Trial};
 use sha2::{Digest as _, Sha256};
 
-use crate::{port::Port, prefix::Prefix};
+use crate::{parameters, port::Port, prefix::Prefix};
 
 /// What the tests share.
-struct Machine {
-    prefix: Prefix,
+pub struct Machine {
+    /// Its Windows.
+    pub prefix: Prefix,
     port: Option<Port>,
     link: PathBuf,
 }
 
 impl Machine {
-    fn port(&mut self) -> &mut Port {
+    /// The other end of COM2.
+    pub fn port(&mut self) -> &mut Port {
         self.port.as_mut().expect("the port of an earlier test")
     }
 
@@ -36,10 +38,11 @@ impl Machine {
 
 type Test = fn(&mut Machine);
 
-const TESTS: [(&str, Test); 11] = [
+const TESTS: [(&str, Test); 12] = [
     ("an_installed_service_greets_once_started", greets),
     ("drivers_are_hashed_where_their_services_say", hashes),
     ("every_command_is_answered", answers),
+    ("parameters_are_those_of_the_inf", parameters::configure),
     ("a_device_is_opened_asked_and_closed", asks_a_device),
     ("dumps_come_out_in_parts", dumps),
     ("malformed_cut_and_overlong_lines_are_survived", survives),
@@ -112,14 +115,16 @@ fn build() -> Result<PathBuf, String> {
     Ok(PathBuf::from(path))
 }
 
-fn failure(message: Message) -> String {
+/// Why request 9 failed.
+pub fn failure(message: Message) -> String {
     match message {
         Message::Failed { id: 9, error, kind: None } => error,
         other => panic!("{other:?}"),
     }
 }
 
-fn done(message: Message) -> Reply {
+/// The answer of request 9, which was carried out.
+pub fn done(message: Message) -> Reply {
     match message {
         Message::Done { id: 9, reply } => reply,
         other => panic!("{other:?}"),
@@ -319,7 +324,7 @@ fn console(machine: &mut Machine) {
 }
 
 /// An INF of the project as the build completes it, on the drive; its name there.
-fn stamped(machine: &Machine, source: &str, change: impl FnOnce(String) -> String) -> String {
+pub fn stamped(machine: &Machine, source: &str, change: impl FnOnce(String) -> String) -> String {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../driver").join(source);
     let text = fs::read_to_string(&source).expect("an INF");
     let text = text
