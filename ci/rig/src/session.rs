@@ -12,7 +12,7 @@ use crate::agent::{Agent, AgentError};
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::control::Control;
 use crate::guest::Guest;
-use crate::machine::{self, Accelerator, Overlay, Understudy, Windows, names};
+use crate::machine::{self, Overlay, Understudy, Windows, names};
 use crate::places;
 use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
@@ -263,25 +263,9 @@ fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<P
             machine.arguments()
         }
         Guest::Image(image) => {
-            let made_on = &image.manifest().description.settings;
-            let accelerator = Accelerator::chosen_or(&made_on.accel);
-            accelerator.check()?;
             let overlay = Overlay::new(folder.path(), image)?;
-            let machine = Windows {
-                folder: folder.path(),
-                firmware: &overlay.firmware,
-                vars: &overlay.vars,
-                disk: &overlay.disk,
-                discs: &[],
-                memory: made_on.memory_mb << 20,
-                processors: made_on.cpus,
-                accelerator,
-                nic: Some(settings.device.queue_size),
-                debug_nic: None,
-                debug_port: None,
-                gdb: settings.gdb,
-            };
-            machine.arguments()
+            let machine = overlay.machine(settings.device.queue_size);
+            Windows { gdb: settings.gdb, ..machine }.arguments()
         }
     };
     machine::start(emulator, &arguments, folder.path())

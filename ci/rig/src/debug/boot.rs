@@ -11,7 +11,7 @@ use super::{ALL_DAY, Link};
 use crate::agent::Agent;
 use crate::build;
 use crate::image::store::Store;
-use crate::machine::{self, Accelerator, Doors, Overlay, Place, Windows, names};
+use crate::machine::{self, Doors, Overlay, Place, Windows, names};
 use crate::places;
 use crate::process::{Folder, wait_any};
 use crate::qmp::Qmp;
@@ -36,14 +36,11 @@ pub fn boot(
 ) -> Result<bool> {
     let emulator = places::qemu()?;
     let image = Store::open(None)?.find(image)?;
-    let made_on = &image.manifest().description.settings;
-    let accelerator = Accelerator::chosen_or(&made_on.accel);
-    accelerator.check()?;
+    let folder = Folder::new()?;
+    let overlay = Overlay::new(folder.path(), &image)?;
     let built = build::build(build::Options::default())?;
     let settings = Settings::new(Files::shipped(&built));
 
-    let folder = Folder::new()?;
-    let overlay = Overlay::new(folder.path(), &image)?;
     let agent = listen(&folder.path().join(names::AGENT))?;
     let monitor = listen(&folder.path().join(names::MONITOR))?;
     let (mut device, mut control) = start_device(&folder, &settings)?;
@@ -54,20 +51,7 @@ pub fn boot(
         Some(Link::Gdb(at)) => (None, Some(at)),
         None => (None, None),
     };
-    let machine = Windows {
-        folder: folder.path(),
-        firmware: &overlay.firmware,
-        vars: &overlay.vars,
-        disk: &overlay.disk,
-        discs: &[],
-        memory: made_on.memory_mb << 20,
-        processors: made_on.cpus,
-        accelerator,
-        nic: Some(settings.device.queue_size),
-        debug_nic,
-        debug_port,
-        gdb: false,
-    };
+    let machine = Windows { debug_nic, debug_port, ..overlay.machine(settings.device.queue_size) };
     let mut qemu = machine::start(&emulator, &machine.arguments_with(Doors { gdb, screen }), folder.path())?;
     // Its reader takes what the guest writes, so that the guest never waits for it.
     let _agent = Agent::new(accept(&agent, &mut qemu)?)?;

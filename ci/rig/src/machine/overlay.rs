@@ -1,25 +1,34 @@
-//! A run's own copy of an image: it writes into an overlay, and leaves the image as it was sealed.
+//! A machine's own copy of an image: it writes into an overlay, and leaves the image as it was sealed.
 
-use crate::image::store::Image;
+use super::{Accelerator, Windows};
+use crate::image::store::{Image, manifest::Machine};
 use crate::places::{self, Firmware};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Disk, variables and firmware of a machine that starts from an image.
+/// Disk, variables and firmware of a machine that starts from an image, and what it was made on.
 #[derive(Debug)]
 pub struct Overlay {
+    folder: PathBuf,
     /// Holds what differs from the image's disk.
-    pub disk: PathBuf,
+    disk: PathBuf,
     /// A copy of the image's.
-    pub vars: PathBuf,
-    /// The firmware.
-    pub firmware: Firmware,
+    vars: PathBuf,
+    firmware: Firmware,
+    accelerator: Accelerator,
+    made_on: Machine,
 }
 
 impl Overlay {
     /// Makes a fresh one in `folder`.
+    ///
+    /// # Errors
+    /// The image's accelerator cannot be used here, or a file cannot be made.
     pub fn new(folder: &Path, image: &Image) -> Result<Self> {
+        let made_on = image.manifest().description.settings.clone();
+        let accelerator = Accelerator::chosen_or(&made_on.accel);
+        accelerator.check()?;
         let firmware = places::ovmf()?;
         let (disk, vars) = (folder.join("disk.qcow2"), folder.join("vars.fd"));
         let mut create = Command::new(places::qemu_img()?);
@@ -34,6 +43,24 @@ impl Overlay {
         // Not a copy of the file: the image's is not to be written, and this one is.
         let content = std::fs::read(image.vars()).context("the image's firmware variables")?;
         std::fs::write(&vars, content).with_context(|| format!("cannot write {}", vars.display()))?;
-        Ok(Self { disk, vars, firmware })
+        Ok(Self { folder: folder.to_path_buf(), disk, vars, firmware, accelerator, made_on })
+    }
+
+    /// The machine that the image was made on, with the NIC under test, and without anything for a debugger.
+    pub fn machine(&self, queue_size: u16) -> Windows<'_> {
+        Windows {
+            folder: &self.folder,
+            firmware: &self.firmware,
+            vars: &self.vars,
+            disk: &self.disk,
+            discs: &[],
+            memory: self.made_on.memory_mb << 20,
+            processors: self.made_on.cpus,
+            accelerator: self.accelerator.clone(),
+            nic: Some(queue_size),
+            debug_nic: None,
+            debug_port: None,
+            gdb: false,
+        }
     }
 }
