@@ -86,6 +86,10 @@ pub const TIMEOUT: &str = "with timeout";
 pub const FORGOTTEN: &str = "send-and-forget";
 pub const PASSED: &str = "a program's request, passed on";
 
+/// The recall finds no cancel routine, and the marking the recall.
+const FOUND_WHEN_MARKING: Seen =
+    seen(false, CANCELLED, false, "sending presented sent cancelling cancelled marked completing completion");
+
 /// Every cell. The drivers' states are those of the framework's source; `how` names the place of the race.
 pub static TABLE: &[Cell] = &[
     cell(
@@ -202,12 +206,7 @@ pub static TABLE: &[Cell] = &[
         Recaller,
         "the IRP's Cancel is set: WdfRequestMarkCancelableEx says STATUS_CANCELLED",
         acts::recalled_then_marked_ex,
-        seen(
-            false,
-            CANCELLED,
-            false,
-            "sending presented sent cancelling cancelled marked completing completion",
-        ),
+        FOUND_WHEN_MARKING,
     ),
     cell(
         BECOMING,
@@ -226,12 +225,7 @@ pub static TABLE: &[Cell] = &[
         Recaller,
         "the marking has begun, and nothing is set",
         acts::recalled_while_marking,
-        seen(
-            false,
-            CANCELLED,
-            false,
-            "sending presented sent cancelling cancelled marked completing completion",
-        ),
+        FOUND_WHEN_MARKING,
     ),
     cell(
         BECOMING,
