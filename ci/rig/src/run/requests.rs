@@ -135,6 +135,15 @@ impl Run {
         said.iter().filter(|said| matches!(said, Message::Event { what, .. } if *what == wanted)).count()
     }
 
+    /// Closes a window, does `act`, and waits until one more thread of the guest is held there.
+    pub fn hold_at<T>(&mut self, window: &str, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let before = self.held_at(window);
+        self.hold_window(window)?;
+        let done = act(self)?;
+        self.await_held(window, before)?;
+        Ok(done)
+    }
+
     /// Waits until a thread of the guest is held at a window, one more than `before`.
     pub fn await_held(&mut self, window: &str, before: usize) -> Result<()> {
         self.step(format!("somebody waits at {window}"), |run| {

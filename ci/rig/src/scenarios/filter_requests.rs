@@ -272,13 +272,19 @@ fn without_memory(run: &mut Run) -> Result<()> {
 const PASSED_ON: &str = "ndis.cancel.passed-on";
 const DETACHING: &str = "ndis.detach.before-filter";
 
+/// Two lists of the filter's own wait at its gate, and will not get past it; their ID.
+fn holding_own(run: &mut Run) -> Result<(Filter, u64)> {
+    let filter = holding(run)?;
+    let own = filter.send(run, 2, 1)?;
+    filter.note_ended(run, own.numbers());
+    Ok((filter, own.ids[0]))
+}
+
 /// A cancel by ID that is inside NDIS, for a program's request.
 fn begin_cancel(run: &mut Run, filter: Filter, id: u64) -> Result<Controlling> {
-    let before = run.held_at(PASSED_ON);
-    run.hold_window(PASSED_ON)?;
-    let begun = run.begin_control("filter: cancel", filter.file, CANCEL, cancel(id).as_bytes(), 0)?;
-    run.await_held(PASSED_ON, before)?;
-    Ok(begun)
+    run.hold_at(PASSED_ON, |run| {
+        run.begin_control("filter: cancel", filter.file, CANCEL, cancel(id).as_bytes(), 0)
+    })
 }
 
 fn finish_cancel(run: &mut Run, cancelling: &Controlling) -> Result<()> {
@@ -289,10 +295,8 @@ fn finish_cancel(run: &mut Run, cancelling: &Controlling) -> Result<()> {
 
 /// A cancel that is inside the module keeps its pause from ending.
 fn paused_under_a_request(run: &mut Run) -> Result<()> {
-    let filter = holding(run)?;
-    let own = filter.send(run, 2, 1)?;
-    let cancelling = begin_cancel(run, filter, own.ids[0])?;
-    filter.note_ended(run, own.numbers());
+    let (filter, id) = holding_own(run)?;
+    let cancelling = begin_cancel(run, filter, id)?;
     let pausing = run.begin_pause(1)?;
     filter.await_counters(run, "the pause", |counters| counters.running == 0)?;
     let tx = run.session.control.queue("tx0")?;
@@ -304,14 +308,9 @@ fn paused_under_a_request(run: &mut Run) -> Result<()> {
 
 /// A request that is inside a paused module keeps FilterDetach from ending; later ones find no module.
 fn detached_under_a_request(run: &mut Run) -> Result<()> {
-    let filter = holding(run)?;
-    let own = filter.send(run, 2, 1)?;
-    let before = run.held_at(DETACHING);
-    run.hold_window(DETACHING)?;
-    let detaching = run.begin_detach_filter()?;
-    run.await_held(DETACHING, before)?;
-    filter.note_ended(run, own.numbers());
-    let cancelling = begin_cancel(run, filter, own.ids[0])?;
+    let (filter, id) = holding_own(run)?;
+    let detaching = run.hold_at(DETACHING, Run::begin_detach_filter)?;
+    let cancelling = begin_cancel(run, filter, id)?;
     run.release_window(DETACHING)?;
     filter.await_gone(run)?;
     finish_cancel(run, &cancelling)?;
@@ -323,19 +322,14 @@ fn detached_under_a_request(run: &mut Run) -> Result<()> {
 
 /// A module that nothing reaches any more, and that has not been told of its detach, answers all the same.
 fn asked_before_detach(run: &mut Run) -> Result<()> {
-    let filter = holding(run)?;
-    let own = filter.send(run, 2, 1)?;
-    let before = run.held_at(DETACHING);
-    run.hold_window(DETACHING)?;
-    let detaching = run.begin_detach_filter()?;
-    run.await_held(DETACHING, before)?;
-    filter.note_ended(run, own.numbers());
+    let (filter, id) = holding_own(run)?;
+    let detaching = run.hold_at(DETACHING, Run::begin_detach_filter)?;
     let status = filter.try_send(run, 1)?;
     run.expect("it does not send", status, NOT_READY)?;
     filter.hold(run)?;
     filter.release(run, 1)?;
     filter.release_all(run)?;
-    filter.cancel(run, own.ids[0])?;
+    filter.cancel(run, id)?;
     let held = filter.held(run)?;
     run.expect("nothing is held", held, Vec::new())?;
     let counters = filter.counters(run)?;

@@ -1,13 +1,15 @@
 //! The filter among others: out of the way of lists, told to pause while calls are on their way, below another filter.
 
 use super::filter::{A, B, C, held, holding, let_go, lists, received_above};
-use super::{Judged, Kind, Scenario, account, good, judged, no_watchdog, usual};
+use super::{Judged, Kind, PERIOD, Scenario, account, good, judged, no_watchdog, usual};
 use crate::build::{Artefact, Built};
 use crate::facts::Facts;
 use crate::run::Run;
 use crate::run::filter::{FILTER, Filter};
+use crate::session::LIMIT;
 use crate::settings::{DriverFiles, Files, Settings};
-use anyhow::{Result, bail, ensure};
+use crate::wait::until;
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 
 /// A module that steps aside sees no list, the stack goes on without it; what it held goes back as paused. Back in its
@@ -74,13 +76,8 @@ fn cancelled_then_paused(run: &mut Run) -> Result<()> {
     let filter = holding(run)?;
     run.send_marked(3, A)?;
     run.send_marked(2, B)?;
-    let [cancels, pauses] = [run.held_at(CANCEL), run.held_at(PAUSE)];
-    run.hold_window(CANCEL)?;
-    let cancelling = run.begin_cancel_send(A)?;
-    run.await_held(CANCEL, cancels)?;
-    run.hold_window(PAUSE)?;
-    let pausing = run.begin_pause(1)?;
-    run.await_held(PAUSE, pauses)?;
+    let cancelling = run.hold_at(CANCEL, |run| run.begin_cancel_send(A))?;
+    let pausing = run.hold_at(PAUSE, |run| run.begin_pause(1))?;
     run.release_window(CANCEL)?;
     run.finish_cancel_send(&cancelling)?;
     let seen = held(run, filter)?;
@@ -98,10 +95,7 @@ fn cancelled_between_the_pauses(run: &mut Run) -> Result<()> {
 
     let filter = holding(run)?;
     run.send_marked(3, A)?;
-    let before = run.held_at(PAUSED);
-    run.hold_window(PAUSED)?;
-    let pausing = run.begin_pause(1)?;
-    run.await_held(PAUSED, before)?;
+    let pausing = run.hold_at(PAUSED, |run| run.begin_pause(1))?;
     run.cancel_send(A)?;
     run.send_marked(2, A)?;
     let seen = lists(run)?;
@@ -127,8 +121,11 @@ fn pause_ends_with_the_last_list(run: &mut Run) -> Result<()> {
     run.hold_window(COMPLETE)?;
     for sent in 1..=TRIES {
         filter.send(run, 1, 1)?;
-        let back = |run: &mut Run| Ok::<_, anyhow::Error>(filter.counters(run)?.own_success == sent);
-        while run.held_at(COMPLETE) == before && !back(run)? {}
+        let ended = until(LIMIT, PERIOD, || {
+            let back = filter.counters(run)?.own_success == sent;
+            Ok((back || run.held_at(COMPLETE) > before).then_some(()))
+        })?;
+        ended.context("an own list is neither back nor held")?;
         if run.held_at(COMPLETE) > before {
             break;
         }

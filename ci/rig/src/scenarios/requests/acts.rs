@@ -7,6 +7,9 @@ use anyhow::{Result, ensure};
 use cancelnic_ioctl::nic::{self, Status, behaviour, queue};
 use cancelnic_ioctl::relay::{Outcome, TargetAnswer, target};
 
+/// The recall has taken the receiver's cancel routine, and not called it.
+const ROUTINE_TAKEN: &str = "wdf.cancel.routine-taken";
+
 pub fn never_sent(run: &mut Run, stage: &mut Stage) -> Result<()> {
     let requests = stage.requests;
     requests.create(run, stage.slot)?;
@@ -39,22 +42,13 @@ pub fn counted_then_recalled(run: &mut Run, stage: &mut Stage) -> Result<()> {
 
 pub fn counted_and_held(run: &mut Run, stage: &mut Stage) -> Result<()> {
     const COUNTED: &str = "wdf.send.counted";
-    let before = run.held_at(COUNTED);
-    run.hold_window(COUNTED)?;
-    let sending = stage.sending(run, behaviour::CANCELABLE, 0, 0)?;
-    run.await_held(COUNTED, before)?;
-    let recalling = stage.race(
-        run,
-        "wdf.cancel.counted",
-        |run, stage| stage.requests.begin_cancel(run, stage.slot),
-        |run, stage| {
-            run.release_window(COUNTED)?;
-            let sent: Outcome = stage.requests.finish(run, &sending)?;
-            ensure!(sent.returned == 1, "refused although the canceller completes it");
-            Ok(())
-        },
-    )?;
-    stage.recalled(run, &recalling)?;
+    let sending = run.hold_at(COUNTED, |run| stage.sending(run, behaviour::CANCELABLE, 0, 0))?;
+    stage.recall_held(run, "wdf.cancel.counted", |run, stage| {
+        run.release_window(COUNTED)?;
+        let sent: Outcome = stage.requests.finish(run, &sending)?;
+        ensure!(sent.returned == 1, "refused although the canceller completes it");
+        Ok(())
+    })?;
     stage.over(run)
 }
 
@@ -75,18 +69,9 @@ pub fn leaving_the_queue(run: &mut Run, stage: &mut Stage) -> Result<()> {
 
     // A window holds whoever comes first, the programs' own control requests too: both sides are past their own
     // presentation, at windows of their own, when this one is held.
-    let before = run.held_at(SUBMITTED);
-    run.hold_window(SUBMITTED)?;
-    let sending = stage.sending(run, behaviour::CANCELABLE, 0, 0)?;
-    run.await_held(SUBMITTED, before)?;
-    let before = run.held_at(FLAGGED);
-    run.hold_window(FLAGGED)?;
-    let recalling = stage.requests.begin_cancel(run, stage.slot)?;
-    run.await_held(FLAGGED, before)?;
-    let before = run.held_at(PRESENT);
-    run.hold_window(PRESENT)?;
-    run.release_window(SUBMITTED)?;
-    run.await_held(PRESENT, before)?;
+    let sending = run.hold_at(SUBMITTED, |run| stage.sending(run, behaviour::CANCELABLE, 0, 0))?;
+    let recalling = run.hold_at(FLAGGED, |run| stage.requests.begin_cancel(run, stage.slot))?;
+    run.hold_at(PRESENT, |run| run.release_window(SUBMITTED))?;
     run.release_window(FLAGGED)?;
     stage.recalled(run, &recalling)?;
     run.release_window(PRESENT)?;
@@ -129,16 +114,10 @@ pub fn cancelable(run: &mut Run, stage: &mut Stage) -> Result<()> {
 
 pub fn recalled_then_unmarked(run: &mut Run, stage: &mut Stage) -> Result<()> {
     stage.sent(run, behaviour::CANCELABLE)?;
-    let recalling = stage.race(
-        run,
-        "wdf.cancel.routine-taken",
-        |run, stage| stage.requests.begin_cancel(run, stage.slot),
-        |run, stage| {
-            let unmarked = stage.requests.complete(run, stage.tag, super::SUCCESS)?;
-            expect_status("unmark", unmarked, super::CANCELLED)
-        },
-    )?;
-    stage.recalled(run, &recalling)?;
+    stage.recall_held(run, ROUTINE_TAKEN, |run, stage| {
+        let unmarked = stage.requests.complete(run, stage.tag, super::SUCCESS)?;
+        expect_status("unmark", unmarked, super::CANCELLED)
+    })?;
     stage.over(run)
 }
 
@@ -246,39 +225,28 @@ pub fn completed(run: &mut Run, stage: &mut Stage) -> Result<()> {
 
 pub fn held_then_completed(run: &mut Run, stage: &mut Stage) -> Result<()> {
     stage.sent(run, behaviour::NOT_CANCELABLE)?;
-    let recalling = stage.race(
-        run,
-        "wdf.cancel.counted",
-        |run, stage| stage.requests.begin_cancel(run, stage.slot),
-        |run, stage| {
-            let completed = stage.requests.complete(run, stage.tag, super::SUCCESS)?;
-            expect_status("complete", completed, super::SUCCESS)
-        },
-    )?;
-    stage.recalled(run, &recalling)?;
+    stage.recall_held(run, "wdf.cancel.counted", |run, stage| {
+        let completed = stage.requests.complete(run, stage.tag, super::SUCCESS)?;
+        expect_status("complete", completed, super::SUCCESS)
+    })?;
     stage.over(run)
+}
+
+fn second_recall(run: &mut Run, stage: &mut Stage) -> Result<()> {
+    let second = stage.requests.cancel(run, stage.slot)?;
+    ensure!(second.returned == 0, "the second recall found something: {second:?}");
+    Ok(())
 }
 
 pub fn twice(run: &mut Run, stage: &mut Stage) -> Result<()> {
     stage.sent(run, behaviour::CANCELABLE)?;
     stage.recall(run)?;
-    let second = stage.requests.cancel(run, stage.slot)?;
-    ensure!(second.returned == 0, "the second recall found something: {second:?}");
+    second_recall(run, stage)?;
     stage.over(run)
 }
 
 pub fn twice_at_once(run: &mut Run, stage: &mut Stage) -> Result<()> {
     stage.sent(run, behaviour::CANCELABLE)?;
-    let recalling = stage.race(
-        run,
-        "wdf.cancel.routine-taken",
-        |run, stage| stage.requests.begin_cancel(run, stage.slot),
-        |run, stage| {
-            let second = stage.requests.cancel(run, stage.slot)?;
-            ensure!(second.returned == 0, "the second recall found something: {second:?}");
-            Ok(())
-        },
-    )?;
-    stage.recalled(run, &recalling)?;
+    stage.recall_held(run, ROUTINE_TAKEN, second_recall)?;
     stage.over(run)
 }

@@ -190,10 +190,7 @@ fn told_behind_a_cancelled_one(run: &mut Run) -> Result<()> {
     let send = Send { slot: SLOT, tag: 1, ..Send::waiting(behaviour::SECOND_QUEUE) };
     ensure!(requests.send(run, &send)?.returned == 1, "not sent");
     expect_calls(run, requests, "presented ready forwarded")?;
-    let before = run.held_at(TAKEN);
-    run.hold_window(TAKEN)?;
-    let recalling = requests.begin_cancel(run, SLOT)?;
-    run.await_held(TAKEN, before)?;
+    let recalling = run.hold_at(TAKEN, |run| requests.begin_cancel(run, SLOT))?;
     retrieve(run, requests, NO_MORE_ENTRIES)?;
     let program = put(run, requests, 2, queue::SECOND)?;
     expect_calls(run, requests, "presented ready forwarded")?;

@@ -123,13 +123,22 @@ impl Stage {
         first: impl FnOnce(&mut Run, &mut Self) -> Result<Controlling>,
         then: impl FnOnce(&mut Run, &mut Self) -> Result<()>,
     ) -> Result<Controlling> {
-        let before = run.held_at(window);
-        run.hold_window(window)?;
-        let begun = first(run, self)?;
-        run.await_held(window, before)?;
+        let begun = run.hold_at(window, |run| first(run, self))?;
         then(run, self)?;
         run.release_window(window)?;
         Ok(begun)
+    }
+
+    /// Recalls the request; `then` happens while the recall waits at `window`.
+    pub fn recall_held(
+        &mut self,
+        run: &mut Run,
+        window: &str,
+        then: impl FnOnce(&mut Run, &mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let begin = |run: &mut Run, stage: &mut Self| stage.requests.begin_cancel(run, stage.slot);
+        let recalling = self.race(run, window, begin, then)?;
+        self.recalled(run, &recalling)
     }
 
     /// Begins a program's request that the relay passes on.
