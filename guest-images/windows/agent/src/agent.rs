@@ -1,7 +1,8 @@
 //! Requests and their answers.
 //!
 //! Each request is answered once. What may wait for a driver (opening, closing, control requests) has a thread of its
-//! own; what changes the machine is done in order by one thread, the worker; the rest is answered where it is read.
+//! own; what changes the machine or takes long is done in order by one thread, the worker; the rest is answered where
+//! it is read.
 
 use std::{
     sync::{
@@ -55,10 +56,10 @@ impl Agent {
             configured: AtomicBool::new(false),
             patience,
         });
-        let (work, asked) = mpsc::channel();
+        let (work, asked) = mpsc::channel::<(Request, Arc<Outbox>)>();
         thread::spawn({
             let parts = Arc::clone(&parts);
-            move || parts.work(&asked)
+            move || asked.iter().for_each(|(request, outbox)| parts.carry_out(request, &outbox))
         });
         Self { parts, work }
     }
@@ -85,32 +86,37 @@ impl Agent {
     }
 
     fn obey(&self, request: Request, outbox: &Arc<Outbox>) {
-        let parts = &self.parts;
-        let id = request.id;
-        match request.command {
-            Command::Greet => {
-                parts.files.close_all();
-                outbox.say(parts.hello());
-                outbox.answer(id, Ok(Reply::default()));
-            }
-            // in the order in which they came
-            Command::Send { first, count, len, fragments, cancel_id } => {
-                let sent = parts.sends.send(&*parts.guest, (first, count), len, fragments, cancel_id);
-                outbox.answer(id, sent.map(done));
-            }
-            Command::CancelControl { request } => outbox.answer(id, Ok(parts.files.cancel(request))),
-            Command::Report => outbox.answer(id, filter::report(&*parts.guest)),
+        let (parts, outbox) = (Arc::clone(&self.parts), Arc::clone(outbox));
+        match Lane::of(&request.command) {
+            Lane::Reader => parts.carry_out(request, &outbox),
+            Lane::Own => drop(thread::spawn(move || parts.carry_out(request, &outbox))),
+            // the worker ends with the agent
+            Lane::Worker => drop(self.work.send((request, outbox))),
+        }
+    }
+}
+
+/// The thread that carries a command out.
+enum Lane {
+    /// The one that reads the port, so in the order in which they came.
+    Reader,
+    /// One for this command alone, which a driver may keep waiting.
+    Own,
+    /// The worker: what changes the machine or takes long, in the order in which it came.
+    Worker,
+}
+
+impl Lane {
+    fn of(command: &Command) -> Self {
+        match command {
             Command::CancelSend { .. }
             | Command::Open { .. }
             | Command::Close { .. }
-            | Command::Control { .. } => {
-                let (parts, outbox) = (Arc::clone(parts), Arc::clone(outbox));
-                thread::spawn(move || outbox.answer(id, parts.ask_driver(id, request.command)));
+            | Command::Control { .. } => Self::Own,
+            Command::Greet | Command::Send { .. } | Command::CancelControl { .. } | Command::Report => {
+                Self::Reader
             }
-            _ => {
-                // the worker ends with the agent
-                let _ = self.work.send((request, Arc::clone(outbox)));
-            }
+            _ => Self::Worker,
         }
     }
 }
@@ -118,6 +124,15 @@ impl Agent {
 fn done(_: ()) -> Reply {
     Reply::default()
 }
+
+/// Why Windows has neither `pause` nor `restart`.
+const PAUSE: &str =
+    "Windows pauses a data path only as a part of something else: detach_filter, power_down, unload";
+/// Why it has neither `hold` nor `release`.
+const WINDOW: &str =
+    "the framework is Windows' own and has no windows to hold it at; the device's gates can be held";
+/// Why it has neither `bind` nor `unbind`.
+const PROTOCOL: &str = "the protocols over the NIC are Windows' own; frames come from the filter";
 
 impl Parts {
     fn hello(&self) -> Message {
@@ -132,42 +147,30 @@ impl Parts {
         }
     }
 
-    /// What a driver may keep waiting.
-    fn ask_driver(&self, id: u32, command: Command) -> Result<Reply, Fault> {
-        let guest = &*self.guest;
+    /// Carries a request out and answers it.
+    fn carry_out(&self, Request { id, command }: Request, outbox: &Outbox) {
+        if command == Command::Greet {
+            self.files.close_all();
+            outbox.say(self.hello());
+        }
+        outbox.answer(id, self.result(id, command));
+    }
+
+    fn result(&self, id: u32, command: Command) -> Result<Reply, Fault> {
+        let (guest, patience) = (&*self.guest, self.patience);
         match command {
+            Command::Greet => Ok(Reply::default()),
+            Command::Send { first, count, len, fragments, cancel_id } => {
+                self.sends.send(guest, (first, count), len, fragments, cancel_id).map(done)
+            }
             Command::CancelSend { cancel_id } => self.sends.cancel(guest, cancel_id).map(done),
             Command::Open { file, device } => self.files.open(guest, file, &device),
             Command::Close { file } => self.files.close(file),
             Command::Control { file, code, input, output_len } => {
                 self.files.control(id, file, code, &input, output_len)
             }
-            command => refuse(&command),
-        }
-    }
-
-    fn work(&self, asked: &mpsc::Receiver<(Request, Arc<Outbox>)>) {
-        for (request, outbox) in asked {
-            outbox.answer(request.id, self.change_machine(request.command));
-        }
-    }
-
-    /// Starts the devices. A NIC that has run since before its parameters were set, as Windows starts it by itself, is
-    /// loaded anew.
-    fn load(&self) -> Result<(), Fault> {
-        if self.configured.load(Ordering::Relaxed) {
-            if self.guest.is_loaded(NIC.service)? {
-                device::stop(&*self.guest, NIC, self.patience)?;
-            }
-            self.configured.store(false, Ordering::Relaxed);
-        }
-        device::load(&*self.guest, self.patience)
-    }
-
-    /// What changes the machine, or takes long.
-    fn change_machine(&self, command: Command) -> Result<Reply, Fault> {
-        let (guest, patience) = (&*self.guest, self.patience);
-        match command {
+            Command::CancelControl { request } => Ok(self.files.cancel(request)),
+            Command::Report => filter::report(guest),
             Command::Load => self.load().map(done),
             Command::Unload => device::unload(guest, patience).map(done),
             Command::PowerDown => device::power(guest, NIC.service, false).map(done),
@@ -189,34 +192,35 @@ impl Parts {
             Command::CopyDump { file, offset, len } => dumps::copy(&guest.system_root(), &file, offset, len),
             Command::Reboot => Ok(guest.leave(true).map(done)?),
             Command::Quit => Ok(guest.leave(false).map(done)?),
-            command => refuse(&command),
+            // what no Windows offers a program
+            Command::Pause { .. } => Err(Fault::unsupported("pause", PAUSE)),
+            Command::Restart => Err(Fault::unsupported("restart", PAUSE)),
+            Command::Hold { .. } => Err(Fault::unsupported("hold", WINDOW)),
+            Command::Release { .. } => Err(Fault::unsupported("release", WINDOW)),
+            Command::Bind => Err(Fault::unsupported("bind", PROTOCOL)),
+            Command::Unbind => Err(Fault::unsupported("unbind", PROTOCOL)),
+            Command::FailAllocation { .. } => Err(Fault::unsupported(
+                "fail_allocation",
+                "which allocation fails cannot be chosen; Driver Verifier lets some fail at random",
+            )),
+            Command::Inspect => Err(Fault::unsupported(
+                "inspect",
+                "the rings are seen from outside only: report has their indices",
+            )),
         }
     }
-}
 
-/// Refuses what no Windows offers a program, by the command's name and with the reason.
-fn refuse(command: &Command) -> Result<Reply, Fault> {
-    let pause =
-        "Windows pauses a data path only as a part of something else: detach_filter, power_down, unload";
-    let window =
-        "the framework is Windows' own and has no windows to hold it at; the device's gates can be held";
-    let (name, why) = match command {
-        Command::Pause { .. } => ("pause", pause),
-        Command::Restart => ("restart", pause),
-        Command::Hold { .. } => ("hold", window),
-        Command::Release { .. } => ("release", window),
-        Command::FailAllocation { .. } => (
-            "fail_allocation",
-            "which allocation fails cannot be chosen; Driver Verifier lets some fail at random",
-        ),
-        Command::Inspect => ("inspect", "the rings are seen from outside only: report has their indices"),
-        Command::Bind => ("bind", "the protocols over the NIC are Windows' own; frames come from the filter"),
-        Command::Unbind => {
-            ("unbind", "the protocols over the NIC are Windows' own; frames come from the filter")
+    /// Starts the devices. A NIC that has run since before its parameters were set, as Windows starts it by itself, is
+    /// loaded anew.
+    fn load(&self) -> Result<(), Fault> {
+        if self.configured.load(Ordering::Relaxed) {
+            if self.guest.is_loaded(NIC.service)? {
+                device::stop(&*self.guest, NIC, self.patience)?;
+            }
+            self.configured.store(false, Ordering::Relaxed);
         }
-        _ => ("this command", "it is none of those that a Windows guest knows"),
-    };
-    Err(Fault::unsupported(name, why))
+        device::load(&*self.guest, self.patience)
+    }
 }
 
 #[cfg(test)]
@@ -305,8 +309,9 @@ mod tests {
     #[test]
     fn every_command_that_windows_has_not_is_refused_by_name() {
         let talk = Conversation::with(Pretend::default());
-        for name in ["pause", "restart", "hold", "release", "inspect", "bind", "unbind"] {
-            let answer = talk.call(&format!(r#"{{"do":"{name}","window":"any"}}"#));
+        for name in ["pause", "restart", "hold", "release", "fail_allocation", "inspect", "bind", "unbind"] {
+            let fields = r#""window":"any","service":"cancelnic","after":0"#;
+            let answer = talk.call(&format!(r#"{{"do":"{name}",{fields}}}"#));
             let Message::Failed { id: 9, error, kind: Some(FailureKind::Unsupported) } = answer else {
                 panic!("{answer:?}");
             };

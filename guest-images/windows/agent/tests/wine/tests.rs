@@ -198,8 +198,9 @@ fn answers(machine: &mut Machine) {
         let error = failure(port.call(command));
         assert!(error.contains(said) && !error.contains('\n'), "{command}: {error}");
     }
-    for name in ["pause", "restart", "hold", "release", "inspect", "bind", "unbind"] {
-        let answer = port.call(&format!(r#"{{"do":"{name}","window":"any"}}"#));
+    for name in ["pause", "restart", "hold", "release", "fail_allocation", "inspect", "bind", "unbind"] {
+        let fields = r#""window":"any","service":"cancelnic","after":0"#;
+        let answer = port.call(&format!(r#"{{"do":"{name}",{fields}}}"#));
         let Message::Failed { id: 9, error, kind: Some(FailureKind::Unsupported) } = answer else {
             panic!("{answer:?}");
         };
