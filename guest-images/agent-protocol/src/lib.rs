@@ -208,7 +208,8 @@ pub enum Command {
         /// Names and values.
         parameters: BTreeMap<String, u32>,
     },
-    /// Leave the machine: orderly power off.
+    /// Leave the machine: orderly power off; answered before. Of a Windows that stays all the same, after this or
+    /// [`Command::Reboot`], a [`Message::Failed`] with `id` 0 tells.
     Quit,
 }
 

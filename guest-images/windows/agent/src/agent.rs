@@ -1,8 +1,9 @@
 //! Requests and their answers.
 //!
 //! Each request is answered once. What may wait for a driver (opening, closing, control requests) has a thread of its
-//! own; what changes the machine or takes long is done in order by one thread, the worker; the rest is answered where
-//! it is read.
+//! own; what changes the machine or takes long is done in order by one thread, the worker; the rest, in order too, by
+//! another, the clerk, who hands out the work. Leaving the machine waits for none of them: whoever reads a line is
+//! never kept waiting.
 
 use std::{
     sync::{
@@ -29,11 +30,17 @@ use crate::{
 /// Version of the agent, `major.minor.patch`.
 pub const AGENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// How long the answer that the machine is left may take to be written, before it is left all the same.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// The agent.
 pub struct Agent {
     parts: Arc<Parts>,
-    work: mpsc::Sender<(Request, Arc<Outbox>)>,
+    clerk: mpsc::Sender<Asked>,
 }
+
+/// A request, and where its answer goes.
+type Asked = (Request, Arc<Outbox>);
 
 struct Parts {
     guest: Arc<dyn Guest>,
@@ -56,12 +63,17 @@ impl Agent {
             configured: AtomicBool::new(false),
             patience,
         });
-        let (work, asked) = mpsc::channel::<(Request, Arc<Outbox>)>();
+        let (worker, work) = mpsc::channel::<Asked>();
         thread::spawn({
             let parts = Arc::clone(&parts);
-            move || asked.iter().for_each(|(request, outbox)| parts.carry_out(request, &outbox))
+            move || work.iter().for_each(|(request, outbox)| parts.carry_out(request, &outbox))
         });
-        Self { parts, work }
+        let (clerk, asked) = mpsc::channel::<Asked>();
+        thread::spawn({
+            let parts = Arc::clone(&parts);
+            move || asked.iter().for_each(|asked| parts.hand_out(asked, &worker))
+        });
+        Self { parts, clerk }
     }
 
     /// The greeting.
@@ -87,19 +99,19 @@ impl Agent {
 
     fn obey(&self, request: Request, outbox: &Arc<Outbox>) {
         let (parts, outbox) = (Arc::clone(&self.parts), Arc::clone(outbox));
-        match Lane::of(&request.command) {
-            Lane::Reader => parts.carry_out(request, &outbox),
-            Lane::Own => drop(thread::spawn(move || parts.carry_out(request, &outbox))),
-            // the worker ends with the agent
-            Lane::Worker => drop(self.work.send((request, outbox))),
+        if matches!(request.command, Command::Quit | Command::Reboot) {
+            thread::spawn(move || parts.carry_out(request, &outbox));
+        } else {
+            // the clerk ends with the agent
+            let _ = self.clerk.send((request, outbox));
         }
     }
 }
 
 /// The thread that carries a command out.
 enum Lane {
-    /// The one that reads the port, so in the order in which they came.
-    Reader,
+    /// The clerk: in the order in which they came.
+    Clerk,
     /// One for this command alone, which a driver may keep waiting.
     Own,
     /// The worker: what changes the machine or takes long, in the order in which it came.
@@ -114,7 +126,7 @@ impl Lane {
             | Command::Close { .. }
             | Command::Control { .. } => Self::Own,
             Command::Greet | Command::Send { .. } | Command::CancelControl { .. } | Command::Report => {
-                Self::Reader
+                Self::Clerk
             }
             _ => Self::Worker,
         }
@@ -147,13 +159,47 @@ impl Parts {
         }
     }
 
+    /// Has a request carried out by the thread that it is for; this is the clerk's.
+    fn hand_out(self: &Arc<Self>, (request, outbox): Asked, worker: &mpsc::Sender<Asked>) {
+        match Lane::of(&request.command) {
+            Lane::Clerk => self.carry_out(request, &outbox),
+            Lane::Own => {
+                let parts = Arc::clone(self);
+                thread::spawn(move || parts.carry_out(request, &outbox));
+            }
+            Lane::Worker => {
+                // the worker ends with the clerk
+                let _ = worker.send((request, outbox));
+            }
+        }
+    }
+
     /// Carries a request out and answers it.
     fn carry_out(&self, Request { id, command }: Request, outbox: &Outbox) {
         if command == Command::Greet {
             self.files.close_all();
             outbox.say(self.hello());
         }
-        outbox.answer(id, self.result(id, command));
+        let and_come_back = match command {
+            Command::Quit => Some(false),
+            Command::Reboot => Some(true),
+            _ => None,
+        };
+        let result = self.result(id, command);
+        let leave = and_come_back.filter(|_| result.is_ok());
+        outbox.answer(id, result);
+        if let Some(and_come_back) = leave {
+            self.leave(and_come_back, outbox);
+        }
+    }
+
+    /// Leaves the machine once the answer to that has gone, or cannot go.
+    fn leave(&self, and_come_back: bool, outbox: &Outbox) {
+        outbox.await_written(LAST_WORD);
+        if let Err(error) = self.guest.leave(and_come_back) {
+            // the request has its answer
+            outbox.say(Message::failed(0, error));
+        }
     }
 
     fn result(&self, id: u32, command: Command) -> Result<Reply, Fault> {
@@ -190,8 +236,8 @@ impl Parts {
             Command::Logs { log, most } => tools::logs(guest, &log, most),
             Command::Dumps => Ok(Reply { dumps: dumps::list(&guest.system_root()), ..Reply::default() }),
             Command::CopyDump { file, offset, len } => dumps::copy(&guest.system_root(), &file, offset, len),
-            Command::Reboot => Ok(guest.leave(true).map(done)?),
-            Command::Quit => Ok(guest.leave(false).map(done)?),
+            // which follows on the answer
+            Command::Quit | Command::Reboot => Ok(guest.may_leave().map(done)?),
             // what no Windows offers a program
             Command::Pause { .. } => Err(Fault::unsupported("pause", PAUSE)),
             Command::Restart => Err(Fault::unsupported("restart", PAUSE)),
@@ -228,7 +274,7 @@ mod tests {
     use super::*;
     use crate::{
         guest::Change,
-        pretend::{PENDS, Pretend, STATUS_CANCELLED},
+        pretend::{LIMIT, PENDS, Pretend, STATUS_CANCELLED},
     };
     use agent_protocol::{FailureKind, IoResult};
 
@@ -250,7 +296,9 @@ mod tests {
         }
 
         fn answer(&self) -> Message {
-            self.outbox.next().expect("an open outbox")
+            let message = self.outbox.next_within(LIMIT).expect("an answer");
+            self.outbox.written();
+            message
         }
 
         /// What was done to the machine, in order.
@@ -339,12 +387,10 @@ mod tests {
     #[test]
     fn the_machine_is_changed_in_order() {
         let talk = Conversation::with(Pretend::default());
-        for (id, name) in
-            [(1, "load"), (2, "power_down"), (3, "power_up"), (4, "unload"), (5, "reboot"), (6, "quit")]
-        {
+        for (id, name) in [(1, "load"), (2, "power_down"), (3, "power_up"), (4, "unload")] {
             talk.begin(&format!(r#"{{"id":{id},"command":{{"do":"{name}"}}}}"#));
         }
-        for id in 1..=6 {
+        for id in 1..=4 {
             assert_eq!(talk.answer(), Message::Done { id, reply: Reply::default() });
         }
         let expected = [
@@ -354,8 +400,6 @@ mod tests {
             "Start cancelnic",
             "Stop cancelnic-relay",
             "Stop cancelnic",
-            "reboot",
-            "power off",
         ];
         assert_eq!(talk.changes(), expected);
     }
@@ -399,8 +443,51 @@ mod tests {
     }
 
     #[test]
-    fn a_windows_that_refuses_to_leave_goes_on() {
+    fn the_machine_is_left_whatever_hangs() {
+        for (hangs, command) in [
+            ("verifier.exe", r#"{"do":"verifier","on":false}"#),
+            ("Start cancelnic", r#"{"do":"load"}"#),
+            ("open", r#"{"do":"report"}"#),
+            ("open", r#"{"do":"send","first":1,"count":1,"len":60,"fragments":1}"#),
+        ] {
+            for (leave, left) in [("quit", "power off"), ("reboot", "reboot")] {
+                let talk = Conversation::with(Pretend { hangs: Some(hangs), ..Pretend::default() });
+                talk.begin(&format!(r#"{{"id":1,"command":{command}}}"#));
+                talk.guest.await_hanging();
+                talk.begin(&format!(r#"{{"id":2,"command":{{"do":"{leave}"}}}}"#));
+                assert_eq!(talk.answer(), Message::Done { id: 2, reply: Reply::default() });
+                talk.guest.await_done(left);
+                talk.guest.let_go();
+                let answer = talk.answer();
+                assert!(
+                    matches!(answer, Message::Done { id: 1, .. } | Message::Failed { id: 1, .. }),
+                    "{answer:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_machine_is_left_after_the_answer() {
+        let talk = Conversation::with(Pretend::default());
+        talk.begin(r#"{"id":1,"command":{"do":"quit"}}"#);
+        assert_eq!(talk.outbox.next_within(LIMIT), Some(Message::Done { id: 1, reply: Reply::default() }));
+        assert_eq!(talk.guest.done(), [""; 0], "the answer is on its way");
+        talk.outbox.written();
+        talk.guest.await_done("power off");
+    }
+
+    #[test]
+    fn a_windows_that_lets_nobody_leave_goes_on() {
         let talk = Conversation::with(Pretend { refusal: Some("no privilege".into()), ..Pretend::default() });
         assert_eq!(talk.call(r#"{"do":"quit"}"#), Message::failed(9, "no privilege".into()));
+        assert!(talk.guest.done().is_empty());
+    }
+
+    #[test]
+    fn a_windows_that_stays_all_the_same_is_told() {
+        let talk = Conversation::with(Pretend { stays: true, ..Pretend::default() });
+        assert_eq!(talk.call(r#"{"do":"reboot"}"#), Message::Done { id: 9, reply: Reply::default() });
+        assert_eq!(talk.answer(), Message::failed(0, "it stays".into()));
     }
 }

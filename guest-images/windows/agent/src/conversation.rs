@@ -153,6 +153,7 @@ fn write_all(port: &dyn Port, outbox: &Outbox) -> Option<io::Error> {
         if let Err(error) = port.write(&line) {
             return Some(error);
         }
+        outbox.written();
     }
     None
 }

@@ -152,6 +152,11 @@ pub trait Guest: Send + Sync {
     /// # Errors
     /// It cannot be started.
     fn run(&self, program: &str, arguments: &[&str]) -> io::Result<Said>;
+    /// Makes sure that this program may power the machine off.
+    ///
+    /// # Errors
+    /// It may not.
+    fn may_leave(&self) -> Result<(), String>;
     /// Powers off, or starts anew; returns when that is under way.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use agent_protocol::{Message, Reply};
@@ -19,6 +20,8 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Waiting {
     messages: VecDeque<Message>,
+    /// One has been taken out and is being written.
+    writing: bool,
     closed: bool,
 }
 
@@ -45,18 +48,33 @@ impl Outbox {
         });
     }
 
-    /// The next message; waits for one, and is `None` once the outbox is closed.
+    /// The next message, to be written; waits for one, and is `None` once the outbox is closed.
     pub fn next(&self) -> Option<Message> {
-        let mut waiting = self.lock();
-        loop {
-            if waiting.closed {
-                return None;
-            }
-            if let Some(message) = waiting.messages.pop_front() {
-                return Some(message);
-            }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.next_within(Duration::MAX)
+    }
+
+    /// The same, and `None` also if there is none within `limit`.
+    pub fn next_within(&self, limit: Duration) -> Option<Message> {
+        let nothing = |waiting: &mut Waiting| !waiting.closed && waiting.messages.is_empty();
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, nothing);
+        let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let message = waiting.messages.pop_front();
+        waiting.writing = message.is_some();
+        message
+    }
+
+    /// The message that [`Outbox::next`] gave has been written.
+    pub fn written(&self) {
+        self.lock().writing = false;
+        self.changed.notify_all();
+    }
+
+    /// Waits until all that was said has been written or never will be, at most for `limit`; whether that is so.
+    pub fn await_written(&self, limit: Duration) -> bool {
+        let under_way =
+            |waiting: &mut Waiting| !waiting.closed && (waiting.writing || !waiting.messages.is_empty());
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, under_way);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// The connection has ended.
@@ -65,5 +83,31 @@ impl Outbox {
         waiting.closed = true;
         waiting.messages.clear();
         self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_written_is_not_written_yet() {
+        let outbox = Outbox::default();
+        assert!(outbox.await_written(Duration::ZERO));
+        outbox.answer(1, Ok(Reply::default()));
+        assert!(!outbox.await_written(Duration::ZERO), "said");
+        outbox.next();
+        assert!(!outbox.await_written(Duration::ZERO), "being written");
+        outbox.written();
+        assert!(outbox.await_written(Duration::ZERO));
+    }
+
+    #[test]
+    fn nobody_waits_for_what_a_lost_port_had() {
+        let outbox = Outbox::default();
+        outbox.answer(1, Ok(Reply::default()));
+        outbox.next();
+        outbox.close();
+        assert!(outbox.await_written(Duration::MAX));
     }
 }

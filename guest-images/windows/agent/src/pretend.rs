@@ -5,6 +5,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 use agent_protocol::Machine;
@@ -21,6 +22,8 @@ pub const ECHO: u32 = 0x8CAC_E000;
 /// Pends until it is cancelled or its file is closed.
 pub const PENDS: u32 = 0x8CAC_E004;
 pub const STATUS_CANCELLED: u32 = 0xC000_0120;
+/// How long anything may take.
+pub const LIMIT: Duration = Duration::from_secs(20);
 const STATUS_INVALID_DEVICE_REQUEST: u32 = 0xC000_0010;
 
 #[derive(Default)]
@@ -31,6 +34,10 @@ pub struct State {
     pending: Vec<(usize, bool)>,
     opened: usize,
     closed: usize,
+    /// How many threads hang.
+    hanging: usize,
+    /// What hangs may go on.
+    let_go: bool,
     /// IDs that the filter has given out.
     ids: u64,
     /// Drivers that are loaded, as their devices run.
@@ -57,6 +64,10 @@ pub struct Pretend {
     pub refusal: Option<String>,
     /// Drivers stay loaded whatever is done.
     pub sticks: bool,
+    /// It does not shut down, though it may.
+    pub stays: bool,
+    /// What is done and begins so hangs until [`Pretend::let_go`]; `open`: what is opened.
+    pub hangs: Option<&'static str>,
 }
 
 impl Default for Pretend {
@@ -69,6 +80,8 @@ impl Default for Pretend {
             image_paths: BTreeMap::new(),
             refusal: None,
             sticks: false,
+            stays: false,
+            hangs: None,
         }
     }
 }
@@ -91,8 +104,7 @@ impl Pretend {
 
     /// Waits until so many requests pend.
     pub fn await_pending(&self, count: usize) {
-        let state = self.shared.state.lock().unwrap();
-        drop(self.shared.changed.wait_while(state, |state| state.pending.len() < count).unwrap());
+        self.wait_while(|state| state.pending.len() < count);
     }
 
     /// Puts a text into the NIC's driver key.
@@ -108,8 +120,40 @@ impl Pretend {
         texts.map(|((_, name), text)| (name.clone(), text.clone())).collect()
     }
 
+    /// Waits until something hangs.
+    pub fn await_hanging(&self) {
+        self.wait_while(|state| state.hanging == 0);
+    }
+
+    /// Waits until this has been done.
+    pub fn await_done(&self, what: &str) {
+        self.wait_while(|state| state.done.iter().all(|done| done != what));
+    }
+
+    /// Lets go on what hangs.
+    pub fn let_go(&self) {
+        self.shared.state.lock().unwrap().let_go = true;
+        self.shared.changed.notify_all();
+    }
+
+    fn wait_while(&self, lacks: impl FnMut(&mut State) -> bool) {
+        let state = self.shared.state.lock().unwrap();
+        let waited = self.shared.changed.wait_timeout_while(state, LIMIT, lacks).unwrap();
+        assert!(!waited.1.timed_out(), "nothing more is done");
+    }
+
     fn note(&self, what: String) {
+        self.hang(&what);
         self.shared.state.lock().unwrap().done.push(what);
+        self.shared.changed.notify_all();
+    }
+
+    fn hang(&self, what: &str) {
+        if self.hangs.is_some_and(|hangs| what.starts_with(hangs)) {
+            self.shared.state.lock().unwrap().hanging += 1;
+            self.shared.changed.notify_all();
+            self.wait_while(|state| !state.let_go);
+        }
     }
 }
 
@@ -156,6 +200,7 @@ impl Guest for Pretend {
     }
 
     fn open(&self, target: Target<'_>) -> Result<Arc<dyn File>, u32> {
+        self.hang("open");
         if matches!(target, Target::Link(name) if name != "cancelnic-lwf") {
             return Err(STATUS_OBJECT_NAME_NOT_FOUND);
         }
@@ -173,9 +218,13 @@ impl Guest for Pretend {
         self.programs.get(program).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn may_leave(&self) -> Result<(), String> {
+        self.refusal.clone().map_or(Ok(()), Err)
+    }
+
     fn leave(&self, and_come_back: bool) -> Result<(), String> {
         self.note(if and_come_back { "reboot" } else { "power off" }.into());
-        self.refusal.clone().map_or(Ok(()), Err)
+        if self.stays { Err("it stays".into()) } else { Ok(()) }
     }
 }
 

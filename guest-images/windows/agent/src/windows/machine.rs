@@ -17,7 +17,7 @@ use windows_sys::{
         SystemServices::RtlGetVersion,
     },
     Win32::{
-        Foundation::{CloseHandle, HANDLE, LUID},
+        Foundation::{CloseHandle, ERROR_NOT_ALL_ASSIGNED, HANDLE, LUID},
         Security::{
             AdjustTokenPrivileges, LUID_AND_ATTRIBUTES, LookupPrivilegeValueW, SE_PRIVILEGE_ENABLED,
             SE_SHUTDOWN_NAME, TOKEN_ADJUST_PRIVILEGES, TOKEN_PRIVILEGES, TOKEN_QUERY,
@@ -96,6 +96,10 @@ impl Guest for Windows {
         Ok(Said { code, output: [output.stdout, output.stderr].concat() })
     }
 
+    fn may_leave(&self) -> Result<(), String> {
+        enable_shutdown_privilege().map_err(|error| format!("the right to shut Windows down: {error}"))
+    }
+
     fn leave(&self, and_come_back: bool) -> Result<(), String> {
         leave(and_come_back).map_err(|error| format!("Windows does not shut down: {error}"))
     }
@@ -157,7 +161,6 @@ fn checked(good: i32) -> io::Result<()> {
 
 /// Shuts down, at once and whatever programs think of it.
 fn leave(and_come_back: bool) -> io::Result<()> {
-    enable_shutdown_privilege()?;
     let reason = SHTDN_REASON_MAJOR_OTHER | SHTDN_REASON_MINOR_OTHER | SHTDN_REASON_FLAG_PLANNED;
     // SAFETY: this machine, no message.
     checked(unsafe { InitiateSystemShutdownExW(null(), null(), 0, 1, and_come_back.into(), reason) })
@@ -179,7 +182,12 @@ fn enable_shutdown_privilege() -> io::Result<()> {
                     PrivilegeCount: 1,
                     Privileges: [LUID_AND_ATTRIBUTES { Luid: privilege, Attributes: SE_PRIVILEGE_ENABLED }],
                 };
-                checked(AdjustTokenPrivileges(token, 0, &raw const privileges, 0, null_mut(), null_mut()))
+                checked(AdjustTokenPrivileges(token, 0, &raw const privileges, 0, null_mut(), null_mut()))?;
+                // a privilege that the account has not is left out, which counts as success
+                match io::Error::last_os_error() {
+                    error if error.raw_os_error() == Some(ERROR_NOT_ALL_ASSIGNED.cast_signed()) => Err(error),
+                    _ => Ok(()),
+                }
             });
         CloseHandle(token);
         result

@@ -38,13 +38,14 @@ impl Machine {
 
 type Test = fn(&mut Machine);
 
-const TESTS: [(&str, Test); 12] = [
+const TESTS: [(&str, Test); 13] = [
     ("an_installed_service_greets_once_started", greets),
     ("drivers_are_hashed_where_their_services_say", hashes),
     ("every_command_is_answered", answers),
     ("parameters_are_those_of_the_inf", parameters::configure),
     ("a_device_is_opened_asked_and_closed", asks_a_device),
     ("dumps_come_out_in_parts", dumps),
+    ("the_machine_is_left_whatever_the_worker_does", leaves),
     ("malformed_cut_and_overlong_lines_are_survived", survives),
     ("a_lost_port_is_opened_again", reconnects),
     ("a_stopped_service_ends_in_order_and_starts_again", restarts),
@@ -260,6 +261,25 @@ fn dumps(machine: &mut Machine) {
     };
     assert!(copied == dump, "{} bytes of {}", copied.len(), dump.len());
     assert_eq!(told, hex::encode(Sha256::digest(&dump)));
+}
+
+/// Wine takes note of a shutdown, and goes on.
+fn leaves(machine: &mut Machine) {
+    let windows = machine.prefix.drive().join("windows");
+    let dump = fs::File::create(windows.join("Minidump/large.dmp")).expect("a dump");
+    // of which the worker makes the hash, for as long as there is something to read
+    let last = (1_u64 << 40) - 1;
+    for leave in ["quit", "reboot"] {
+        dump.set_len(last + 1).expect("a large file");
+        let port = machine.port();
+        let copy = format!(r#"{{"do":"copy_dump","file":"Minidump\\large.dmp","offset":{last},"len":1}}"#);
+        port.write(format!("{{\"id\":1,\"command\":{copy}}}\n").as_bytes());
+        assert_eq!(done(port.call(&format!(r#"{{"do":"{leave}"}}"#))), Reply::default());
+        dump.set_len(0).expect("an empty file");
+        let copied = port.hear();
+        assert!(matches!(copied, Message::Done { id: 1, .. }), "{copied:?}");
+    }
+    fs::remove_file(windows.join("Minidump/large.dmp")).expect("the dump");
 }
 
 fn survives(machine: &mut Machine) {
