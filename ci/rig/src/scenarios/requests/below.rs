@@ -1,16 +1,15 @@
 //! The local target, the next lower device of the relay's own stack: a bus's device, which takes no control requests.
 //! The framework's orders are those of a remote target; what cannot be done is to open, close or delete it.
 
-use super::super::{PERIOD, Scenario, usual};
+use super::super::{Scenario, usual};
 use super::stage::{Stage, expect_status};
+use super::waiting::Calls;
 use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
 use crate::run::Run;
-use crate::run::requests::{Logged, RELAY, Requests, read_log};
-use crate::session::LIMIT;
-use crate::wait::until;
+use crate::run::requests::{RELAY, Requests};
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::behaviour;
-use cancelnic_ioctl::relay::{self, Outcome, option, phase, target, way};
+use cancelnic_ioctl::relay::{Outcome, option, phase, target, way};
 
 const STARTED: u32 = 1;
 const STOPPED: u32 = 2;
@@ -39,18 +38,8 @@ fn send(run: &mut Run, stage: &Stage, options: u32) -> Result<Outcome> {
     stage.requests.send(run, &stage.send_with(behaviour::CANCELABLE, options, timeout))
 }
 
-/// The calls since the last look. A program may have its answer before the relay's send has returned, so as many are
-/// waited for as are expected.
 fn expect_calls(run: &mut Run, requests: Requests, expected: &str) -> Result<()> {
-    let wanted = expected.split(' ').count();
-    let mut seen = Vec::new();
-    // what has not come by the end is missing in what is compared
-    until(LIMIT, PERIOD, || {
-        let log = read_log(run, RELAY, requests.relay, relay::LOG)?;
-        seen.extend(log.iter().map(Logged::what));
-        Ok((seen.len() >= wanted).then_some(()))
-    })?;
-    run.expect("the relay's calls", seen.join(" ").as_str(), expected)
+    Calls::of_relay(requests.relay).expect(run, expected)
 }
 
 /// However it is sent, the answer is the I/O manager's for a driver without a routine for it, and the completion routine
@@ -165,8 +154,9 @@ fn life(run: &mut Run) -> Result<()> {
     requests.target_below(run, target::STOP_LEAVE)?;
     requests.create(run, own.slot)?;
     ensure!(send(run, &own, 0)?.returned == 1, "not parked");
+    expect_calls(run, requests, "target target-done sending sent")?;
     let program = passed.passing(run, behaviour::CANCELABLE, 0, true)?;
-    stage(requests, 2, true).await_logged(run, "sent")?;
+    expect_calls(run, requests, "sending sent")?;
     run.power(RELAY, false)?;
     expect_calls(run, requests, "stop acknowledging")?;
     run.power(RELAY, true)?;

@@ -1,6 +1,7 @@
 //! Deliberately broken requests: each runs a path that the same driver without its fault passes, and must be caught.
 
 use super::super::{Kind, Scenario};
+use super::life::{self, pass_one, power, removal};
 use super::waiting::{await_waiting, wait};
 use super::{CANCELLED, SUCCESS};
 use crate::run::Run;
@@ -53,13 +54,8 @@ fn complete(run: &mut Run) -> Result<()> {
 /// A program's request, passed on, is recalled.
 fn recall_passed(run: &mut Run) -> Result<()> {
     let requests = ready(run)?;
-    requests.pass(run, SLOT, 0, true)?;
-    let room = size_of::<CancelEvent>() as u32;
-    let wait = Wait::new(TAG, behaviour::CANCELABLE);
-    let program =
-        run.begin_control("a program's request", requests.relay, nic::WAIT, wait.as_bytes(), room)?;
-    super::stage::Stage::new(requests, true, 0).await_logged(run, "sent")?;
-    requests.cancel(run, SLOT)?;
+    let program = pass_one(run, requests)?;
+    requests.cancel(run, life::SLOT)?;
     let status = run.finish_control(&program)?.status;
     run.expect("status", status, CANCELLED)?;
     requests.close(run)
@@ -146,7 +142,6 @@ const fn interface(
 }
 
 pub fn all() -> Vec<Scenario> {
-    use super::life::{power, removal};
     const TWICE: &[&str] =
         &["RequestCompletedTwice", "RequestUsedAfterCompletion", "RequestNotOwned", "InvalidHandle"];
     vec![

@@ -1,17 +1,14 @@
 //! Requests and the life of devices and files around them.
 
-use super::super::{PERIOD, Scenario, good, no_watchdog, usual};
-use super::waiting::{await_waiting, counters, wait, words};
+use super::super::{Scenario, good, no_watchdog, usual};
+use super::waiting::{Calls, await_waiting, counters, wait, wait_settled};
 use super::{CANCELLED, SUCCESS};
 use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
 use crate::run::{Run, WIRE};
-use crate::session::LIMIT;
-use crate::settings::NIC;
-use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour, queue};
-use cancelnic_ioctl::relay::{self, Send, phase, target};
+use cancelnic_ioctl::relay::{Send, phase, target};
 use zerocopy::FromBytes;
 
 /// Whoever waits is told when a packet queue's EvtCancel has done its work, with the books of that moment.
@@ -50,8 +47,7 @@ fn cancel_event(run: &mut Run) -> Result<()> {
 fn program_cancels(run: &mut Run) -> Result<()> {
     run.load()?;
     let nic = run.open_nic()?;
-    let waiting = wait(run, nic, 1, behaviour::CANCELABLE)?;
-    await_waiting(run, nic, 1)?;
+    let waiting = wait_settled(run, nic, 1, behaviour::CANCELABLE, "presented marked")?;
     let ran = run.cancel_control(&waiting)?;
     run.expect("a cancel routine ran", ran, true)?;
     let status = run.finish_control(&waiting)?.status;
@@ -64,17 +60,15 @@ pub fn power(run: &mut Run) -> Result<()> {
     run.load()?;
     let requests = run.open_requests()?;
     let waiting = pass_one(run, requests)?;
-    requests.log(run)?;
+    let calls = Calls::of_relay(requests.relay);
     run.power(RELAY, false)?;
-    let seen = words(run, RELAY, requests.relay, relay::LOG)?;
-    run.expect("calls without power", seen.as_str(), "stop acknowledging")?;
+    calls.expect(run, "stop acknowledging")?;
     let state = requests.target(run, target::NONE)?.state;
     if state != 2 {
         return Err(run.found("TargetRunsWithoutPower", "EvtDeviceD0Exit", format!("target state {state}")));
     }
     run.power(RELAY, true)?;
-    let seen = words(run, RELAY, requests.relay, relay::LOG)?;
-    run.expect("calls with power again", seen.as_str(), "target target-done resume")?;
+    calls.expect(run, "target target-done resume")?;
     let outcome = requests.cancel(run, SLOT)?;
     run.expect("the recall", outcome.returned, 1)?;
     let status = run.finish_control(&waiting)?.status;
@@ -82,25 +76,16 @@ pub fn power(run: &mut Run) -> Result<()> {
     requests.close(run)
 }
 
-/// Slot of the passed requests here.
-const SLOT: u32 = 5;
+/// Slot of the request that [`pass_one`] passes on.
+pub const SLOT: u32 = 5;
 
-/// Passes a program's request on, cancelable, and waits until it waits.
-fn pass_one(run: &mut Run, requests: Requests) -> Result<Controlling> {
+/// Passes a program's request on, cancelable, and waits until the relay has seen its send return: everything on the way
+/// down is over by then, and in the relay's log.
+pub fn pass_one(run: &mut Run, requests: Requests) -> Result<Controlling> {
     requests.pass(run, SLOT, 0, true)?;
     let waiting = wait(run, requests.relay, 9, behaviour::CANCELABLE)?;
-    await_waiting(run, requests.nic, 1)?;
-    // the relay has seen its send return: everything on the way down is over
-    await_sent(run, requests)?;
+    Calls::of_relay(requests.relay).expect(run, "target target-done sending sent")?;
     Ok(waiting)
-}
-
-fn await_sent(run: &mut Run, requests: Requests) -> Result<()> {
-    let sent = until(LIMIT, PERIOD, || {
-        let seen = words(run, RELAY, requests.relay, relay::LOG)?;
-        Ok(seen.contains("sent").then_some(()))
-    })?;
-    sent.context("the relay's send has not returned")
 }
 
 /// The relay's device is removed with a passed request under way: EvtIoStop(Purge) recalls it.
@@ -111,8 +96,7 @@ pub fn removal(run: &mut Run) -> Result<()> {
     run.remove(RELAY, false)?;
     let status = run.finish_control(&waiting)?.status;
     run.expect("status", status, CANCELLED)?;
-    let seen = words(run, NIC, requests.nic, nic::LOG)?;
-    run.expect("calls at the NIC", seen.as_str(), "presented marked cancel-callback completing cleanup")?;
+    Calls::of_nic(requests.nic).expect(run, "presented marked cancel-callback completing cleanup")?;
     run.close(requests.nic)
 }
 
@@ -127,9 +111,10 @@ fn nic_gone(run: &mut Run) -> Result<()> {
     let requests = run.open_requests()?;
     // no cancel of a packet queue comes any more, which would tell those who wait
     run.pause()?;
-    let cancelable = wait(run, requests.nic, 1, behaviour::CANCELABLE)?;
+    Calls::of_nic(requests.nic).expect(run, "cancel-event cancel-event")?;
+    let cancelable = wait_settled(run, requests.nic, 1, behaviour::CANCELABLE, "presented marked")?;
+    let queued = wait_settled(run, requests.nic, 3, behaviour::SECOND_QUEUE, "presented forwarded")?;
     let kept = wait(run, requests.nic, 2, behaviour::NOT_CANCELABLE)?;
-    let queued = wait(run, requests.nic, 3, behaviour::SECOND_QUEUE)?;
     let send = |slot, tag| Send { slot, tag, ..Send::waiting(behaviour::CANCELABLE) };
     for slot in [sent, parked] {
         requests.create(run, slot)?;
@@ -138,7 +123,6 @@ fn nic_gone(run: &mut Run) -> Result<()> {
     await_waiting(run, requests.nic, 3)?;
     requests.target(run, target::STOP_LEAVE)?;
     ensure!(requests.send(run, &send(parked, 5))?.returned == 1, "not parked");
-    words(run, NIC, requests.nic, nic::LOG)?;
     run.remove_nic(true)?;
     for waiting in [&cancelable, &kept, &queued] {
         let status = run.finish_control(waiting)?.status;
@@ -165,10 +149,11 @@ fn close_with_requests(run: &mut Run) -> Result<()> {
     run.close(requests.relay)?;
     let status = run.finish_control(&passed)?.status;
     run.expect("status of the passed one", status, CANCELLED)?;
+    Calls::of_nic(requests.nic).expect(run, "presented marked cancel-callback completing")?;
     let other = run.open_nic()?;
-    let cancelable = wait(run, other, 1, behaviour::CANCELABLE)?;
+    let cancelable = wait_settled(run, other, 1, behaviour::CANCELABLE, "presented marked")?;
+    let queued = wait_settled(run, other, 3, behaviour::SECOND_QUEUE, "presented forwarded")?;
     let kept = wait(run, other, 2, behaviour::NOT_CANCELABLE)?;
-    let queued = wait(run, other, 3, behaviour::SECOND_QUEUE)?;
     await_waiting(run, requests.nic, 2)?;
     let third = requests.queue(run, queue::SECOND, nic::action::NONE)?;
     run.expect("in the second queue", third.queued, 1)?;
@@ -185,17 +170,14 @@ fn nic_power(run: &mut Run) -> Result<()> {
     run.load()?;
     let nic = run.open_nic()?;
     run.pause()?;
-    let waiting = wait(run, nic, 1, behaviour::CANCELABLE)?;
-    await_waiting(run, nic, 1)?;
-    words(run, NIC, nic, nic::LOG)?;
+    let calls = Calls::of_nic(nic);
+    calls.expect(run, "cancel-event cancel-event")?;
+    let waiting = wait_settled(run, nic, 1, behaviour::CANCELABLE, "presented marked")?;
     run.power_down()?;
     let late = wait(run, nic, 2, behaviour::CANCELABLE)?;
-    let seen = words(run, NIC, nic, nic::LOG)?;
-    run.expect("calls without power", seen.as_str(), "stop acknowledging")?;
+    calls.expect(run, "stop acknowledging")?;
     run.power_up()?;
-    await_waiting(run, nic, 2)?;
-    let seen = words(run, NIC, nic, nic::LOG)?;
-    run.expect("calls with power again", seen.as_str(), "resume presented marked")?;
+    calls.expect(run, "resume presented marked")?;
     run.pause()?;
     for waiting in [&waiting, &late] {
         let status = run.finish_control(waiting)?.status;

@@ -1,15 +1,12 @@
 //! Manual queues: requests that the driver fetches, gives back, and is told of; and an answer written straight into a
 //! program's buffer.
 
-use super::super::{PERIOD, Scenario, usual};
-use super::waiting::{wait, words};
+use super::super::{Scenario, usual};
+use super::waiting::{Calls, await_waiting, wait, wait_settled};
 use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
 use crate::run::Run;
 use crate::run::programs::Controlling;
 use crate::run::requests::Requests;
-use crate::session::LIMIT;
-use crate::settings::NIC;
-use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
 use cancelnic_ioctl::nic::{self, CancelEvent, QueueState, action, behaviour, queue};
@@ -20,20 +17,8 @@ const NO_MORE_ENTRIES: u32 = 0x8000_001A;
 const WDF_PAUSED: u32 = 0xC020_0203;
 const WDF_BUSY: u32 = 0xC020_0204;
 
-/// The NIC's calls since the last look, with the tags of what was presented.
 fn expect_calls(run: &mut Run, requests: Requests, expected: &str) -> Result<()> {
-    let seen = words(run, NIC, requests.nic, nic::LOG)?;
-    run.expect("the NIC's calls", seen.as_str(), expected)
-}
-
-/// A program's request that waits in a manual queue.
-fn put(run: &mut Run, requests: Requests, tag: u32, to: u32) -> Result<Controlling> {
-    let waiting = if to == queue::SECOND { behaviour::SECOND_QUEUE } else { behaviour::THIRD_QUEUE };
-    let before = state(run, requests, to)?.queued;
-    let program = wait(run, requests.nic, tag, waiting)?;
-    let came = until(LIMIT, PERIOD, || Ok((state(run, requests, to)?.queued != before).then_some(())))?;
-    came.with_context(|| format!("request {tag} never came to queue {to}"))?;
-    Ok(program)
+    Calls::of_nic(requests.nic).expect(run, expected)
 }
 
 fn state(run: &mut Run, requests: Requests, of: u32) -> Result<QueueState> {
@@ -66,9 +51,8 @@ fn ready(run: &mut Run) -> Result<Requests> {
 /// was cancelled meanwhile ends when it is given back.
 fn requeued(run: &mut Run) -> Result<()> {
     let requests = ready(run)?;
-    let first = put(run, requests, 1, queue::SECOND)?;
-    let second = put(run, requests, 2, queue::SECOND)?;
-    presented(run, requests)?;
+    let first = wait_settled(run, requests.nic, 1, behaviour::SECOND_QUEUE, "presented forwarded")?;
+    let second = wait_settled(run, requests.nic, 2, behaviour::SECOND_QUEUE, "presented forwarded")?;
     retrieve(run, requests, SUCCESS)?;
     let status = requests.forward(run, 1, queue::SECOND)?;
     run.expect("requeue", status, SUCCESS)?;
@@ -98,7 +82,7 @@ fn requeued(run: &mut Run) -> Result<()> {
     expect_calls(run, requests, "requeued")?;
 
     // given back where the driver wants to hear of it, it is the driver's to complete
-    let third = put(run, requests, 3, queue::THIRD)?;
+    let third = wait_settled(run, requests.nic, 3, behaviour::THIRD_QUEUE, "presented forwarded")?;
     let status = requests.retrieve(run, queue::THIRD, behaviour::NOT_CANCELABLE)?;
     run.expect("retrieve", status, SUCCESS)?;
     requests.forward(run, 3, queue::THIRD)?;
@@ -114,7 +98,7 @@ fn requeued(run: &mut Run) -> Result<()> {
 fn requeue_refused(run: &mut Run) -> Result<()> {
     let requests = ready(run)?;
     let program = wait(run, requests.nic, 1, behaviour::NOT_CANCELABLE)?;
-    super::waiting::await_waiting(run, requests.nic, 1)?;
+    await_waiting(run, requests.nic, 1)?;
     let status = requests.forward(run, 1, queue::WAIT)?;
     run.expect("requeue to a parallel queue", status, INVALID_DEVICE_REQUEST)?;
     requests.queue(run, queue::SECOND, action::DRAIN)?;
@@ -146,11 +130,8 @@ fn told_when_ready(run: &mut Run) -> Result<()> {
     notify(run, requests, queue::SECOND, action::READY_FORGET, INVALID_DEVICE_REQUEST)?;
     notify(run, requests, queue::SECOND, action::READY_NOTIFY, SUCCESS)?;
     notify(run, requests, queue::SECOND, action::READY_NOTIFY, INVALID_DEVICE_REQUEST)?;
-    presented(run, requests)?;
-    let first = put(run, requests, 1, queue::SECOND)?;
-    expect_calls(run, requests, "presented ready forwarded")?;
-    let second = put(run, requests, 2, queue::SECOND)?;
-    expect_calls(run, requests, "presented forwarded")?;
+    let first = wait_settled(run, requests.nic, 1, behaviour::SECOND_QUEUE, "presented ready forwarded")?;
+    let second = wait_settled(run, requests.nic, 2, behaviour::SECOND_QUEUE, "presented forwarded")?;
     retrieve(run, requests, SUCCESS)?;
     retrieve(run, requests, SUCCESS)?;
     requests.forward(run, 2, queue::SECOND)?;
@@ -192,8 +173,7 @@ fn told_behind_a_cancelled_one(run: &mut Run) -> Result<()> {
     expect_calls(run, requests, "presented ready forwarded")?;
     let recalling = run.hold_at(TAKEN, |run| requests.begin_cancel(run, SLOT))?;
     retrieve(run, requests, NO_MORE_ENTRIES)?;
-    let program = put(run, requests, 2, queue::SECOND)?;
-    expect_calls(run, requests, "presented ready forwarded")?;
+    let program = wait_settled(run, requests.nic, 2, behaviour::SECOND_QUEUE, "presented ready forwarded")?;
     run.release_window(TAKEN)?;
     let recalled: Outcome = requests.finish(run, &recalling)?;
     run.expect("the recall", recalled.returned, 1)?;

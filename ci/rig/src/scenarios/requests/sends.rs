@@ -2,6 +2,7 @@
 //! for a program, whatever the target's state.
 
 use super::stage::{Stage, expect_status};
+use super::waiting::await_waiting;
 use crate::run::Run;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::behaviour;
@@ -24,8 +25,10 @@ pub fn synchronous(run: &mut Run, stage: &mut Stage) -> Result<()> {
 
 pub fn synchronous_completed(run: &mut Run, stage: &mut Stage) -> Result<()> {
     let sending = stage.sending(run, behaviour::NOT_CANCELABLE, option::SYNCHRONOUS, 0)?;
-    stage.await_logged(run, "presented")?;
-    stage.requests.complete(run, stage.tag, super::SUCCESS)?;
+    // its call is noted before it is there to be completed
+    await_waiting(run, stage.requests.nic, 1)?;
+    let completed = stage.requests.complete(run, stage.tag, super::SUCCESS)?;
+    expect_status("complete", completed, super::SUCCESS)?;
     let sent: Outcome = stage.requests.finish(run, &sending)?;
     ensure!(sent.returned == 1, "WdfRequestSend returned FALSE for a request that was submitted");
     stage.recall(run)?;
