@@ -73,11 +73,11 @@ struct Circumstances {
 
 /// Runs the scenarios; `true` if none failed.
 pub fn test(options: &Options) -> Result<bool> {
-    let guest = options.guest.choose()?;
-    let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
-    if foreign.is_some() && guest.image().is_some() {
+    if options.driver.is_some() && options.guest.guest != GuestKind::Understudy {
         return Err(Usage("--driver is for --guest understudy: an image holds its own drivers".into()).into());
     }
+    let guest = options.guest.choose()?;
+    let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
     let scenarios = if foreign.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
     if options.list {
         list(options, scenarios, &guest);

@@ -289,7 +289,15 @@ fn wrong_usage(_: &Built) -> Result<()> {
         ended.code,
         ended.errors
     );
-    demo.nothing_left()
+    demo.nothing_left()?;
+
+    // Nothing is there of what is named: that the two do not go together comes first.
+    let mut test = Command::new(std::env::current_exe()?);
+    test.args(["test", "--driver", "/nowhere", "--guest", "windows", "--images", "/nowhere"]);
+    let test = test.env("CANCELNIC_QEMU", "/nowhere").stdin(Stdio::null()).output()?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let ended = Ended { code: test.status.code(), output: text(test.stdout), errors: text(test.stderr) };
+    ended.expect(USAGE, "--driver is for --guest understudy")
 }
 
 /// Our own package under other names, as another project's would come: file, INF and service.
