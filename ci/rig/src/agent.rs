@@ -61,6 +61,15 @@ impl Heard {
             _ => None,
         })
     }
+
+    /// What was said at a place of the record. The bytes of a dump go out of the record: they are many, and for one.
+    fn hand_out(&mut self, at: usize) -> Message {
+        let said = self.said[at].clone();
+        if let Message::Done { reply: Reply { chunk: Some(chunk), .. }, .. } = &mut self.said[at] {
+            chunk.data = String::new();
+        }
+        said
+    }
 }
 
 #[derive(Debug, Default)]
@@ -206,8 +215,8 @@ impl Agent {
         let mut heard = self.shared.lock();
         let mut looked_at = 0;
         loop {
-            if let Some(found) = heard.said.iter().skip(looked_at).find(|said| is_it(said)) {
-                return Ok(found.clone());
+            if let Some(at) = heard.said.iter().skip(looked_at).position(&is_it) {
+                return Ok(heard.hand_out(looked_at + at));
             }
             looked_at = heard.said.len();
             if let Some(bug_check) = heard.bug_check() {
@@ -329,6 +338,18 @@ mod tests {
         drop(guest);
         agent.finish(&quit, SOON).unwrap();
         assert!(matches!(agent.call(Command::Report, SOON), Err(AgentError::Gone)));
+    }
+
+    #[test]
+    fn a_dump_does_not_fill_the_record() {
+        let (mut agent, mut guest) = guest();
+        writeln!(guest, r#"{{"say":"done","id":1,"chunk":{{"data":"UEFHRQ==","total":4,"sha256":"00"}}}}"#)
+            .unwrap();
+        let part = Command::CopyDump { file: "MEMORY.DMP".into(), offset: 0, len: 4 };
+        let chunk = agent.call(part, SOON).unwrap().chunk.unwrap();
+        assert_eq!(chunk.data, "UEFHRQ==");
+        let [Message::Done { reply, .. }] = &agent.said()[..] else { panic!("{:?}", agent.said()) };
+        assert_eq!(reply.chunk.as_ref().unwrap().data, "");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! What the events mean is [`crate::crash`]'s; here are the lines, the clock and the files.
 
+mod dump;
+
 use super::Run;
 use crate::agent::AgentError;
 use crate::crash::{Crash, Dump, Pursuit, Seen, Source, Stop, Watch};
@@ -11,12 +13,9 @@ use crate::places;
 use crate::settings::Settings;
 use crate::verdict::violation;
 use crate::wait::until;
-use agent_protocol::{Command, MOST_CHUNK, Message};
-use anyhow::{Context, Result, ensure};
-use base64ct::{Base64, Encoding};
-use sha2::{Digest, Sha256};
-use std::fs::{self, File};
-use std::io::Write;
+use agent_protocol::Message;
+use anyhow::{Context, Result};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -168,7 +167,7 @@ impl Run {
 
     /// QEMU writes the machine's memory.
     fn save_memory(&mut self) -> Result<Dump> {
-        let file = self.keep_as("memory.elf")?;
+        let file = keep(&self.settings)?.join("memory.elf");
         self.session.monitor.dump_memory(&file, WRITING)?;
         let open = self.settings.command_for_memory(&file);
         Ok(Dump { file, source: Source::Memory, open })
@@ -176,40 +175,22 @@ impl Run {
 
     /// Copies the newest dump out of the guest; `None` if there is none.
     fn copy_dump(&mut self) -> Result<Option<Dump>> {
-        let patience = self.settings.home.patience().act();
-        let dumps = self.session.agent.call(Command::Dumps, patience)?.dumps;
-        let Some(newest) = dumps.into_iter().max_by_key(|dump| dump.written_unix) else { return Ok(None) };
-        let name = newest.file.rsplit('\\').next().unwrap_or("dump").to_owned();
-        let path = self.keep_as(&name)?;
-        let mut file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        let (mut offset, mut hash) = (0, Sha256::new());
-        loop {
-            let part = Command::CopyDump { file: newest.file.clone(), offset, len: MOST_CHUNK };
-            let chunk = self.session.agent.call(part, PART)?.chunk.context("no part of the dump")?;
-            let bytes =
-                Base64::decode_vec(&chunk.data).map_err(|error| anyhow::anyhow!("a part: {error}"))?;
-            file.write_all(&bytes).context("writing the dump")?;
-            hash.update(&bytes);
-            offset += bytes.len() as u64;
-            if let Some(sha256) = chunk.sha256 {
-                ensure!(hex::encode(hash.finalize()) == sha256, "{} came out damaged", newest.file);
-                break;
-            }
-            ensure!(!bytes.is_empty(), "{} ends at {offset} of {} bytes", newest.file, chunk.total);
-        }
-        let open = format!("windbg -z {} {SYMBOLS}", path.display());
-        Ok(Some(Dump { file: path, source: Source::Guest, open }))
+        let agent = &mut self.session.agent;
+        let Some(newest) = dump::newest(agent, self.settings.home.patience().act())? else { return Ok(None) };
+        let file = dump::copy(agent, &newest, PART, &keep(&self.settings)?)?;
+        let open = format!("windbg -z {} {SYMBOLS}", file.display());
+        Ok(Some(Dump { file, source: Source::Guest, open }))
     }
+}
 
-    /// A place for a file that outlives the session.
-    fn keep_as(&self, name: &str) -> Result<PathBuf> {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("rig/dumps/{}-{}-{number}", self.settings.name, std::process::id());
-        let folder = places::target().join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(folder.join(name))
-    }
+/// A new folder for what outlives the session.
+fn keep(settings: &Settings) -> Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = format!("rig/dumps/{}-{}-{number}", settings.name, std::process::id());
+    let folder = places::target().join(folder);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Where WinDbg looks for symbols: Microsoft's server, then the folder that `cargo rig debug` names.
