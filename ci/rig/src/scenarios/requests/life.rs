@@ -15,7 +15,7 @@ use zerocopy::FromBytes;
 fn cancel_event(run: &mut Run) -> Result<()> {
     run.load()?;
     let nic = run.open_nic()?;
-    let first = wait(run, nic, 1, behaviour::CANCELABLE)?;
+    let first = wait_settled(run, nic, 1, behaviour::CANCELABLE, "presented marked")?;
     let second = wait(run, nic, 2, behaviour::NOT_CANCELABLE)?;
     await_waiting(run, nic, 2)?;
     run.hold(WIRE)?;
