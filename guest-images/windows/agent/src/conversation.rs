@@ -144,6 +144,10 @@ impl Conversation {
 
 /// Writes what is said until the outbox is closed; the error that ended it before.
 fn write_all(port: &dyn Port, outbox: &Outbox) -> Option<io::Error> {
+    // ends what firmware, which has the same port for its console, has left half said
+    if let Err(error) = port.write(b"\n") {
+        return Some(error);
+    }
     while let Some(message) = outbox.next() {
         let mut line = match serde_json::to_vec(&message) {
             Ok(line) => line,
@@ -161,12 +165,13 @@ fn write_all(port: &dyn Port, outbox: &Outbox) -> Option<io::Error> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::pretend::Pretend;
+    use crate::pretend::{LIMIT, Pretend};
     use agent_protocol::Message;
     use std::{
         io::{BufRead as _, BufReader, Read as _, Write as _},
         net::Shutdown,
         os::unix::net::UnixStream,
+        panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
         sync::mpsc,
     };
 
@@ -207,14 +212,26 @@ mod tests {
     impl Rig {
         fn connect(ports: &mpsc::Sender<UnixStream>) -> Self {
             let (ours, theirs) = UnixStream::pair().unwrap();
+            ours.set_read_timeout(Some(LIMIT)).unwrap();
             ports.send(theirs).unwrap();
             Self { to: ours.try_clone().unwrap(), from: BufReader::new(ours) }
         }
 
-        fn hear(&mut self) -> Message {
+        fn line(&mut self) -> String {
             let mut line = String::new();
             self.from.read_line(&mut line).unwrap();
-            serde_json::from_str(&line).unwrap()
+            line
+        }
+
+        fn hear(&mut self) -> Message {
+            serde_json::from_str(&self.line()).unwrap()
+        }
+
+        /// An opening: an empty line and the greeting.
+        fn hear_hello(&mut self) {
+            assert_eq!(self.line(), "\n");
+            let hello = self.hear();
+            assert!(matches!(hello, Message::Hello { .. }), "{hello:?}");
         }
     }
 
@@ -224,11 +241,12 @@ mod tests {
         let conversation = Conversation::new(agent, Box::new(HandedOver(Mutex::new(handed_over))));
         thread::scope(|scope| {
             let running = scope.spawn(|| conversation.run(|_| {}));
-            test(&ports, &conversation);
+            let tested = catch_unwind(AssertUnwindSafe(|| test(&ports, &conversation)));
             conversation.stop();
             // nothing more to open
             drop(ports);
             running.join().unwrap();
+            tested.unwrap_or_else(|panic| resume_unwind(panic));
         });
     }
 
@@ -237,7 +255,7 @@ mod tests {
         with_agent(|ports, _| {
             for _ in 0..3 {
                 let mut rig = Rig::connect(ports);
-                assert!(matches!(rig.hear(), Message::Hello { .. }));
+                rig.hear_hello();
                 writeln!(rig.to, r#"{{"id":1,"command":{{"do":"dumps"}}}}"#).unwrap();
                 assert!(matches!(rig.hear(), Message::Done { id: 1, .. }));
                 write!(rig.to, r#"{{"id":2,"comm"#).unwrap();
@@ -249,7 +267,7 @@ mod tests {
     fn nonsense_ends_no_connection() {
         with_agent(|ports, _| {
             let mut rig = Rig::connect(ports);
-            rig.hear();
+            rig.hear_hello();
             rig.to.write_all(b"\x00\xff\xfe garbage\n\r\n{\"id\":\n").unwrap();
             assert!(matches!(rig.hear(), Message::Failed { id: 0, .. }));
             assert!(matches!(rig.hear(), Message::Failed { id: 0, .. }));
@@ -262,10 +280,9 @@ mod tests {
     fn a_stop_ends_a_conversation_with_a_silent_rig() {
         with_agent(|ports, conversation| {
             let mut rig = Rig::connect(ports);
-            rig.hear();
+            rig.hear_hello();
             conversation.stop();
-            let mut rest = String::new();
-            assert_eq!(rig.from.read_line(&mut rest).unwrap(), 0, "{rest}");
+            assert_eq!(rig.line(), "");
         });
     }
 }

@@ -53,10 +53,20 @@ impl Port {
 
     /// What the agent says next.
     pub fn hear(&mut self) -> Message {
+        serde_json::from_slice(&self.line()).expect("a message")
+    }
+
+    /// How the agent begins when it has opened the port: an empty line, so that whatever firmware has left half said
+    /// there ends, and the greeting.
+    pub fn hear_opening(&mut self) -> Message {
+        assert_eq!(self.line(), b"\n");
+        self.hear()
+    }
+
+    fn line(&mut self) -> Vec<u8> {
         loop {
             if let Some(end) = self.heard.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.heard.drain(..=end).collect();
-                return serde_json::from_slice(&line).expect("a message");
+                return self.heard.drain(..=end).collect();
             }
             let mut waited_for = [PollFd::new(&self.line, PollFlags::IN)];
             let ready = poll(&mut waited_for, Some(&LIMIT)).expect("a terminal");

@@ -143,7 +143,7 @@ fn greets(machine: &mut Machine) {
     assert_eq!(state(&machine.prefix), "STOPPED");
     machine.prefix.say(&["sc", "start", "cancelnic-agent"]);
     assert_eq!(state(&machine.prefix), "RUNNING");
-    let hello = machine.port().hear();
+    let hello = machine.port().hear_opening();
     let Message::Hello { version: VERSION, guest, drivers, boot_us, machine: Some(told) } = hello else {
         panic!("{hello:?}");
     };
@@ -314,7 +314,7 @@ fn reconnects(machine: &mut Machine) {
     machine.port().write(br#"{"id":1,"#);
     machine.port = None;
     let mut port = Port::new(&machine.link);
-    assert!(matches!(port.hear(), Message::Hello { .. }));
+    assert!(matches!(port.hear_opening(), Message::Hello { .. }));
     assert_eq!(done(port.call(r#"{"do":"dumps"}"#)).dumps.len(), 2);
     machine.port = Some(port);
     assert_eq!(state(&machine.prefix), "RUNNING");
@@ -326,7 +326,7 @@ fn restarts(machine: &mut Machine) {
         assert_eq!(state(&machine.prefix), "STOPPED");
         assert!(machine.log().ends_with("stopped\n"), "{}", machine.log());
         machine.prefix.say(&["sc", "start", "cancelnic-agent"]);
-        let hello = machine.port().hear();
+        let hello = machine.port().hear_opening();
         assert!(matches!(hello, Message::Hello { .. }), "{hello:?}");
     }
 }
@@ -336,7 +336,7 @@ fn console(machine: &mut Machine) {
     assert!(!machine.prefix.run(&["sc", "query", "cancelnic-agent"]).status.success());
     assert!(!machine.prefix.run(&[r"C:\cancelnic-agent.exe", "--remove"]).status.success());
     let mut console = machine.prefix.start(&[r"C:\cancelnic-agent.exe", "--console"]);
-    assert!(matches!(machine.port().hear(), Message::Hello { .. }));
+    assert!(matches!(machine.port().hear_opening(), Message::Hello { .. }));
     let dumps = done(machine.port().call(r#"{"do":"dumps"}"#)).dumps;
     console.kill().and_then(|()| console.wait()).expect("its end");
     assert_eq!(dumps.len(), 2);
