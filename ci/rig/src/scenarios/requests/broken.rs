@@ -2,6 +2,7 @@
 
 use super::super::{Kind, Scenario};
 use super::life::{self, pass_one, power, removal};
+use super::stage::expect_refused;
 use super::waiting::{await_waiting, wait};
 use super::{CANCELLED, SUCCESS};
 use crate::run::Run;
@@ -78,9 +79,11 @@ fn reuse(run: &mut Run) -> Result<()> {
 
 /// A request that is under way is refused to be sent, and to be deleted.
 fn busy(run: &mut Run) -> Result<()> {
+    const STATUS_DEVICE_BUSY: u32 = 0x8000_0011;
     let requests = sent(run, behaviour::NOT_CANCELABLE)?;
-    ensure!(requests.send(run, &send(behaviour::NOT_CANCELABLE)).is_err(), "sent twice");
-    ensure!(requests.delete(run, SLOT).is_err(), "deleted under way");
+    let again = requests.send(run, &send(behaviour::NOT_CANCELABLE));
+    expect_refused("send again", again, STATUS_DEVICE_BUSY)?;
+    expect_refused("delete", requests.delete(run, SLOT), STATUS_DEVICE_BUSY)?;
     requests.complete(run, TAG, SUCCESS)?;
     requests.close(run)
 }

@@ -1,10 +1,10 @@
 //! How each cell of the matrix is brought about by how the request is sent: synchronously, with a time-out, for good,
 //! for a program, whatever the target's state.
 
-use super::stage::{Stage, expect_status};
+use super::stage::{Stage, expect_refused, expect_status};
 use super::waiting::await_waiting;
 use crate::run::Run;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use cancelnic_ioctl::nic::behaviour;
 use cancelnic_ioctl::relay::{Outcome, option, target};
 
@@ -99,8 +99,7 @@ pub fn passed_and_completed(run: &mut Run, stage: &mut Stage) -> Result<()> {
     stage.await_logged(run, "sent")?;
     stage.requests.complete(run, stage.tag, super::SUCCESS)?;
     stage.status = Some(run.finish_control(&program)?.status);
-    let gone = stage.requests.cancel(run, stage.slot).err().context("there was something to recall")?;
-    ensure!(gone.to_string().contains(&format!("{STATUS_NOT_FOUND:#010x}")), "{gone}");
+    expect_refused("recall", stage.requests.cancel(run, stage.slot), STATUS_NOT_FOUND)?;
     stage.take_log(run)
 }
 

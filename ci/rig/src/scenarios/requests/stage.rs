@@ -150,6 +150,14 @@ impl Stage {
     }
 }
 
+/// What is asked for at the wrong time must be refused, and with this status.
+pub fn expect_refused<T>(what: &str, answer: Result<T>, status: u32) -> Result<()> {
+    let error = answer.err().with_context(|| format!("{what}: it was not refused"))?;
+    let expected = format!("status {status:#010x}");
+    ensure!(error.to_string() == expected, "{what}: {error:#}, expected {expected}");
+    Ok(())
+}
+
 /// A mark that is made late must come out as expected.
 pub fn expect_status(what: &str, seen: u32, expected: u32) -> Result<()> {
     ensure!(seen == expected, "{what}: {seen:#010x}, expected {expected:#010x}");
