@@ -6,6 +6,7 @@ mod dump;
 
 use super::Run;
 use crate::agent::AgentError;
+use crate::control::Queue;
 use crate::crash::{Crash, Dump, Pursuit, Seen, Source, Stop, Watch};
 use crate::failure::one_line;
 use crate::image::store::manifest::Guest;
@@ -70,7 +71,15 @@ impl Run {
         if watch.kind().is_none() {
             return;
         }
-        crash.device = self.device_lines();
+        match self.session.control.stats() {
+            Ok(stats) => {
+                let line = |queue: &Queue| format!("{}: {}", queue.queue, queue.describe());
+                crash.device = stats.queues.iter().map(line).collect();
+            }
+            Err(error) => {
+                crash.notes.push(format!("the device says nothing of its queues: {}", one_line(&error)));
+            }
+        }
         loop {
             let pursued = match watch.pursuit() {
                 Pursuit::Nothing => break,
@@ -157,12 +166,6 @@ impl Run {
     fn log_lines(&self) -> usize {
         let log = fs::read(self.session.guest_log()).unwrap_or_default();
         log.iter().filter(|byte| **byte == b'\n').count()
-    }
-
-    /// What the device says of its queues.
-    fn device_lines(&mut self) -> Vec<String> {
-        let stats = self.session.control.stats().unwrap_or_default();
-        stats.queues.iter().map(|queue| format!("{}: {}", queue.queue, queue.describe())).collect()
     }
 
     /// QEMU writes the machine's memory.
