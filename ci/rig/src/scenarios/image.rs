@@ -158,6 +158,8 @@ fn failed(_: &Built) -> Result<()> {
 
 /// Ctrl-C within an installation leaves neither files nor processes.
 fn interrupted(_: &Built) -> Result<()> {
+    // Built here, not by the command: binutils' dlltool leaves files of its own in a folder for temporary files.
+    build::build_agent(&build::Options::default())?;
     let folder = Folder::new()?;
     let iso = medium(folder.path(), "silent")?;
     let [images, temporary] = ["images", "t"].map(|name| folder.path().join(name));
