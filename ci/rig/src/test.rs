@@ -43,6 +43,17 @@ pub struct Options {
     seed: u64,
 }
 
+impl Options {
+    /// Whether the scenario of that name is to be run.
+    fn want(&self, name: &str) -> bool {
+        match &self.filter {
+            Some(filter) if self.exact => name == filter,
+            Some(filter) => name.contains(filter.as_str()),
+            None => true,
+        }
+    }
+}
+
 /// What became of one scenario.
 struct Outcome {
     name: &'static str,
@@ -78,9 +89,13 @@ pub fn test(options: &Options) -> Result<bool> {
     }
     let guest = options.guest.choose()?;
     let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
-    let scenarios = if foreign.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
+    let mut scenarios = if foreign.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
+    scenarios.retain(|scenario| options.want(scenario.name));
+    if scenarios.is_empty() {
+        return Err(Usage("no scenario has that name; `cargo rig test --list` names them".into()).into());
+    }
     if options.list {
-        list(options, scenarios, &guest);
+        list(scenarios, &guest);
         return Ok(true);
     }
     places::qemu()?;
@@ -95,7 +110,7 @@ pub fn test(options: &Options) -> Result<bool> {
         .into_iter()
         .map(|scenario| trial(scenario, Arc::clone(&circumstances), Arc::clone(&outcomes)))
         .collect();
-    let conclusion = libtest_mimic::run(&arguments(options), trials);
+    let conclusion = libtest_mimic::run(&arguments(), trials);
     if let Some(file) = &options.junit {
         write_junit(file, &outcomes)?;
     }
@@ -103,20 +118,12 @@ pub fn test(options: &Options) -> Result<bool> {
     if refused > 0 && options.guest.guest != GuestKind::Understudy {
         println!("{refused} cannot be run on this guest; the reason stands with each");
     }
-    if conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored == 0 {
-        anyhow::bail!("no scenario has that name; `cargo rig test --list` names them");
-    }
     Ok(!conclusion.has_failed())
 }
 
 /// Prints the names, and with those that this guest cannot run the reason.
-fn list(options: &Options, scenarios: Vec<Scenario>, guest: &Guest) {
-    let wanted = |name: &str| match &options.filter {
-        Some(filter) if options.exact => name == filter,
-        Some(filter) => name.contains(filter.as_str()),
-        None => true,
-    };
-    for scenario in scenarios.into_iter().filter(|scenario| wanted(scenario.name)) {
+fn list(scenarios: Vec<Scenario>, guest: &Guest) {
+    for scenario in scenarios {
         match scenario.cannot_run_on(guest) {
             Some(why) => println!("{}: cannot be run, {why}", scenario.name),
             None => println!("{}: test", scenario.name),
@@ -124,17 +131,18 @@ fn list(options: &Options, scenarios: Vec<Scenario>, guest: &Guest) {
     }
 }
 
-fn arguments(options: &Options) -> Arguments {
-    Arguments {
-        exact: options.exact,
-        filter: options.filter.clone(),
-        test_threads: Some(SIDE_BY_SIDE),
-        ..Arguments::default()
-    }
+fn arguments() -> Arguments {
+    Arguments { test_threads: Some(SIDE_BY_SIDE), ..Arguments::default() }
 }
 
 fn trial(scenario: Scenario, circumstances: Arc<Circumstances>, outcomes: Outcomes) -> Trial {
     let ignored = scenario.cannot_run_here();
+    if ignored {
+        // Its trial never runs.
+        let end = End::CannotRun("this machine lacks a program that it needs".into());
+        let outcome = Outcome { name: scenario.name, took: Duration::ZERO, end };
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+    }
     Trial::ignorable_test(scenario.name, move || {
         let Circumstances { guest, built, seed, foreign, again } = &*circumstances;
         let (name, started) = (scenario.name, Instant::now());
@@ -190,6 +198,30 @@ fn write_junit(path: &Path, outcomes: &Outcomes) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn options(line: &[&str]) -> Options {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        <Line as clap::Parser>::parse_from([&["test"], line].concat()).options
+    }
+
+    #[test]
+    fn a_name_that_no_scenario_has_is_wrong_usage_and_nothing_is_built_for_it() {
+        for line in [&["nobody"][..], &["--exact", "load"], &["--list", "nobody"]] {
+            let error = test(&options(line)).unwrap_err();
+            assert!(error.is::<Usage>() && error.to_string().starts_with("no scenario"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_driver_for_an_image_is_wrong_usage_whether_they_are_there_or_not() {
+        let line = ["--driver", "/nowhere", "--guest", "windows", "--images", "/nowhere"];
+        let error = test(&options(&line)).unwrap_err();
+        assert!(error.is::<Usage>() && error.to_string().starts_with("--driver is for"), "{error:#}");
+    }
 
     #[test]
     fn failures_and_what_cannot_be_run_stand_in_the_junit_file() {
