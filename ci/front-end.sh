@@ -18,6 +18,7 @@ trap clean EXIT
 # Starts the device, with more arguments if given, on the socket $work/device; its log and trace stay in $folder.
 start_device() {
     mkdir -p "$folder"
+    rm -f "$folder/trace.json"
     cargo build --quiet -p vhost-device-cancelnic
     "${CARGO_TARGET_DIR:-target}/debug/vhost-device-cancelnic" --socket-path "$work/device" --wire loopback "$@" \
         --queue-size 256 --trace "$folder/trace.json" >"$work/greeting" 2>"$folder/device.log" &
@@ -28,13 +29,17 @@ start_device() {
     done
 }
 
-# After the device has ended: what its judge found is a fault.
+# After the device has ended: what its judge found is a fault, and so is a trace that the judge did not look at.
 check_findings() {
-    local findings
+    local findings doorbells
     if findings=$(grep '"descriptor"' "$folder/trace.json"); then
         echo "$name: the judge found:" >&2
         head -n 20 <<<"$findings" >&2
         exit 1
     fi
-    echo "the judge found nothing in $(grep -c '"doorbell"' "$folder/trace.json") doorbells"
+    doorbells=$(grep -c '"doorbell"' "$folder/trace.json") || {
+        echo "$name: the device's trace, $folder/trace.json, holds no doorbell" >&2
+        exit 1
+    }
+    echo "the judge found nothing in $doorbells doorbells"
 }
