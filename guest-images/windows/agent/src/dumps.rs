@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
@@ -12,28 +12,45 @@ use base64ct::{Base64, Encoding as _};
 
 use crate::{drivers::hash, guest::Fault};
 
-/// Folders of small dumps below the system's.
+/// Folders of small dumps below the system's. Each component that makes live reports has a folder of its own there,
+/// NDIS too.
 const FOLDERS: [&str; 2] = ["Minidump", "LiveKernelReports"];
 
 /// What there is below the system's folder `root`: the memory dump, then small ones by name.
 #[must_use]
 pub fn list(root: &Path) -> Vec<DumpFile> {
-    let in_folder = |folder: &str| {
-        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.to_ascii_lowercase().ends_with(".dmp"))
-            .map(|name| format!("{folder}\\{name}"))
-            .collect();
-        names.sort();
-        names
-    };
-    let names = ["MEMORY.DMP".to_owned()].into_iter().chain(FOLDERS.into_iter().flat_map(in_folder));
-    names.filter_map(|name| about(root, name)).collect()
+    let mut names = vec!["MEMORY.DMP".to_owned()];
+    for folder in FOLDERS {
+        let (mut dumps, folders) = in_folder(root, folder);
+        dumps.extend(folders.iter().flat_map(|folder| in_folder(root, folder).0));
+        dumps.sort();
+        names.extend(dumps);
+    }
+    names.into_iter().filter_map(|name| about(root, name)).collect()
+}
+
+/// The dumps in a folder, and its folders, all by their names below `root`.
+fn in_folder(root: &Path, folder: &str) -> (Vec<String>, Vec<String>) {
+    let (mut dumps, mut folders) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(path(root, folder)).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_dump = name.to_ascii_lowercase().ends_with(".dmp");
+        let name = format!("{folder}\\{name}");
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            folders.push(name);
+        } else if is_dump {
+            dumps.push(name);
+        }
+    }
+    (dumps, folders)
+}
+
+fn path(root: &Path, name: &str) -> PathBuf {
+    root.join(name.replace('\\', "/"))
 }
 
 fn about(root: &Path, file: String) -> Option<DumpFile> {
-    let about = fs::metadata(root.join(file.replace('\\', "/"))).ok().filter(fs::Metadata::is_file)?;
+    let about = fs::metadata(path(root, &file)).ok().filter(fs::Metadata::is_file)?;
     let written = about.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     Some(DumpFile { file, len: about.len(), written_unix: written.map_or(0, |since| since.as_secs()) })
 }
@@ -49,7 +66,7 @@ pub fn copy(root: &Path, file: &str, offset: u64, len: u32) -> Result<Reply, Fau
     let known = list(root).into_iter().find(|dump| dump.file.eq_ignore_ascii_case(file));
     let dump = known.ok_or_else(|| format!("no dump is named {file:?}"))?;
     let read = || {
-        let mut file = File::open(root.join(dump.file.replace('\\', "/")))?;
+        let mut file = File::open(path(root, &dump.file))?;
         let total = file.metadata()?.len();
         file.seek(SeekFrom::Start(offset))?;
         let mut data = Vec::new();
@@ -72,12 +89,16 @@ mod tests {
 
     fn machine() -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(root.path().join("Minidump")).expect("a folder");
+        for folder in ["Minidump", "LiveKernelReports/NDIS"] {
+            fs::create_dir_all(root.path().join(folder)).expect("a folder");
+        }
         for (name, text) in [
             ("MEMORY.DMP", "0123456789"),
             ("Minidump/b.dmp", "b"),
             ("Minidump/a.DMP", ""),
             ("Minidump/notes.txt", "no dump"),
+            ("LiveKernelReports/whole.dmp", "whole"),
+            ("LiveKernelReports/NDIS/NDIS-1.dmp", "of NDIS"),
             ("secret.txt", "no dump"),
         ] {
             fs::write(root.path().join(name), text).expect("a file");
@@ -89,7 +110,14 @@ mod tests {
     fn dumps_are_listed_and_nothing_else() {
         let dumps = list(machine().path());
         let told: Vec<_> = dumps.iter().map(|dump| (dump.file.as_str(), dump.len)).collect();
-        assert_eq!(told, [("MEMORY.DMP", 10), (r"Minidump\a.DMP", 0), (r"Minidump\b.dmp", 1)]);
+        let expected = [
+            ("MEMORY.DMP", 10),
+            (r"Minidump\a.DMP", 0),
+            (r"Minidump\b.dmp", 1),
+            (r"LiveKernelReports\NDIS\NDIS-1.dmp", 7),
+            (r"LiveKernelReports\whole.dmp", 5),
+        ];
+        assert_eq!(told, expected);
         assert!(dumps.iter().all(|dump| dump.written_unix > 1_700_000_000));
         assert_eq!(list(Path::new("/nowhere")), []);
     }
