@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use agent_protocol::Reply;
+use agent_protocol::{MAX_LINE, Reply};
 
 use crate::guest::{Fault, Guest};
 
@@ -12,8 +12,8 @@ const VERIFIED_BESIDE: [&str; 2] = ["NetAdapterCx.sys", "ndis.sys"];
 const VERIFIER_RESTART: i32 = 2;
 /// The log of driver installations, as the rig names it.
 const SETUPAPI: &str = "setupapi";
-/// Most bytes of a log in one answer, which has to fit into a line.
-const MOST_TEXT: usize = 256 << 10;
+/// Most bytes of a log in one answer, as they are written; it has to fit into a line with all that is around it.
+const MOST_TEXT: usize = MAX_LINE / 2;
 
 /// Runs a program; what it said, if it ended well.
 ///
@@ -128,7 +128,9 @@ fn oldest_first(text: &str) -> Vec<String> {
 fn newest_that_fit(lines: Vec<String>) -> Vec<String> {
     let mut room = MOST_TEXT;
     let fits = |line: &&String| {
-        let left = room.checked_sub(line.len() + 1);
+        // quotes around it, a comma behind it, and whatever has to be escaped
+        let written = serde_json::to_string(line).map_or(usize::MAX, |text| text.len().saturating_add(1));
+        let left = room.checked_sub(written);
         room = left.unwrap_or(0);
         left.is_some()
     };
@@ -231,10 +233,12 @@ mod tests {
 
     #[test]
     fn a_long_log_is_cut_at_its_old_end() {
-        let lines: Vec<_> = (0..100_000).map(|number| format!("line {number}")).collect();
-        let kept = newest_that_fit(lines);
-        assert_eq!(kept.last().map(String::as_str), Some("line 99999"));
-        let size: usize = kept.iter().map(|line| line.len() + 1).sum();
-        assert!((MOST_TEXT - 16..=MOST_TEXT).contains(&size), "{size}");
+        for text in ["line", "\u{1}\u{1}\u{1}\u{1}\"\\"] {
+            let lines: Vec<_> = (0..100_000).map(|number| format!("{text} {number}")).collect();
+            let kept = newest_that_fit(lines);
+            assert_eq!(kept.last(), Some(&format!("{text} 99999")));
+            let size = serde_json::to_string(&kept).expect("text").len();
+            assert!((MOST_TEXT - 64..=MOST_TEXT + 2).contains(&size), "{size}");
+        }
     }
 }
