@@ -168,7 +168,7 @@ pub enum Command {
     /// Show both queues down to their indices ([`Reply::views`]). Answered at once.
     Inspect,
     /// Say [`Message::Hello`] once more, before this command's answer. A Windows guest closes the files first that an
-    /// earlier rig has left open.
+    /// earlier rig has left open, and answers nothing of what that one has asked.
     Greet,
     /// Sets Driver Verifier for these drivers, or for none; it takes effect when the machine has started anew.
     /// [`Reply::lines`] is what its tool says of its settings then.

@@ -6,8 +6,9 @@
 //! never kept waiting.
 
 use std::{
+    mem,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -23,7 +24,7 @@ use crate::{
     filter::{self, Sends},
     guest::{Fault, Guest, NIC},
     line::Line,
-    outbox::Outbox,
+    outbox::{Asker, Outbox},
     parameters, tools,
 };
 
@@ -39,13 +40,19 @@ pub struct Agent {
     clerk: mpsc::Sender<Asked>,
 }
 
-/// A request, and where its answer goes.
-type Asked = (Request, Arc<Outbox>);
+/// What belongs to one rig, by the rig's own numbers.
+#[derive(Default)]
+struct Session {
+    files: Files,
+    sends: Sends,
+}
+
+/// A request, and who gets its answer.
+type Asked = (Request, Asker);
 
 struct Parts {
     guest: Arc<dyn Guest>,
-    files: Files,
-    sends: Sends,
+    session: Mutex<Arc<Session>>,
     /// Parameters have been set, which a NIC that runs does not know.
     configured: AtomicBool,
     /// How long a device may take to come or go.
@@ -58,15 +65,14 @@ impl Agent {
     pub fn new(guest: Arc<dyn Guest>, patience: Duration) -> Self {
         let parts = Arc::new(Parts {
             guest,
-            files: Files::default(),
-            sends: Sends::default(),
+            session: Mutex::default(),
             configured: AtomicBool::new(false),
             patience,
         });
         let (worker, work) = mpsc::channel::<Asked>();
         thread::spawn({
             let parts = Arc::clone(&parts);
-            move || work.iter().for_each(|(request, outbox)| parts.carry_out(request, &outbox))
+            move || work.iter().for_each(|(request, asker)| parts.carry_out(request, &asker))
         });
         let (clerk, asked) = mpsc::channel::<Asked>();
         thread::spawn({
@@ -98,12 +104,15 @@ impl Agent {
     }
 
     fn obey(&self, request: Request, outbox: &Arc<Outbox>) {
-        let (parts, outbox) = (Arc::clone(&self.parts), Arc::clone(outbox));
-        if matches!(request.command, Command::Quit | Command::Reboot) {
-            thread::spawn(move || parts.carry_out(request, &outbox));
-        } else {
+        let parts = Arc::clone(&self.parts);
+        match request.command {
+            Command::Quit | Command::Reboot => {
+                let asker = outbox.rig();
+                thread::spawn(move || parts.carry_out(request, &asker));
+            }
             // the clerk ends with the agent
-            let _ = self.clerk.send((request, outbox));
+            Command::Greet => drop(self.clerk.send((request, outbox.next_rig()))),
+            _ => drop(self.clerk.send((request, outbox.rig()))),
         }
     }
 }
@@ -159,26 +168,30 @@ impl Parts {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Arc<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has a request carried out by the thread that it is for; this is the clerk's.
-    fn hand_out(self: &Arc<Self>, (request, outbox): Asked, worker: &mpsc::Sender<Asked>) {
+    fn hand_out(self: &Arc<Self>, (request, asker): Asked, worker: &mpsc::Sender<Asked>) {
         match Lane::of(&request.command) {
-            Lane::Clerk => self.carry_out(request, &outbox),
+            Lane::Clerk => self.carry_out(request, &asker),
             Lane::Own => {
                 let parts = Arc::clone(self);
-                thread::spawn(move || parts.carry_out(request, &outbox));
+                thread::spawn(move || parts.carry_out(request, &asker));
             }
             Lane::Worker => {
                 // the worker ends with the clerk
-                let _ = worker.send((request, outbox));
+                let _ = worker.send((request, asker));
             }
         }
     }
 
     /// Carries a request out and answers it.
-    fn carry_out(&self, Request { id, command }: Request, outbox: &Outbox) {
+    fn carry_out(&self, Request { id, command }: Request, asker: &Asker) {
         if command == Command::Greet {
-            self.files.close_all();
-            outbox.say(self.hello());
+            mem::take(&mut *self.lock()).files.close_all();
+            asker.say(self.hello());
         }
         let and_come_back = match command {
             Command::Quit => Some(false),
@@ -187,35 +200,36 @@ impl Parts {
         };
         let result = self.result(id, command);
         let leave = and_come_back.filter(|_| result.is_ok());
-        outbox.answer(id, result);
+        asker.answer(id, result);
         if let Some(and_come_back) = leave {
-            self.leave(and_come_back, outbox);
+            self.leave(and_come_back, asker);
         }
     }
 
     /// Leaves the machine once the answer to that has gone, or cannot go.
-    fn leave(&self, and_come_back: bool, outbox: &Outbox) {
-        outbox.await_written(LAST_WORD);
+    fn leave(&self, and_come_back: bool, asker: &Asker) {
+        asker.await_written(LAST_WORD);
         if let Err(error) = self.guest.leave(and_come_back) {
             // the request has its answer
-            outbox.say(Message::failed(0, error));
+            asker.say(Message::failed(0, error));
         }
     }
 
     fn result(&self, id: u32, command: Command) -> Result<Reply, Fault> {
         let (guest, patience) = (&*self.guest, self.patience);
+        let session = Arc::clone(&self.lock());
         match command {
             Command::Greet => Ok(Reply::default()),
             Command::Send { first, count, len, fragments, cancel_id } => {
-                self.sends.send(guest, (first, count), len, fragments, cancel_id).map(done)
+                session.sends.send(guest, (first, count), len, fragments, cancel_id).map(done)
             }
-            Command::CancelSend { cancel_id } => self.sends.cancel(guest, cancel_id).map(done),
-            Command::Open { file, device } => self.files.open(guest, file, &device),
-            Command::Close { file } => self.files.close(file),
+            Command::CancelSend { cancel_id } => session.sends.cancel(guest, cancel_id).map(done),
+            Command::Open { file, device } => session.files.open(guest, file, &device),
+            Command::Close { file } => session.files.close(file),
             Command::Control { file, code, input, output_len } => {
-                self.files.control(id, file, code, &input, output_len)
+                session.files.control(id, file, code, &input, output_len)
             }
-            Command::CancelControl { request } => Ok(self.files.cancel(request)),
+            Command::CancelControl { request } => Ok(session.files.cancel(request)),
             Command::Report => filter::report(guest),
             Command::Load => self.load().map(done),
             Command::Unload => device::unload(guest, patience).map(done),
@@ -270,224 +284,4 @@ impl Parts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        guest::Change,
-        pretend::{LIMIT, PENDS, Pretend, STATUS_CANCELLED},
-    };
-    use agent_protocol::{FailureKind, IoResult};
-
-    struct Conversation {
-        guest: Arc<Pretend>,
-        agent: Agent,
-        outbox: Arc<Outbox>,
-    }
-
-    impl Conversation {
-        fn with(guest: Pretend) -> Self {
-            let guest = Arc::new(guest);
-            let agent = Agent::new(Arc::clone(&guest) as Arc<dyn Guest>, Duration::ZERO);
-            Self { guest, agent, outbox: Arc::default() }
-        }
-
-        fn begin(&self, request: &str) {
-            self.agent.take(Line::Text(request.into()), &self.outbox);
-        }
-
-        fn answer(&self) -> Message {
-            let message = self.outbox.next_within(LIMIT).expect("an answer");
-            self.outbox.written();
-            message
-        }
-
-        /// What was done to the machine, in order.
-        fn changes(&self) -> Vec<String> {
-            let mut done = self.guest.done();
-            done.retain(|done| !done.starts_with("loaded?"));
-            done
-        }
-
-        fn call(&self, command: &str) -> Message {
-            self.begin(&format!(r#"{{"id":9,"command":{command}}}"#));
-            self.answer()
-        }
-    }
-
-    fn io(message: &Message) -> (u32, &IoResult) {
-        match message {
-            Message::Done { id, reply: Reply { io: Some(io), .. } } => (*id, io),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_no_request_is_answered_with_number_0() {
-        let talk = Conversation::with(Pretend::default());
-        for line in ["{", "hello", "[]", r#"{"id":1}"#, r#"{"id":1,"command":{"do":"dance"}}"#, "\u{1}\u{2}"]
-        {
-            talk.begin(line);
-            let answer = talk.answer();
-            assert!(
-                matches!(&answer, Message::Failed { id: 0, error, .. } if error.starts_with("not a request")),
-                "{answer:?}"
-            );
-        }
-        talk.agent.take(Line::Overlong, &talk.outbox);
-        assert_eq!(talk.answer(), Message::failed(0, "a line of more than 1048576 bytes".into()));
-    }
-
-    #[test]
-    fn a_greeting_comes_before_its_answer_and_closes_files() {
-        let talk = Conversation::with(Pretend::default());
-        talk.call(r#"{"do":"open","file":1,"device":"cancelnic-lwf"}"#);
-        let Message::Hello { guest, version: VERSION, machine: Some(machine), boot_us: 5, .. } =
-            talk.call(r#"{"do":"greet"}"#)
-        else {
-            panic!("no greeting");
-        };
-        assert_eq!(
-            (guest.as_str(), machine.agent.as_str(), machine.processors),
-            ("windows", AGENT_VERSION, 2)
-        );
-        assert_eq!(talk.answer(), Message::Done { id: 9, reply: Reply::default() });
-        assert_eq!(talk.guest.closed(), 1);
-    }
-
-    #[test]
-    fn every_command_that_windows_has_not_is_refused_by_name() {
-        let talk = Conversation::with(Pretend::default());
-        for name in ["pause", "restart", "hold", "release", "fail_allocation", "inspect", "bind", "unbind"] {
-            let fields = r#""window":"any","service":"cancelnic","after":0"#;
-            let answer = talk.call(&format!(r#"{{"do":"{name}",{fields}}}"#));
-            let Message::Failed { id: 9, error, kind: Some(FailureKind::Unsupported) } = answer else {
-                panic!("{answer:?}");
-            };
-            assert!(error.starts_with(&format!("{name}: ")), "{error}");
-        }
-        assert!(talk.guest.done().is_empty());
-    }
-
-    #[test]
-    fn a_pending_request_keeps_no_other_command_waiting() {
-        let talk = Conversation::with(Pretend::default());
-        talk.call(r#"{"do":"open","file":1,"device":"cancelnic-lwf"}"#);
-        talk.begin(&format!(r#"{{"id":5,"command":{{"do":"control","file":1,"code":{PENDS}}}}}"#));
-        talk.guest.await_pending(1);
-        assert!(matches!(talk.call(r#"{"do":"report"}"#), Message::Done { .. }));
-        assert!(matches!(talk.call(r#"{"do":"dumps"}"#), Message::Done { .. }));
-        talk.begin(r#"{"id":6,"command":{"do":"cancel_control","request":5}}"#);
-        let (one, other) = (talk.answer(), talk.answer());
-        let mut answers = [io(&one), io(&other)];
-        answers.sort_by_key(|(id, _)| *id);
-        assert_eq!((answers[0].0, answers[0].1.status), (5, STATUS_CANCELLED));
-        assert_eq!((answers[1].0, answers[1].1.information), (6, 1));
-    }
-
-    #[test]
-    fn the_machine_is_changed_in_order() {
-        let talk = Conversation::with(Pretend::default());
-        for (id, name) in [(1, "load"), (2, "power_down"), (3, "power_up"), (4, "unload")] {
-            talk.begin(&format!(r#"{{"id":{id},"command":{{"do":"{name}"}}}}"#));
-        }
-        for id in 1..=4 {
-            assert_eq!(talk.answer(), Message::Done { id, reply: Reply::default() });
-        }
-        let expected = [
-            "Start cancelnic-relay",
-            "Start cancelnic",
-            "Stop cancelnic",
-            "Start cancelnic",
-            "Stop cancelnic-relay",
-            "Stop cancelnic",
-        ];
-        assert_eq!(talk.changes(), expected);
-    }
-
-    #[test]
-    fn a_nic_that_runs_is_loaded_anew_once_its_parameters_are_set() {
-        let talk = Conversation::with(Pretend::default());
-        talk.guest.put_into_driver_key(r"Ndi\params\WatchdogMs", "type", "int");
-        // as Windows does by itself
-        talk.guest.change(NIC, Change::Start).unwrap();
-        let done = Message::Done { id: 9, reply: Reply::default() };
-        assert_eq!(talk.call(r#"{"do":"configure","parameters":{"WatchdogMs":0}}"#), done);
-        assert_eq!(talk.guest.driver_key_texts(), [("WatchdogMs".to_owned(), "0".to_owned())]);
-        assert_eq!(talk.changes(), ["Start cancelnic"]);
-        assert_eq!(talk.call(r#"{"do":"load"}"#), done);
-        assert_eq!(talk.changes()[1..], ["Stop cancelnic", "Start cancelnic-relay", "Start cancelnic"]);
-        assert_eq!(talk.call(r#"{"do":"load"}"#), done);
-        assert_eq!(talk.changes()[4..], ["Start cancelnic-relay", "Start cancelnic"]);
-    }
-
-    #[test]
-    fn parameters_are_set_for_a_nic_that_does_not_run() {
-        let talk = Conversation::with(Pretend::default());
-        talk.guest.put_into_driver_key(r"Ndi\params\CancelForm", "type", "enum");
-        talk.guest.put_into_driver_key(r"Ndi\params\CancelForm\enum", "1", "older");
-        talk.call(r#"{"do":"configure","parameters":{"CancelForm":1}}"#);
-        talk.call(r#"{"do":"load"}"#);
-        assert_eq!(talk.guest.driver_key_texts(), [("CancelForm".to_owned(), "1".to_owned())]);
-        assert_eq!(talk.guest.done(), ["loaded? cancelnic", "Start cancelnic-relay", "Start cancelnic"]);
-    }
-
-    #[test]
-    fn refused_parameters_leave_a_running_nic_alone() {
-        let talk = Conversation::with(Pretend::default());
-        talk.guest.change(NIC, Change::Start).unwrap();
-        let why = "the NIC's INF has no keyword \"Mutant\"".to_owned();
-        let refused = talk.call(r#"{"do":"configure","parameters":{"Mutant":3}}"#);
-        assert_eq!(refused, Message::failed(9, why));
-        talk.call(r#"{"do":"load"}"#);
-        assert_eq!(talk.changes()[1..], ["Start cancelnic-relay", "Start cancelnic"]);
-    }
-
-    #[test]
-    fn the_machine_is_left_whatever_hangs() {
-        for (hangs, command) in [
-            ("verifier.exe", r#"{"do":"verifier","on":false}"#),
-            ("Start cancelnic", r#"{"do":"load"}"#),
-            ("open", r#"{"do":"report"}"#),
-            ("open", r#"{"do":"send","first":1,"count":1,"len":60,"fragments":1}"#),
-        ] {
-            for (leave, left) in [("quit", "power off"), ("reboot", "reboot")] {
-                let talk = Conversation::with(Pretend { hangs: Some(hangs), ..Pretend::default() });
-                talk.begin(&format!(r#"{{"id":1,"command":{command}}}"#));
-                talk.guest.await_hanging();
-                talk.begin(&format!(r#"{{"id":2,"command":{{"do":"{leave}"}}}}"#));
-                assert_eq!(talk.answer(), Message::Done { id: 2, reply: Reply::default() });
-                talk.guest.await_done(left);
-                talk.guest.let_go();
-                let answer = talk.answer();
-                assert!(
-                    matches!(answer, Message::Done { id: 1, .. } | Message::Failed { id: 1, .. }),
-                    "{answer:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_machine_is_left_after_the_answer() {
-        let talk = Conversation::with(Pretend::default());
-        talk.begin(r#"{"id":1,"command":{"do":"quit"}}"#);
-        assert_eq!(talk.outbox.next_within(LIMIT), Some(Message::Done { id: 1, reply: Reply::default() }));
-        assert_eq!(talk.guest.done(), [""; 0], "the answer is on its way");
-        talk.outbox.written();
-        talk.guest.await_done("power off");
-    }
-
-    #[test]
-    fn a_windows_that_lets_nobody_leave_goes_on() {
-        let talk = Conversation::with(Pretend { refusal: Some("no privilege".into()), ..Pretend::default() });
-        assert_eq!(talk.call(r#"{"do":"quit"}"#), Message::failed(9, "no privilege".into()));
-        assert!(talk.guest.done().is_empty());
-    }
-
-    #[test]
-    fn a_windows_that_stays_all_the_same_is_told() {
-        let talk = Conversation::with(Pretend { stays: true, ..Pretend::default() });
-        assert_eq!(talk.call(r#"{"do":"reboot"}"#), Message::Done { id: 9, reply: Reply::default() });
-        assert_eq!(talk.answer(), Message::failed(0, "it stays".into()));
-    }
-}
+mod tests;

@@ -249,7 +249,7 @@ mod tests {
         let files = opened(&guest);
         thread::scope(|scope| {
             let pending = scope.spawn(|| files.control(7, 1, PENDS, "", 8));
-            guest.await_pending(1);
+            guest.await_done("pends on 1");
             assert_eq!(result(Ok(files.cancel(8))).information, 0);
             assert_eq!(result(Ok(files.cancel(7))).information, 1);
             let ended = result(pending.join().expect("an answer"));
@@ -264,7 +264,7 @@ mod tests {
         let files = opened(&guest);
         thread::scope(|scope| {
             let pending = scope.spawn(|| files.control(7, 1, PENDS, "", 8));
-            guest.await_pending(1);
+            guest.await_done("pends on 1");
             result(files.close(1));
             // the pretended driver ends a closed file's requests, as cleanup does
             let ended = pending.join().expect("an answer");

@@ -102,11 +102,6 @@ impl Pretend {
         self.shared.state.lock().unwrap().opened
     }
 
-    /// Waits until so many requests pend.
-    pub fn await_pending(&self, count: usize) {
-        self.wait_while(|state| state.pending.len() < count);
-    }
-
     /// Puts a text into the NIC's driver key.
     pub fn put_into_driver_key(&self, below: &str, name: &str, text: &str) {
         let mut state = self.shared.state.lock().unwrap();
@@ -303,6 +298,7 @@ impl Operation for PretendOperation {
             ECHO => self.bring(&self.input),
             PENDS => {
                 state.pending.push((self.file, false));
+                state.done.push(format!("pends on {}", self.file));
                 self.shared.changed.notify_all();
                 let mine = |state: &mut State| !state.pending.contains(&(self.file, true));
                 let mut state = self.shared.changed.wait_while(state, mine).unwrap();
