@@ -135,6 +135,22 @@ impl Run {
         said.iter().filter(|said| matches!(said, Message::Event { what, .. } if *what == wanted)).count()
     }
 
+    /// Waits until a callback of a queue, `tx0` or `rx0`, has returned.
+    pub fn await_returned(&mut self, queue: &str, callback: &str) -> Result<()> {
+        self.step(format!("wait for {queue}'s {callback} to return"), |run| {
+            let returned = until(LIMIT, Duration::from_millis(1), || {
+                run.ask(agent_protocol::Command::Report)?;
+                let said = run.session.agent.said();
+                let told = said.iter().any(|said| {
+                    matches!(said, Message::Event { queue: of, what, .. } if of == queue && what == callback)
+                });
+                Ok(told.then_some(()))
+            })?;
+            returned.with_context(|| format!("{queue}'s {callback} does not return"))?;
+            Ok(((), String::new()))
+        })
+    }
+
     /// Closes a window, does `act`, and waits until one more thread of the guest is held there.
     pub fn hold_at<T>(&mut self, window: &str, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = self.held_at(window);
