@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::guest::{FILTER, Guest, NIC, RELAY};
 
-/// The project's drivers as they are installed, with their hashes. One that is not installed is left out.
+/// The project's drivers as they are installed, with their hashes. One that is not installed, or whose file cannot be
+/// read, is left out.
 #[must_use]
 pub fn installed(guest: &dyn Guest) -> Vec<DriverFile> {
     let root = guest.system_root();

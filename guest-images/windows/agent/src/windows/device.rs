@@ -30,6 +30,7 @@ use windows_sys::Win32::{
 use super::{
     machine::system_root,
     registry::OpenKey,
+    sys,
     text::{list, wide},
 };
 
@@ -246,9 +247,7 @@ fn make(device: Device) -> Result<(), String> {
             device.service
         ));
     }
-    let step = |what: &str, good: i32| {
-        if good == 0 { Err(format!("{what}: {}", io::Error::last_os_error())) } else { Ok(()) }
-    };
+    let step = |what: &str, good| sys::checked(good).map_err(|error| format!("{what}: {error}"));
     // SAFETY: the class lives through the call.
     let set = unsafe { SetupDiCreateDeviceInfoList(&GUID_DEVCLASS_SYSTEM, null_mut()) };
     let set = DeviceSet::of(set, "a set of devices")?;

@@ -31,13 +31,13 @@ use windows_sys::{
         Storage::FileSystem::{FILE_GENERIC_READ, FILE_GENERIC_WRITE, FILE_SHARE_READ, FILE_SHARE_WRITE},
         System::{
             IO::IO_STATUS_BLOCK,
-            Threading::{CreateEventW, INFINITE, WaitForSingleObject},
+            Threading::{INFINITE, WaitForSingleObject},
         },
     },
     core::GUID,
 };
 
-use super::text::list;
+use super::{sys::event, text::list};
 
 /// Opens a device, asynchronously, for reading and writing.
 pub fn open(target: Target<'_>) -> Result<Arc<dyn File>, u32> {
@@ -174,13 +174,7 @@ impl Operation for Request {
         if self.sent.swap(true, Ordering::AcqRel) {
             return failed(STATUS_INVALID_HANDLE);
         }
-        // SAFETY: no attributes and no name.
-        let event = unsafe { CreateEventW(null(), 1, 0, null()) };
-        if event.is_null() {
-            return failed(STATUS_INSUFFICIENT_RESOURCES);
-        }
-        // SAFETY: the event was made here and is owned by nobody else.
-        let event = unsafe { OwnedHandle::from_raw_handle(event) };
+        let Ok(event) = event() else { return failed(STATUS_INSUFFICIENT_RESOURCES) };
         // SAFETY: this is the only run, and nothing has been sent.
         let output = unsafe { &mut *self.output.get() };
         // SAFETY: buffers, block and event live until the request has completed, which is waited for below.

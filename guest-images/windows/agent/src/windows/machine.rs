@@ -37,7 +37,7 @@ use windows_sys::{
     },
 };
 
-use super::{device, file, registry, service};
+use super::{device, file, registry, service, sys::checked};
 
 /// Seconds between 1601-01-01, where Windows' time begins, and 1970-01-01.
 const SECONDS_BEFORE_1970: i64 = 11_644_473_600;
@@ -153,10 +153,6 @@ fn started_unix() -> u64 {
         )
     };
     u64::try_from(time.boot_time / 10_000_000 - SECONDS_BEFORE_1970).unwrap_or(0)
-}
-
-fn checked(good: i32) -> io::Result<()> {
-    if good == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Shuts down, at once and whatever programs think of it.

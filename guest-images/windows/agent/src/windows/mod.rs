@@ -8,4 +8,5 @@ pub mod program;
 mod registry;
 mod serial;
 mod service;
+mod sys;
 mod text;

@@ -5,9 +5,9 @@ use std::{
     io,
     os::windows::{
         fs::OpenOptionsExt as _,
-        io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle},
+        io::{AsRawHandle as _, OwnedHandle},
     },
-    ptr::{null, null_mut},
+    ptr::null_mut,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,9 +24,11 @@ use windows_sys::Win32::{
     Storage::FileSystem::{FILE_FLAG_OVERLAPPED, ReadFile, WriteFile},
     System::{
         IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED},
-        Threading::{CreateEventW, INFINITE, SetEvent, WaitForMultipleObjects},
+        Threading::{INFINITE, SetEvent, WaitForMultipleObjects},
     },
 };
+
+use super::sys::{checked, event};
 
 /// How long a read waits for its first byte, in milliseconds. It then returns with what there is.
 const READ_MS: u32 = 1000;
@@ -54,31 +56,16 @@ struct SerialPort {
     closed: AtomicBool,
 }
 
-fn checked(good: i32) -> io::Result<()> {
-    if good == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// A manual-reset event that is not set.
-fn event() -> io::Result<OwnedHandle> {
-    // SAFETY: no attributes and no name.
-    let handle = unsafe { CreateEventW(null(), 1, 0, null()) };
-    if handle.is_null() {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the handle was made here and is owned by nobody else.
-    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
-}
-
 impl SerialPort {
     fn open(name: &str) -> io::Result<Self> {
         let path = format!(r"\\.\{name}");
-        let options = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .share_mode(0)
             .custom_flags(FILE_FLAG_OVERLAPPED)
             .open(path)?;
-        let port = Self { file: options, ended: event()?, closed: AtomicBool::new(false) };
+        let port = Self { file, ended: event()?, closed: AtomicBool::new(false) };
         port.set_up()?;
         Ok(port)
     }
