@@ -52,6 +52,15 @@ pub enum End<H> {
     Unmark(H),
 }
 
+/// A marking that has begun: the request's handle, and which entry of the table is its own. When the call that marks it has
+/// returned, EvtRequestCancel may have ended it, and its handle be another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marking<H> {
+    /// The request's handle.
+    pub handle: H,
+    serial: u64,
+}
+
 /// What came of making a request cancelable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marked<W> {
@@ -128,18 +137,18 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
             .min_by_key(|slot| slot.as_ref().map(|entry| entry.serial))
     }
 
-    /// The driver is about to make a kept request cancelable; its handle.
+    /// The driver is about to make a kept request cancelable.
     #[must_use]
-    pub fn begin_mark(&mut self, which: Which<H>) -> Option<H> {
+    pub fn begin_mark(&mut self, which: Which<H>) -> Option<Marking<H>> {
         let entry = self.find(which, &[State::Kept])?.as_mut()?;
         entry.state = State::Marking;
-        Some(entry.handle)
+        Some(Marking { handle: entry.handle, serial: entry.serial })
     }
 
     /// The call that makes it cancelable has succeeded.
     #[must_use]
-    pub fn marked(&mut self, handle: H) -> Marked<W> {
-        let found = self.entries.iter_mut().flatten().find(|entry| entry.handle == handle);
+    pub fn marked(&mut self, marking: Marking<H>) -> Marked<W> {
+        let found = self.entries.iter_mut().flatten().find(|entry| entry.serial == marking.serial);
         match found {
             Some(entry) if entry.state == State::Marking => match entry.wanted.take() {
                 Some(wanted) => {
@@ -218,9 +227,15 @@ mod tests {
 
     type Table = Waiters<u32, i32, 4>;
 
+    fn begin(table: &mut Table, handle: u32) -> Marking<u32> {
+        let marking = table.begin_mark(Which::Handle(handle)).unwrap();
+        assert_eq!(marking.handle, handle);
+        marking
+    }
+
     fn marked(table: &mut Table, handle: u32) {
-        assert_eq!(table.begin_mark(Which::Handle(handle)), Some(handle));
-        assert_eq!(table.marked(handle), Marked::Waits);
+        let marking = begin(table, handle);
+        assert_eq!(table.marked(marking), Marked::Waits);
     }
 
     #[test]
@@ -257,9 +272,9 @@ mod tests {
     fn what_shall_end_while_it_is_marked_ends_when_it_is() {
         let mut table = Table::new();
         assert!(table.insert(1, 7, 0));
-        assert_eq!(table.begin_mark(Which::Tag(7)), Some(1));
+        let marking = begin(&mut table, 1);
         assert_eq!(table.end(Which::Tag(7), 5), None);
-        assert_eq!(table.marked(1), Marked::Wanted(5));
+        assert_eq!(table.marked(marking), Marked::Wanted(5));
         table.unmarked(1);
         assert_eq!(table.count(), 0);
     }
@@ -268,9 +283,24 @@ mod tests {
     fn a_cancel_during_the_mark_takes_the_request() {
         let mut table = Table::new();
         assert!(table.insert(1, 7, 0));
-        assert_eq!(table.begin_mark(Which::Tag(7)), Some(1));
+        let marking = begin(&mut table, 1);
         assert_eq!(table.cancelled(1), Some(7));
-        assert_eq!(table.marked(1), Marked::Gone);
+        assert_eq!(table.marked(marking), Marked::Gone);
+    }
+
+    /// The mark of the first would end the marking of the second: who wants to end that one then would unmark it before it
+    /// is marked.
+    #[test]
+    fn a_handle_that_is_used_again_during_the_mark_is_another_request() {
+        let mut table = Table::new();
+        assert!(table.insert(1, 7, 0));
+        let first = begin(&mut table, 1);
+        assert_eq!(table.cancelled(1), Some(7));
+        assert!(table.insert(1, 8, 0));
+        let second = begin(&mut table, 1);
+        assert_eq!(table.marked(first), Marked::Gone);
+        assert_eq!(table.end(Which::Tag(8), 5), None);
+        assert_eq!(table.marked(second), Marked::Wanted(5));
     }
 
     #[test]

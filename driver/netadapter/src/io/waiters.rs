@@ -3,7 +3,7 @@
 //! Whose turn it is says cancelnic-core's `waiters`, under a lock that is never held over a call of the framework
 //! but the reference that keeps a request's object for an unmark.
 
-use cancelnic_core::waiters::{End, Marked, Waiters, Which};
+use cancelnic_core::waiters::{End, Marked, Marking, Waiters, Which};
 use cancelnic_ioctl::{
     log::event,
     nic::{self, CancelEvent, Wait, behaviour, mutant, queue},
@@ -185,17 +185,18 @@ impl Interface {
             match entered {
                 None => finish(request, Err(STATUS_INSUFFICIENT_RESOURCES)),
                 Some(None) => (),
-                Some(Some(handle)) => {
+                Some(Some(marking)) => {
                     let by = if behaviour == behaviour::CANCELABLE_OLD { By::Mark } else { By::MarkEx };
                     // the status is in the log
-                    let _ = self.mark(handle, tag, by);
+                    let _ = self.mark(marking, tag, by);
                 }
             }
         }
     }
 
     /// Makes a request cancelable whose marking has begun in the table.
-    unsafe fn mark(&self, handle: Handle, tag: u32, by: By) -> NTSTATUS {
+    unsafe fn mark(&self, marking: Marking<Handle>, tag: u32, by: By) -> NTSTATUS {
+        let handle = marking.handle;
         // SAFETY: nobody else ends the request while its marking is under way; once the call has succeeded only the
         // table says whether it is still there.
         unsafe {
@@ -229,7 +230,7 @@ impl Interface {
                 );
             }
             let marked = self.waiting.0.with(|table| {
-                let marked = table.marked(handle);
+                let marked = table.marked(marking);
                 if matches!(marked, Marked::Wanted(_)) {
                     reference(handle.0.cast());
                 }
@@ -335,7 +336,7 @@ impl Interface {
         let by = if ex { By::MarkEx } else { By::Mark };
         match self.waiting.0.with(|table| table.begin_mark(Which::Tag(tag))) {
             // SAFETY: its marking has begun in the table.
-            Some(handle) => unsafe { self.mark(handle, tag, by) },
+            Some(marking) => unsafe { self.mark(marking, tag, by) },
             None => STATUS_NOT_FOUND,
         }
     }
