@@ -159,6 +159,21 @@ fn a_driver_that_counts_otherwise_is_found() {
 }
 
 #[test]
+fn what_a_given_up_device_still_had_counts_with_what_it_took_back() {
+    let lost = |facts: &mut Facts| {
+        facts.driver = Default::default();
+        facts.driver.line("cancelnic: tx0 stop: posted=6 sent=2 taken_back=1 never_posted=4 lost=3");
+        facts.driver.line("cancelnic: rx0 stop: received=2 returned_empty=250");
+    };
+    finds("DriverCountsDiffer", lost);
+    let rules = rules_after(|facts| {
+        lost(facts);
+        facts.device_given_up = true;
+    });
+    assert!(rules.is_empty(), "{rules:?}");
+}
+
+#[test]
 fn a_driver_that_says_nothing_is_found() {
     finds("DriverCountsDiffer", |facts| facts.driver = Default::default());
 }

@@ -33,7 +33,7 @@ use crate::{
     report,
     virtqueues::Virtqueues,
     wake::Wakes,
-    watchdog::Watchdog,
+    watchdog::{self, Watchdog},
 };
 
 /// Longest DMA transfer: a frame with room to spare.
@@ -56,7 +56,7 @@ pub struct DeviceContext {
     queues: PacketQueues,
     /// Set from PrepareHardware to ReleaseHardware.
     hardware: UnsafeCell<Option<Hardware>>,
-    /// Set from D0Entry to D0Exit.
+    /// Set from D0Entry to D0Exit, or to ReleaseHardware.
     virtqueues: UnsafeCell<Option<Virtqueues>>,
 }
 
@@ -128,10 +128,10 @@ impl DeviceContext {
         unsafe { (*self.hardware.get()).as_ref() }
     }
 
-    /// The virtqueues, between D0Entry and D0Exit.
+    /// The virtqueues, from D0Entry on, as long as a packet queue may have one.
     pub fn virtqueues(&self) -> Option<&Virtqueues> {
-        // SAFETY: written only by D0Entry and D0Exit, while no queue, interrupt or timer of the
-        // device is active.
+        // SAFETY: written only by D0Entry, D0Exit and ReleaseHardware, while no queue, interrupt or timer of the device
+        // is active.
         unsafe { (*self.virtqueues.get()).as_ref() }
     }
 
@@ -311,11 +311,16 @@ fn refuse(context: &DeviceContext, failure: &Failure) -> NTSTATUS {
     failure.status()
 }
 
-/// Resources are taken away: unmaps them. Also after a failed PrepareHardware. PASSIVE_LEVEL.
+/// Resources are taken away: unmaps them, and frees what D0Exit had to leave. Also after a failed PrepareHardware.
+/// PASSIVE_LEVEL.
 unsafe extern "C" fn evt_release_hardware(device: WDFDEVICE, _translated: WDFCMRESLIST) -> NTSTATUS {
-    // SAFETY: the device has this context; nothing else of it is active any more.
+    // SAFETY: the device has this context; NetAdapterCx has waited for the packet queues, the interrupt is disconnected,
+    // and the timer, which a queue's last callbacks may have started again, stops here.
     unsafe {
         let context: &DeviceContext = context::get(device.cast());
+        context.watchdog().stop();
+        // only what is quiet is lost
+        free_virtqueues(context, context.wakes().signals(Side::Tx).is_lost());
         drop(ptr::replace(context.hardware.get(), None));
     }
     STATUS_SUCCESS
@@ -342,26 +347,39 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
     }
 }
 
-/// Power goes off; the packet queues are gone. Resets the device, then frees the virtqueues. PASSIVE_LEVEL.
+/// Power goes off: the device is reset, the virtqueues are freed. After a surprise removal NetAdapterCx may still be taking
+/// the packet queues down, and waits for that before ReleaseHardware only: they are lost, and keep their virtqueues till
+/// then. PASSIVE_LEVEL.
 unsafe extern "C" fn evt_d0_exit(device: WDFDEVICE, _target: WDF_POWER_DEVICE_STATE) -> NTSTATUS {
     // SAFETY: the device has this context.
     let context: &DeviceContext = unsafe { context::get(device.cast()) };
     ANCHOR.record(Event::PowerDown, context);
     context.watchdog().stop();
-    let quiet = context.hardware().is_none_or(|hardware| hardware.reset().is_quiet());
-    // SAFETY: the packet queues are destroyed, the interrupt is disconnected, the timer has stopped.
-    if let Some(virtqueues) = unsafe { ptr::replace(context.virtqueues.get(), None) } {
-        if quiet {
-            // SAFETY: the device accesses no memory any more.
-            unsafe { virtqueues.free() };
-        } else {
-            let reason = format_args!("the device ignores its reset; the memory it knows of is kept");
-            // SAFETY: the device object is alive.
-            unsafe {
-                report::event(device, report::Event::HardwareFailure, STATUS_DEVICE_HARDWARE_ERROR, reason)
-            };
-            virtqueues.leak();
-        }
+    if context.virtqueues().is_some_and(Virtqueues::are_taken) {
+        watchdog::abandon(context);
+    } else {
+        let quiet = context.hardware().is_none_or(|hardware| hardware.reset().is_quiet());
+        // SAFETY: the packet queues are destroyed, the interrupt is disconnected, the timer has stopped.
+        unsafe { free_virtqueues(context, quiet) };
     }
     STATUS_SUCCESS
+}
+
+/// Frees the virtqueues that there are; unless the device is `quiet`, it keeps their memory for ever. PASSIVE_LEVEL.
+///
+/// # Safety
+/// No packet queue, interrupt or timer of the device is active. A device that is said to be quiet accesses no memory.
+unsafe fn free_virtqueues(context: &DeviceContext, quiet: bool) {
+    // SAFETY: as the caller vouches.
+    let Some(virtqueues) = (unsafe { ptr::replace(context.virtqueues.get(), None) }) else { return };
+    if quiet {
+        // SAFETY: as the caller vouches.
+        unsafe { virtqueues.free() };
+    } else {
+        let reason = format_args!("the device ignores its reset; the memory it knows of is kept");
+        let event = report::Event::HardwareFailure;
+        // SAFETY: the device object is alive.
+        unsafe { report::event(context.device(), event, STATUS_DEVICE_HARDWARE_ERROR, reason) };
+        virtqueues.leak();
+    }
 }

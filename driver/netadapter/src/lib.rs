@@ -10,7 +10,8 @@
 //!    adapter can do and starts it.
 //! 3. D0Entry: [`virtqueues`] are allocated and the device starts to work.
 //! 4. NetAdapterCx creates, starts, cancels, stops and destroys packet queues: [`queue`].
-//! 5. D0Exit: the device is reset, then the virtqueues are freed. ReleaseHardware unmaps the BARs.
+//! 5. D0Exit: the device is reset, then the virtqueues are freed. ReleaseHardware unmaps the BARs. After a surprise removal
+//!    step 4 may end as late as between the two: then the virtqueues are freed in the second.
 //!
 //! [`class`] is the image's entry and the way to NetAdapterCx; [`wake`] passes interrupts on to waiting
 //! queues; [`watchdog`] ends a cancel that takes too long; [`anchor`] is where a debugger starts.

@@ -1,4 +1,5 @@
-//! The two virtqueues of the adapter's queue pair, from D0Entry to D0Exit.
+//! The two virtqueues of the adapter's queue pair, from D0Entry to D0Exit, or to ReleaseHardware while packet queues have
+//! them.
 
 use core::{
     cell::UnsafeCell,
@@ -123,7 +124,7 @@ impl Virtqueues {
     /// Gives the virtqueue to a packet queue; `None` if another has it.
     ///
     /// # Safety
-    /// The reference is not used after [`Self::give_back`], nor after D0Exit.
+    /// The reference is not used after [`Self::give_back`].
     pub unsafe fn take(&self, side: Side) -> Option<&'static mut Virtqueue<'static>> {
         let queue = self.queue(side);
         if queue.taken.swap(true, Ordering::AcqRel) {
@@ -131,6 +132,11 @@ impl Virtqueues {
         }
         // SAFETY: `taken` was not set: nobody else has it.
         Some(unsafe { &mut *queue.virtqueue.get() })
+    }
+
+    /// Whether a packet queue has one of them.
+    pub fn are_taken(&self) -> bool {
+        [&self.tx, &self.rx].iter().any(|queue| queue.taken.load(Ordering::Acquire))
     }
 
     /// The packet queue is gone.

@@ -2,7 +2,7 @@
 //!
 //! One timer serves both queues. When it finds a queue past its time, or a queue's callback finds a
 //! fault, the device is reset, both queues are lost, the device is reported as failed, and the
-//! queues are woken: their next Advance returns every packet.
+//! queues are woken: their next Advance returns every packet. The same becomes of queues that outlive the device's power.
 
 use core::{
     fmt,
@@ -138,6 +138,13 @@ pub fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
             _WDF_DEVICE_FAILED_ACTION::WdfDeviceFailedAttemptRestart
         );
     }
+}
+
+/// Power is gone, and packet queues are still there: nothing will come back to them. They are lost as soon as the device
+/// is quiet; only the hardware's release ends the attempts. PASSIVE_LEVEL.
+pub fn abandon(context: &DeviceContext) {
+    context.watchdog().given_up.store(true, Ordering::Release);
+    reset(context);
 }
 
 /// Resets a device that was given up. Once it is quiet, both queues are lost and woken; until then

@@ -130,9 +130,12 @@ impl Run {
 
     /// Times that a thread of the guest has been held at a window.
     pub fn held_at(&mut self, window: &str) -> usize {
-        let wanted = format!("held at {window}");
+        self.events(&format!("held at {window}"))
+    }
+
+    fn events(&mut self, wanted: &str) -> usize {
         let said = self.session.agent.said();
-        said.iter().filter(|said| matches!(said, Message::Event { what, .. } if *what == wanted)).count()
+        said.iter().filter(|said| matches!(said, Message::Event { what, .. } if what == wanted)).count()
     }
 
     /// Waits until a callback of a queue, `tx0` or `rx0`, has returned.
@@ -162,12 +165,22 @@ impl Run {
 
     /// Waits until a thread of the guest is held at a window, one more than `before`.
     pub fn await_held(&mut self, window: &str, before: usize) -> Result<()> {
-        self.step(format!("somebody waits at {window}"), |run| {
+        self.await_event(format!("somebody waits at {window}"), &format!("held at {window}"), before)
+    }
+
+    /// Waits until a callback, of whichever driver, has returned for the first time.
+    pub fn await_callback(&mut self, callback: &str) -> Result<()> {
+        self.await_event(format!("{callback} has returned"), callback, 0)
+    }
+
+    /// Waits until the guest has told of an event more often than `before` times.
+    fn await_event(&mut self, name: String, wanted: &str, before: usize) -> Result<()> {
+        self.step(name, |run| {
             let came = until(LIMIT, Duration::from_millis(1), || {
                 run.ask(agent_protocol::Command::Report)?;
-                Ok((run.held_at(window) > before).then_some(()))
+                Ok((run.events(wanted) > before).then_some(()))
             })?;
-            came.with_context(|| format!("nobody came to {window}"))?;
+            came.with_context(|| format!("the guest has not told of it: {wanted}"))?;
             Ok(((), String::new()))
         })
     }

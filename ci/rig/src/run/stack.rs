@@ -67,6 +67,19 @@ impl Run {
         self.remove(NIC, surprise)
     }
 
+    /// Pulls the NIC out and does not wait for the end.
+    pub fn begin_surprise_removal_of_nic(&mut self) -> Result<Ordered> {
+        self.down()?;
+        self.ended_lives.push(self.session.agent.heard());
+        let command = Command::Remove { service: NIC.into(), surprise: true };
+        self.begin_order(format!("surprise removal of {NIC}"), command)
+    }
+
+    /// Waits until the NIC is removed.
+    pub fn finish_removal_of_nic(&mut self, removing: &Ordered) -> Result<()> {
+        self.finish_order("the NIC is removed", removing)
+    }
+
     /// Holds the guest's framework at a named window.
     pub fn hold_window(&mut self, window: &str) -> Result<()> {
         self.order(format!("hold {window}"), Command::Hold { window: window.into() })

@@ -113,6 +113,8 @@ pub const NEEDS: &[(&str, &[Need])] = &[
     ("manual-queue-ready-behind-a-cancelled-request", &[Windows, Fates]),
     ("manual-queue-retrieve-and-requeue", &[]),
     ("manual-queue-tells-when-ready", &[]),
+    ("nic-surprise-removal-before-its-queues-are-cancelled", &[Windows, Fates, Surprise]),
+    ("nic-surprise-removal-while-its-queues-are-cancelled", &[Windows, Fates, Surprise]),
     ("nic-surprise-removal-with-requests-pending", &[Pause, Surprise]),
     ("requeue-to-another-kind-of-queue", &[]),
 ];

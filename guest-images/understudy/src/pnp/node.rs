@@ -7,6 +7,7 @@ use crate::agent::trace;
 use crate::inf::Kind;
 use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Event, Thread};
 use crate::ndis::{events, stack};
 use crate::netcx::{adapter, datapath};
 use crate::wdf::device::{Device, DeviceInit};
@@ -14,7 +15,7 @@ use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
 use crate::wdf::target::{self, Target};
 use crate::wdf::{driver, interrupt, queue};
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER};
 
@@ -213,6 +214,15 @@ impl Node {
     /// # Errors
     /// The first callback that failed.
     pub fn leave_d0(&self, target: i32) -> Result<(), String> {
+        self.leave_d0_with(target, || {
+            if self.has_adapter() {
+                stack::adapter_down(target == D3_FINAL);
+            }
+        })
+    }
+
+    /// The same, with what NetAdapterCx does before the hardware is disabled.
+    fn leave_d0_with(&self, target: i32, class_extension: impl FnOnce()) -> Result<(), String> {
         let (raw, device) = self.the_device()?;
         let callbacks = device.callbacks;
         let mut result = Ok(());
@@ -225,9 +235,7 @@ impl Node {
             // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
             note(self.call("EvtDeviceSelfManagedIoSuspend", || unsafe { suspend(raw) }));
         }
-        if self.has_adapter() {
-            stack::adapter_down(target == D3_FINAL);
-        }
+        class_extension();
         queue::power::hold(&device);
         if let Some(pre) = callbacks.EvtDeviceD0ExitPreInterruptsDisabled {
             // SAFETY: as above.
@@ -256,13 +264,19 @@ impl Node {
                 // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
                 trace::callback(self.service.label, "EvtDeviceSurpriseRemoval", || unsafe { gone(raw) });
             }
-            if surprise && self.has_adapter() {
+            let torn_down = (surprise && self.has_adapter()).then(|| {
                 events::surprise_removed();
+                tear_down()
+            });
+            if self.stage() == Stage::Working {
+                let left = match torn_down {
+                    Some(_) => self.leave_d0_with(D3_FINAL, || ()),
+                    None => self.leave_d0(D3_FINAL),
+                };
+                left.unwrap_or_else(|error| trace::set_reason(&error));
             }
-            if self.stage() == Stage::Working
-                && let Err(error) = self.leave_d0(D3_FINAL)
-            {
-                trace::set_reason(&error);
+            if let Some(done) = torn_down {
+                done.wait();
             }
             // KMDF calls this also after a failed EvtDevicePrepareHardware
             if self.stage() >= Stage::Preparing
@@ -312,4 +326,19 @@ impl Node {
         });
         drop(gone);
     }
+}
+
+/// Takes the data path down for a surprise removal, as NetAdapterCx does: on a thread of its own. D0Exit does not wait for
+/// it, ReleaseHardware does. The event is set at the end. PASSIVE_LEVEL.
+fn tear_down() -> Arc<Event> {
+    let done = Arc::new(Event::manual());
+    let set_at_the_end = done.clone();
+    Thread::spawn(
+        "netcx",
+        Box::new(move || {
+            stack::adapter_down(true);
+            set_at_the_end.set();
+        }),
+    );
+    done
 }

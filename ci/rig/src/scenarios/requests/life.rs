@@ -5,7 +5,7 @@ use super::waiting::{Calls, await_waiting, counters, wait, wait_settled};
 use super::{CANCELLED, SUCCESS};
 use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
-use crate::run::{Run, WIRE};
+use crate::run::{COMPLETE, Run, WIRE};
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour, queue};
 use cancelnic_ioctl::relay::{Send, phase, target};
@@ -141,6 +141,44 @@ fn nic_gone(run: &mut Run) -> Result<()> {
     run.close(requests.relay)
 }
 
+/// The NIC is pulled out under traffic. NetAdapterCx takes the packet queues down on a thread of its own, for which D0Exit
+/// does not wait: here EvtCancel comes after it.
+fn nic_gone_before_cancel(run: &mut Run) -> Result<()> {
+    const WINDOW: &str = "ndis.pause.filters-paused";
+    run.facts.device_given_up = true;
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(200)?;
+    run.await_device("tx0", "all on the hardware", |tx| tx.available + tx.fetched == 200)?;
+    let removing = run.hold_at(WINDOW, Run::begin_surprise_removal_of_nic)?;
+    run.await_callback("EvtDeviceD0Exit")?;
+    run.release_window(WINDOW)?;
+    run.finish_removal_of_nic(&removing)?;
+    nothing_is_kept(run)
+}
+
+/// As above, but that the queues are waiting for the device when D0Exit comes: nothing of it will ever wake them.
+fn nic_gone_in_cancel(run: &mut Run) -> Result<()> {
+    const WINDOW: &str = "wdf.power.holding";
+    run.facts.device_given_up = true;
+    run.load()?;
+    run.hold(COMPLETE)?;
+    run.hold(WIRE)?;
+    run.send(10)?;
+    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched == 10)?;
+    run.let_pass(WIRE, 1)?;
+    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    let removing = run.hold_at(WINDOW, Run::begin_surprise_removal_of_nic)?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.release_window(WINDOW)?;
+    run.finish_removal_of_nic(&removing)?;
+    nothing_is_kept(run)
+}
+
+fn nothing_is_kept(run: &mut Run) -> Result<()> {
+    run.await_guest("nothing kept", |tx, rx| tx.outstanding.is_empty() && rx.held == 0)
+}
+
 /// A file is closed with requests under way, one cancelable, one not, one passed on.
 fn close_with_requests(run: &mut Run) -> Result<()> {
     run.load()?;
@@ -194,6 +232,8 @@ pub fn all() -> Vec<Scenario> {
         usual("relay-removal-with-a-request-pending", removal),
         usual("nic-power-down-with-requests-pending", nic_power),
         usual("nic-surprise-removal-with-requests-pending", nic_gone),
+        usual("nic-surprise-removal-before-its-queues-are-cancelled", nic_gone_before_cancel),
+        good("nic-surprise-removal-while-its-queues-are-cancelled", no_watchdog, nic_gone_in_cancel),
         usual("file-closed-with-requests-outstanding", close_with_requests),
     ]
 }
