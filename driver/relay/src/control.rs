@@ -51,6 +51,7 @@ const fn is_passed(code: u32) -> bool {
             | nic::RINGS
             | nic::WAIT
             | nic::LOG
+            | nic::LOG_DIRECT
             | nic::MARK
             | nic::COMPLETE
             | nic::FORWARD

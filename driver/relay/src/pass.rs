@@ -37,9 +37,18 @@ impl Relay {
     /// Recalls the passed requests of a closed file. At most DISPATCH_LEVEL.
     pub fn cancel_file(&self, file: WDFFILEOBJECT) {
         let mut from = 0;
-        while let Some(slot) = self.slots.with(|slots| slots.next_of_file(file.addr(), from)) {
-            // one that has ended meanwhile is not there any more
-            let _ = self.cancel(slot);
+        while let Some((slot, request)) = self.slots.with(|slots| {
+            let (slot, request) = slots.next_of_file(file.addr(), from)?;
+            // SAFETY: what is in a slot is alive; the reference is given back below.
+            unsafe { self.hold(request) };
+            Some((slot, request))
+        }) {
+            // SAFETY: held above.
+            unsafe {
+                // what came of it is in the log
+                let _ = self.recall(request, slot);
+                self.let_go(request);
+            }
             from = slot + 1;
         }
     }

@@ -194,12 +194,15 @@ impl Relay {
                 Flags: how.options,
                 Timeout: how.timeout,
             };
-            let forgotten = how.is(option::SEND_AND_FORGET);
-            if forgotten {
-                // Once it is sent, nothing but this keeps the object; DELETE gives it back.
-                reference(object(request));
-                self.slots.with(|slots| slots.forget(request));
-            }
+            let forgotten = how.is(option::SEND_AND_FORGET)
+                && self.slots.with(|slots| {
+                    let forgotten = slots.begin_forget(request);
+                    if forgotten {
+                        // Once it is sent, nothing but this keeps the object; DELETE gives it back.
+                        reference(object(request));
+                    }
+                    forgotten
+                });
             let irql = irql();
             self.journal.note(event::SENDING, slot, 0, u64::from(how.options));
             let sent = call_unsafe_wdf_function_binding!(
@@ -227,6 +230,8 @@ impl Relay {
                 if forgotten {
                     dereference(object(request));
                 }
+            } else if forgotten {
+                self.slots.with(|slots| slots.forgotten(request));
             }
             Outcome { irql, ..outcome(sent, status, completions) }
         }
@@ -365,12 +370,13 @@ impl Relay {
             let Some(request) = slots.get(slot).map_err(refused)? else {
                 return Ok(SlotState { header: Header::of::<SlotState>(), ..SlotState::default() });
             };
-            let status = if request.phase == Phase::Sent && request.origin != Origin::Forgotten {
-                // SAFETY: what is in a slot, and not forgotten, is alive.
-                unsafe { call_unsafe_wdf_function_binding!(WdfRequestGetStatus, request.handle.0) }
-            } else {
-                request.status
-            };
+            let status =
+                if request.phase == Phase::Sent && !matches!(request.origin, Origin::Forgotten { .. }) {
+                    // SAFETY: what is in a slot, and not forgotten, is alive.
+                    unsafe { call_unsafe_wdf_function_binding!(WdfRequestGetStatus, request.handle.0) }
+                } else {
+                    request.status
+                };
             Ok(SlotState {
                 header: Header::of::<SlotState>(),
                 phase: match request.phase {
@@ -394,7 +400,7 @@ impl Relay {
 unsafe fn dispose(request: Handle, origin: Origin) {
     // SAFETY: as the caller vouches.
     unsafe {
-        if origin == Origin::Forgotten {
+        if matches!(origin, Origin::Forgotten { .. }) {
             dereference(object(request));
         } else {
             call_unsafe_wdf_function_binding!(WdfObjectDelete, object(request));

@@ -22,8 +22,11 @@ pub enum Origin {
         /// The framework's file object.
         file: usize,
     },
-    /// A program sent it, and it was sent on for good: only a reference of the relay's keeps its object.
-    Forgotten,
+    /// A program sent it, and it is sent on for good: only a reference of the relay's keeps its object.
+    Forgotten {
+        /// It has been. Until then it may come back as not sent.
+        sent: bool,
+    },
 }
 
 /// Why something cannot be done.
@@ -162,8 +165,8 @@ impl<H: Copy + PartialEq, const N: usize> Slots<H, N> {
         Some((slot, (request.origin != Origin::Own).then_some(request)))
     }
 
-    /// Whether a request may be reused or deleted now; a forgotten one may be let go. One that was sent without a routine has no end that the relay
-    /// sees: then the program has to know.
+    /// Whether a request may be reused or deleted now; a forgotten one may be let go. One that was sent without a routine
+    /// has no end that the relay sees: then the program has to know.
     ///
     /// # Errors
     /// The slot has none of the relay's own, or it is under way.
@@ -172,6 +175,7 @@ impl<H: Copy + PartialEq, const N: usize> Slots<H, N> {
         match (request.origin, request.phase) {
             (Origin::Passed { .. }, _) => Err(Refusal::Empty),
             (Origin::Own, Phase::Sent) if request.routine => Err(Refusal::Busy),
+            (Origin::Forgotten { sent: false }, _) => Err(Refusal::Busy),
             _ => Ok(request.handle),
         }
     }
@@ -188,12 +192,20 @@ impl<H: Copy + PartialEq, const N: usize> Slots<H, N> {
         }
     }
 
-    /// A passed request was sent on for good.
-    pub fn forget(&mut self, handle: H) {
+    /// A passed request is about to be sent on for good; `false` for one of the relay's own, which cannot be.
+    #[must_use]
+    pub fn begin_forget(&mut self, handle: H) -> bool {
+        let request = self.position(handle).and_then(|at| self.slots[at].as_mut());
+        let passed = request.filter(|request| matches!(request.origin, Origin::Passed { .. }));
+        passed.map(|request| request.origin = Origin::Forgotten { sent: false }).is_some()
+    }
+
+    /// It was.
+    pub fn forgotten(&mut self, handle: H) {
         if let Some(at) = self.position(handle)
             && let Some(request) = self.slots[at].as_mut()
         {
-            request.origin = Origin::Forgotten;
+            request.origin = Origin::Forgotten { sent: true };
         }
     }
 
@@ -210,11 +222,12 @@ impl<H: Copy + PartialEq, const N: usize> Slots<H, N> {
         self.position(handle).map(|at| at as u32)
     }
 
-    /// Passed requests of a file, from slot `from` on: the first one's slot.
+    /// Passed requests of a file, from slot `from` on: the first one's slot, and itself: the slot may be another's soon.
     #[must_use]
-    pub fn next_of_file(&self, file: usize, from: u32) -> Option<u32> {
-        (from..N as u32).find(|slot| {
-            self.slots[*slot as usize].is_some_and(|request| request.origin == Origin::Passed { file })
+    pub fn next_of_file(&self, file: usize, from: u32) -> Option<(u32, H)> {
+        (from..N as u32).zip(self.slots.get(from as usize..)?).find_map(|(slot, request)| {
+            let request = request.filter(|request| request.origin == Origin::Passed { file })?;
+            Some((slot, request.handle))
         })
     }
 
@@ -280,8 +293,9 @@ mod tests {
         let mut table = Table::new();
         assert_eq!(table.put(1, 9, Origin::Passed { file: 5 }), Ok(()));
         assert_eq!(table.begin_send(1, true), Ok(9));
-        assert_eq!(table.next_of_file(5, 0), Some(1));
+        assert_eq!(table.next_of_file(5, 0), Some((1, 9)));
         assert_eq!(table.next_of_file(4, 0), None);
+        assert_eq!(table.next_of_file(5, 2), None);
         let (slot, request) = table.completed(9, false, 0, 0).unwrap();
         assert_eq!((slot, request.unwrap().handle), (1, 9));
         assert_eq!(table.get(1), Ok(None));
@@ -293,11 +307,34 @@ mod tests {
         let mut table = Table::new();
         assert_eq!(table.put(0, 9, Origin::Passed { file: 5 }), Ok(()));
         assert_eq!(table.begin_send(0, false), Ok(9));
-        table.forget(9);
+        assert!(table.begin_forget(9));
         assert_eq!(table.next_of_file(5, 0), None);
+        assert_eq!(table.idle(0), Err(Refusal::Busy));
+        table.forgotten(9);
         assert_eq!(table.idle(0), Ok(9));
         table.remove(9);
         assert_eq!(table.get(0), Ok(None));
+    }
+
+    #[test]
+    fn a_request_that_could_not_be_forgotten_is_given_back() {
+        let mut table = Table::new();
+        assert_eq!(table.put(0, 9, Origin::Passed { file: 5 }), Ok(()));
+        assert_eq!(table.begin_send(0, false), Ok(9));
+        assert!(table.begin_forget(9));
+        let (_, request) = table.ended(9, -5, 0).unwrap();
+        assert_ne!(request.origin, Origin::Own);
+        assert_eq!(table.get(0), Ok(None));
+    }
+
+    #[test]
+    fn the_relays_own_request_is_not_forgotten() {
+        let mut table = own(1);
+        assert_eq!(table.begin_send(0, false), Ok(1));
+        assert!(!table.begin_forget(1));
+        let (_, request) = table.ended(1, -5, 0).unwrap();
+        assert_eq!(request.origin, Origin::Own);
+        assert_eq!(table.idle(0), Ok(1));
     }
 
     #[test]

@@ -95,6 +95,12 @@ fn passed_on(run: &mut Run) -> Result<()> {
             requests.delete(run, stage.slot)?;
         }
     }
+    let own = stage(requests, 3, false);
+    requests.create(run, own.slot)?;
+    let sent = send(run, &own, option::SEND_AND_FORGET)?;
+    let refused = (0, INVALID_DEVICE_REQUEST);
+    run.expect("[sent, status] of the relay's own, forgotten", (sent.returned, sent.status), refused)?;
+    requests.delete(run, own.slot)?;
     requests.close(run)
 }
 

@@ -209,6 +209,8 @@ fn direct(run: &mut Run) -> Result<()> {
     run.expect("events", events, [(event::PRESENTED, 7), (event::COMPLETING, 7)])?;
     let log = requests.log(run)?;
     run.expect("left for the buffered code", log.len(), 0)?;
+    let answer = run.control("log, direct, through the relay", requests.relay, nic::LOG_DIRECT, &[], room)?;
+    run.expect("[status, bytes]", (answer.status, answer.output.len()), (SUCCESS, size_of::<LogAnswer>()))?;
     requests.close(run)
 }
 
