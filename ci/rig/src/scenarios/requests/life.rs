@@ -1,11 +1,13 @@
 //! Requests and the life of devices and files around them.
 
-use super::super::{Scenario, good, no_watchdog, usual};
+use super::super::{PERIOD, Scenario, good, no_watchdog, usual};
 use super::waiting::{Calls, await_waiting, counters, wait, wait_settled};
 use super::{CANCELLED, SUCCESS};
 use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
 use crate::run::{COMPLETE, Run, WIRE};
+use crate::session::LIMIT;
+use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour, queue};
 use cancelnic_ioctl::relay::{Send, phase, target};
@@ -141,6 +143,28 @@ fn nic_gone(run: &mut Run) -> Result<()> {
     run.close(requests.relay)
 }
 
+/// A stop that waits for what is sent is over when the completion routine of the last one is.
+fn stop_waits(run: &mut Run) -> Result<()> {
+    const STOPPED: u32 = 2;
+    run.load()?;
+    let requests = run.open_requests()?;
+    requests.create(run, 1)?;
+    let sent = requests.send(run, &Send { slot: 1, tag: 4, ..Send::waiting(behaviour::CANCELABLE) })?;
+    ensure!(sent.returned == 1, "not sent");
+    await_waiting(run, requests.nic, 1)?;
+    let stopping = requests.begin_target(run, target::STOP_WAIT)?;
+    let stopped =
+        until(LIMIT, PERIOD, || Ok((requests.target(run, target::NONE)?.state == STOPPED).then_some(())))?;
+    stopped.context("the target is not stopped")?;
+    requests.log(run)?;
+    requests.complete(run, 4, SUCCESS)?;
+    ensure!(run.finish_control(&stopping)?.status == SUCCESS, "not stopped");
+    Calls::of_relay(requests.relay).expect(run, "completion target-done")?;
+    requests.delete(run, 1)?;
+    run.close(requests.relay)?;
+    run.close(requests.nic)
+}
+
 /// The NIC is pulled out under traffic. NetAdapterCx takes the packet queues down on a thread of its own, for which D0Exit
 /// does not wait: here EvtCancel comes after it.
 fn nic_gone_before_cancel(run: &mut Run) -> Result<()> {
@@ -234,6 +258,7 @@ pub fn all() -> Vec<Scenario> {
         usual("nic-surprise-removal-with-requests-pending", nic_gone),
         usual("nic-surprise-removal-before-its-queues-are-cancelled", nic_gone_before_cancel),
         good("nic-surprise-removal-while-its-queues-are-cancelled", no_watchdog, nic_gone_in_cancel),
+        usual("target-stop-waits-for-the-completion-routine", stop_waits),
         usual("file-closed-with-requests-outstanding", close_with_requests),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::send::{ALREADY_SENT, STATUS_REQUEST_NOT_ACCEPTED};
 use super::{Format, Request, Span, get};
-use crate::io::Irp;
+use crate::io::{Irp, MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL};
 use crate::ke::irqlock::IrqLock;
 use crate::wdf::memory::Memory;
 use crate::wdf::method::Method;
@@ -147,7 +147,7 @@ fn format_ioctl(
         (*irp.raw()).AssociatedIrp.SystemBuffer = system.as_mut_ptr().cast();
         before
     };
-    let format = Arc::new(Format { code, input, output, system: IrqLock::new(system), before });
+    let format = Arc::new(Format { major, code, input, output, system: IrqLock::new(system), before });
     request.inner.with(|inner| {
         inner.format = Some(format);
         inner.formatted = true;
@@ -155,46 +155,24 @@ fn format_ioctl(
     STATUS_SUCCESS
 }
 
-/// WdfIoTargetFormatRequestForIoctl: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn format_for_ioctl(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    target: WDFIOTARGET,
-    request: WDFREQUEST,
-    code: u32,
-    input: WDFMEMORY,
-    input_offset: *mut WDFMEMORY_OFFSET,
-    output: WDFMEMORY,
-    output_offset: *mut WDFMEMORY_OFFSET,
-) -> NTSTATUS {
-    format_ioctl(
-        "WdfIoTargetFormatRequestForIoctl",
-        crate::io::MJ_DEVICE_CONTROL,
-        target,
-        request,
-        code,
-        (input, input_offset),
-        (output, output_offset),
-    )
+macro_rules! formats {
+    ($($entry:ident, $function:literal, $major:expr;)*) => {$(
+        #[doc = concat!($function, ": up to DISPATCH_LEVEL.")]
+        pub unsafe extern "win64" fn $entry(
+            _globals: *mut WDF_DRIVER_GLOBALS,
+            target: WDFIOTARGET,
+            request: WDFREQUEST,
+            code: u32,
+            input: WDFMEMORY,
+            input_offset: *mut WDFMEMORY_OFFSET,
+            output: WDFMEMORY,
+            output_offset: *mut WDFMEMORY_OFFSET,
+        ) -> NTSTATUS {
+            format_ioctl($function, $major, target, request, code, (input, input_offset), (output, output_offset))
+        }
+    )*};
 }
-
-/// WdfIoTargetFormatRequestForInternalIoctl: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn format_for_internal_ioctl(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    target: WDFIOTARGET,
-    request: WDFREQUEST,
-    code: u32,
-    input: WDFMEMORY,
-    input_offset: *mut WDFMEMORY_OFFSET,
-    output: WDFMEMORY,
-    output_offset: *mut WDFMEMORY_OFFSET,
-) -> NTSTATUS {
-    format_ioctl(
-        "WdfIoTargetFormatRequestForInternalIoctl",
-        crate::io::MJ_INTERNAL_DEVICE_CONTROL,
-        target,
-        request,
-        code,
-        (input, input_offset),
-        (output, output_offset),
-    )
+formats! {
+    format_for_ioctl, "WdfIoTargetFormatRequestForIoctl", MJ_DEVICE_CONTROL;
+    format_for_internal_ioctl, "WdfIoTargetFormatRequestForInternalIoctl", MJ_INTERNAL_DEVICE_CONTROL;
 }

@@ -51,6 +51,8 @@ pub struct Span {
 
 /// What a formatted control request carries besides its IRP.
 pub struct Format {
+    /// IRP_MJ_DEVICE_CONTROL or IRP_MJ_INTERNAL_DEVICE_CONTROL.
+    pub major: u8,
     /// Control code.
     pub code: u32,
     /// Input, if any.

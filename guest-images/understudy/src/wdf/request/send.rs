@@ -24,6 +24,9 @@ const SEND_AND_FORGET: u32 = 8;
 pub const STATUS_REQUEST_NOT_ACCEPTED: NTSTATUS = 0xC000_00D0_u32 as i32;
 /// Bug check 0x10D/6, second parameter.
 pub const ALREADY_SENT: u64 = 3;
+/// WdfRequestTypeNoFormat.
+const NO_FORMAT: i32 = 255;
+
 impl Request {
     /// The completion routine's turn: runs it, then lets the target's reference go. No lock is held. Up to
     /// DISPATCH_LEVEL.
@@ -65,17 +68,18 @@ impl Request {
         object::release(handle);
     }
 
-    /// Copies a buffered control request's output back and fills the completion parameters.
+    /// Copies a buffered control request's output back, whatever its status, and fills the completion parameters.
     fn bring_back(&self, format: Option<&Format>, status: NTSTATUS, information: u64) {
         let mut params = WDF_REQUEST_COMPLETION_PARAMS {
             Size: size_of::<WDF_REQUEST_COMPLETION_PARAMS>() as u32,
-            Type: 255,
+            Type: NO_FORMAT,
             ..WDF_REQUEST_COMPLETION_PARAMS::default()
         };
         params.IoStatus.__bindgen_anon_1.Status = status;
         params.IoStatus.Information = information;
         if let Some(format) = format {
-            params.Type = 14;
+            // WDF_REQUEST_TYPE has the numbers of the major functions
+            params.Type = format.major.into();
             params.Parameters.Ioctl.IoControlCode = format.code;
             if let Some(input) = &format.input {
                 params.Parameters.Ioctl.Input.Buffer = input.handle as WDFMEMORY;
@@ -85,7 +89,7 @@ impl Request {
                 params.Parameters.Ioctl.Output.Buffer = output.handle as WDFMEMORY;
                 params.Parameters.Ioctl.Output.Offset = output.offset;
                 params.Parameters.Ioctl.Output.Length = information as usize;
-                let len = if status as u32 >> 30 == 3 { 0 } else { output.len.min(information as usize) };
+                let len = output.len.min(information as usize);
                 format.system.with(|system| {
                     // SAFETY: the span lies in the memory object, which lives; the system buffer is as long.
                     unsafe {
@@ -140,8 +144,7 @@ unsafe extern "win64" fn returned(
         inner.recall.release()
     });
     if last && let Some(target) = request.inner.with(|inner| inner.target.clone()) {
-        target.forget(&request);
-        request.finish_send(&target);
+        target.take_back(&request);
     }
     // else a canceller is inside, and completes when it leaves
     STATUS_MORE_PROCESSING_REQUIRED
@@ -154,21 +157,24 @@ pub fn send_now(request: &Arc<Request>, irp: Irp, to: *mut DEVICE_OBJECT) {
     irp.call(to);
 }
 
-/// Starts the time-out of a request that is being submitted.
-pub fn start_timer(request: &Arc<Request>, timeout: i64) {
-    if timeout > 0 {
-        crate::agent::trace::not_offered("WdfRequestSend with an absolute time-out");
-    }
+/// Makes the timer of a request that is to be submitted with a time-out, at the first time.
+pub fn make_timer(request: &Arc<Request>) {
     let weak = Arc::downgrade(request);
-    let timer = request.timer.call_once(|| {
+    request.timer.call_once(|| {
         Timer::new(Box::new(move || {
             if let Some(request) = weak.upgrade() {
                 request.timed_out();
             }
         }))
     });
-    request.inner.with(|inner| inner.recall.set_timer());
-    timer.start(timeout.unsigned_abs().div_ceil(10));
+}
+
+/// Starts the time-out, which is relative, of a request that is being submitted.
+pub fn start_timer(request: &Request, timeout: i64) {
+    if let Some(timer) = request.timer.get() {
+        request.inner.with(|inner| inner.recall.set_timer());
+        timer.start(timeout.unsigned_abs().div_ceil(10));
+    }
 }
 
 struct Options {
@@ -189,6 +195,9 @@ fn read_options(function: &str, options: *const WDF_REQUEST_SEND_OPTIONS) -> Res
         return Err(STATUS_INVALID_PARAMETER);
     }
     let timeout = if options.Flags & TIMEOUT != 0 { options.Timeout } else { 0 };
+    if timeout > 0 {
+        crate::agent::trace::not_offered("WdfRequestSend with an absolute time-out");
+    }
     Ok(Options { flags: options.Flags, timeout })
 }
 

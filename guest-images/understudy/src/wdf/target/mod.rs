@@ -3,21 +3,20 @@
 
 pub(crate) mod api;
 pub(crate) mod pnp;
+mod submit;
 
 use super::object::{self, Attributes, Payload, violation};
-use super::recall::Submit;
-use super::request::{Request, send};
+use super::request::Request;
 use super::table::Handle;
 use crate::io::file::File;
 use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, device};
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::window;
 use alloc::{collections::VecDeque, format, sync::Arc, sync::Weak, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    DEVICE_OBJECT, FILE_OBJECT, IRP, NTSTATUS, STATUS_SUCCESS, WDF_IO_TARGET_OPEN_PARAMS, WDFIOTARGET,
+    DEVICE_OBJECT, FILE_OBJECT, NTSTATUS, STATUS_SUCCESS, WDF_IO_TARGET_OPEN_PARAMS, WDFIOTARGET,
 };
 
 /// WDF_IO_TARGET_STATE.
@@ -38,8 +37,6 @@ enum State {
     Purged = 6,
 }
 
-/// The request waits in a stopped target.
-const STATUS_WDF_QUEUED: NTSTATUS = 0x4020_0000;
 /// The request was parked when its target was purged or closed.
 const STATUS_WDF_DEVICE_REMOVED_NOT_SENT: NTSTATUS = 0xC020_0206_u32 as i32;
 /// How long a wait for sent requests may take, in microseconds: the framework itself waits for ever.
@@ -55,8 +52,9 @@ struct Inner {
     /// Sent with IGNORE_TARGET_STATE: neither Stop nor Purge touches them.
     ignoring: Vec<Arc<Request>>,
     parked: VecDeque<Arc<Request>>,
-    /// A Stop, Purge or Close waits for the sent ones; a Close also for the ignoring ones.
+    /// A Stop, Purge or Close waits for the sent ones.
     waiting: bool,
+    /// A Close is under way: it waits for the ignoring ones too.
     removing: bool,
     /// Requests that have not been through their completion.
     io: u32,
@@ -81,13 +79,6 @@ pub struct Target {
 
 /// Every target that is not deleted.
 static TARGETS: IrqLock<Vec<Weak<Target>>> = IrqLock::new(Vec::new());
-
-/// What a request that is to be submitted finds.
-enum Way {
-    Send,
-    Park,
-    Refuse,
-}
 
 impl Target {
     /// A closed target, below `parent`, or one that is started on the next lower device. PASSIVE_LEVEL.
@@ -147,101 +138,6 @@ impl Target {
         self.inner.with(|inner| (inner.state == State::Started).then_some(inner.to))
     }
 
-    fn way(inner: &Inner, ignore: bool) -> Way {
-        let closed = matches!(inner.state, State::Deleted | State::Closed | State::ClosedForQueryRemove);
-        match inner.state {
-            _ if ignore && (!closed || inner.removing) => Way::Send,
-            State::Started => Way::Send,
-            State::Stopped if !ignore => Way::Park,
-            _ => Way::Refuse,
-        }
-    }
-
-    /// Sends or parks a formatted request: the count before the mark. `true`: it will come to its completion routine,
-    /// if it has not already; `false`: the IRP's status says why not. Up to DISPATCH_LEVEL.
-    pub fn submit(self: &Arc<Self>, request: &Arc<Request>, irp: Irp, ignore: bool, timeout: i64) -> bool {
-        if matches!(self.inner.with(|inner| Self::way(inner, ignore)), Way::Refuse) {
-            irp.set_status(STATUS_INVALID_DEVICE_STATE, 0);
-            return false;
-        }
-        let raised = request.inner.with(|known| {
-            known.target = Some(self.clone());
-            known.ignores_state = ignore;
-            known.recall.raise()
-        });
-        if !raised {
-            violation(
-                "RequestAlreadySent",
-                6,
-                3,
-                format!("WdfRequestSend: WDFREQUEST {:#x}", request.handle()),
-            );
-        }
-        self.inner.with(|inner| inner.io += 1);
-        self.idle.reset();
-        window::SEND_COUNTED.pass_for(self.owner);
-        let listed = request.clone();
-        let way = self.inner.with(|inner| {
-            let way = match request.inner.with(|known| known.recall.look()) {
-                Submit::Go => Self::way(inner, ignore),
-                Submit::Refused => return Err(false),
-                Submit::CancellerCompletes => return Err(true),
-            };
-            match way {
-                Way::Send if ignore => inner.ignoring.push(listed),
-                Way::Send => inner.sent.push(listed),
-                Way::Park => {
-                    inner.parked.push_back(listed);
-                    request.inner.with(|known| known.parked = true);
-                    // the cancel routine wants a current location
-                    irp.set_next();
-                    irp.set_context(request.handle());
-                    irp.set_status(STATUS_WDF_QUEUED, 0);
-                }
-                Way::Refuse => {}
-            }
-            Ok((way, inner.to))
-        });
-        match way {
-            Err(sent) => self.not_sent(request, irp, sent, STATUS_CANCELLED),
-            Ok((Way::Refuse, _)) => {
-                let sent = !request.inner.with(|known| known.recall.release());
-                self.not_sent(request, irp, sent, STATUS_INVALID_DEVICE_STATE)
-            }
-            Ok((Way::Park, _)) => {
-                if timeout != 0 {
-                    send::start_timer(request, timeout);
-                }
-                if Request::arm(irp, cancelled_in_target) {
-                    return true;
-                }
-                self.unpark(request, irp);
-                let sent = !request.inner.with(|known| known.recall.release());
-                self.not_sent(request, irp, sent, STATUS_CANCELLED)
-            }
-            Ok((Way::Send, to)) => {
-                if timeout != 0 {
-                    send::start_timer(request, timeout);
-                }
-                send::send_now(request, irp, to);
-                true
-            }
-        }
-    }
-
-    /// It does not go down: either the sender learns it here, or a canceller completes it.
-    fn not_sent(&self, request: &Arc<Request>, irp: Irp, sent: bool, status: NTSTATUS) -> bool {
-        irp.set_status(status, 0);
-        if !sent {
-            request.inner.with(|known| {
-                known.recall.stop_timer();
-                known.target = None;
-            });
-            self.settle();
-        }
-        sent
-    }
-
     /// Takes a request off the parked ones.
     fn unpark(&self, request: &Arc<Request>, irp: Irp) {
         self.inner.with(|inner| inner.parked.retain(|known| !Arc::ptr_eq(known, request)));
@@ -249,16 +145,23 @@ impl Target {
         irp.skip_current();
     }
 
-    /// Takes a request that is back off the lists.
-    pub fn forget(&self, request: &Arc<Request>) {
-        let drained = self.inner.with(|inner| {
+    /// A request is back: it is taken off the lists and goes through its completion routine; whoever waits for those that
+    /// are out hears of the last one after that.
+    pub fn take_back(self: &Arc<Self>, request: &Arc<Request>) {
+        let last = self.inner.with(|inner| {
             inner.sent.retain(|known| !Arc::ptr_eq(known, request));
             inner.ignoring.retain(|known| !Arc::ptr_eq(known, request));
-            inner.sent.is_empty()
-                && (inner.waiting || inner.removing)
-                && (!inner.removing || inner.ignoring.is_empty())
+            if inner.removing {
+                inner.removing = !inner.sent.is_empty() || !inner.ignoring.is_empty();
+                return !inner.removing;
+            }
+            let ignoring = request.inner.with(|known| known.ignores_state);
+            let last = inner.waiting && !ignoring && inner.sent.is_empty();
+            inner.waiting &= !last;
+            last
         });
-        if drained {
+        request.finish_send(self);
+        if last {
             self.drained.set();
         }
     }
@@ -266,8 +169,7 @@ impl Target {
     /// The canceller was the last to hold the request: it completes it, in its own thread.
     pub fn complete_recalled(self: &Arc<Self>, request: &Arc<Request>) {
         request.inner.with(|known| known.recall.stop_timer());
-        self.forget(request);
-        request.finish_send(self);
+        self.take_back(request);
     }
 
     /// A request has been through its completion.
@@ -328,7 +230,6 @@ impl Target {
                 ),
             );
         }
-        self.inner.with(|inner| inner.waiting = false);
     }
 
     /// WdfIoTargetStart.
@@ -346,11 +247,20 @@ impl Target {
         if !started {
             return STATUS_INVALID_DEVICE_STATE;
         }
-        while let Some((request, irp)) = self.next_parked() {
-            if !request.inner.with(|known| known.recall.release()) {
-                // a canceller holds it, and completes it
-                irp.set_status(STATUS_CANCELLED, 0);
-            } else if self.submit(&request, irp, false, 0) {
+        // all of them first: who stops the target meanwhile parks them again
+        let parked: Vec<(Arc<Request>, Irp)> = core::iter::from_fn(|| self.next_parked()).collect();
+        for (request, irp) in parked {
+            let ours = request.inner.with(|known| {
+                if known.recall.is_canceled() {
+                    irp.set_status(STATUS_CANCELLED, 0);
+                }
+                known.recall.release()
+            });
+            // else a canceller holds it, and completes it
+            if !ours {
+                continue;
+            }
+            if self.submit(&request, irp, false, 0) {
                 self.settle();
             } else {
                 request.finish_send(self);
@@ -361,29 +271,29 @@ impl Target {
 
     /// WdfIoTargetStop: 1 cancels the sent requests and waits, 2 waits, 3 leaves them.
     fn stop(self: &Arc<Self>, action: i32) {
-        let sent = self.copy_sent(false);
-        let wait = self.inner.with(|inner| {
+        self.inner.with(|inner| {
             if matches!(inner.state, State::Started | State::Purged) {
                 inner.state = State::Stopped;
             }
-            inner.waiting = action != 3 && (!inner.sent.is_empty() || inner.waiting);
-            inner.waiting
         });
-        self.begin_wait(wait);
-        if action == 1 {
-            Self::cancel_all(&sent);
-        }
+        let sent = if action == 1 { self.copy_sent(false) } else { Vec::new() };
+        let wait = self.inner.with(|inner| self.begin_wait(inner, action != 3));
+        Self::cancel_all(&sent);
         if wait {
             self.wait_drained("WdfIoTargetStop");
         }
     }
 
-    fn begin_wait(&self, wait: bool) {
-        self.inner.with(|inner| {
-            // whoever came back before this is no longer on the list
-            let empty = inner.sent.is_empty() && (!inner.removing || inner.ignoring.is_empty());
-            if wait && !empty { self.drained.reset() } else { self.drained.set() }
-        });
+    /// A wait for the sent ones begins, if it is `wanted` and there are any, or somebody waits already. One that is not
+    /// wanted ends another's, as in the framework.
+    fn begin_wait(&self, inner: &mut Inner, wanted: bool) -> bool {
+        inner.waiting = wanted && (!inner.sent.is_empty() || inner.waiting);
+        if inner.waiting {
+            self.drained.reset();
+        } else {
+            self.drained.set();
+        }
+        inner.waiting
     }
 
     fn copy_sent(&self, ignoring: bool) -> Vec<Arc<Request>> {
@@ -406,11 +316,7 @@ impl Target {
             }
         });
         let sent = self.copy_sent(false);
-        let wait = self.inner.with(|inner| {
-            inner.waiting = wait && (!inner.sent.is_empty() || inner.waiting);
-            inner.waiting
-        });
-        self.begin_wait(wait);
+        let wait = self.inner.with(|inner| self.begin_wait(inner, wait));
         self.fail_parked();
         Self::cancel_all(&sent);
         if wait {
@@ -423,20 +329,21 @@ impl Target {
         if self.inner.with(|inner| inner.waiting) {
             self.wait_drained("WdfIoTargetClose");
         }
-        let sent = self.copy_sent(true);
         let wait = self.inner.with(|inner| {
             inner.state = state;
             inner.removing = !inner.sent.is_empty() || !inner.ignoring.is_empty();
+            if inner.removing {
+                self.drained.reset();
+            }
             inner.removing
         });
-        self.begin_wait(wait);
+        let sent = self.copy_sent(true);
         self.fail_parked();
         Self::cancel_all(&sent);
         if wait {
             self.wait_drained("WdfIoTargetClose");
         }
         let file = self.inner.with(|inner| {
-            inner.removing = false;
             inner.to = core::ptr::null_mut();
             inner.file_object = core::ptr::null_mut();
             inner.file.take()
@@ -462,22 +369,6 @@ impl Target {
 
     fn label(&self) -> &'static str {
         crate::pnp::label(self.owner)
-    }
-}
-
-/// Cancel routine of a parked request. Comes with the cancel spin lock held.
-unsafe extern "win64" fn cancelled_in_target(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
-    // SAFETY: the IRP cannot be completed before whoever took its cancel routine lets it.
-    let (irql, irp) = (unsafe { (*irp).CancelIrql }, Irp::from_raw(irp, "cancel routine"));
-    crate::io::irp::release_cancel_lock(irql);
-    let Some(request) = super::request::of_context(irp.context()) else { return };
-    let Some(target) = request.inner.with(|known| known.target.clone()) else { return };
-    target.unpark(&request, irp);
-    irp.set_status(STATUS_CANCELLED, 0);
-    request.inner.with(|known| known.recall.stop_timer());
-    // else whoever recalled it completes it, before the call returns
-    if request.inner.with(|known| known.recall.release()) {
-        request.finish_send(&target);
     }
 }
 
