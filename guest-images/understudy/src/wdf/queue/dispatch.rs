@@ -1,6 +1,7 @@
 //! The dispatch loop: one step after another until nothing can be done, on whichever thread comes.
 
-use super::object::{Notify, Queue};
+use super::object::{Inner, Notify, Queue};
+use super::power::Went;
 use super::state::{Step, next};
 use crate::agent::trace;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE};
@@ -10,6 +11,20 @@ use crate::wdf::request::Request;
 use crate::window;
 use alloc::{boxed::Box, sync::Arc};
 use wdk_offline::STATUS_INVALID_DEVICE_REQUEST;
+
+/// A step with what it is about. Whatever the decision depended on has been changed in the same moment, so that no other
+/// thread in the loop can come to the same one.
+enum Turn {
+    /// The new request goes on the queue.
+    Keep,
+    Cancel(Arc<Request>),
+    CancelOnQueue(Arc<Request>),
+    Tell(Option<Notify>, &'static str),
+    Power,
+    Gone,
+    Present(Arc<Request>),
+    Rest,
+}
 
 impl Queue {
     /// Goes round the loop, with a request that has just come or without. `false`: the queue is deleted. Up to
@@ -25,61 +40,97 @@ impl Queue {
         }
         self.inner.with(|inner| inner.dispatching += 1);
         loop {
-            let (step, waiting) =
-                self.inner.with(|inner| (next(&self.view(inner, new.is_some())), !inner.queued.is_empty()));
-            // only the request that is presented next need not be on the queue; what comes next may depend on its being there
-            let keep = step != Step::Present || waiting;
-            if keep && new.is_some() {
-                self.keep(&mut new);
-                continue;
-            }
-            match step {
-                Step::Cancel => self.call_cancel(),
-                Step::CancelOnQueue => self.call_cancelled_on_queue(),
-                Step::Idle => {
-                    let notify = self.inner.with(|inner| {
-                        inner.cancel_dispatched = false;
-                        inner.idle.take()
-                    });
-                    self.notify(notify, "EvtIoQueueState (stopped)");
+            let (turn, mut alone) =
+                self.inner.with(|inner| (self.turn(inner, &mut new), inner.dispatching == 1));
+            match turn {
+                Turn::Keep => {
+                    self.keep(&mut new);
+                    continue;
                 }
-                Step::Purge => {
-                    let notify = self.inner.with(|inner| {
-                        inner.cancel_dispatched = false;
-                        inner.purge.take()
-                    });
-                    self.notify(notify, "EvtIoQueueState (purged)");
+                Turn::Cancel(request) => {
+                    self.call_cancel(&request);
+                    continue;
                 }
-                Step::Power => {
-                    if !self.power_step() {
-                        break;
-                    }
+                Turn::CancelOnQueue(request) => {
+                    self.call_cancelled_on_queue(&request);
+                    continue;
                 }
-                Step::Gone => {
-                    self.inner.with(|inner| {
-                        inner.deleted = true;
-                        inner.dispatching -= 1;
-                    });
+                Turn::Tell(notify, what) => {
+                    self.notify(notify, what);
+                    continue;
+                }
+                Turn::Power => match self.power_step() {
+                    Went::On => continue,
+                    Went::Waits => {}
+                    Went::NotAlone => alone = false,
+                },
+                Turn::Gone => {
                     self.gone.set();
                     return true;
                 }
-                Step::Ready => {
-                    let notify = self.inner.with(|inner| {
-                        inner.from_empty = false;
-                        inner.ready.clone()
-                    });
-                    self.notify(notify, "EvtIoQueueState (ready)");
+                Turn::Present(request) => {
+                    window::QUEUE_BEFORE_PRESENT.pass_for(self.owner);
+                    self.call_io(&request);
+                    continue;
                 }
-                Step::Present => {
-                    if !self.present(&mut new) {
-                        break;
-                    }
+                Turn::Rest => {}
+            }
+            // what can be done by the only thread in the loop is looked for by the last one
+            let done = self.inner.with(|inner| {
+                let last = inner.dispatching == 1;
+                inner.look_again |= !alone;
+                if last && core::mem::replace(&mut inner.look_again, false) {
+                    return false;
                 }
-                Step::Rest => break,
+                inner.dispatching -= 1;
+                true
+            });
+            if done {
+                return true;
             }
         }
-        self.inner.with(|inner| inner.dispatching -= 1);
-        true
+    }
+
+    /// Decides on the next step and takes what it is about.
+    fn turn(self: &Arc<Self>, inner: &mut Inner, new: &mut Option<Arc<Request>>) -> Turn {
+        let step = next(&self.view(inner, new.is_some()));
+        // only the request that is presented next need not be on the queue; what comes next may depend on its being there
+        if new.is_some() && (step != Step::Present || !inner.queued.is_empty()) {
+            return Turn::Keep;
+        }
+        match step {
+            Step::Cancel => inner.cancelled.pop_front().map_or(Turn::Rest, Turn::Cancel),
+            Step::CancelOnQueue => {
+                inner.cancelled_on_queue.pop_front().map_or(Turn::Rest, Turn::CancelOnQueue)
+            }
+            Step::Idle => {
+                inner.cancel_dispatched = false;
+                Turn::Tell(inner.idle.take(), "EvtIoQueueState (stopped)")
+            }
+            Step::Purge => {
+                inner.cancel_dispatched = false;
+                Turn::Tell(inner.purge.take(), "EvtIoQueueState (purged)")
+            }
+            Step::Power => Turn::Power,
+            Step::Gone => {
+                inner.deleted = true;
+                inner.dispatching -= 1;
+                Turn::Gone
+            }
+            Step::Ready => {
+                inner.from_empty = false;
+                Turn::Tell(inner.ready.clone(), "EvtIoQueueState (ready)")
+            }
+            Step::Present => {
+                let request = self.take_first(inner, |_| true).or_else(|| new.take());
+                // else every request on the queue is in a canceller's hands
+                request.map_or(Turn::Rest, |request| {
+                    self.give_to_driver(inner, &request);
+                    Turn::Present(request)
+                })
+            }
+            Step::Rest => Turn::Rest,
+        }
     }
 
     /// Puts the new request on the queue, behind the others. `false`: it was cancelled before it came there, and is
@@ -146,8 +197,7 @@ impl Queue {
         }
     }
 
-    fn call_cancel(&self) {
-        let Some(request) = self.inner.with(|inner| inner.cancelled.pop_front()) else { return };
+    fn call_cancel(&self, request: &Arc<Request>) {
         if let Some(routine) = request.inner.with(|known| known.cancel) {
             // SAFETY: the driver's callback with a request that it has marked; the framework holds it.
             self.locked("EvtRequestCancel", || unsafe { routine(request.raw()) });
@@ -155,8 +205,7 @@ impl Queue {
         object::release(request.handle());
     }
 
-    fn call_cancelled_on_queue(&self) {
-        let Some(request) = self.inner.with(|inner| inner.cancelled_on_queue.pop_front()) else { return };
+    fn call_cancelled_on_queue(&self, request: &Arc<Request>) {
         if let Some(routine) = self.config.EvtIoCanceledOnQueue {
             // SAFETY: the driver's callback with its queue and a request that is its own again.
             self.locked("EvtIoCanceledOnQueue", || unsafe { routine(self.raw(), request.raw()) });
@@ -172,19 +221,6 @@ impl Queue {
             Some(Notify::Event(event)) => event.set(),
             Some(Notify::Driver(None, _)) | None => {}
         }
-    }
-
-    /// Gives the next request to the driver. `false`: every request on the queue is in a canceller's hands.
-    fn present(self: &Arc<Self>, new: &mut Option<Arc<Request>>) -> bool {
-        let taken = self.inner.with(|inner| {
-            let request = self.take_first(inner, |_| true).or_else(|| new.take())?;
-            self.give_to_driver(inner, &request);
-            Some(request)
-        });
-        let Some(request) = taken else { return false };
-        window::QUEUE_BEFORE_PRESENT.pass_for(self.owner);
-        self.call_io(&request);
-        true
     }
 
     /// The callback for the request's type, else EvtIoDefault, else STATUS_INVALID_DEVICE_REQUEST.

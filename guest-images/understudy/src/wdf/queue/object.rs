@@ -68,6 +68,8 @@ pub struct Inner {
     pub power: Power,
     /// Threads in the dispatch loop.
     pub dispatching: u32,
+    /// One of them has left that was not alone: the last looks once more.
+    pub look_again: bool,
     /// Being deleted.
     pub disposing: bool,
     /// Gone.
@@ -163,6 +165,7 @@ impl Queue {
                 next_is_first: false,
                 power: power.1,
                 dispatching: 0,
+                look_again: false,
                 disposing: false,
                 deleted: false,
                 deferred: false,

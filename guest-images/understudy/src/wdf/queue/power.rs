@@ -14,42 +14,56 @@ const SUSPEND: u32 = 1;
 const PURGE: u32 = 2;
 const CANCELABLE: u32 = 0x1000_0000;
 
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Went {
+    /// Something was done: look again.
+    On,
+    /// Nothing, until somebody completes a request or asks for a step.
+    Waits,
+    /// Nothing, while another thread is in the dispatch loop.
+    NotAlone,
+}
+
 impl Queue {
-    /// One step of the transition. `false`: the loop ends, until somebody completes or a step is asked for.
-    pub fn power_step(self: &Arc<Self>) -> bool {
+    /// One step of the transition.
+    pub fn power_step(self: &Arc<Self>) -> Went {
         match self.inner.with(|inner| inner.power) {
-            Power::On | Power::Off => false,
+            Power::On | Power::Off => Went::Waits,
             Power::Starting => {
-                if self.inner.with(|inner| inner.dispatching == 1) {
-                    self.power_idle.set();
+                if self.inner.with(|inner| inner.dispatching != 1) {
+                    return Went::NotAlone;
                 }
-                false
+                self.power_idle.set();
+                Went::Waits
             }
-            Power::Stopping => self.begin(Power::StoppingNotifying),
-            Power::Purge => self.begin(Power::PurgeNotifying),
-            Power::Restarting => self.begin(Power::RestartingNotifying),
+            from @ Power::Stopping => self.begin(from, Power::StoppingNotifying),
+            from @ Power::Purge => self.begin(from, Power::PurgeNotifying),
+            from @ Power::Restarting => self.begin(from, Power::RestartingNotifying),
             Power::StoppingNotifying => self.stop_one(SUSPEND, Power::StoppingNotified),
             Power::PurgeNotifying => self.stop_one(PURGE, Power::PurgeNotified),
             Power::RestartingNotifying => self.resume_one(),
             Power::StoppingNotified | Power::PurgeNotified => self.settle_answers(),
             Power::RestartingNotified => {
                 self.inner.with(|inner| inner.power = Power::On);
-                true
+                Went::On
             }
         }
     }
 
-    /// All that the driver has is to be told of.
-    fn begin(&self, power: Power) -> bool {
+    /// All that the driver has is to be told of, once.
+    fn begin(&self, from: Power, to: Power) -> Went {
         self.inner.with(|inner| {
-            inner.to_notify = core::mem::take(&mut inner.owned);
-            inner.power = power;
+            if inner.power == from {
+                inner.to_notify = core::mem::take(&mut inner.owned);
+                inner.power = to;
+            }
         });
-        true
+        Went::On
     }
 
     /// EvtIoStop of the next request.
-    fn stop_one(&self, action: u32, after: Power) -> bool {
+    fn stop_one(&self, action: u32, after: Power) -> Went {
         let taken = self.inner.with(|inner| {
             let request = inner.to_notify.pop_front();
             match &request {
@@ -58,7 +72,7 @@ impl Queue {
             }
             request
         });
-        let Some(request) = taken else { return true };
+        let Some(request) = taken else { return Went::On };
         let (cancelable, cancelled) = request.inner.with(|known| {
             known.acknowledged = None;
             (known.cancelable, known.recall.is_canceled())
@@ -74,11 +88,11 @@ impl Queue {
             request.inner.with(|known| known.in_stop = false);
             object::release(request.handle());
         }
-        true
+        Went::On
     }
 
     /// EvtIoResume of the next request.
-    fn resume_one(&self) -> bool {
+    fn resume_one(&self) -> Went {
         let taken = self.inner.with(|inner| {
             let request = inner.to_notify.pop_front();
             match &request {
@@ -87,7 +101,7 @@ impl Queue {
             }
             request
         });
-        let Some(request) = taken else { return true };
+        let Some(request) = taken else { return Went::On };
         let cancelled = request.inner.with(|known| known.recall.is_canceled());
         if let Some(callback) = self.config.EvtIoResume.filter(|_| !cancelled) {
             object::hold(request.handle());
@@ -95,7 +109,7 @@ impl Queue {
             self.call("EvtIoResume", || unsafe { callback(self.raw(), request.raw()) });
             object::release(request.handle());
         }
-        true
+        Went::On
     }
 
     fn call(&self, what: &'static str, callback: impl FnOnce()) {
@@ -106,10 +120,10 @@ impl Queue {
     }
 
     /// What the driver said in EvtIoStop takes effect; the queue is off once nothing is left without an answer.
-    fn settle_answers(self: &Arc<Self>) -> bool {
-        let mut progress = false;
+    fn settle_answers(self: &Arc<Self>) -> Went {
+        let mut went = Went::Waits;
         while let Some((request, requeue)) = self.next_answer() {
-            progress = true;
+            went = Went::On;
             self.inner.with(|inner| {
                 inner.notified.retain(|known| !Arc::ptr_eq(known, &request));
                 inner.owned.push_back(request.clone());
@@ -118,17 +132,17 @@ impl Queue {
                 self.requeue(&request);
             }
         }
-        let off = self.inner.with(|inner| {
-            let off = inner.notified.is_empty() && inner.dispatching == 1;
-            if off {
-                inner.power = Power::Off;
+        self.inner.with(|inner| {
+            if !inner.notified.is_empty() {
+                return went;
             }
-            off
-        });
-        if off {
+            if inner.dispatching != 1 {
+                return if went == Went::On { went } else { Went::NotAlone };
+            }
+            inner.power = Power::Off;
             self.power_idle.set();
-        }
-        progress || off
+            Went::On
+        })
     }
 
     fn next_answer(&self) -> Option<(Arc<Request>, bool)> {
