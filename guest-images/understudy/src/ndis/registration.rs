@@ -8,7 +8,7 @@ use wdk_offline::UNICODE_STRING;
 /// Known minor versions of NDIS 6, in which revision 1, 2 and 3 of the characteristics are used.
 const REVISION_1: [u8; 1] = [0];
 const REVISION_2: [u8; 8] = [1, 20, 30, 40, 50, 51, 60, 70];
-const REVISION_3: [u8; 9] = [80, 81, 82, 83, 84, 85, 86, 87, 89];
+const REVISION_3: [u8; 10] = [80, 81, 82, 83, 84, 85, 86, 87, 88, 89];
 /// Flags that a driver may set.
 const FLAGS: u32 = NDIS_FILTER_DRIVER_MANDATORY
     | NDIS_FILTER_DRIVER_SUPPORTS_CURRENT_MAC_ADDRESS_CHANGE
@@ -76,14 +76,6 @@ pub unsafe fn read(
             (all.ReceiveNetBufferListsHandler.is_some() || all.ReturnNetBufferListsHandler.is_some())
                 && all.StatusHandler.is_none(),
             "FilterReceive or FilterReturn without FilterStatus",
-        ),
-        (
-            all.SendNetBufferListsHandler.is_some() != all.SendNetBufferListsCompleteHandler.is_some(),
-            "FilterSend without FilterSendComplete, or the other way round",
-        ),
-        (
-            all.ReceiveNetBufferListsHandler.is_some() != all.ReturnNetBufferListsHandler.is_some(),
-            "FilterReceive without FilterReturn, or the other way round",
         ),
         (all.Flags & !FLAGS != 0, "unknown flags"),
         (text(&all.FriendlyName).is_empty(), "no FriendlyName"),

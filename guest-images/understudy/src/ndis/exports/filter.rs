@@ -37,13 +37,25 @@ pub unsafe extern "win64" fn register(
         }
     };
     let made = FilterDriver::new((driver, service.owner), context as usize, made);
-    if made.characteristics.SetOptionsHandler.is_some() {
+    let all = &made.characteristics;
+    require_both_ways(
+        (all.SendNetBufferListsHandler.is_some(), all.SendNetBufferListsCompleteHandler.is_some()),
+        (all.ReceiveNetBufferListsHandler.is_some(), all.ReturnNetBufferListsHandler.is_some()),
+    );
+    if all.SetOptionsHandler.is_some() {
         crate::agent::trace::not_offered("SetOptions of a filter driver");
     }
     // SAFETY: the driver passes the place for its handle.
     unsafe { *handle = made.handle as NDIS_HANDLE };
     stack::register(made);
     NDIS_STATUS_SUCCESS
+}
+
+/// A driver may have a handler for lists of one way and none for their return; here lists go back the way they came.
+fn require_both_ways(send: (bool, bool), receive: (bool, bool)) {
+    if send.0 != send.1 || receive.0 != receive.1 {
+        crate::agent::trace::not_offered("a handler for lists of one way and none for their return");
+    }
 }
 
 /// NdisFDeregisterFilterDriver: PASSIVE_LEVEL; detaches what is still attached.
@@ -115,13 +127,10 @@ pub unsafe extern "win64" fn set_optional_handlers(
     }
     // SAFETY: the header says that it is this structure, with its whole size.
     let handlers = unsafe { *header.cast::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() };
-    let sends = handlers.SendNetBufferListsHandler.is_some();
-    let receives = handlers.ReceiveNetBufferListsHandler.is_some();
-    if sends != handlers.SendNetBufferListsCompleteHandler.is_some()
-        || receives != handlers.ReturnNetBufferListsHandler.is_some()
-    {
-        crate::agent::trace::not_offered("a handler for lists of one way and none for their return");
-    }
+    require_both_ways(
+        (handlers.SendNetBufferListsHandler.is_some(), handlers.SendNetBufferListsCompleteHandler.is_some()),
+        (handlers.ReceiveNetBufferListsHandler.is_some(), handlers.ReturnNetBufferListsHandler.is_some()),
+    );
     module.set_handlers(handlers);
     NDIS_STATUS_SUCCESS
 }

@@ -1,6 +1,7 @@
 //! A received control request's buffers, wherever its transfer method has them.
 
 use super::{Place, Request, get};
+use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE};
 use crate::wdf::memory::Memory;
 use crate::wdf::method::{Method, Side, Source};
 use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
@@ -33,14 +34,18 @@ impl Request {
         let (major, control, mode) = unsafe {
             ((*location).MajorFunction, (*location).Parameters.DeviceIoControl, (*irp.raw()).RequestorMode)
         };
-        if !matches!(major, crate::io::MJ_DEVICE_CONTROL | crate::io::MJ_INTERNAL_DEVICE_CONTROL) {
-            return Err(STATUS_INVALID_DEVICE_REQUEST);
+        match major {
+            MJ_DEVICE_CONTROL | MJ_INTERNAL_DEVICE_CONTROL => {}
+            MJ_READ | MJ_WRITE => {
+                crate::agent::trace::not_offered(&format!("{function} of a read or write request"))
+            }
+            _ => return Err(STATUS_INVALID_DEVICE_REQUEST),
         }
         let len = if side == Side::Input { control.InputBufferLength } else { control.OutputBufferLength };
         if len == 0 {
             return Err(STATUS_BUFFER_TOO_SMALL);
         }
-        let from_kernel = mode == KERNEL || major == crate::io::MJ_INTERNAL_DEVICE_CONTROL;
+        let from_kernel = mode == KERNEL || major == MJ_INTERNAL_DEVICE_CONTROL;
         // SAFETY: the request's IRP, with the buffers that its sender has set.
         let address: *mut c_void = unsafe {
             match Method::of(control.IoControlCode).source(side, from_kernel)? {
