@@ -1,5 +1,7 @@
 //! Packet queues: creation, the rings' layout, and the driver's callbacks with every check around them.
 
+mod poll;
+
 use super::buffers::Pool;
 use super::config;
 use super::ec::{Client, Ec, Mode, Task};
@@ -11,12 +13,9 @@ use super::verifier::{self, Direction, Snapshot};
 use super::{rx, tx, watch};
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
-use crate::ndis::ledger::Party;
-use crate::ndis::{books, flow};
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
 use netadaptercx_sys::{NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE};
 
 /// What EvtAdapterCreateTxQueue or ...RxQueue gets; gone when it returns.
@@ -371,135 +370,6 @@ pub enum QueueBooks {
     Tx(TxLedger),
     /// Receive.
     Rx(RxLedger),
-}
-
-impl Queue {
-    /// Completes and indicates what the rings have given, no more than the framework does in one poll. Returns
-    /// whether there was anything.
-    fn hand_up(&self, mode: Mode) -> bool {
-        let empty = self.is_empty();
-        let (done, paused, ready) = self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => {
-                let done = sender.take_done();
-                // what never came into the ring goes back last
-                let last = mode == Mode::Stopping && empty && done.is_empty();
-                (done, if last { sender.take_queued() } else { Vec::new() }, Vec::new())
-            }
-            Traffic::Rx(receiver) => (Vec::new(), Vec::new(), receiver.take_ready()),
-        });
-        for (lists, status) in [(&done, NDIS_STATUS_SUCCESS), (&paused, NDIS_STATUS_PAUSED)] {
-            if !lists.is_empty() {
-                lists.iter().for_each(|&list| books::live(list).set_status(status));
-                flow::complete(Party::Miniport, lists);
-            }
-        }
-        if !ready.is_empty() {
-            flow::indicate_from_miniport(&ready);
-        }
-        !(done.is_empty() && paused.is_empty() && ready.is_empty())
-    }
-
-    /// Takes returned lists apart.
-    fn recycle(&self) -> bool {
-        let recycled = self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(_) => Ok(false),
-            Traffic::Rx(receiver) => receiver.recycle(),
-        });
-        recycled.unwrap_or_else(|(rule, place)| self.stop(rule, 0, format!("{}: {place}", self.name)))
-    }
-
-    /// Whether neither the driver nor the translator has anything left.
-    fn is_settled(&self) -> bool {
-        self.is_empty()
-            && self.traffic.with(|traffic| match traffic {
-                Traffic::Tx(sender) => sender.is_idle(),
-                Traffic::Rx(_) => true,
-            })
-    }
-}
-
-impl Client for Queue {
-    fn poll(&self, mode: Mode) -> bool {
-        let recycled = self.recycle();
-        if self.muted.load(Relaxed) {
-            return recycled;
-        }
-        let filled = mode == Mode::Running && self.fill();
-        let advance = match (self.direction, mode) {
-            (Direction::Tx, _) => self.packets.held() != 0,
-            (Direction::Rx, Mode::Stopping) => !self.is_empty(),
-            (Direction::Rx, _) => true,
-        };
-        let reaped = advance && {
-            let moved = self.call("EvtAdvance");
-            self.reap("EvtAdvance", moved)
-        };
-        let handed = self.hand_up(mode);
-        if mode == Mode::Stopping && self.is_settled() {
-            self.ready.set();
-        }
-        recycled || filled || reaped || handed
-    }
-
-    fn arm(&self, _mode: Mode) {
-        if self.muted.load(Relaxed) || self.is_empty() && self.direction == Direction::Tx {
-            return;
-        }
-        let Some(callback) = self.config.EvtSetNotificationEnabled else { return };
-        self.last.with(|last| *last = "EvtSetNotificationEnabled");
-        self.armed.store(true, Relaxed);
-        let handle = self.handle() as NETPACKETQUEUE;
-        // SAFETY: the driver's callback with its own handle, at the poll's IRQL.
-        trace::quick_callback(self.name, "EvtSetNotificationEnabled", || unsafe { callback(handle, 1) });
-    }
-
-    fn task(&self, task: Task) {
-        match task {
-            Task::Start => {
-                self.calls.store(0, Relaxed);
-                self.started.store(true, Relaxed);
-                self.lifecycle("EvtStart", self.config.EvtStart);
-                self.resumed.store(false, Relaxed);
-            }
-            Task::Cancel => {
-                self.cancelled.store(true, Relaxed);
-                // a notification that comes during the call counts
-                self.muted.store(self.direction == Direction::Rx && crate::settings::documented(), Relaxed);
-                let moved = self.call("EvtCancel");
-                self.reap("EvtCancel", moved);
-                if self.is_empty() {
-                    self.muted.store(false, Relaxed);
-                }
-            }
-            Task::Stop => {
-                self.lifecycle("EvtStop", self.config.EvtStop);
-                self.started.store(false, Relaxed);
-                self.armed.store(false, Relaxed);
-                if self.direction == Direction::Tx
-                    && let Err(broken) = verifier::tx_fragments_followed(&self.snapshot())
-                {
-                    self.stop_in("EvtStop", broken);
-                }
-            }
-        }
-    }
-
-    fn asleep(&self, mode: Mode) {
-        // one look per life, once the driver has had packets to post
-        if mode == Mode::Running && !self.resumed.load(Relaxed) && self.packets.held() != 0 {
-            self.resumed.store(true, Relaxed);
-            if watch::is_stopped(self.direction) {
-                self.stop(
-                    "QueueNotResumed",
-                    0,
-                    format!(
-                        "{}: packets are posted, but the device's STATE is STOPPED since EvtStart",
-                        self.name
-                    ),
-                );
-            }
-        }
-    }
 }
 
 impl Queue {
