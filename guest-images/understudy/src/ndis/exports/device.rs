@@ -5,12 +5,13 @@ use crate::ke::irqlock::IrqLock;
 use crate::ndis::stack;
 use crate::ndis::violation::{require_irql, stop};
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use ndis_sys::*;
 use wdk_offline::DEVICE_OBJECT;
 
 const IRQL: &str = "Irql_Miscellaneous_Function";
 /// Handles of control devices are no addresses.
-const HANDLES: u64 = 0x5d0b_4e44_5645_0000;
+const HANDLES: u64 = 0x5d0b_4e44_5640_0000;
 /// FILE_DEVICE_NETWORK and FILE_DEVICE_SECURE_OPEN.
 const NETWORK: u32 = 0x12;
 const SECURE_OPEN: u32 = 0x100;
@@ -34,6 +35,8 @@ struct Control {
 // SAFETY: the device object is the I/O manager's and lives until `deregister`, and so does the table.
 unsafe impl Send for Control {}
 
+/// Number of the next one: a handle is never used again.
+static NEXT: AtomicU16 = AtomicU16::new(1);
 static CONTROLS: IrqLock<Vec<Control>> = IrqLock::new(Vec::new());
 
 /// Whether a driver has a control device.
@@ -105,7 +108,7 @@ pub unsafe extern "win64" fn register(
         (0..EXTENSION / 8).for_each(|word| extension.add(word).write(MARK));
         extension.add(RESERVED_AT / 8).write(area.as_mut_ptr() as u64);
     }
-    let number = HANDLES | raw as u64 >> 4 & 0xffff;
+    let number = HANDLES | u64::from(NEXT.fetch_add(1, Relaxed)) << 4;
     CONTROLS.with(|controls| {
         controls.push(Control { handle: number, driver: driver.handle, object: raw, link, area, table });
     });
