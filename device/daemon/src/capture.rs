@@ -1,5 +1,6 @@
-//! The wire's own record: a pcapng file with one interface and one block a frame. A block goes to the
-//! file in one write, so that the file of a killed process ends with a whole block.
+//! The wire's own record: a pcapng file with one block a frame. Its first interface is the wire; its second is for what
+//! never came there, the frames that a cancel took back. A block goes to the file in one write, so that the file of a
+//! killed process ends with a whole block.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -17,14 +18,26 @@ use pcap_file::pcapng::blocks::interface_description::{
 
 use crate::files::Records;
 
-/// Which way a frame went, as the NIC sees it: bits 1..0 of epb_flags (pcapng, 4.3.1).
+/// Which way a frame went, as the NIC sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Direction {
+pub enum Way {
     /// Delivered to the guest.
-    Inbound = 1,
+    Inbound,
     /// Left the wire.
-    Outbound = 2,
+    Outbound,
+    /// Was to go out, and went back.
+    TakenBack,
+}
+
+impl Way {
+    /// The interface, and the direction as bits 1..0 of epb_flags have it (pcapng, 4.3.1).
+    const fn interface_and_flags(self) -> (u32, u32) {
+        match self {
+            Self::Inbound => (0, 1),
+            Self::Outbound => (0, 2),
+            Self::TakenBack => (1, 2),
+        }
+    }
 }
 
 /// A capture file, opened for writing.
@@ -33,35 +46,38 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Creates `path`, or empties it, and writes the headers. `name` and `mac` describe the interface.
+    /// Creates `path`, or empties it, and writes the headers. `name` and `mac` describe the interfaces.
     pub fn create(path: &Path, name: &str, mac: &[u8; 6]) -> io::Result<Capture> {
         let records = Records::create(path, b"")?;
         let mut writer = PcapNgWriter::new(WholeBlocks { records, block: Vec::new() }).map_err(into_io)?;
-        let interface = InterfaceDescriptionBlock {
-            linktype: DataLink::ETHERNET,
-            snaplen: 0,
-            options: vec![
-                InterfaceDescriptionOption::IfName(Cow::Borrowed(name)),
-                InterfaceDescriptionOption::IfMacAddr(Cow::Borrowed(mac)),
-                // nanoseconds
-                InterfaceDescriptionOption::IfTsResol(9),
-            ],
-        };
-        writer.write_block(&interface.into_block()).map_err(into_io)?;
+        for name in [Cow::Borrowed(name), Cow::Owned(format!("{name}: taken back"))] {
+            let interface = InterfaceDescriptionBlock {
+                linktype: DataLink::ETHERNET,
+                snaplen: 0,
+                options: vec![
+                    InterfaceDescriptionOption::IfName(name),
+                    InterfaceDescriptionOption::IfMacAddr(Cow::Borrowed(mac)),
+                    // nanoseconds
+                    InterfaceDescriptionOption::IfTsResol(9),
+                ],
+            };
+            writer.write_block(&interface.into_block()).map_err(into_io)?;
+        }
         writer.get_mut().flush()?;
         Ok(Capture { writer })
     }
 
     /// Adds a frame, stamped with the time of day.
-    pub fn frame(&mut self, direction: Direction, frame: &[u8]) -> io::Result<()> {
+    pub fn frame(&mut self, way: Way, frame: &[u8]) -> io::Result<()> {
+        let (interface_id, flags) = way.interface_and_flags();
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let len = u32::try_from(frame.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let block = EnhancedPacketBlock {
-            interface_id: 0,
+            interface_id,
             timestamp,
             original_len: len,
             data: Cow::Borrowed(frame),
-            options: vec![EnhancedPacketOption::Flags(direction as u32)],
+            options: vec![EnhancedPacketOption::Flags(flags)],
         };
         self.writer.write_block(&block.into_block()).map_err(into_io)?;
         self.writer.get_mut().flush()
@@ -101,7 +117,7 @@ mod tests {
 
     use pcap_file::pcapng::{Block, PcapNgReader};
 
-    fn frames(path: &Path) -> Vec<(u32, Vec<u8>)> {
+    fn frames(path: &Path) -> Vec<(u32, u32, Vec<u8>)> {
         let mut reader = PcapNgReader::new(File::open(path).unwrap()).unwrap();
         let mut found = Vec::new();
         while let Some(block) = reader.next_block() {
@@ -110,7 +126,7 @@ mod tests {
                     EnhancedPacketOption::Flags(flags) => Some(*flags),
                     _ => None,
                 });
-                found.push((flags.unwrap(), packet.data.into_owned()));
+                found.push((packet.interface_id, flags.unwrap(), packet.data.into_owned()));
             }
         }
         found
@@ -121,9 +137,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.pcapng");
         let mut capture = Capture::create(&path, "cancelnic", &[0x52, 0x54, 0, 0x43, 0x4e, 1]).unwrap();
-        capture.frame(Direction::Outbound, &[1; 60]).unwrap();
-        capture.frame(Direction::Inbound, &[2; 61]).unwrap();
-        assert_eq!(frames(&path), [(2, vec![1; 60]), (1, vec![2; 61])]);
+        capture.frame(Way::Outbound, &[1; 60]).unwrap();
+        capture.frame(Way::Inbound, &[2; 61]).unwrap();
+        capture.frame(Way::TakenBack, &[3; 62]).unwrap();
+        assert_eq!(frames(&path), [(0, 2, vec![1; 60]), (0, 1, vec![2; 61]), (1, 2, vec![3; 62])]);
     }
 
     #[test]
@@ -133,7 +150,7 @@ mod tests {
         let mut capture = Capture::create(&path, "cancelnic", &[2; 6]).unwrap();
         assert_eq!(frames(&path).len(), 0);
         for count in 1..=3 {
-            capture.frame(Direction::Outbound, &[7; 1514]).unwrap();
+            capture.frame(Way::Outbound, &[7; 1514]).unwrap();
             assert_eq!(frames(&path).len(), count);
         }
     }

@@ -9,7 +9,8 @@
 //! - [`StatusRegister`]: a queue's status word, shared between queue and configuration space. Reading it
 //!   takes no lock.
 //! - [`Judge`], one in each queue: names what the driver does with it that it must not.
-//! - [`Wire`]: gets every frame when its last byte has left, and every frame delivered to the guest.
+//! - [`Wire`]: gets every frame when its last byte has left, every frame delivered to the guest, and if it wants to
+//!   every frame taken back.
 //!
 //! # Life of a queue
 //! 1. [`TxQueue::enter`]: the queue enters service with the front end's [`Rings`]; base 0 is a new life.

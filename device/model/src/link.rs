@@ -17,6 +17,17 @@ pub trait Wire {
     /// `frame` of transmit queue `pair` has left: its last byte was on the wire at time `at`.
     fn transmit(&mut self, pair: usize, frame: Vec<u8>, at: Duration);
 
+    /// Whether [`Wire::taken_back`] is of interest: frames still in the available ring are read for it only.
+    fn wants_taken_back(&self) -> bool {
+        false
+    }
+
+    /// A chain of transmit queue `pair` was taken back at time `at`. Its frame is `None` if the chain is malformed, or
+    /// if one cancel has more to read than an honest ring holds.
+    fn taken_back(&mut self, pair: usize, frame: Option<Vec<u8>>, at: Duration) {
+        let _ = (pair, frame, at);
+    }
+
     /// `frame` was written whole into a buffer of receive queue `pair` at time `at`.
     fn delivered(&mut self, pair: usize, frame: Vec<u8>, at: Duration) {
         let _ = (pair, frame, at);

@@ -128,17 +128,17 @@ impl Ring {
         self.outstanding = self.outstanding.saturating_sub(1);
     }
 
-    /// Takes every chain that is available at this moment, and gives `each` their heads in order.
-    pub(crate) fn take_all<M: GuestMemory>(
+    /// Takes every chain that is available at this moment, and gives them to `each` in order.
+    pub(crate) fn take_all<'a, M: GuestMemory>(
         &mut self,
-        memory: &M,
-        mut each: impl FnMut(u16),
+        memory: &'a M,
+        mut each: impl FnMut(DescriptorChain<&'a M>),
     ) -> Result<(), Broken> {
         let count = self.available(memory)?;
         let chains = self.queue.iter(memory).map_err(|_| Broken::Index)?;
         let mut taken: u16 = 0;
         for chain in chains.take(usize::from(count)) {
-            each(chain.head_index());
+            each(chain);
             taken = taken.saturating_add(1);
         }
         self.outstanding = self.outstanding.saturating_add(taken);

@@ -218,8 +218,8 @@ impl RxQueue {
         let size = ring.size();
         let returning = &mut self.returning;
         let mut taken: usize = 0;
-        let all = ring.take_all(memory, |head| {
-            let head = Some(head).filter(|head| *head < size);
+        let all = ring.take_all(memory, |chain| {
+            let head = Some(chain.head_index()).filter(|head| *head < size);
             if head.is_some() {
                 taken = taken.saturating_add(1);
             }

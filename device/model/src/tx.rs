@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use cancelnic_registers::{Caps, CommandResult, CommandWord, Direction, Op, State, TxOutcome};
+use virtio_queue::DescriptorChain;
 use vm_memory::GuestMemory;
 
 use crate::chain;
@@ -90,6 +91,35 @@ enum Waiting {
 struct OnWire {
     bytes: Vec<u8>,
     end: Duration,
+}
+
+/// Reads frames that are taken back from the available ring, as many as an honest ring can hold: a command is to cost
+/// no more than the chains that it takes back.
+struct Reader {
+    descriptors: usize,
+    bytes: usize,
+}
+
+/// Bytes that one cancel reads at most; a ring of 1024 frames of 1514 bytes has a tenth of it.
+const MOST_READ: usize = 16 << 20;
+
+impl Reader {
+    /// For a ring of that size: as many descriptors as its table has.
+    fn new(ring: u16) -> Self {
+        Self { descriptors: ring.into(), bytes: MOST_READ }
+    }
+
+    /// The frame; `None` if the chain is malformed or there is too much to read.
+    fn read<M: GuestMemory>(&mut self, memory: &M, ring: u16, chain: DescriptorChain<&M>) -> Option<Vec<u8>> {
+        if self.descriptors == 0 || self.bytes == 0 {
+            return None;
+        }
+        let mut walked = 0;
+        let frame = chain::read_frame(memory, ring, chain, &mut walked).ok();
+        self.descriptors = self.descriptors.saturating_sub(walked);
+        self.bytes = self.bytes.saturating_sub(frame.as_ref().map_or(0, Vec::len));
+        frame
+    }
 }
 
 #[derive(Debug, Default)]
@@ -251,7 +281,7 @@ impl TxQueue {
         self.leave_wire(now, wire);
         let op = self.control.take(word, self.service.health());
         match op {
-            Some(Op::Cancel) => self.cancel(memory),
+            Some(Op::Cancel) => self.cancel(memory, now, wire),
             Some(Op::Drain) => self.control.drain(),
             Some(Op::Resume) => {
                 self.judge.cancel_ends(memory);
@@ -267,12 +297,14 @@ impl TxQueue {
     }
 
     /// Takes back every frame that is not yet on the wire and every chain available at this moment.
-    fn cancel<M: GuestMemory>(&mut self, memory: &M) {
+    fn cancel<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) {
+        let pair = self.settings.pair;
         let mut taken: usize = 0;
         // While a cancel is under way no frame waits.
         if self.control.state() != State::Cancelling {
             for chain in &mut self.waiting {
-                if let Waiting::Frame { .. } = chain.what {
+                if let Waiting::Frame { bytes, .. } = &mut chain.what {
+                    wire.taken_back(pair, Some(std::mem::take(bytes)), now);
                     chain.what = Waiting::Settled(TxOutcome::TakenBack);
                     taken = taken.saturating_add(1);
                 }
@@ -281,10 +313,14 @@ impl TxQueue {
         let Some(ring) = self.service.source() else { return };
         let size = ring.size();
         let waiting = &mut self.waiting;
-        let all = ring.take_all(memory, |head| {
-            let head = Some(head).filter(|head| *head < size);
+        let mut reader = wire.wants_taken_back().then(|| Reader::new(size));
+        let all = ring.take_all(memory, |chain| {
+            let head = Some(chain.head_index()).filter(|head| *head < size);
             if head.is_some() {
                 taken = taken.saturating_add(1);
+                if let Some(reader) = &mut reader {
+                    wire.taken_back(pair, reader.read(memory, size, chain), now);
+                }
             }
             waiting.push_back(Chain { head, what: Waiting::Settled(TxOutcome::TakenBack) });
         });

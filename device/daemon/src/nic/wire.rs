@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cancelnic_model::Wire;
 
-use crate::capture::{Capture, Direction};
+use crate::capture::{Capture, Way};
 use crate::cli::WireKind;
 
 /// What is between the queues. Called under a queue's lock; takes only locks of its own.
@@ -33,16 +33,24 @@ impl Ether {
         }
     }
 
-    fn record(&self, direction: Direction, frame: &[u8]) {
+    fn record(&self, way: Way, frame: &[u8]) {
         let Some(writing) = &self.capture else { return };
         let mut writing = lock(writing);
-        if let Err(error) = writing.capture.frame(direction, frame) {
+        if let Err(error) = writing.capture.frame(way, frame) {
             writing.lost = writing.lost.saturating_add(1);
             tracing::error!(%error, lost = writing.lost, "the capture is incomplete");
         }
     }
 
-    /// Frames that the capture lacks because the file could not be written.
+    /// A frame that was taken back cannot be read: the driver gave no whole frame, which it is told of otherwise.
+    fn record_unread(&self) {
+        let Some(writing) = &self.capture else { return };
+        let mut writing = lock(writing);
+        writing.lost = writing.lost.saturating_add(1);
+        tracing::warn!(lost = writing.lost, "a frame taken back is not in the capture: it cannot be read");
+    }
+
+    /// Frames that the capture lacks because the file could not be written, or a frame taken back not be read.
     pub fn capture_lost(&self) -> u64 {
         self.capture.as_ref().map_or(0, |writing| lock(writing).lost)
     }
@@ -56,15 +64,26 @@ impl Ether {
 /// The model's view of the wire; a value for each call, the state is behind it.
 impl Wire for &Ether {
     fn transmit(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
-        self.record(Direction::Outbound, &frame);
+        self.record(Way::Outbound, &frame);
         match self.kind {
             WireKind::Null => {}
             WireKind::Loopback => lock(&self.back).push_back(frame),
         }
     }
 
+    fn wants_taken_back(&self) -> bool {
+        self.capture.is_some()
+    }
+
+    fn taken_back(&mut self, _: usize, frame: Option<Vec<u8>>, _: Duration) {
+        match frame {
+            Some(frame) => self.record(Way::TakenBack, &frame),
+            None => self.record_unread(),
+        }
+    }
+
     fn delivered(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
-        self.record(Direction::Inbound, &frame);
+        self.record(Way::Inbound, &frame);
     }
 }
 

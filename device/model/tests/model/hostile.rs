@@ -65,6 +65,12 @@ impl Wire for Nowhere {
     fn transmit(&mut self, _: usize, bytes: Vec<u8>, _: Duration) {
         assert!(!bytes.is_empty() && bytes.len() <= 65550 - 12);
     }
+    fn wants_taken_back(&self) -> bool {
+        true
+    }
+    fn taken_back(&mut self, _: usize, bytes: Option<Vec<u8>>, _: Duration) {
+        assert!(bytes.is_none_or(|bytes| !bytes.is_empty() && bytes.len() <= 65550 - 12));
+    }
 }
 
 /// The queue under attack.

@@ -1,10 +1,10 @@
 //! Chains and rings that no honest driver makes.
 
-use cancelnic_registers::Op;
+use cancelnic_registers::{CommandWord, Op};
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::guest::{Virtqueue, frame};
-use crate::world::{Plan, RX0, TX0, WIRE, World};
+use crate::world::{FETCH, Plan, RX0, TX0, WIRE, World};
 
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
@@ -233,4 +233,53 @@ fn indirect_chain_is_sent() {
     let now = world.now;
     while world.tx(TX0).run(&memory, now, &mut wire).again {}
     assert_eq!(wire.0, [5]);
+}
+
+/// Hears of frames taken back, by length; `None` is one that is not read.
+#[derive(Default)]
+struct TakenBack(Vec<Option<usize>>);
+
+impl cancelnic_model::Wire for TakenBack {
+    fn transmit(&mut self, _: usize, _: Vec<u8>, _: std::time::Duration) {}
+    fn wants_taken_back(&self) -> bool {
+        true
+    }
+    fn taken_back(&mut self, _: usize, bytes: Option<Vec<u8>>, _: std::time::Duration) {
+        self.0.push(bytes.map(|bytes| bytes.len()));
+    }
+}
+
+/// Writes these descriptors behind a closed fetch gate, publishes the heads and cancels.
+fn taken_back(descriptors: &[Raw], heads: &[u16]) -> Vec<Option<usize>> {
+    let mut world = World::new(Plan::default());
+    world.gate(TX0, FETCH, false);
+    let memory = world.memory.inner.clone();
+    let vq = &mut world.lanes[TX0].vq;
+    let mut bytes = vec![0; 12];
+    bytes.extend(frame(6, 60));
+    memory.write_slice(&bytes, GuestAddress(vq.buffer(15))).unwrap();
+    vq.put_descriptor(&memory, 15, (vq.buffer(15), 72, 0, 0));
+    for (index, raw) in descriptors.iter().enumerate() {
+        vq.put_descriptor(&memory, index as u16, *raw);
+    }
+    heads.iter().for_each(|head| vq.publish(&memory, *head));
+    let mut wire = TakenBack::default();
+    let (now, word) = (world.now, CommandWord::command(1, Op::Cancel));
+    let _ = world.tx(TX0).command(&memory, now, word, &mut wire);
+    assert_eq!(world.tx_snapshot(TX0).taken_back, heads.len() as u64);
+    wire.0
+}
+
+#[test]
+fn malformed_chain_is_taken_back_unread() {
+    assert_eq!(taken_back(&[(OUTSIDE, 40, 0, 0)], &[15, 0]), [Some(60), None]);
+}
+
+#[test]
+fn one_cancel_reads_about_as_many_descriptors_as_an_honest_table_has() {
+    // Chains of 14, 13 and 12 descriptors share their ends; the ring has 16.
+    let mut chain: Vec<Raw> = (1..=14).map(|next| (IN, 40, NEXT, next)).collect();
+    chain[13] = (IN, 40, 0, 0);
+    let told = taken_back(&chain, &[15, 0, 1, 2, 15]);
+    assert_eq!(told, [Some(60), Some(14 * 40 - 12), Some(13 * 40 - 12), None, None]);
 }

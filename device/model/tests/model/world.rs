@@ -77,11 +77,20 @@ pub struct Lane {
 struct Seen {
     left: Vec<(u64, Duration)>,
     delivered: VecDeque<u64>,
+    /// By transmit queue.
+    taken_back: HashMap<usize, VecDeque<u64>>,
 }
 
 impl Wire for Seen {
     fn transmit(&mut self, _: usize, bytes: Vec<u8>, at: Duration) {
         self.left.push((number(&bytes), at));
+    }
+    fn wants_taken_back(&self) -> bool {
+        true
+    }
+    fn taken_back(&mut self, pair: usize, bytes: Option<Vec<u8>>, _: Duration) {
+        let bytes = bytes.expect("the world's chains are whole");
+        self.taken_back.entry(pair).or_default().push_back(number(&bytes));
     }
     fn delivered(&mut self, _: usize, bytes: Vec<u8>, _: Duration) {
         self.delivered.push_back(number(&bytes));
@@ -235,7 +244,11 @@ impl World {
                 }
                 (_, len) => match TxOutcome::from_used_len(len).expect("a len of the interface") {
                     TxOutcome::Sent => Fate::Sent,
-                    TxOutcome::TakenBack => Fate::TakenBack,
+                    TxOutcome::TakenBack => {
+                        let told = self.wire.taken_back.entry(lane).or_default().pop_front();
+                        assert_eq!(told, Some(chain), "what the wire was told of chains taken back");
+                        Fate::TakenBack
+                    }
                     TxOutcome::Refused => Fate::Refused,
                 },
             };
