@@ -2,6 +2,7 @@
 
 mod poll;
 
+use super::arms::Arms;
 use super::buffers::Pool;
 use super::config;
 use super::ec::{Client, Ec, Mode, Task};
@@ -84,8 +85,8 @@ pub struct Queue {
     pub traffic: IrqLock<Traffic>,
     /// Advance and Cancel calls in this life: odd ones are raised under the verifier.
     calls: AtomicU32,
-    /// SetNotificationEnabled has been called and no notification has come since.
-    armed: AtomicBool,
+    /// SetNotificationEnabled has been called and no notification has come since, or the interrupt came between.
+    arms: Arms,
     /// EvtStart has returned and EvtStop has not been called.
     started: AtomicBool,
     /// EvtCancel has been called in this life.
@@ -158,7 +159,7 @@ impl Queue {
             ec: Ec::new(name, seed.rotate_left(17 * salt as u32) ^ 0x9e37_79b9_7f4a_7c15),
             traffic: IrqLock::new(traffic),
             calls: AtomicU32::new(0),
-            armed: AtomicBool::new(false),
+            arms: Arms::new(),
             started: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             muted: AtomicBool::new(false),
@@ -229,7 +230,7 @@ impl Queue {
                 format!("{}: the queue's handle was used after EvtStop", self.name),
             );
         }
-        let armed = self.armed.swap(false, Relaxed);
+        let armed = self.arms.answer();
         // a cancelled queue may wait for the device by the driver's own means
         if !armed && !self.cancelled.load(Relaxed) && !watch::device_failed() {
             self.stop_now(

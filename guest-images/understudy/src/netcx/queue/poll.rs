@@ -86,10 +86,11 @@ impl Client for Queue {
         }
         let Some(callback) = self.config.EvtSetNotificationEnabled else { return };
         self.last.with(|last| *last = "EvtSetNotificationEnabled");
-        self.armed.store(true, Relaxed);
+        self.arms.begin();
         let handle = self.handle() as NETPACKETQUEUE;
         // SAFETY: the driver's callback with its own handle, at the poll's IRQL.
         trace::quick_callback(self.name, "EvtSetNotificationEnabled", || unsafe { callback(handle, 1) });
+        self.arms.end();
     }
 
     fn task(&self, task: Task) {
@@ -113,7 +114,7 @@ impl Client for Queue {
             Task::Stop => {
                 self.lifecycle("EvtStop", self.config.EvtStop);
                 self.started.store(false, Relaxed);
-                self.armed.store(false, Relaxed);
+                self.arms.forget();
                 if self.direction == Direction::Tx
                     && let Err(broken) = verifier::tx_fragments_followed(&self.snapshot())
                 {
