@@ -9,6 +9,8 @@ static START: AtomicU64 = AtomicU64::new(0);
 static PER_MS: AtomicU64 = AtomicU64::new(1_000_000);
 /// Length of the measurement, microseconds.
 const MEASURE_US: u64 = 5_000;
+/// Readings of which the tightest counts.
+const READINGS: u32 = 8;
 
 /// The processor's counter.
 pub fn counter() -> u64 {
@@ -23,13 +25,26 @@ pub fn start() {
         crate::log!("no ACPI timer: time is a guess");
         return;
     };
-    let (from, counted) = (timer.read(), counter());
-    let mut steps = 0;
-    while steps * 1_000_000 < MEASURE_US * FREQUENCY {
-        steps = Timer::between(from, timer.read());
-    }
-    let counted = counter() - counted;
+    let (from, counted) = moment(&timer);
+    while Timer::between(from, timer.read()) * 1_000_000 < MEASURE_US * FREQUENCY {}
+    let (to, counted_to) = moment(&timer);
+    let steps = Timer::between(from, to);
+    let counted = counted_to.saturating_sub(counted);
     PER_MS.store((counted * FREQUENCY / (steps * 1000)).max(1000), Relaxed);
+}
+
+/// Timer and counter at one moment: the host may take the processor away between two readings, so it is the tightest of
+/// several.
+fn moment(timer: &Timer) -> (u32, u64) {
+    let read = |_| {
+        let before = counter();
+        let steps = timer.read();
+        let took = counter().saturating_sub(before);
+        (took, steps, before + took / 2)
+    };
+    let (_, steps, counted) =
+        (1..READINGS).map(read).fold(read(0), |best, next| if next.0 < best.0 { next } else { best });
+    (steps, counted)
 }
 
 /// Counter steps per second.
