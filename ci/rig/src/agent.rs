@@ -3,11 +3,9 @@
 //! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
 //! are answered out of that record, so that several can be under way at once.
 
-use crate::guest::Need;
 use agent_protocol::{
     Command, FailureKind, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation,
 };
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -104,7 +102,6 @@ pub struct Agent {
     stream: UnixStream,
     shared: Arc<Shared>,
     next: u32,
-    needed: BTreeSet<Need>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -126,7 +123,7 @@ impl Agent {
             let (stream, shared) = (stream.try_clone()?, Arc::clone(&shared));
             move || listen(stream, port, &shared)
         })?;
-        Ok(Self { stream, shared, next: 1, needed: BTreeSet::new(), reader: Some(reader) })
+        Ok(Self { stream, shared, next: 1, reader: Some(reader) })
     }
 
     /// Waits for the guest's greeting.
@@ -144,7 +141,6 @@ impl Agent {
     pub fn begin(&mut self, command: Command) -> Result<Pending, AgentError> {
         let id = self.next;
         self.next += 1;
-        self.needed.extend(Need::of(&command));
         // A Request is plain data: it always has a JSON form.
         let mut line = serde_json::to_string(&Request { id, command }).map_err(|_| AgentError::Gone)?;
         line.push('\n');
@@ -180,11 +176,6 @@ impl Agent {
         self.stream.shutdown(std::net::Shutdown::Both)
     }
 
-    /// What the guest has been asked for that not every guest can do.
-    pub fn needed(&self) -> &BTreeSet<Need> {
-        &self.needed
-    }
-
     /// Everything that the guest has said up to now.
     pub fn said(&self) -> Vec<Message> {
         self.shared.lock().said.clone()
@@ -193,6 +184,11 @@ impl Agent {
     /// How many messages the guest has said up to now.
     pub fn heard(&self) -> usize {
         self.shared.lock().said.len()
+    }
+
+    /// Forgets everything that the guest has said up to now.
+    pub fn forget(&mut self) {
+        self.shared.lock().said.clear();
     }
 
     /// The bug check that the guest has told, if it has.

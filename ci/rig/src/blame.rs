@@ -104,7 +104,7 @@ mod tests {
         let ended = |name, code: i32| {
             let mut command = Command::new("sh");
             command.args(["-c", &format!("exit {code}")]);
-            let mut process = Process::start(name, &mut command, folder.path().join(name)).unwrap();
+            let mut process = Process::start(name, command, folder.path().join(name)).unwrap();
             process.wait(LIMIT).unwrap();
             process
         };

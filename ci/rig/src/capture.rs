@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use pcap_file::PcapError;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::{Block, PcapNgReader};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
@@ -17,11 +18,29 @@ const FILLER: usize = 22;
 pub struct Capture {
     /// Frames that left the wire on transmit.
     pub outbound: Vec<u64>,
+    /// Frames that a cancel took back.
+    pub taken_back: Vec<u64>,
     /// Frames that were delivered on receive.
     pub inbound: Vec<u64>,
-    /// Frames that are not numbered, or not as their sender made them: what is wrong with each.
+    /// Numbered frames that are not as their sender made them: what is wrong with each.
     pub damaged: Vec<String>,
+    /// Frames of other protocols.
+    pub foreign: Foreign,
 }
+
+/// How many frames of other protocols there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Foreign {
+    /// That left the wire.
+    pub outbound: u64,
+    /// That a cancel took back.
+    pub taken_back: u64,
+    /// That were delivered.
+    pub inbound: u64,
+}
+
+/// The interface of frames that were taken back; the wire is the first.
+const TAKEN_BACK: u32 = 1;
 
 impl Capture {
     /// Reads a pcapng file. A file that ends in the middle of a block, as a killed device may leave it, is read up
@@ -43,31 +62,58 @@ impl Capture {
         Ok(capture)
     }
 
+    /// Without what `earlier`, the same file's beginning, has.
+    pub fn since(mut self, earlier: &Self) -> Self {
+        for (mine, before) in [
+            (&mut self.outbound, earlier.outbound.len()),
+            (&mut self.taken_back, earlier.taken_back.len()),
+            (&mut self.inbound, earlier.inbound.len()),
+        ] {
+            mine.drain(..before.min(mine.len()));
+        }
+        self.damaged.drain(..earlier.damaged.len().min(self.damaged.len()));
+        let foreign = &mut self.foreign;
+        for (mine, before) in [
+            (&mut foreign.outbound, earlier.foreign.outbound),
+            (&mut foreign.taken_back, earlier.foreign.taken_back),
+            (&mut foreign.inbound, earlier.foreign.inbound),
+        ] {
+            *mine = mine.saturating_sub(before);
+        }
+        self
+    }
+
     fn add(&mut self, packet: &EnhancedPacketBlock<'_>) {
         let direction = packet.options.iter().find_map(|option| match option {
             EnhancedPacketOption::Flags(flags) => Some(flags & 3),
             _ => None,
         });
-        match (number(&packet.data), direction) {
-            (Ok(number), Some(1)) => self.inbound.push(number),
-            (Ok(number), Some(2)) => self.outbound.push(number),
-            (Ok(number), _) => self.damaged.push(format!("frame {number} has no direction")),
-            (Err(what), _) => self.damaged.push(what),
+        let (ours, foreign) = match (packet.interface_id, direction) {
+            (TAKEN_BACK, _) => (&mut self.taken_back, &mut self.foreign.taken_back),
+            (_, Some(1)) => (&mut self.inbound, &mut self.foreign.inbound),
+            (_, Some(2)) => (&mut self.outbound, &mut self.foreign.outbound),
+            _ => return self.damaged.push("a frame has no direction".into()),
+        };
+        match number(&packet.data) {
+            Ok(Some(number)) => ours.push(number),
+            Ok(None) => *foreign += 1,
+            Err(what) => self.damaged.push(what),
         }
     }
 }
 
-/// The number of a frame of ours whose every byte is as its sender made it.
-fn number(frame: &[u8]) -> Result<u64, String> {
-    let head = frame.get(12..FILLER).ok_or_else(|| format!("a frame of {} bytes", frame.len()))?;
-    let (ethertype, number) = head.split_at(2);
+/// The number of a frame of ours, whose every byte is as its sender made it; `None` of another protocol's.
+fn number(frame: &[u8]) -> Result<Option<u64>, String> {
+    let Some((ethertype, number)) = frame.get(12..FILLER).map(|head| head.split_at(2)) else {
+        return Ok(None);
+    };
     if ethertype != ETHERTYPE.to_be_bytes() {
-        return Err(format!("a frame of another protocol ({ethertype:02x?})"));
+        return Ok(None);
     }
     let number = number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     match (FILLER..frame.len()).find(|&at| frame[at] != number.wrapping_add(at as u64) as u8) {
         Some(at) => Err(format!("frame {number} is damaged at byte {at}")),
-        None => Ok(number),
+        None => Ok(Some(number)),
     }
 }
 
@@ -88,14 +134,17 @@ mod tests {
         frame
     }
 
-    fn file(frames: &[(Vec<u8>, u32)]) -> tempfile::NamedTempFile {
+    /// Each frame with its interface and its direction.
+    fn file(frames: &[(Vec<u8>, u32, u32)]) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut writer = PcapNgWriter::new(file.reopen().unwrap()).unwrap();
-        writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0)).unwrap();
-        for (data, flags) in frames {
+        for _ in 0..2 {
+            writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0)).unwrap();
+        }
+        for (data, interface_id, flags) in frames {
             writer
                 .write_pcapng_block(EnhancedPacketBlock {
-                    interface_id: 0,
+                    interface_id: *interface_id,
                     timestamp: Duration::ZERO,
                     original_len: data.len() as u32,
                     data: data.into(),
@@ -108,22 +157,44 @@ mod tests {
 
     #[test]
     fn frames_are_told_apart_by_direction() {
-        let file = file(&[(frame(1), 2), (frame(2), 2), (frame(1), 1)]);
+        let file = file(&[(frame(1), 0, 2), (frame(2), 0, 2), (frame(1), 0, 1), (frame(3), 1, 2)]);
         let capture = Capture::read(file.path()).unwrap();
-        assert_eq!(capture, Capture { outbound: vec![1, 2], inbound: vec![1], damaged: vec![] });
+        let expected =
+            Capture { outbound: vec![1, 2], taken_back: vec![3], inbound: vec![1], ..Capture::default() };
+        assert_eq!(capture, expected);
+    }
+
+    #[test]
+    fn what_was_there_before_does_not_count() {
+        let mut other = frame(1);
+        other[12] = 8;
+        let early = [(frame(1), 0, 2), (frame(2), 1, 2), (frame(1), 0, 1), (other.clone(), 0, 1)];
+        let late = [(frame(1), 0, 2), (frame(3), 1, 2), (other, 0, 1)];
+        let read = |frames: &[_]| Capture::read(file(frames).path()).unwrap();
+        let whole: Vec<_> = early.iter().chain(&late).cloned().collect();
+        assert_eq!(read(&whole).since(&read(&early)), read(&late));
+    }
+
+    #[test]
+    fn other_protocols_are_counted() {
+        let mut other = frame(1);
+        other[12] = 8;
+        let file = file(&[(other.clone(), 0, 2), (vec![0; 14], 1, 2), (other.clone(), 0, 1), (other, 0, 1)]);
+        let foreign = Foreign { outbound: 1, taken_back: 1, inbound: 2 };
+        assert_eq!(Capture::read(file.path()).unwrap(), Capture { foreign, ..Capture::default() });
     }
 
     #[test]
     fn a_changed_byte_is_found() {
         let mut changed = frame(7);
         changed[40] ^= 1;
-        let capture = Capture::read(file(&[(changed, 2)]).path()).unwrap();
+        let capture = Capture::read(file(&[(changed, 0, 2)]).path()).unwrap();
         assert_eq!(capture.damaged, ["frame 7 is damaged at byte 40"]);
     }
 
     #[test]
     fn a_file_cut_in_the_middle_of_a_block_is_read_up_to_there() {
-        let file = file(&[(frame(1), 2), (frame(2), 2)]);
+        let file = file(&[(frame(1), 0, 2), (frame(2), 0, 2)]);
         let length = file.as_file().metadata().unwrap().len();
         file.as_file().set_len(length - 10).unwrap();
         assert_eq!(Capture::read(file.path()).unwrap().outbound, [1]);

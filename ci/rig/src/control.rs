@@ -19,6 +19,17 @@ const PERIOD: Duration = Duration::from_millis(1);
 #[error("the device has closed its control socket")]
 pub struct Closed;
 
+/// A gate of the device: the queue and the gate's name.
+pub type Gate = (&'static str, &'static str);
+/// Before the device fetches a chain.
+pub const FETCH: Gate = ("tx0", "fetch");
+/// Before a frame goes on the wire.
+pub const WIRE: Gate = ("tx0", "wire");
+/// Between the wire and the used element.
+pub const COMPLETE: Gate = ("tx0", "complete");
+/// In the middle of a frame that is being written into a receive buffer.
+pub const RX_WRITE: Gate = ("rx0", "rx-write");
+
 /// Everything that the device counts.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Stats {
@@ -111,6 +122,8 @@ impl Finding {
 pub struct Control {
     reader: BufReader<UnixStream>,
     next: u64,
+    /// Counts that are left out.
+    before: Stats,
 }
 
 impl Control {
@@ -120,7 +133,7 @@ impl Control {
             .with_context(|| format!("cannot connect to the device's control socket {}", path.display()))?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
-        Ok(Self { reader: BufReader::new(stream), next: 1 })
+        Ok(Self { reader: BufReader::new(stream), next: 1, before: Stats::default() })
     }
 
     /// Calls `method` and waits for its result.
@@ -150,16 +163,34 @@ impl Control {
         Ok(answer["result"].take())
     }
 
-    /// All counts.
+    /// All counts, from the process's beginning or from the last [`Control::begin_anew`] on.
     pub fn stats(&mut self) -> Result<Stats> {
+        let mut stats = self.all_stats()?;
+        stats.queues.iter_mut().for_each(|queue| queue.subtract(&self.before));
+        Ok(stats)
+    }
+
+    fn all_stats(&mut self) -> Result<Stats> {
         let stats = self.call("stats", json!({}))?;
         serde_json::from_value(stats).context("the device's `stats` cannot be read")
     }
 
-    /// One queue's counts.
+    /// One queue's counts, likewise.
     pub fn queue(&mut self, queue: &str) -> Result<Queue> {
         let queue = self.call("queue.get", json!({ "queue": queue }))?;
-        serde_json::from_value(queue).context("the device's `queue.get` cannot be read")
+        let mut queue: Queue =
+            serde_json::from_value(queue).context("the device's `queue.get` cannot be read")?;
+        queue.subtract(&self.before);
+        Ok(queue)
+    }
+
+    /// Opens every gate and lets the counts begin at 0, if the device is at rest; whether it is.
+    pub fn begin_anew(&mut self) -> Result<bool> {
+        for (queue, gate) in [FETCH, WIRE, COMPLETE, RX_WRITE] {
+            self.set_gate(queue, gate, true)?;
+        }
+        self.before = self.all_stats()?;
+        Ok(self.before.queues.iter().all(Queue::is_at_rest))
     }
 
     /// Opens or closes a gate of a queue.
@@ -193,6 +224,37 @@ impl Control {
 }
 
 impl Queue {
+    /// Leaves out what was counted before.
+    fn subtract(&mut self, before: &Stats) {
+        let Some(before) = before.queue(&self.queue) else { return };
+        for (mine, before) in [
+            (&mut self.completed, before.completed),
+            (&mut self.sent, before.sent),
+            (&mut self.taken_back, before.taken_back),
+            (&mut self.refused, before.refused),
+            (&mut self.cancels, before.cancels),
+            (&mut self.received, before.received),
+            (&mut self.returned, before.returned),
+            (&mut self.dropped, before.dropped),
+        ] {
+            *mine = mine.saturating_sub(before);
+        }
+    }
+
+    /// Whether it is out of service with nothing in it, and nothing was found in the driver's doings.
+    fn is_at_rest(&self) -> bool {
+        let inside = [
+            self.available,
+            self.fetched,
+            self.on_wire,
+            self.off_wire,
+            self.pending,
+            self.writing,
+            self.findings_total,
+        ];
+        !self.in_service && !self.broken && inside.iter().all(|count| *count == 0)
+    }
+
     /// The numbers of this moment in one line.
     pub fn describe(&self) -> String {
         if self.queue.starts_with("rx") {
@@ -261,6 +323,32 @@ mod tests {
         assert_eq!(queue.count, 64);
         let asked = device.join().unwrap();
         assert!(asked[0].contains(r#""method":"queue.get""#), "{asked:?}");
+    }
+
+    #[test]
+    fn counts_begin_anew_at_a_device_at_rest() {
+        const OPENED: &str = r#"{"jsonrpc":"2.0","id":ID,"result":null}"#;
+        let opened = |id: u32| OPENED.replace("ID", &id.to_string()).leak() as &str;
+        let answers = [
+            opened(1),
+            opened(2),
+            opened(3),
+            opened(4),
+            r#"{"jsonrpc":"2.0","id":5,"result":{"queues":[{"queue":"tx0","sent":7,"cancels":2}]}}"#,
+            r#"{"jsonrpc":"2.0","id":6,"result":{"queue":"tx0","state":"RUNNING","sent":9,"cancels":2,"fetched":1}}"#,
+        ];
+        let (_folder, mut control, _device) = fake(Vec::from(answers).leak());
+        assert!(control.begin_anew().unwrap());
+        let queue = control.queue("tx0").unwrap();
+        assert_eq!((queue.sent, queue.cancels, queue.fetched), (2, 0, 1));
+    }
+
+    #[test]
+    fn a_device_with_something_in_it_is_not_at_rest() {
+        assert!(Queue::default().is_at_rest());
+        assert!(!Queue { pending: 1, ..Queue::default() }.is_at_rest());
+        assert!(!Queue { in_service: true, ..Queue::default() }.is_at_rest());
+        assert!(!Queue { findings_total: 1, ..Queue::default() }.is_at_rest());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod path;
 
 use crate::build::{self, Artefact};
 use crate::facts::Facts;
+use crate::guest::GuestKind;
 use crate::report::table::{self, Style};
 use crate::report::{self, Report};
 use crate::run::Run;
@@ -57,9 +58,13 @@ impl Options {
 
 /// Runs the demo; `true` if the verdict is good.
 pub fn demo(options: &Options) -> Result<bool> {
+    if (options.driver.is_some() || options.inf.is_some()) && options.guest.guest != GuestKind::Understudy {
+        let usage = "--driver and --inf are for --guest understudy: an image holds its own drivers";
+        return Err(failure::Usage(usage.into()).into());
+    }
+    let guest = options.guest.choose()?;
     places::qemu()?;
     let style = Style::of_stdout();
-    let guest = options.guest.choose()?;
     let built = build::build(build::Options::default())?;
     let mut settings = Settings::new(Files::shipped(&built));
     settings.home = guest;
@@ -88,7 +93,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     if let Some(cancels) = table::cancels(&facts, style) {
         println!("{cancels}\n");
     }
-    keep(options, &facts, &violations, &session)?;
+    let kept = keep(options, &facts, &violations, &session);
     println!("{}", table::verdict(&violations, style));
     facts.hangs.iter().for_each(|hang| println!("{}", hang.text()));
     facts.crashes.iter().for_each(|crash| println!("{}", crash.text()));
@@ -98,6 +103,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     if let Some(first) = violations.first() {
         eprintln!("rig: {}; again: {}", table::fault_line(first), options.replay());
     }
+    kept?;
     Ok(violations.is_empty())
 }
 

@@ -4,10 +4,11 @@ use crate::capture::Capture;
 use crate::control::Stats;
 use crate::crash::Crash;
 use crate::driver_log::DriverLog;
+use crate::guest::Need;
 use crate::hang::Hang;
 use crate::session::Greeting;
 use agent_protocol::{Ids, ListReport, QueueReport, Violation};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 /// One step of a run.
@@ -150,8 +151,12 @@ pub struct Facts {
     pub hangs: Vec<Hang>,
     /// How the guest as a whole failed.
     pub crashes: Vec<Crash>,
-    /// Whether the guest tells no frame's fate: then steps, device and its judge are all there is to judge by.
+    /// Whether the guest tells no frame's fate: then the queues' sets are what was seen at the device.
     pub fates_untold: bool,
+    /// Whether the guest waited for its lists before it took the data path down, so that what a gate held was sent.
+    pub lists_first: bool,
+    /// What the guest was asked for that not every guest can do.
+    pub needed: BTreeSet<Need>,
     /// What the guest said it can never do; the run ended there.
     pub refused: Option<String>,
     /// Faults that were seen while the run went on.

@@ -103,7 +103,9 @@ impl Guest {
     pub fn patience(&self) -> Patience {
         match self.kind() {
             None => Patience { start: 20, act: 20, end: 20 },
-            Some(store::manifest::Guest::StandIn) => Patience { start: 120, act: 20, end: 20 },
+            Some(store::manifest::Guest::StandIn | store::manifest::Guest::StandInLikeWindows) => {
+                Patience { start: 120, act: 20, end: 20 }
+            }
             Some(store::manifest::Guest::Windows) => Patience { start: 900, act: 120, end: 300 },
         }
     }
@@ -158,14 +160,18 @@ impl Patience {
 /// What a scenario can need of its guest, beyond loading the drivers, opening their devices and sending requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// The data path is paused and restarted, and nothing else happens.
+    /// The data path is paused by itself, in ways of the rig's choice: not on the way to a disabled device.
     Pause,
+    /// A device loses power and gets it back, and the files open on it stay.
+    Sleep,
     /// The framework is held at named windows, so that races stay open.
     Windows,
     /// A queue is shown down to its indices.
     Views,
-    /// Of each frame it is told what became of it.
+    /// It tells of each frame what became of it, also of those above the hardware.
     Fates,
+    /// The drivers' callbacks and what they print are seen as they come.
+    Callbacks,
     /// A protocol driver of ours sends over the NIC, with IDs and fragments of its choice, binds and unbinds.
     Protocol,
     /// The device goes without a warning.
@@ -185,7 +191,7 @@ pub enum Need {
 impl Need {
     /// Why a guest that is started from an image cannot be asked for it; `None` if it can.
     fn is_lacking_on(self, kind: store::manifest::Guest) -> Option<&'static str> {
-        use store::manifest::Guest::{StandIn, Windows};
+        use store::manifest::Guest::StandIn;
         match (self, kind) {
             (Self::OwnKernel, _) => Some("it is about the command itself, or about understudy's own kernel"),
             (Self::Mutants, _) => {
@@ -193,27 +199,29 @@ impl Need {
             }
             (Self::Framework, _) => Some("the framework cannot be told which of its ways to take"),
             (_, StandIn) => None,
-            (Self::Parameters, Windows) => Some("the drivers' parameters are those of its registry"),
-            (Self::Pause, Windows) => Some(
+            (Self::Parameters, _) => None,
+            (Self::Pause, _) => Some(
                 "Windows pauses a data path only on the way to something else, such as a disabled device",
             ),
-            (Self::Windows, Windows) => Some("its framework cannot be held in the middle of a call"),
-            (Self::Views, Windows) => Some("its rings are seen from outside only"),
-            (Self::Fates, Windows) => Some("it does not tell the fate of each frame, only counts"),
-            (Self::Protocol, Windows) => Some("the protocols over the NIC are its own"),
-            (Self::NoMemory, Windows) => Some("which of its allocations fails cannot be chosen"),
-            (Self::Surprise, Windows) => Some("no program in it can pull the device out"),
+            (Self::Sleep, _) => Some("a program can only disable a device, which ends the files open on it"),
+            (Self::Callbacks, _) => Some("only a debugger sees its drivers' callbacks and prints"),
+            (Self::Windows, _) => Some("its framework cannot be held in the middle of a call"),
+            (Self::Views, _) => Some("its rings are seen from outside only"),
+            (Self::Fates, _) => Some("it does not tell the fate of a frame that is not on the hardware"),
+            (Self::Protocol, _) => Some("the protocols over the NIC are its own"),
+            (Self::NoMemory, _) => Some("which of its allocations fails cannot be chosen"),
+            (Self::Surprise, _) => Some("no program in it can pull the device out"),
         }
     }
 
     /// What a command needs.
     pub fn of(command: &Command) -> Option<Self> {
         match command {
-            Command::Pause { .. } | Command::Restart => Some(Self::Pause),
+            Command::Pause { cancels } => (*cancels > 1).then_some(Self::Pause),
             Command::Hold { .. } | Command::Release { .. } => Some(Self::Windows),
             Command::FailAllocation { .. } => Some(Self::NoMemory),
             Command::Inspect => Some(Self::Views),
-            Command::Report => Some(Self::Fates),
+            Command::Power { .. } => Some(Self::Sleep),
             // Plain frames may come from whatever the agent can send with.
             Command::Send { fragments: 1, cancel_id: 0, .. } => None,
             Command::Send { .. } | Command::CancelSend { .. } | Command::Bind | Command::Unbind => {
@@ -245,6 +253,8 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pause => "a pause by itself",
+            Self::Sleep => "a device that sleeps",
+            Self::Callbacks => "callbacks that are seen",
             Self::Windows => "a framework that can be held",
             Self::Views => "queues down to their indices",
             Self::Fates => "the fate of each frame",
@@ -263,12 +273,13 @@ impl fmt::Display for Need {
 mod tests {
     use super::*;
     use crate::settings::Files;
-    use store::manifest::Guest::{StandIn, Windows};
+    use store::manifest::Guest::{StandIn, StandInLikeWindows, Windows};
 
     #[test]
     fn understudy_can_be_asked_for_everything_and_a_stand_in_for_what_needs_no_other_start() {
         assert_eq!(Guest::Understudy.lacks(Need::OwnKernel), None);
         assert_eq!(Need::Pause.is_lacking_on(StandIn), None);
+        assert_eq!(Need::Pause.is_lacking_on(StandInLikeWindows), Need::Pause.is_lacking_on(Windows));
         assert!(Need::Mutants.is_lacking_on(StandIn).is_some());
         assert!(Need::Pause.is_lacking_on(Windows).is_some());
     }

@@ -1,7 +1,7 @@
 //! Child processes and temporary folders that are gone when the rig is, however it ends.
 //!
-//! Every child runs in a process group of its own, is killed by the kernel if the thread that started it dies, and is
-//! noted in one list that the handler of Ctrl-C works off. A child must therefore not outlive its thread.
+//! Every child runs in a process group of its own, is killed by the kernel if the rig dies, and is noted in one list that
+//! the handler of Ctrl-C works off.
 
 use crate::failure::INTERRUPTED;
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// What has to go when the rig is interrupted.
@@ -158,6 +158,27 @@ impl Drop for Folder {
     }
 }
 
+/// Starts `command` on a thread that lasts as long as the rig: the kernel takes a child's parent for dead when the thread
+/// that started it is.
+fn spawn(mut command: Command) -> std::io::Result<Child> {
+    type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
+    static STARTER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
+        let (orders, taken) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, started) in taken {
+                // Whoever ordered it waits for the answer.
+                let _ = started.send(command.spawn());
+            }
+        });
+        orders
+    });
+    command.stdin(Stdio::null());
+    let (answer, started) = mpsc::channel();
+    let gone = || std::io::Error::other("the thread that starts children has ended");
+    STARTER.send((command, answer)).map_err(|_| gone())?;
+    started.recv().map_err(|_| gone())?
+}
+
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
@@ -171,9 +192,9 @@ pub struct Process {
 
 impl Process {
     /// Starts `command` as `name`; what it writes to its error output goes to the file `errors`.
-    pub fn start(name: &'static str, command: &mut Command, errors: PathBuf) -> Result<Self> {
+    pub fn start(name: &'static str, mut command: Command, errors: PathBuf) -> Result<Self> {
         let log = File::create(&errors).with_context(|| format!("cannot create {}", errors.display()))?;
-        command.stdin(Stdio::null()).stderr(log).process_group(0);
+        command.stderr(log).process_group(0);
         let parent = rustix::process::getpid();
         // SAFETY: between fork and exec the closure only makes two system calls; it allocates nothing and takes no
         // lock, so it cannot meet state that another thread of the parent held at the fork.
@@ -189,8 +210,8 @@ impl Process {
             });
         }
         let mut left = left();
-        let mut child =
-            command.spawn().with_context(|| format!("cannot start {name} ({:?})", command.get_program()))?;
+        let program = command.get_program().to_owned();
+        let mut child = spawn(command).with_context(|| format!("cannot start {name} ({program:?})"))?;
         let group = Pid::from_child(&child);
         let pidfd = match rustix::process::pidfd_open(group, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,

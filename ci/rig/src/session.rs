@@ -10,6 +10,7 @@
 
 use crate::agent::{Agent, AgentError};
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
+use crate::capture::Capture;
 use crate::control::Control;
 use crate::guest::Guest;
 use crate::machine::{self, Overlay, Understudy, Windows, names};
@@ -71,7 +72,13 @@ pub struct Session {
     pub control: Control,
     /// What the guest said of itself.
     pub greeting: Greeting,
+    /// Number of the file opened last.
+    pub files: u32,
     home: Guest,
+    /// The scenarios that it has run, since it was started.
+    ran: Vec<&'static str>,
+    /// What the capture held when the last of them was over.
+    captured: Capture,
     qemu: Process,
     device: Process,
     folder: Folder,
@@ -110,7 +117,8 @@ impl Session {
         let image = settings.home.image().map(|image| image.manifest().name.clone());
         let greeting = Greeting { guest, image, drivers, boot: Duration::from_micros(boot_us), at };
         let home = settings.home.clone();
-        Ok(Self { agent, monitor, control, greeting, home, qemu, device, folder })
+        let (ran, captured) = (Vec::new(), Capture::default());
+        Ok(Self { agent, monitor, control, greeting, files: 0, home, ran, captured, qemu, device, folder })
     }
 
     /// The session's folder: `capture.pcapng`, `trace.json`, `guest.log`, `device.log`, `qemu.log`.
@@ -121,6 +129,30 @@ impl Session {
     /// The device's capture file.
     pub fn capture(&self) -> PathBuf {
         self.folder().join("capture.pcapng")
+    }
+
+    /// What the capture holds of the scenario that runs.
+    pub fn read_capture(&self) -> Result<Capture> {
+        Ok(Capture::read(&self.capture())?.since(&self.captured))
+    }
+
+    /// The scenarios that the machine has run before this one.
+    pub fn ran(&self) -> &[&'static str] {
+        &self.ran
+    }
+
+    /// Makes the machine ready for another scenario, after `scenario` has unloaded the drivers; `false` if something of it
+    /// is left at the device.
+    pub fn renew(&mut self, scenario: &'static str) -> Result<bool> {
+        if !self.control.begin_anew()? {
+            return Ok(false);
+        }
+        self.captured = Capture::read(&self.capture())?;
+        self.agent.forget();
+        // It closes the files that are still open, and greets: a second greeting would be a restart.
+        self.agent.call(Ask::Greet, self.home.patience().act()).map_err(|error| self.explain(error))?;
+        self.ran.push(scenario);
+        Ok(true)
     }
 
     /// The guest's own log.
@@ -232,7 +264,7 @@ pub fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Co
         .arg(path("trace.json"))
         .args(settings.device.arguments())
         .stdout(Stdio::piped());
-    let mut device = Process::start("the device process", &mut command, path("device.log"))?;
+    let mut device = Process::start("the device process", command, path("device.log"))?;
     let stdout = device.take_stdout().context("the device's standard output is not piped")?;
     // Readable at the first line as well as at the end of the process.
     let mut line = String::new();

@@ -2,11 +2,13 @@
 
 use crate::build::{Artefact, Built, Driver};
 use crate::guest;
+use crate::pool::Pool;
 use agent_protocol::DriverFile;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the frames leave into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Wire {
 }
 
 /// The device process's command line.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// Entries of each virtqueue.
     pub queue_size: u16,
@@ -215,6 +217,8 @@ pub struct Settings {
     pub guest: Guest,
     /// Whether QEMU's gdb port is open, as the socket `gdb` in the session's folder.
     pub gdb: bool,
+    /// Machines of the guest's image that run one scenario after another; without, each run starts one of its own.
+    pub machines: Option<Arc<Pool>>,
     /// The fault that a test build is to show. The NIC's driver reads it as a parameter at its start; the others are
     /// told once they are loaded.
     pub mutant: Option<Mutant>,
@@ -231,6 +235,7 @@ impl Settings {
             device: Device::default(),
             guest: Guest::default(),
             gdb: false,
+            machines: None,
             mutant: None,
         }
     }

@@ -1,11 +1,12 @@
 //! `cargo rig test`: the scenarios, through libtest-mimic.
 
-use crate::build::{self, Built};
+use crate::build;
 use crate::failure::Usage;
 use crate::foreign::Foreign;
 use crate::guest::{self, Guest, GuestKind};
 use crate::places;
-use crate::scenarios::{self, CannotRun, Scenario};
+use crate::pool::Pool;
+use crate::scenarios::{self, CannotRun, Circumstances, Scenario};
 use anyhow::{Context, Result};
 use clap::Args;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -29,6 +30,9 @@ pub struct Options {
     /// that concern any such driver
     #[arg(long, value_name = "DIR")]
     driver: Option<PathBuf>,
+    /// With --guest windows: start a machine for each scenario, also where one could run several
+    #[arg(long)]
+    boot_each: bool,
     /// Print the names and run nothing
     #[arg(long)]
     list: bool,
@@ -72,16 +76,6 @@ enum End {
 
 type Outcomes = Arc<Mutex<Vec<Outcome>>>;
 
-/// What all scenarios of a test are run with.
-struct Circumstances {
-    guest: Guest,
-    built: Built,
-    seed: u64,
-    foreign: Option<Foreign>,
-    /// How to say the same again, but for the scenario's name.
-    again: String,
-}
-
 /// Runs the scenarios; `true` if none failed.
 pub fn test(options: &Options) -> Result<bool> {
     if options.driver.is_some() && options.guest.guest != GuestKind::Understudy {
@@ -99,23 +93,35 @@ pub fn test(options: &Options) -> Result<bool> {
         return Ok(true);
     }
     places::qemu()?;
-    let built = build::build(build::Options { mutants: foreign.is_none(), verbose: false })?;
+    let on_image = guest.image().is_some();
+    let mutants = foreign.is_none() && !on_image;
+    let built = build::build(build::Options { mutants, verbose: false })?;
     let mut again = format!("cargo rig test --seed {}{}", options.seed, options.guest.replay());
     if let Some(driver) = &options.driver {
         again.push_str(&format!(" --driver {}", driver.display()));
     }
-    let circumstances = Arc::new(Circumstances { guest, built, seed: options.seed, foreign, again });
+    if on_image {
+        again.push_str(" --boot-each");
+    }
+    let machines = (on_image && !options.boot_each).then(Arc::<Pool>::default);
+    if machines.is_some() {
+        scenarios.sort_by_cached_key(Scenario::machine);
+    }
+    let circumstances =
+        Circumstances { guest, built, seed: options.seed, foreign, machines: machines.clone() };
+    let circumstances = Arc::new((circumstances, again));
     let outcomes = Outcomes::default();
     let trials = scenarios
         .into_iter()
         .map(|scenario| trial(scenario, Arc::clone(&circumstances), Arc::clone(&outcomes)))
         .collect();
     let conclusion = libtest_mimic::run(&arguments(), trials);
+    machines.map_or(Ok(()), |machines| machines.end()).context("switching the machines off")?;
     if let Some(file) = &options.junit {
         write_junit(file, &outcomes)?;
     }
     let refused = conclusion.num_ignored;
-    if refused > 0 && options.guest.guest != GuestKind::Understudy {
+    if refused > 0 && on_image {
         println!("{refused} cannot be run on this guest; the reason stands with each");
     }
     Ok(!conclusion.has_failed())
@@ -135,7 +141,8 @@ fn arguments() -> Arguments {
     Arguments { test_threads: Some(SIDE_BY_SIDE), ..Arguments::default() }
 }
 
-fn trial(scenario: Scenario, circumstances: Arc<Circumstances>, outcomes: Outcomes) -> Trial {
+/// `circumstances` come with how to say the same again, but for the scenario's name.
+fn trial(scenario: Scenario, circumstances: Arc<(Circumstances, String)>, outcomes: Outcomes) -> Trial {
     let ignored = scenario.cannot_run_here();
     if ignored {
         // Its trial never runs.
@@ -144,11 +151,11 @@ fn trial(scenario: Scenario, circumstances: Arc<Circumstances>, outcomes: Outcom
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
     }
     Trial::ignorable_test(scenario.name, move || {
-        let Circumstances { guest, built, seed, foreign, again } = &*circumstances;
+        let (circumstances, again) = &*circumstances;
         let (name, started) = (scenario.name, Instant::now());
-        let result = match scenario.cannot_run_on(guest) {
+        let result = match scenario.cannot_run_on(&circumstances.guest) {
             Some(why) => Err(CannotRun(why).into()),
-            None => scenario.run(guest, built, *seed, foreign.as_ref()),
+            None => scenario.run(circumstances),
         };
         let (end, told) = match result {
             Ok(()) => (End::Good, Ok(Completion::Completed)),

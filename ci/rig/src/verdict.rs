@@ -1,5 +1,6 @@
 //! The rules by which a run is judged. Each reads the facts alone, and names what it finds.
 
+use crate::capture::Foreign;
 use crate::control::Queue;
 use crate::facts::Facts;
 use agent_protocol::{Ids, ListReport, Violation};
@@ -15,8 +16,8 @@ pub fn judge(facts: &Facts) -> Vec<Violation> {
         }
     }
     device_found(facts, &mut found);
-    if !found.is_empty() || facts.fates_untold {
-        // The run did not get to its end: its sets are not complete, and would only repeat that. Or there are none.
+    if !found.is_empty() {
+        // The run did not get to its end: its sets are not complete, and would only repeat that.
         return found;
     }
     let rules: [fn(&Facts, &mut Vec<Violation>); 7] = [
@@ -147,10 +148,14 @@ fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
     }
 }
 
-/// The outbound frames of the capture are exactly the sent set.
+/// The outbound frames of the capture are exactly the sent set, those that its cancels took back exactly the set of these.
 fn wire_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     for damaged in &facts.capture.damaged {
         found.push(violation("FrameDamaged", "wire", damaged));
+    }
+    let foreign = facts.capture.foreign;
+    if !facts.fates_untold && foreign != Foreign::default() {
+        found.push(violation("FrameOfAnotherProtocol", "wire", format!("{foreign:?}")));
     }
     if facts.device_given_up {
         return;
@@ -163,6 +168,11 @@ fn wire_agrees(facts: &Facts, found: &mut Vec<Violation>) {
             Some(id) => violation("TakenBackButOnWire", "tx0", format!("frame {id}")),
             None => violation("WireDiffersFromSent", "tx0", difference),
         });
+    }
+    let taken_back: Vec<u64> = facts.tx.taken_back.iter().collect();
+    let seen = &facts.capture.taken_back;
+    if let Some(difference) = first_difference("taken back by the device", seen, "taken back", &taken_back) {
+        found.push(violation("TakenBackDiffers", "tx0", difference));
     }
 }
 
@@ -195,6 +205,10 @@ fn receive_agrees(facts: &Facts, found: &mut Vec<Violation>) {
 
 /// The driver's own counts are the sizes of the sets.
 fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+    // Its words come by the same way as the fates.
+    if facts.fates_untold {
+        return;
+    }
     if facts.foreign_driver && ["tx0", "rx0"].iter().all(|queue| facts.driver.total(queue).is_none()) {
         return;
     }
@@ -229,12 +243,13 @@ fn device_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     let none = Queue::default();
     let tx = facts.device.queue("tx0").unwrap_or(&none);
     let rx = facts.device.queue("rx0").unwrap_or(&none);
+    let foreign = facts.capture.foreign;
     for (queue, name, says, expected) in [
-        ("tx0", "sent", tx.sent, facts.tx.sent.len()),
-        ("tx0", "taken_back", tx.taken_back, facts.tx.taken_back.len()),
+        ("tx0", "sent", tx.sent, facts.tx.sent.len() + foreign.outbound),
+        ("tx0", "taken_back", tx.taken_back, facts.tx.taken_back.len() + foreign.taken_back),
         ("tx0", "refused", tx.refused, 0),
         ("tx0", "broken", tx.broken.into(), 0),
-        ("rx0", "received", rx.received, facts.rx.received.len()),
+        ("rx0", "received", rx.received, facts.rx.received.len() + foreign.inbound),
         ("rx0", "refused", rx.refused, 0),
         ("rx0", "broken", rx.broken.into(), 0),
     ] {

@@ -21,7 +21,12 @@ pub(crate) fn good() -> Facts {
     facts.rx.returned_empty = 250;
     facts.driver.line("cancelnic: tx0 stop: posted=6 sent=2 taken_back=4 never_posted=4");
     facts.driver.line("cancelnic: rx0 stop: received=2 returned_empty=250");
-    facts.capture = Capture { outbound: vec![1, 2], inbound: vec![1, 2], damaged: vec![] };
+    facts.capture = Capture {
+        outbound: vec![1, 2],
+        taken_back: vec![3, 4, 5, 6],
+        inbound: vec![1, 2],
+        ..Capture::default()
+    };
     facts.must_arrive = vec![Stretch { from: 0, to: 2, dropped: 0 }];
     let tx = Queue { queue: "tx0".into(), sent: 2, taken_back: 4, ..Queue::default() };
     let rx = Queue { queue: "rx0".into(), received: 2, returned: 240, ..Queue::default() };
@@ -51,6 +56,25 @@ fn finds(rule: &str, spoil: impl FnOnce(&mut Facts)) {
 #[test]
 fn a_good_run_is_good() {
     assert_eq!(judge(&good()), []);
+}
+
+#[test]
+fn what_the_device_took_back_is_held_against_what_the_guest_says() {
+    finds("TakenBackDiffers", |facts| _ = facts.capture.taken_back.pop());
+    finds("TakenBackDiffers", |facts| facts.capture.taken_back.swap(0, 1));
+    // A frame that never came to the hardware was not taken back from it.
+    finds("TakenBackDiffers", |facts| {
+        facts.tx.never_posted = ids(&[(6, 10)]);
+        facts.tx.taken_back = ids(&[(3, 5)]);
+    });
+}
+
+#[test]
+fn only_a_guest_with_protocols_of_its_own_has_other_frames() {
+    finds("FrameOfAnotherProtocol", |facts| {
+        facts.capture.foreign.inbound = 1;
+        facts.device.queues[0].received += 1;
+    });
 }
 
 #[test]

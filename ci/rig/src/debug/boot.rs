@@ -5,10 +5,11 @@
 //! 3. A line from the person lets the wire go, the next one holds it again. The machine runs until it switches itself off,
 //!    the input ends, or Ctrl-C.
 //!
-//! Nobody waits here for the guest's agent: a debugger may stop the guest long before it comes up.
+//! Nobody waits here for the guest's agent: a debugger may stop the guest long before it comes up. When it greets, it is
+//! told to turn the driver's watchdog off, which would take a break point in a cancel for a hang.
 
 use super::{ALL_DAY, Link};
-use crate::agent::Agent;
+use crate::agent::{Agent, AgentError, Pending};
 use crate::build;
 use crate::image::store::Store;
 use crate::machine::{self, Doors, Overlay, Place, Windows, names};
@@ -18,14 +19,59 @@ use crate::qmp::Qmp;
 use crate::run::WIRE;
 use crate::session::{LIMIT, accept, listen, start_device};
 use crate::settings::{Files, Settings};
+use agent_protocol::{Command, Message};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::io::stdin;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 const HELD: &str = "the wire gate of tx0 is held: frames stay at the device";
 const OPEN: &str = "the wire gate of tx0 is open";
+
+/// What a person does where the agent cannot.
+const BY_HAND: &str =
+    "Set-NetAdapterAdvancedProperty -Name NAME -RegistryKeyword WatchdogMs -RegistryValue 0";
+/// Between two looks at what the agent says.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How far the driver's watchdog is off.
+enum Watchdog {
+    /// The agent has not greeted.
+    On,
+    /// The agent has been told.
+    Asked(Pending),
+    /// The agent has answered, or never will.
+    Told,
+}
+
+impl Watchdog {
+    /// Goes on as far as the agent has come; a line for the person when it is over.
+    fn go_on(&mut self, agent: &mut Agent) -> Option<String> {
+        let (next, line) = match self {
+            Self::On => {
+                agent.said().iter().find(|said| matches!(said, Message::Hello { .. }))?;
+                let off = Command::Configure { parameters: [("WatchdogMs".into(), 0)].into() };
+                match agent.begin(off) {
+                    Ok(pending) => (Self::Asked(pending), None),
+                    Err(error) => (Self::Told, Some(error)),
+                }
+            }
+            Self::Asked(pending) => match agent.finish(pending, Duration::ZERO) {
+                Ok(_) => {
+                    *self = Self::Told;
+                    return Some("the driver's watchdog is off from its next load on".into());
+                }
+                Err(AgentError::TimedOut(_)) => return None,
+                Err(error) => (Self::Told, Some(error)),
+            },
+            Self::Told => return None,
+        };
+        *self = next;
+        line.map(|error| format!("the driver's watchdog is still on, {error}; in Windows: {BY_HAND}"))
+    }
+}
 
 /// Starts the image and stays until it ends; `true` if everything ended as it should.
 pub fn boot(
@@ -54,21 +100,25 @@ pub fn boot(
     let machine = Windows { debug_nic, debug_port, ..overlay.machine(settings.device.queue_size) };
     let mut qemu = machine::start(&emulator, &machine.arguments_with(Doors { gdb, screen }), folder.path())?;
     // Its reader takes what the guest writes, so that the guest never waits for it.
-    let _agent = Agent::new(accept(&agent, &mut qemu)?)?;
+    let mut agent = Agent::behind_firmware(accept(&agent, &mut qemu)?)?;
     // It greets when all of QEMU is up, gdb's server too.
     let _monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
 
     let name = &image.manifest().name;
-    println!("\n{name} runs, in an overlay that goes with it. In Windows, before a break point in a cancel:");
-    println!("  Set-NetAdapterAdvancedProperty -Name NAME -RegistryKeyword WatchdogMs -RegistryValue 0");
+    println!("\n{name} runs, in an overlay that goes with it.");
     if let Some(at) = screen {
         println!("Its screen: vncviewer {}::{}", at.ip(), at.port());
     }
     println!("Enter opens and holds the wire; Ctrl-D ends the machine.\n{HELD}");
     let mut open = false;
+    let mut watchdog = Watchdog::On;
     let input = stdin();
     let status = loop {
-        match wait_any(&[input.as_fd(), qemu.ended()], ALL_DAY) {
+        if let Some(line) = watchdog.go_on(&mut agent) {
+            println!("{line}");
+        }
+        let limit = if matches!(watchdog, Watchdog::Told) { ALL_DAY } else { LOOK };
+        match wait_any(&[input.as_fd(), qemu.ended()], limit) {
             Some(0) => {
                 // One by one, so that nothing is taken from the descriptor that is not looked at.
                 let mut byte = [0];

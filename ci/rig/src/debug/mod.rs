@@ -105,6 +105,10 @@ pub fn debug(options: &Options) -> Result<bool> {
                 Some(link) => (link.sheet(options.kdnet.symbols(), &symbols), None),
                 None => kdnet::sheet(&options.kdnet, &symbols)?,
             };
+            if options.image.is_some() && link.is_none() && place.is_none() {
+                let error = "--busparams: an image's adapter for kdnet is on bus 0, such as 0.2.0";
+                return Err(Usage(error.into()).into());
+            }
             print!("{sheet}");
             if let Some(image) = &options.image {
                 return boot::boot(image, link, place, options.screen);
@@ -225,7 +229,7 @@ pub fn check(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> R
             .arg(&script)
             .args(["-ex", "delete", "-ex", "detach"])
             .stdout(std::fs::File::create(&said)?);
-        let mut gdb = Process::start("gdb", &mut command, run.session.folder().join("gdb.log"))?;
+        let mut gdb = Process::start("gdb", command, run.session.folder().join("gdb.log"))?;
         let ended = gdb.wait(LIMIT);
         let said = std::fs::read_to_string(&said)?;
         ensure!(ended.is_some_and(|status| status.success()), "{}; it said: {said}", gdb.epitaph());

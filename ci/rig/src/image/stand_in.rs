@@ -34,6 +34,9 @@ pub struct Options {
     /// Name of the image
     #[arg(long, default_value = NAME)]
     name: String,
+    /// Ask it only for what Windows can be asked for: frames by the filter, pauses by a disabled device
+    #[arg(long)]
+    like_windows: bool,
     #[command(flatten)]
     place: Place,
     /// Show cargo's own output
@@ -47,7 +50,8 @@ pub fn make(options: &Options) -> Result<bool> {
     let built = build::build(build::Options { mutants: false, verbose: options.verbose })?;
     let settings = Settings::new(Files::shipped(&built));
     let loader = build::loader()?;
-    let image = write(&store, &options.name, &loader, &built, &settings)?;
+    let guest = if options.like_windows { Guest::StandInLikeWindows } else { Guest::StandIn };
+    let image = write(&store, &options.name, guest, &loader, &built, &settings)?;
     println!("{}  {}", image.manifest().name, image.disk().display());
     Ok(true)
 }
@@ -56,6 +60,7 @@ pub fn make(options: &Options) -> Result<bool> {
 pub fn write(
     store: &Store,
     name: &str,
+    guest: Guest,
     loader: &Artefact,
     built: &Built,
     settings: &Settings,
@@ -82,7 +87,7 @@ pub fn write(
     fs::copy(&firmware.vars, draft.vars()).context("copying the firmware's variables")?;
     let drivers = settings.files.drivers.iter();
     let description = Description {
-        guest: Guest::StandIn,
+        guest,
         release: "understudy".into(),
         edition: settings.command_line(),
         build: built.understudy.sha256.chars().take(12).collect(),

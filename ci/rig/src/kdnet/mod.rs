@@ -42,9 +42,9 @@ impl FromStr for BusParams {
 }
 
 impl BusParams {
-    /// The same as a place on PCI bus 0, where QEMU's command line puts the adapter.
-    pub fn place(self) -> Place {
-        Place(self.1, self.2)
+    /// The same as a place on PCI bus 0, where QEMU's command line puts the adapter; `None` on another bus.
+    pub fn place(self) -> Option<Place> {
+        (self.0 == 0).then_some(Place(self.1, self.2))
     }
 }
 
@@ -173,7 +173,7 @@ impl Setup {
 /// What to type on both sides, and where kdnet's adapter has to be.
 pub fn sheet(options: &Options, pdb: &Path) -> Result<(String, Option<Place>)> {
     let setup = options.setup()?;
-    Ok((setup.sheet(options.symbols(), pdb), Some(setup.busparams.place())))
+    Ok((setup.sheet(options.symbols(), pdb), setup.busparams.place()))
 }
 
 /// Listens in the debugger's place; `true` if a debugger could attach.

@@ -122,7 +122,7 @@ pub fn start(emulator: &Path, arguments: &[OsString], folder: &Path) -> Result<P
     }
     let mut command = Command::new(emulator);
     command.args(arguments).stdout(Stdio::null());
-    Process::start("QEMU", &mut command, folder.join(names::QEMU_LOG))
+    Process::start("QEMU", command, folder.join(names::QEMU_LOG))
 }
 
 /// QEMU's arguments, as they grow.

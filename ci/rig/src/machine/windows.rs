@@ -214,7 +214,7 @@ mod tests {
 
     /// Where kdnet's adapter usually is.
     fn kdnet() -> Place {
-        "0.2.0".parse::<BusParams>().unwrap().place()
+        "0.2.0".parse::<BusParams>().unwrap().place().unwrap()
     }
 
     /// Values of an option, in order.

@@ -1,6 +1,7 @@
 //! The page for people: verdict, time line, sets, steps, faults. One file, no scripts, nothing fetched.
 
-use super::{QueueFinding, Report, svg, table::fault_line};
+use super::table::{fault_line, seen_at_device};
+use super::{QueueFinding, Report, svg};
 use crate::crash::Crash;
 use crate::facts::Facts;
 use crate::hang::Hang;
@@ -69,6 +70,8 @@ fn about(report: &Report, facts: &Facts) -> String {
     let boot = facts.greeting.as_ref().map_or(0, |greeting| greeting.boot.as_millis());
     let guest = facts.greeting.as_ref().map_or_else(|| report.guest.clone(), |greeting| greeting.name());
     let mut text = format!("<p>Guest {}, seed {}, booted in {boot} ms.</p>\n", escape(&guest), report.seed);
+    let notes = seen_at_device(facts).into_iter().map(|note| format!("<p>{}</p>\n", escape(&note)));
+    text.extend(notes);
     for driver in &report.drivers {
         text.push_str(&format!(
             "<p>{} <code>sha256 {}</code></p>\n",

@@ -4,6 +4,7 @@ mod html;
 mod svg;
 pub mod table;
 
+use crate::capture::Foreign;
 use crate::control::Finding;
 use crate::crash::Crash;
 use crate::facts::{self, Facts};
@@ -31,6 +32,9 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// One for each queue.
     pub queues: Vec<Queue>,
+    /// How far the queues' sets are what the device saw; left out if the guest told them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_at_device: Option<SeenAtDevice>,
     /// Subgroups of sends with cancellation IDs.
     pub subgroups: Vec<Subgroup>,
     /// Recalled requests.
@@ -60,6 +64,15 @@ pub struct QueueFinding {
     /// What, where and when.
     #[serde(flatten)]
     pub finding: Finding,
+}
+
+/// What is to be known of sets that the device saw.
+#[derive(Debug, Serialize)]
+pub struct SeenAtDevice {
+    /// Whether the guest waited for its lists before it took the data path down, so that what a gate held was sent.
+    pub lists_first: bool,
+    /// Frames of the guest's own protocols, which are in no set.
+    pub foreign: Foreign,
 }
 
 /// A step of the run.
@@ -177,6 +190,9 @@ impl Report {
                 })
                 .collect(),
             queues: vec![queue("tx0", &facts.tx), queue("rx0", &facts.rx)],
+            seen_at_device: facts
+                .fates_untold
+                .then_some(SeenAtDevice { lists_first: facts.lists_first, foreign: facts.capture.foreign }),
             subgroups: facts.subgroups.iter().map(|group| subgroup(group, facts)).collect(),
             recalls: facts.recalls.iter().map(recall).collect(),
             capture: capture.display().to_string(),
@@ -310,6 +326,22 @@ mod tests {
         assert_eq!(report(&bad)["verdict"], "bad");
         assert_eq!(report(&bad)["hangs"][0]["queue"], "tx0");
         validate(&report(&bad)).unwrap();
+    }
+
+    #[test]
+    fn sets_that_the_device_saw_are_reported_as_such() {
+        let mut facts = crate::verdict::tests::good();
+        assert!(report(&facts).get("seen_at_device").is_none());
+        (facts.fates_untold, facts.lists_first) = (true, true);
+        facts.capture.foreign.outbound = 7;
+        let seen = report(&facts);
+        validate(&seen).unwrap();
+        assert_eq!(seen["seen_at_device"]["foreign"]["outbound"], 7);
+        let page = html::page(&Report::new(&facts, &[], Path::new("capture.pcapng")), &facts);
+        let text = table::queues(&facts, table::Style::Plain);
+        for seen in [page, text] {
+            assert!(seen.contains("lists come back before") && seen.contains("7 sent"), "{seen}");
+        }
     }
 
     #[test]

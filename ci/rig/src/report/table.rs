@@ -1,5 +1,6 @@
 //! The table and the step lines on a terminal.
 
+use crate::capture::Foreign;
 use crate::facts::{Facts, Step};
 use crate::verdict::runs;
 use agent_protocol::{Ids, QueueReport, Violation};
@@ -120,7 +121,32 @@ pub fn queues(facts: &Facts, style: Style) -> String {
         text.push_str(&format!("\n  {name:<12} {}", runs(ids)));
     }
     text.push_str(&format!("\n  {:<12} {}", "device judge", judge_line(facts)));
+    seen_at_device(facts).iter().for_each(|note| text.push_str(&format!("\n{note}")));
     text
+}
+
+/// What is to be known of sets that the device saw, in sentences; none if the guest told them.
+pub fn seen_at_device(facts: &Facts) -> Vec<String> {
+    if !facts.fates_untold {
+        return Vec::new();
+    }
+    let mut notes =
+        vec!["This guest does not tell what became of a frame: the sets are what the device saw.".to_owned()];
+    if facts.lists_first {
+        notes.push(
+            "It let its lists come back before it cancelled the queues: the gates were opened for that, and what they \
+             held was sent."
+                .into(),
+        );
+    }
+    let foreign = facts.capture.foreign;
+    if foreign != Foreign::default() {
+        notes.push(format!(
+            "Frames of its own protocols: {} sent, {} taken back, {} received.",
+            foreign.outbound, foreign.taken_back, foreign.inbound
+        ));
+    }
+    notes
 }
 
 /// What the device saw the driver do that it must not: how often each, by queue.

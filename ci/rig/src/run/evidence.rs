@@ -62,7 +62,7 @@ impl Run {
             notes: Vec::new(),
         };
         let mut greetings = 1;
-        self.look(&mut watch, &mut greetings);
+        self.watch_guest(&mut watch, &mut greetings);
         match self.trouble {
             Some(Trouble::Silent) => watch.see(&Seen::Silence),
             Some(Trouble::Gone) => watch.see(&Seen::LineLost),
@@ -122,7 +122,7 @@ impl Run {
     }
 
     /// Takes in what monitor and agent have said.
-    fn look(&mut self, watch: &mut Watch, greetings: &mut usize) {
+    fn watch_guest(&mut self, watch: &mut Watch, greetings: &mut usize) {
         for event in self.session.monitor.events() {
             watch.see(&Seen::Monitor(event));
         }
@@ -146,7 +146,7 @@ impl Run {
     /// Waits until the watch goes after something else.
     fn await_change(&mut self, watch: &mut Watch, greetings: &mut usize, wait: Pursuit) -> Result<()> {
         let changed = until(self.settings.home.patience().start(), PERIOD, || {
-            self.look(watch, greetings);
+            self.watch_guest(watch, greetings);
             Ok((watch.pursuit() != wait).then_some(()))
         })?;
         if changed.is_none() {

@@ -2,14 +2,14 @@
 
 use super::Run;
 use super::programs::{Answer, File};
+use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_ioctl::filter::{
     ALL, BYPASS, Bypass, CANCEL, COUNTERS, Cancel, Counters, HELD, HOLD, Held, HeldList, MOST_LISTED,
     RELEASE, Release, SEND, SET_MUTANT, Select, Send, Sent, SetMutant,
 };
 use cancelnic_ioctl::{FILTER_DEVICE, Header};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The filter's name, as a driver of a session.
@@ -17,6 +17,8 @@ pub const FILTER: &str = "cancelnic-lwf";
 
 /// Longest wait for the filter's counters, as for everything else.
 const LIMIT: Duration = crate::session::LIMIT;
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(1);
 
 /// STATUS_DEVICE_DOES_NOT_EXIST.
 const DEVICE_DOES_NOT_EXIST: u32 = 0xC000_00C0;
@@ -186,30 +188,28 @@ impl Filter {
         what: &str,
         holds: impl Fn(&Counters) -> bool,
     ) -> Result<Counters> {
-        let deadline = Instant::now() + LIMIT;
-        loop {
+        let mut last = None;
+        let seen = until(LIMIT, PERIOD, || {
             let counters = self.counters(run)?;
-            if holds(&counters) {
-                return Ok(counters);
-            }
-            ensure!(Instant::now() < deadline, "waited for {what} in vain: {counters:?}");
-            thread::park_timeout(Duration::from_millis(1));
-        }
+            last = Some(counters);
+            Ok(holds(&counters).then_some(counters))
+        })?;
+        seen.with_context(|| format!("waited for {what} in vain: {last:?}"))
     }
 
     /// Waits until there is no module any more.
     pub fn await_gone(self, run: &mut Run) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        loop {
+        let gone = until(LIMIT, PERIOD, || {
             let output = size_of::<Counters>() as u32;
             let answer = run.control("filter: counters", self.file, COUNTERS, select().as_bytes(), output)?;
-            if answer.status == DEVICE_DOES_NOT_EXIST {
-                return Ok(());
-            }
-            ensure!(answer.status == 0, "filter: counters: status {:#010x}", answer.status);
-            ensure!(Instant::now() < deadline, "waited in vain for the module to go");
-            thread::park_timeout(Duration::from_millis(1));
-        }
+            ensure!(
+                matches!(answer.status, 0 | DEVICE_DOES_NOT_EXIST),
+                "filter: counters: status {:#010x}",
+                answer.status
+            );
+            Ok((answer.status == DEVICE_DOES_NOT_EXIST).then_some(()))
+        })?;
+        gone.context("waited in vain for the module to go")
     }
 
     /// Own frames that ended before they came to the ring.

@@ -3,6 +3,7 @@
 use super::{Lives, Pending, Run};
 use agent_protocol::{Command, IoResult};
 use anyhow::{Context, Result, bail};
+use cancelnic_ioctl::FILTER_DEVICE;
 
 /// An open file of the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +47,14 @@ impl Run {
     /// IRP_MJ_CREATE failed, or there is no such device.
     pub fn open(&mut self, device: &str) -> Result<File> {
         self.step(format!("open {device}"), |run| {
-            run.files += 1;
-            let file = run.files;
+            run.session.files += 1;
+            let file = run.session.files;
             let answer = Answer::of(run.ask(Command::Open { file, device: device.into() })?)?;
             if answer.status != 0 {
                 bail!("{}", answer.describe());
+            }
+            if device != FILTER_DEVICE {
+                run.device_files.insert(file);
             }
             Ok((File(file), String::new()))
         })
@@ -60,6 +64,7 @@ impl Run {
     pub fn close(&mut self, file: File) -> Result<()> {
         self.step(format!("close file {}", file.0), |run| {
             run.ask(Command::Close { file: file.0 })?;
+            run.device_files.remove(&file.0);
             Ok(((), String::new()))
         })
     }

@@ -3,7 +3,7 @@
 //! Each use gets a folder for temporary files of its own, which must be empty afterwards, and whose path finds every
 //! process that the use started.
 
-use super::{Kind, PERIOD, Scenario};
+use super::{Circumstances, Kind, PERIOD, Scenario};
 use crate::build::Built;
 use crate::capture::Capture;
 use crate::facts::Step;
@@ -292,12 +292,22 @@ fn wrong_usage(_: &Built) -> Result<()> {
     demo.nothing_left()?;
 
     // Nothing is there of what is named: that the two do not go together comes first.
-    let mut test = Command::new(std::env::current_exe()?);
-    test.args(["test", "--driver", "/nowhere", "--guest", "windows", "--images", "/nowhere"]);
-    let test = test.env("CANCELNIC_QEMU", "/nowhere").stdin(Stdio::null()).output()?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let ended = Ended { code: test.status.code(), output: text(test.stdout), errors: text(test.stderr) };
-    ended.expect(USAGE, "--driver is for --guest understudy")
+    let image = ["--guest", "windows", "--images", "/nowhere"];
+    for (command, refusal) in [
+        (&["test", "--driver", "/nowhere"][..], "--driver is for --guest understudy"),
+        (
+            &["demo", "--driver", "/nowhere", "--inf", "/nowhere"][..],
+            "--driver and --inf are for --guest understudy",
+        ),
+    ] {
+        let mut rig = Command::new(std::env::current_exe()?);
+        rig.args(command).args(image).env("CANCELNIC_QEMU", "/nowhere").stdin(Stdio::null());
+        let rig = rig.output()?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let ended = Ended { code: rig.status.code(), output: text(rig.stdout), errors: text(rig.stderr) };
+        ended.expect(USAGE, refusal)?;
+    }
+    Ok(())
 }
 
 /// Our own package under other names, as another project's would come: file, INF and service.
@@ -322,12 +332,14 @@ fn foreign_driver(built: &Built) -> Result<()> {
     let scenarios = super::of_any_driver();
     let name = "tx-cancel-wire-held-64";
     let scenario = scenarios.iter().find(|scenario| scenario.name == name);
-    scenario.with_context(|| format!("{name} is not for every driver"))?.run(
-        &Guest::Understudy,
-        built,
-        1,
-        Some(&foreign),
-    )?;
+    let circumstances = Circumstances {
+        guest: Guest::Understudy,
+        built: built.clone(),
+        seed: 1,
+        foreign: Some(foreign),
+        machines: None,
+    };
+    scenario.with_context(|| format!("{name} is not for every driver"))?.run(&circumstances)?;
     // It is this file that ran: cut in half it is refused under its own name.
     let image = folder.path().join("other.sys");
     let whole = std::fs::read(&image)?;

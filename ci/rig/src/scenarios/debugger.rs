@@ -1,24 +1,28 @@
-//! `cargo rig debug --guest windows --image`: an image that holds nothing is started for a debugger, which finds its way in.
+//! `cargo rig debug --guest windows --image`: an image is started for a debugger, which finds its way in, and its agent turns
+//! the driver's watchdog off.
 
 use super::{Kind, Scenario};
-use crate::build::Built;
+use crate::build::{self, Built};
+use crate::image::stand_in;
 use crate::image::store::Store;
 use crate::image::store::manifest::{Description, Guest, Machine};
 use crate::places;
 use crate::session::LIMIT;
+use crate::settings::{Files, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-const IMAGE: &str = "empty";
+const EMPTY: &str = "empty";
+const STAND_IN: &str = "stand-in";
 const HELD: &str = "the wire gate of tx0 is held";
 const OPEN: &str = "the wire gate of tx0 is open";
 
 /// An image with an empty disk: the firmware finds nothing to start, and says so on COM1.
 fn empty_image(store: &Path) -> Result<()> {
-    let draft = Store::open(Some(store))?.begin(IMAGE)?;
+    let draft = Store::open(Some(store))?.begin(EMPTY)?;
     let mut create = Command::new(places::qemu_img()?);
     let made = create.args(["create", "-q", "-f", "qcow2"]).arg(draft.disk()).arg("64M").status()?;
     ensure!(made.success(), "qemu-img makes no disk: {made}");
@@ -50,9 +54,9 @@ struct Use {
 }
 
 impl Use {
-    fn start(store: &Path, temporary: &Path, way: &str, at: SocketAddr) -> Result<Self> {
+    fn start(store: &Path, temporary: &Path, image: &str, way: &str, at: SocketAddr) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["debug", "--guest", "windows", "--image", IMAGE, way, &at.to_string()])
+            .args(["debug", "--guest", "windows", "--image", image, way, &at.to_string()])
             .env("CANCELNIC_IMAGES", store)
             .env("TMPDIR", temporary)
             .stdin(Stdio::piped())
@@ -110,26 +114,37 @@ fn hears(stream: &mut TcpStream, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn boots_for_a_debugger(_: &Built) -> Result<()> {
+fn boots_for_a_debugger(built: &Built) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let [store, temporary] = ["images", "t"].map(|name| folder.path().join(name));
     std::fs::create_dir(&temporary)?;
     empty_image(&store)?;
+    let settings = Settings::new(Files::shipped(built));
+    stand_in::write(
+        &Store::open(Some(&store))?,
+        STAND_IN,
+        Guest::StandIn,
+        &build::loader()?,
+        built,
+        &settings,
+    )?;
 
     // COM1 is the debugger's: what the firmware writes there comes to it.
     let at = free_address()?;
-    let mut serial = Use::start(&store, &temporary, "--serial", at)?;
+    let mut serial = Use::start(&store, &temporary, STAND_IN, "--serial", at)?;
     serial.says(&format!("-k com:ipport={},port=127.0.0.1", at.port()))?;
     serial.says(HELD)?;
-    hears(&mut TcpStream::connect(at)?, "BdsDxe")?;
+    let mut stream = TcpStream::connect(at)?;
+    hears(&mut stream, "BdsDxe")?;
+    serial.says("the driver's watchdog is off from its next load on")?;
     serial.end(&temporary)?;
 
     // QEMU's gdb server stops the machine for whoever connects, and says so.
     let at = free_address()?;
-    let mut gdb = Use::start(&store, &temporary, "--gdb", at)?;
+    let mut gdb = Use::start(&store, &temporary, EMPTY, "--gdb", at)?;
     gdb.says("-kx exdi:")?;
     gdb.says(HELD)?;
-    let mut stream = TcpStream::connect(at)?;
+    stream = TcpStream::connect(at)?;
     stream.write_all(b"$?#3f")?;
     hears(&mut stream, "$T")?;
     gdb.end(&temporary)

@@ -22,7 +22,7 @@ fn steps_aside(run: &mut Run) -> Result<()> {
     let before = filter.counters(run)?;
     run.expect("[refused, running]", [before.refused, u64::from(before.running)], [2, 0])?;
     run.send_marked(5, B)?;
-    run.await_guest("five past it", |tx, rx| tx.sent.len() == 5 && rx.received.len() == 5)?;
+    run.await_traffic("five past it", 5, 5)?;
     received_above(run, 5)?;
     run.cancel_send(B)?;
     let status = filter.try_send(run, 1)?;
@@ -33,7 +33,7 @@ fn steps_aside(run: &mut Run) -> Result<()> {
     run.pause()?;
     run.restart()?;
     run.send(1)?;
-    run.await_guest("one more past it", |tx, rx| tx.sent.len() == 6 && rx.received.len() == 6)?;
+    run.await_traffic("one more past it", 6, 6)?;
 
     filter.bypass(run, false)?;
     filter.await_counters(run, "the module in its place", |counters| {
@@ -47,7 +47,7 @@ fn steps_aside(run: &mut Run) -> Result<()> {
     run.expect("aborted", aborted, 3)?;
     filter.release_all(run)?;
     run.send(2)?;
-    run.await_guest("two through it", |tx, rx| tx.sent.len() == 8 && rx.received.len() == 8)?;
+    run.await_traffic("two through it", 8, 8)?;
     received_above(run, 8)?;
     let counters = filter.counters(run)?;
     let seen = [counters.passed_down, counters.received - before.received];
@@ -149,7 +149,7 @@ fn binds(run: &mut Run) -> Result<()> {
     run.unbind()?;
     run.bind()?;
     run.send(3)?;
-    run.await_guest("three sent", |tx, rx| tx.sent.len() == 3 && rx.received.len() == 3)
+    run.await_traffic("three sent", 3, 3)
 }
 
 fn oid_requests_pass(facts: &Facts) -> Result<()> {

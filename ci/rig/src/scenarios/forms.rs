@@ -3,7 +3,6 @@
 
 use super::{Kind, Scenario, no_watchdog, transmit};
 use crate::facts::Facts;
-use crate::reports::sizes;
 use crate::run::{RX_WRITE, Run, WIRE};
 use crate::settings::{Settings, Wire};
 use anyhow::{Result, ensure};
@@ -60,7 +59,7 @@ fn everything(run: &mut Run) -> Result<()> {
     run.await_device("rx0", "CANCELLING", |rx| rx.state == "CANCELLING")?;
     run.release(RX_WRITE)?;
     run.finish_pause(&pausing)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 136])?;
+    run.expect_fates([0, 64, 136])?;
     run.expect(
         "received, returned empty",
         (run.facts.rx.received.len(), run.facts.rx.returned_empty),
@@ -68,7 +67,7 @@ fn everything(run: &mut Run) -> Result<()> {
     )?;
     run.release(WIRE)?;
     run.restart()?;
-    run.await_guest("the two that waited", |_, rx| rx.received.len() == 23)?;
+    run.await_received("the two that waited", 23)?;
     run.send(50)?;
     run.await_guest("50 sent and received, all buffers given again", |tx, rx| {
         tx.sent.len() == 50 && rx.received.len() == 73 && rx.held == 255
@@ -85,7 +84,7 @@ fn no_cancel(run: &mut Run) -> Result<()> {
     run.await_device("rx0", "STOPPED", |rx| rx.state == "STOPPED")?;
     run.release(WIRE)?;
     run.finish_pause(&pausing)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [64, 0, 0])?;
+    run.expect_fates([64, 0, 0])?;
     run.restart()?;
     run.await_guest("all received, all buffers given again", |_, rx| {
         rx.received.len() == 64 && rx.held == 255

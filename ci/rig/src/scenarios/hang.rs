@@ -4,7 +4,6 @@
 use super::{Kind, Scenario, Shows, good, no_watchdog};
 use crate::facts::Facts;
 use crate::hang::Hang;
-use crate::reports::sizes;
 use crate::run::{COMPLETE, Run, WIRE};
 use crate::settings::{Mutant, NIC, Settings};
 use anyhow::{Context, Result, ensure};
@@ -135,7 +134,7 @@ fn device_holds(run: &mut Run) -> Result<()> {
     })?;
     run.release(COMPLETE)?;
     run.finish_pause(&pausing)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, 9, 0])
+    run.expect_fates([1, 9, 0])
 }
 
 const fn caught(

@@ -26,6 +26,7 @@ use crate::facts::{Facts, Step};
 use crate::foreign::Foreign;
 use crate::guest::{Guest, Need};
 use crate::hang::Hang;
+use crate::pool::Pool;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
 use crate::settings::{Files, Mutant, Settings};
@@ -33,6 +34,7 @@ use crate::verdict::judge;
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One scenario.
@@ -153,18 +155,34 @@ impl Scenario {
             Kind::Command(_) => vec![Need::OwnKernel],
         };
         if let Kind::BothForms { .. } = self.kind {
-            needs.push(Need::Parameters);
+            needs.extend([Need::Parameters, Need::Callbacks]);
         }
         needs.extend(needs::of(self.name));
         needs
     }
 
-    /// Runs it. The error says what went wrong, step by step, or is [`CannotRun`].
-    pub fn run(&self, guest: &Guest, built: &Built, seed: u64, foreign: Option<&Foreign>) -> Result<()> {
+    /// What its machine is like: scenarios alike in this can follow each other on one.
+    pub fn machine(&self) -> String {
+        let mut settings = Settings::new(Files::none());
+        match self.kind {
+            Kind::Good { prepare, .. }
+            | Kind::BothForms { prepare, .. }
+            | Kind::Caught { prepare, .. }
+            | Kind::Endured { prepare, .. } => prepare(&mut settings),
+            Kind::Command(_) => {}
+        }
+        format!("{:?} {:?}", settings.device, settings.parameters())
+    }
+
+    /// Runs it under these circumstances. The error says what went wrong, step by step, or is
+    /// [`CannotRun`].
+    pub fn run(&self, circumstances: &Circumstances) -> Result<()> {
+        let Circumstances { guest, built, seed, foreign, machines } = circumstances;
         let mut settings = Settings::new(Files::shipped(built));
         settings.name = self.name;
         settings.home = guest.clone();
-        settings.guest.seed = seed;
+        settings.guest.seed = *seed;
+        settings.machines.clone_from(machines);
         if let Some(foreign) = foreign {
             foreign.take_over(&mut settings.files)?;
         }
@@ -224,6 +242,20 @@ impl Scenario {
     }
 }
 
+/// What all scenarios of a test are run with.
+pub struct Circumstances {
+    /// The guest.
+    pub guest: Guest,
+    /// What the build has made.
+    pub built: Built,
+    /// Seed for what the guest may vary.
+    pub seed: u64,
+    /// Another project's driver in place of ours.
+    pub foreign: Option<Foreign>,
+    /// Machines that run one scenario after another.
+    pub machines: Option<Arc<Pool>>,
+}
+
 /// The guest has refused something that the scenario needs.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -249,7 +281,7 @@ fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result
 
 /// One run and its judgement.
 fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged> {
-    let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
+    let mut run = Run::start(settings.clone(), Box::new(|_: &Step| ()))?;
     let outcome = body(&mut run);
     let (facts, session) = run.finish(outcome);
     if let Some(refused) = &facts.refused {
@@ -260,7 +292,10 @@ fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged
     let tail: Vec<&str> = log.lines().rev().take(12).collect();
     let log = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
     let violations = judge(&facts);
-    let needed = session.agent.needed().iter().copied().collect();
+    if let Some(machines) = settings.machines.as_ref().filter(|_| violations.is_empty()) {
+        machines.keep(&settings, session).context("the machine after a good run")?;
+    }
+    let needed = facts.needed.iter().copied().collect();
     Ok(Judged { facts, violations, log, needed })
 }
 

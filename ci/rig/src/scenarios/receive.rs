@@ -3,6 +3,7 @@
 use super::transmit::quick_watchdog;
 use super::{Kind, Scenario, good, no_watchdog, usual};
 use crate::facts::Facts;
+use crate::guest::Need;
 use crate::run::{RX_WRITE, Run};
 use anyhow::{Result, ensure};
 
@@ -18,19 +19,27 @@ fn idle(run: &mut Run) -> Result<()> {
 /// One frame is half in its buffer, nine wait behind it. The one arrives, no buffer goes back before STOPPED, and
 /// the nine arrive after the restart.
 fn half_written(run: &mut Run, waiting: u32) -> Result<()> {
+    if waiting > 0 {
+        // A device that is disabled forgets them.
+        run.require(Need::Pause)?;
+    }
     run.load()?;
     run.await_device("rx0", "buffers at the device", |rx| rx.posted > 0)?;
     run.hold(RX_WRITE)?;
     run.inject(1 + waiting)?;
     run.await_device("rx0", "a frame half written", |rx| rx.writing == 1)?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("rx0", "CANCELLING", |rx| rx.state == "CANCELLING")?;
+    run.await_cancelling(&pausing, "rx0")?;
+    if !run.facts.fates_untold {
+        run.await_returned("rx0", "EvtCancel")?;
+    }
+    run.look()?;
     run.expect("buffers back before STOPPED", run.facts.rx.returned_empty, 0)?;
     run.release(RX_WRITE)?;
     run.finish_pause(&pausing)?;
     run.expect("frames received", run.facts.rx.received.len(), 1)?;
     run.restart()?;
-    run.await_guest("those that waited", move |_, rx| rx.received.len() == 1 + u64::from(waiting))
+    run.await_received("those that waited", 1 + u64::from(waiting))
 }
 
 /// Frames are on their way through the ring while the queue is cancelled.
@@ -40,14 +49,14 @@ fn frames_arriving(run: &mut Run) -> Result<()> {
     run.inject(100)?;
     run.pause()?;
     run.restart()?;
-    run.await_guest("all of them", |_, rx| rx.received.len() == 100)
+    run.await_received("all of them", 100)
 }
 
 fn again_and_again(run: &mut Run) -> Result<()> {
     run.load()?;
     for round in 1..=10 {
         run.send(30)?;
-        run.await_guest("the round received", move |_, rx| rx.received.len() == 30 * round)?;
+        run.await_received("the round received", 30 * round)?;
         run.pause()?;
         run.restart()?;
     }
@@ -56,6 +65,7 @@ fn again_and_again(run: &mut Run) -> Result<()> {
 
 /// A frame stays half in its buffer: the watchdog resets the device, and every buffer comes back all the same.
 fn watchdog(run: &mut Run) -> Result<()> {
+    run.require(Need::Callbacks)?;
     run.facts.device_given_up = true;
     run.load()?;
     run.await_guest("all buffers given", |_, rx| rx.held == 255)?;

@@ -2,6 +2,7 @@
 
 use super::{Kind, Scenario, good, no_watchdog, usual};
 use crate::facts::Facts;
+use crate::guest::Need;
 use crate::reports::sizes;
 use crate::run::{COMPLETE, FETCH, Run, WIRE};
 use crate::settings::Settings;
@@ -13,7 +14,7 @@ fn hold_and_send(run: &mut Run, count: u32) -> Result<()> {
     run.send(count)?;
     let wanted = u64::from(count);
     run.await_device("tx0", "all of them on the hardware", |tx| {
-        tx.available + tx.fetched + tx.on_wire == wanted
+        tx.available + tx.fetched + tx.on_wire >= wanted
     })?;
     Ok(())
 }
@@ -22,19 +23,17 @@ fn held(run: &mut Run, count: u32) -> Result<()> {
     run.load()?;
     hold_and_send(run, count)?;
     run.pause()?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, count.into(), 0])
+    run.expect_fates([0, count.into(), 0])
 }
 
 /// Frames that 60 bytes, one fragment each, to make the ring's indices wrap: lets all but a few slots pass first.
 pub fn across_the_wrap(run: &mut Run) -> Result<()> {
     run.load()?;
     run.send(230)?;
-    run.await_guest("the first 230 sent and received", |tx, rx| {
-        tx.sent.len() == 230 && rx.received.len() == 230
-    })?;
+    run.await_traffic("the first 230 sent and received", 230, 230)?;
     hold_and_send(run, 64)?;
     run.pause()?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [230, 64, 0])
+    run.expect_fates([230, 64, 0])
 }
 
 /// 24 rounds of 64: the virtqueue of 1024 wraps too, with cancelled chains in it.
@@ -43,12 +42,12 @@ fn many_rounds(run: &mut Run) -> Result<()> {
     for round in 1..=24 {
         hold_and_send(run, 64)?;
         run.pause()?;
-        run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64 * round, 0])?;
+        run.expect_fates([0, 64 * round, 0])?;
         run.restart()?;
     }
     run.release(WIRE)?;
     run.send(64)?;
-    run.await_guest("64 more sent and received", |tx, rx| tx.sent.len() == 64 && rx.received.len() == 64)
+    run.await_traffic("64 more sent and received", 64, 64)
 }
 
 /// At 1 Mbit/s by a clock that stands still, one frame is on the wire and stays there.
@@ -56,13 +55,13 @@ pub fn one_on_the_wire(run: &mut Run) -> Result<()> {
     run.load()?;
     run.send(10)?;
     run.await_device("tx0", "one on the wire, nine behind it", |tx| {
-        tx.on_wire == 1 && tx.available + tx.fetched == 9
+        tx.on_wire == 1 && tx.available + tx.fetched >= 9
     })?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.await_cancelling(&pausing, "tx0")?;
     run.advance_clock(10_000)?;
     run.finish_pause(&pausing)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, 9, 0])
+    run.expect_fates([1, 9, 0])
 }
 
 fn one_off_the_wire(run: &mut Run) -> Result<()> {
@@ -72,10 +71,10 @@ fn one_off_the_wire(run: &mut Run) -> Result<()> {
     run.let_pass(WIRE, 1)?;
     run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.await_cancelling(&pausing, "tx0")?;
     run.release(COMPLETE)?;
     run.finish_pause(&pausing)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, 9, 0])
+    run.expect_fates([1, 9, 0])
 }
 
 /// Nothing is fetched: the chains are taken back from the available ring.
@@ -83,9 +82,9 @@ fn still_available(run: &mut Run) -> Result<()> {
     run.load()?;
     run.hold(FETCH)?;
     run.send(64)?;
-    run.await_device("tx0", "64 available", |tx| tx.available == 64)?;
+    run.await_device("tx0", "64 available", |tx| tx.available >= 64)?;
     run.pause()?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 0])
+    run.expect_fates([0, 64, 0])
 }
 
 /// A virtqueue of 128 holds 64 packets of two descriptors; the other 136 stay in the packet ring.
@@ -93,9 +92,9 @@ fn never_posted(run: &mut Run) -> Result<()> {
     run.load()?;
     run.hold(WIRE)?;
     run.send(200)?;
-    run.await_device("tx0", "the virtqueue full", |tx| tx.available + tx.fetched == 64)?;
+    run.await_device("tx0", "the virtqueue full", |tx| tx.available + tx.fetched >= 64)?;
     run.pause()?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 136])
+    run.expect_fates([0, 64, 136])
 }
 
 /// Nine descriptors a packet, 14 packets in a virtqueue of 128, the fifteenth does not fit.
@@ -103,22 +102,20 @@ fn many_fragments(run: &mut Run) -> Result<()> {
     run.load()?;
     run.hold(WIRE)?;
     run.send_as(20, 1514, 8)?;
-    run.await_device("tx0", "the virtqueue full", |tx| tx.available + tx.fetched == 14)?;
+    run.await_device("tx0", "the virtqueue full", |tx| tx.available + tx.fetched >= 14)?;
     run.pause()?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 14, 6])?;
+    run.expect_fates([0, 14, 6])?;
     run.release(WIRE)?;
     run.restart()?;
     run.send_as(20, 1514, 8)?;
-    run.await_guest("20 of 8 fragments sent and received", |tx, rx| {
-        tx.sent.len() == 20 && rx.received.len() == 20
-    })
+    run.await_traffic("20 of 8 fragments sent and received", 20, 20)
 }
 
 fn twice(run: &mut Run) -> Result<()> {
     run.load()?;
     hold_and_send(run, 64)?;
     run.pause_cancelling(2)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [0, 64, 0])
+    run.expect_fates([0, 64, 0])
 }
 
 fn restart_and_send(run: &mut Run) -> Result<()> {
@@ -126,7 +123,7 @@ fn restart_and_send(run: &mut Run) -> Result<()> {
     run.release(WIRE)?;
     run.restart()?;
     run.send(100)?;
-    run.await_guest("100 sent and received", |tx, rx| tx.sent.len() == 100 && rx.received.len() == 100)
+    run.await_traffic("100 sent and received", 100, 100)
 }
 
 /// A device without TX_CANCEL: what was given to it drains as sent.
@@ -136,12 +133,12 @@ fn no_cancel(run: &mut Run) -> Result<()> {
     let pausing = run.begin_pause(1)?;
     run.release(WIRE)?;
     run.finish_pause(&pausing)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [64, 0, 0])?;
+    run.expect_fates([64, 0, 0])?;
     let tx = run.await_device("tx0", "the device's counts", |_| true)?;
     run.expect("cancels", tx.cancels, 0)?;
     run.restart()?;
     run.send(64)?;
-    run.await_guest("64 more sent", |tx, _| tx.sent.len() == 128)
+    run.await_sent("64 more sent", 128)
 }
 
 /// Frames longer than the MTU allows are in the packet ring as packets to skip, between others: they go back with
@@ -160,15 +157,17 @@ fn too_long(run: &mut Run) -> Result<()> {
     run.send(5)?;
     run.send_as(5, LONGER, 2)?;
     run.send(5)?;
-    run.await_device("tx0", "10 on the hardware", |tx| tx.available + tx.fetched == 10)?;
+    run.await_device("tx0", "10 on the hardware", |tx| tx.available + tx.fetched >= 10)?;
+    run.look()?;
     run.expect("skipped packets behind one that is out", run.facts.tx.skipped.len(), 15)?;
     run.pause()?;
     run.expect("skipped", run.facts.tx.skipped.len(), 20)?;
-    run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [15, 10, 0])
+    run.expect_fates([15, 10, 0])
 }
 
 /// The completion never comes: the watchdog resets the device, and every packet comes back all the same.
 fn watchdog(run: &mut Run) -> Result<()> {
+    run.require(Need::Callbacks)?;
     run.facts.device_given_up = true;
     run.load()?;
     run.hold(COMPLETE)?;
@@ -178,8 +177,7 @@ fn watchdog(run: &mut Run) -> Result<()> {
     run.pause()?;
     let [sent, taken_back, never_posted] = sizes(&run.facts.tx);
     run.expect("frames that came back", sent + taken_back + never_posted, 10)?;
-    let tx = run.await_device("tx0", "the device reset", |tx| !tx.in_service)?;
-    run.expect("in service", tx.in_service, false)
+    run.await_device("tx0", "the device reset", |tx| !tx.in_service).map(drop)
 }
 
 /// The driver says which queue it was, and what of it is kept.

@@ -27,7 +27,7 @@ pub fn node_is_there() -> bool {
 fn held(run: &mut Run) -> Result<Value> {
     run.load()?;
     run.send(1)?;
-    run.await_guest("one sent and received", |tx, rx| tx.sent.len() == 1 && rx.received.len() == 1)?;
+    run.await_traffic("one sent and received", 1, 1)?;
     run.hold(WIRE)?;
     run.send(50)?;
     let room = u64::from(SMALL) / 2;
@@ -41,7 +41,7 @@ fn cancelling(run: &mut Run) -> Result<Value> {
     run.load()?;
     // Three, so that the next chains begin elsewhere than at descriptor 0, which unwritten memory would name as well.
     run.send(3)?;
-    run.await_guest("three sent and received", |tx, rx| tx.sent.len() == 3 && rx.received.len() == 3)?;
+    run.await_traffic("three sent and received", 3, 3)?;
     run.hold(COMPLETE)?;
     run.hold(WIRE)?;
     run.send(10)?;
@@ -107,7 +107,7 @@ fn extension(built: &Built) -> Result<()> {
         .current_dir(places::workspace().join("ci/windbg"))
         .env("CANCELNIC_SNAPSHOTS", folder.path())
         .stdout(std::fs::File::create(&said)?);
-    let mut node = Process::start("node", &mut command, folder.path().join("node.log"))?;
+    let mut node = Process::start("node", command, folder.path().join("node.log"))?;
     let ended = node.wait(LIMIT);
     let said = std::fs::read_to_string(&said)?;
     ensure!(ended.is_some_and(|status| status.success()), "{}; it said:\n{said}", node.epitaph());

@@ -9,6 +9,7 @@ use crate::facts::Facts;
 use crate::guest::Guest;
 use crate::image::stand_in;
 use crate::image::store::Store;
+use crate::image::store::manifest::Guest::StandIn;
 use crate::kdnet::BusParams;
 use crate::machine::{self, Accelerator, Windows, names, place};
 use crate::places;
@@ -19,16 +20,16 @@ use crate::run::{COMPLETE, Run, WIRE};
 use crate::session::{LIMIT, accept, listen, start_device};
 use crate::settings::{Files, Mutant, NIC, Settings};
 use crate::verdict::judge;
+use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_registers::{ID, ID_OFFSET};
 use serde_json::Value;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The driver's fault: one cancelled transmit packet is kept.
 const KEEPS_A_PACKET: Mutant = Mutant { driver: NIC, number: 1 };
@@ -45,6 +46,7 @@ fn answers(built: &Built) -> Result<()> {
     let path = |name: &str| folder.path().join(name);
     let firmware = places::ovmf()?;
     let kdnet: BusParams = "0.2.0".parse().map_err(anyhow::Error::msg)?;
+    let kdnet = kdnet.place().context("bus 0")?;
     let (vars, disk, disc) = (path("vars.fd"), path("disk.qcow2"), path("disc.iso"));
     std::fs::copy(&firmware.vars, &vars)?;
     // An empty disk and an empty disc: the firmware looks at both and finds nothing to start.
@@ -65,7 +67,7 @@ fn answers(built: &Built) -> Result<()> {
         processors: Windows::PROCESSORS,
         accelerator,
         nic: Some(1024),
-        debug_nic: Some(kdnet.place()),
+        debug_nic: Some(kdnet),
         debug_port: None,
         gdb: true,
     };
@@ -78,29 +80,24 @@ fn answers(built: &Built) -> Result<()> {
 
     let expected = [
         (place::VGA, (0x1234, 0x1111)),
-        (kdnet.place(), (0x8086, 0x10d3)),
+        (kdnet, (0x8086, 0x10d3)),
         (place::USB, (0x1b36, 0x000d)),
         (place::NIC, (0x1af4, 0x1041)),
         (place::AHCI, (0x8086, 0x2922)),
     ];
-    let deadline = Instant::now() + 3 * LIMIT;
-    loop {
+    let mut last = String::new();
+    let at_work = until(3 * LIMIT, PERIOD, || {
+        ensure!(qemu.status().is_none(), "{}", qemu.epitaph());
         let functions = monitor.pci()?;
         let there = |(place, id)| {
             let is_it = |function: &&PciFunction| function.place == place && function.id == id;
             functions.iter().find(is_it).is_some_and(|function| !function.memory.is_empty())
         };
         let id = nic_id(&mut monitor, &functions, &folder)?;
-        if expected.into_iter().all(there) && id == Some(ID) {
-            return Ok(());
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "wanted at work: {expected:x?}; there is {functions:x?}; the NIC's ID register reads {id:x?}"
-        );
-        ensure!(qemu.status().is_none(), "{}", qemu.epitaph());
-        thread::park_timeout(PERIOD);
-    }
+        last = format!("there is {functions:x?}; the NIC's ID register reads {id:x?}");
+        Ok((expected.into_iter().all(there) && id == Some(ID)).then_some(()))
+    })?;
+    at_work.with_context(|| format!("wanted at work: {expected:x?}; {last}"))
 }
 
 /// The NIC's ID register, read as the guest would: through QEMU, by the device process. The firmware switches regions
@@ -121,7 +118,8 @@ fn image(built: &Built, name: &'static str, folder: &Folder) -> Result<Settings>
     take_broken(&mut settings, built, KEEPS_A_PACKET)?;
     let store = Store::open(Some(folder.path()))?;
     let loader = build::loader()?;
-    settings.home = Guest::Image(Arc::new(stand_in::write(&store, "broken", &loader, built, &settings)?));
+    settings.home =
+        Guest::Image(Arc::new(stand_in::write(&store, "broken", StandIn, &loader, built, &settings)?));
     settings.guest.parameters.insert("WatchdogMs", 0);
     Ok(settings)
 }
@@ -216,39 +214,83 @@ fn agent_loss(built: &Built) -> Result<()> {
     Ok(())
 }
 
-/// From the image to the report, by the commands that people type.
-fn demo(_: &Built) -> Result<()> {
-    let folder = Folder::new()?;
-    let path = |name: &str| folder.path().join(name);
-    let rig = |arguments: &[&OsStr]| -> Result<()> {
-        let log = path("rig.log");
+/// The commands that people type, with an image in a folder of its own.
+struct Typed {
+    folder: Folder,
+}
+
+impl Typed {
+    fn new() -> Result<Self> {
+        Ok(Self { folder: Folder::new()? })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command with these arguments, and options with the names of files here.
+    fn command(&self, arguments: &[&str], places: &[(&str, &str)]) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).stdout(Stdio::null());
-        let mut process = Process::start("cargo rig", &mut command, log)?;
-        let ended = process.wait(4 * LIMIT);
+        command.args(arguments);
+        places.iter().for_each(|(option, name)| _ = command.arg(option).arg(self.path(name)));
+        Ok(command)
+    }
+
+    fn output(&self, arguments: &[&str], places: &[(&str, &str)]) -> Result<String> {
+        let output = self.command(arguments, places)?.output()?;
+        ensure!(output.status.success(), "{arguments:?}: {}", output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn rig(&self, arguments: &[&str], places: &[(&str, &str)]) -> Result<()> {
+        let mut command = self.command(arguments, places)?;
+        command.stdout(Stdio::null());
+        let mut process = Process::start("cargo rig", command, self.path("rig.log"))?;
+        let ended = process.wait(30 * LIMIT);
         ensure!(ended.is_some_and(|status| status.success()), "{arguments:?}: {}", process.epitaph());
         Ok(())
-    };
-    let (images, report, json) = (path("images"), path("report"), path("report.json"));
-    let [image, stand_in, out] = ["image", "stand-in", "--out"].map(OsStr::new);
-    rig(&[image, stand_in, out, images.as_os_str()])?;
-    let [demo, guest, windows, place, to, as_json] =
-        ["demo", "--guest", "windows", "--images", "--report", "--json"].map(OsStr::new);
-    rig(&[
-        demo,
-        guest,
-        windows,
-        place,
-        images.as_os_str(),
-        to,
-        report.as_os_str(),
-        as_json,
-        json.as_os_str(),
-    ])?;
-    let report: Value = serde_json::from_slice(&std::fs::read(json)?)?;
-    ensure!(report["verdict"] == "good", "{report}");
-    ensure!(report["guest"] == "stand-in" && report["image"] == "stand-in", "{report}");
-    rig(&[image, OsStr::new("verify"), out, images.as_os_str()])
+    }
+
+    /// The report of a demo on the image, which must be good.
+    fn demo(&self) -> Result<Value> {
+        let places = [("--images", "images"), ("--report", "report"), ("--json", "report.json")];
+        self.rig(&["demo", "--guest", "windows"], &places)?;
+        let report: Value = serde_json::from_slice(&std::fs::read(self.path("report.json"))?)?;
+        ensure!(report["verdict"] == "good" && report["image"] == "stand-in", "{report}");
+        Ok(report)
+    }
+}
+
+/// From the image to the report.
+fn demo(_: &Built) -> Result<()> {
+    let typed = Typed::new()?;
+    typed.rig(&["image", "stand-in"], &[("--out", "images")])?;
+    let report = typed.demo()?;
+    ensure!(report["guest"] == "stand-in" && report.get("seen_at_device").is_none(), "{report}");
+    typed.rig(&["image", "verify"], &[("--out", "images")])
+}
+
+/// The same with a guest that is asked only for what Windows can be asked for: frames come from the filter, which waits
+/// for them before it pauses; the data path goes down with the device; fates are seen at the device.
+fn like_windows(_: &Built) -> Result<()> {
+    let typed = Typed::new()?;
+    typed.rig(&["image", "stand-in", "--like-windows"], &[("--out", "images")])?;
+    let report = typed.demo()?;
+    ensure!(report["guest"] == "stand-in-like-windows", "{report}");
+    ensure!(report["seen_at_device"]["lists_first"] == true, "{report}");
+    let sent: u64 = 200 + 100 + 60;
+    ensure!(report["queues"][0]["sent"] == sent && report["subgroups"][1]["aborted"] == 30, "{report}");
+    let listed = typed.output(&["test", "--guest", "windows", "--list"], &[("--images", "images")])?;
+    let can_run = listed.lines().filter(|line| line.ends_with(": test")).count();
+    let cannot = listed.lines().filter(|line| line.contains(": cannot be run, ")).count();
+    ensure!(can_run > 0 && can_run + cannot == super::all().len(), "{listed}");
+    let places = [("--images", "images"), ("--junit", "junit.xml")];
+    typed.rig(&["test", "--guest", "windows"], &places)?;
+    let results = std::fs::read_to_string(typed.path("junit.xml"))?;
+    let count = |what: &str| results.matches(what).count();
+    let seen = [count("<testcase "), count("<skipped"), count("<failure")];
+    ensure!(seen == [can_run + cannot, cannot, 0], "{seen:?} of {can_run} and {cannot}: {results}");
+    Ok(())
 }
 
 const fn command(name: &'static str, test: fn(&Built) -> Result<()>) -> Scenario {
@@ -259,6 +301,7 @@ pub fn all() -> Vec<Scenario> {
     vec![
         command("windows-machine-answers-at-every-address", answers),
         command("stand-in-image-runs-the-demo", demo),
+        command("stand-in-like-windows-runs-demo-and-scenarios", like_windows),
         command("stand-in-bug-check-is-reported", bug_check),
         command("stand-in-hang-is-reported", hang),
         command("stand-in-agent-loss-is-reported", agent_loss),

@@ -55,6 +55,8 @@ pub enum Guest {
     Windows,
     /// Understudy in Windows' place.
     StandIn,
+    /// The same, and asked only for what Windows can be asked for.
+    StandInLikeWindows,
 }
 
 impl std::fmt::Display for Guest {
@@ -62,6 +64,7 @@ impl std::fmt::Display for Guest {
         formatter.write_str(match self {
             Self::Windows => "windows",
             Self::StandIn => "stand-in",
+            Self::StandInLikeWindows => "stand-in-like-windows",
         })
     }
 }

@@ -1,0 +1,66 @@
+//! Queues that are not given back: what is still owned, and by whom.
+
+use super::Run;
+use crate::agent::AgentError;
+use crate::guest::Need;
+use crate::hang::Hang;
+use crate::reports::describe;
+use crate::session::LIMIT;
+use crate::verdict::{runs, violation};
+use agent_protocol::{Command, QueueView};
+use anyhow::{Result, anyhow};
+use std::time::Duration;
+
+impl Run {
+    /// A command does not end: shows every queue that is cancelled and not given back, and names the packets that the
+    /// driver keeps although the device has given all back.
+    pub(super) fn find_kept(&mut self, limit: Duration) -> anyhow::Error {
+        let report = self.session.agent.call(Command::Report, self.patience.min(LIMIT));
+        let (Ok(report), Ok(hangs)) = (report, self.hangs()) else {
+            return self.session.explain(AgentError::TimedOut(limit));
+        };
+        self.keep(report);
+        self.facts.hangs.extend(hangs);
+        match self.session.control.queue("tx0") {
+            Ok(seen) => {
+                let outstanding = &self.facts.tx.outstanding;
+                let owed = seen.available + seen.fetched + seen.on_wire + seen.off_wire;
+                if !outstanding.is_empty() && seen.state == "STOPPED" && owed == 0 {
+                    let place = format!("tx0: frames {}", runs(outstanding));
+                    return self.fault(violation("PacketKept", "EvtCancel", place));
+                }
+                anyhow!(
+                    "not done within {} ms: {}; device: {}",
+                    limit.as_millis(),
+                    describe(&self.facts.tx, &self.facts.rx),
+                    seen.describe()
+                )
+            }
+            Err(_) => self.session.explain(AgentError::TimedOut(limit)),
+        }
+    }
+
+    /// Every queue that is cancelled and not given back at this moment.
+    fn hangs(&mut self) -> Result<Vec<Hang>, AgentError> {
+        let inspected = self.session.agent.call(Command::Inspect, self.patience.min(LIMIT))?;
+        let kept = |view: &&QueueView| view.packets.owned() != 0 || view.fragments.owned() != 0;
+        let hanging = inspected.views.iter().filter(|view| view.cancelled).filter(kept);
+        Ok(hanging.map(|view| self.hang(view)).collect())
+    }
+
+    /// The same as a step, for a pause that a scenario keeps from ending.
+    pub fn look_for_hangs(&mut self) -> Result<Vec<Hang>> {
+        self.step("look for queues not given back", |run| {
+            run.require(Need::Views)?;
+            let hangs = run.hangs().map_err(|error| run.session.explain(error))?;
+            let detail = hangs.iter().map(Hang::title).collect::<Vec<_>>().join(", ");
+            Ok((hangs, detail))
+        })
+    }
+
+    /// The device's word on a queue that hangs, beside the guest's.
+    pub(super) fn hang(&mut self, view: &QueueView) -> Hang {
+        let device = self.session.control.queue(&view.queue).ok();
+        Hang::new(view, device.as_ref())
+    }
+}

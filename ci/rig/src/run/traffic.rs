@@ -1,0 +1,207 @@
+//! Traffic and what holds it up: frames out and in, the device's gates and clock, and waiting for what becomes of them.
+
+use super::Run;
+use super::filter::Filter;
+use crate::control::{Gate, Queue};
+use crate::guest::Need;
+use crate::reports::{describe, sizes};
+use crate::session::LIMIT;
+use crate::wait::until;
+use agent_protocol::{Command, QueueReport};
+use anyhow::{Result, anyhow, bail};
+use std::time::Duration;
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(1);
+
+impl Run {
+    /// Closes a gate.
+    pub fn hold(&mut self, gate: Gate) -> Result<()> {
+        self.gate(format!("hold the {} gate of {}", gate.1, gate.0), gate, false)
+    }
+
+    /// Opens a gate.
+    pub fn release(&mut self, gate: Gate) -> Result<()> {
+        self.gate(format!("open the {} gate of {}", gate.1, gate.0), gate, true)
+    }
+
+    fn gate(&mut self, name: String, (queue, gate): Gate, open: bool) -> Result<()> {
+        self.step(name, |run| {
+            let set = run.session.control.set_gate(queue, gate, open);
+            set.map_err(|error| run.session.explain(error))?;
+            Ok(((), String::new()))
+        })
+    }
+
+    /// Lets `count` frames pass a closed gate.
+    pub fn let_pass(&mut self, (queue, gate): Gate, count: u64) -> Result<()> {
+        self.step(format!("let {count} pass the {gate} gate of {queue}"), |run| {
+            let stepped = run.session.control.step_gate(queue, gate, count);
+            stepped.map_err(|error| run.session.explain(error))?;
+            Ok(((), String::new()))
+        })
+    }
+
+    /// Moves the device's manual clock on.
+    pub fn advance_clock(&mut self, us: u64) -> Result<()> {
+        self.step(format!("advance the device's clock by {us} us"), |run| {
+            let moved = run.session.control.call("clock.advance", serde_json::json!({ "us": us }));
+            moved.map_err(|error| run.session.explain(error))?;
+            Ok(((), String::new()))
+        })
+    }
+
+    /// Hands `count` frames of 60 bytes in one fragment to the sender.
+    pub fn send(&mut self, count: u32) -> Result<()> {
+        self.send_as(count, 60, 1)
+    }
+
+    /// Hands `count` frames to the sender: a protocol driver over the adapter, or on a guest that has none of ours the
+    /// filter.
+    pub fn send_as(&mut self, count: u32, len: u32, fragments: u32) -> Result<()> {
+        let plain = len == 60 && fragments == 1;
+        if plain && count > 0 && self.settings.home.lacks(Need::Protocol).is_some() {
+            return self.send_through_filter(count);
+        }
+        self.give(count, len, fragments, 0)
+    }
+
+    /// The filter is opened for it alone: a file left open would outlast the drivers.
+    fn send_through_filter(&mut self, count: u32) -> Result<()> {
+        let filter = Filter { file: self.open(cancelnic_ioctl::FILTER_DEVICE)? };
+        filter.send(self, count, 0)?;
+        self.close(filter.file)
+    }
+
+    pub(super) fn give(&mut self, count: u32, len: u32, fragments: u32, cancel_id: u64) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let marked = if cancel_id == 0 { String::new() } else { format!(" with ID {cancel_id:#x}") };
+        self.step(format!("send {count} frames{marked}"), |run| {
+            let (first, last) = run.take_numbers(count);
+            run.ask(Command::Send { first, count, len, fragments, cancel_id })?;
+            Ok(((), format!("numbers {first} to {last}")))
+        })
+    }
+
+    /// Numbers for `count` more frames, first to last, noted as given to a sender above the ring.
+    pub(super) fn take_numbers(&mut self, count: u32) -> (u64, u64) {
+        let (first, last) = (self.next, self.next + u64::from(count) - 1);
+        self.next = last + 1;
+        self.facts.offered.0.push((first, last));
+        (first, last)
+    }
+
+    /// Lets `count` frames of 60 bytes arrive at the device from outside.
+    pub fn inject(&mut self, count: u32) -> Result<()> {
+        let (first, last) = (self.next, self.next + u64::from(count) - 1);
+        self.step(format!("{count} frames arrive at the device"), |run| {
+            run.next = last + 1;
+            run.facts.injected.0.push((first, last));
+            let params = serde_json::json!({ "queue": "rx0", "first": first, "count": count, "len": 60 });
+            let injected = run.session.control.call("rx.inject", params);
+            injected.map_err(|error| run.session.explain(error))?;
+            Ok(((), format!("numbers {first} to {last}")))
+        })
+    }
+
+    /// Waits until the device's view of a queue is as wanted.
+    pub fn await_device(
+        &mut self,
+        queue: &str,
+        what: &str,
+        holds: impl FnMut(&Queue) -> bool,
+    ) -> Result<Queue> {
+        self.step(format!("wait for {what}"), |run| {
+            let seen = run.session.control.wait_for(queue, what, LIMIT, holds);
+            let seen = seen.map_err(|error| run.session.explain(error))?;
+            let detail = format!("{queue}: {}", seen.describe());
+            Ok((seen, detail))
+        })
+    }
+
+    /// Waits until that many frames in all have been sent, and that many received.
+    pub fn await_traffic(&mut self, what: &str, sent: u64, received: u64) -> Result<()> {
+        // What left the wire in place of being taken back came in again, or found no buffer.
+        let surplus = self.surplus;
+        self.await_look(what, move |tx, rx| {
+            let got = rx.received.len();
+            tx.sent.len() == sent + surplus && (got == received || got > received && surplus > 0)
+        })
+    }
+
+    /// Waits until that many frames in all have been sent.
+    pub fn await_sent(&mut self, what: &str, sent: u64) -> Result<()> {
+        let sent = sent + self.surplus;
+        self.await_look(what, move |tx, _| tx.sent.len() == sent)
+    }
+
+    /// Waits until that many frames in all have been received.
+    pub fn await_received(&mut self, what: &str, received: u64) -> Result<()> {
+        self.await_look(what, move |_, rx| rx.received.len() == received)
+    }
+
+    /// Waits until every frame that was given has met its fate.
+    pub fn await_accounted(&mut self) -> Result<()> {
+        let given = self.facts.offered.len();
+        self.await_look("every frame accounted for", move |tx, _| {
+            let fates = sizes(tx).iter().sum::<u64>() + tx.paused.len();
+            tx.outstanding.is_empty() && tx.queued.is_empty() && fates == given
+        })
+    }
+
+    /// Waits until the guest's own view of both queues (tx, rx) is as wanted.
+    pub fn await_guest(
+        &mut self,
+        what: &str,
+        holds: impl FnMut(&QueueReport, &QueueReport) -> bool,
+    ) -> Result<()> {
+        self.require(Need::Fates)?;
+        self.await_look(what, holds)
+    }
+
+    fn await_look(
+        &mut self,
+        what: &str,
+        mut holds: impl FnMut(&QueueReport, &QueueReport) -> bool,
+    ) -> Result<()> {
+        self.step(format!("wait for {what}"), |run| {
+            let seen = until(LIMIT, PERIOD, || {
+                run.look()?;
+                Ok(holds(&run.facts.tx, &run.facts.rx).then_some(()))
+            })?;
+            let detail = describe(&run.facts.tx, &run.facts.rx);
+            match seen {
+                Some(()) => Ok(((), detail)),
+                None => bail!("waited {} s for {what}, in vain: {detail}", LIMIT.as_secs()),
+            }
+        })
+    }
+
+    /// Looks at both queues once: the guest tells, or else the device has seen it.
+    pub fn look(&mut self) -> Result<()> {
+        if !self.facts.fates_untold {
+            return self.ask(Command::Report).map(drop);
+        }
+        self.look_from_outside()
+    }
+
+    /// Checks how many frames were sent, were taken back by the hardware, and never came there. A guest that lets all
+    /// lists come back before it takes the data path down has sent those that were on the hardware and waited.
+    pub fn expect_fates(&mut self, [sent, taken_back, never_posted]: [u64; 3]) -> Result<()> {
+        let expected = [sent, taken_back, never_posted];
+        const WHAT: &str = "[sent, taken back, never posted]";
+        if !self.facts.lists_first {
+            return self.expect(WHAT, sizes(&self.facts.tx), expected);
+        }
+        self.step(format!("expect {WHAT}, or sent instead"), |run| {
+            let seen = sizes(&run.facts.tx);
+            if seen.iter().sum::<u64>() != expected.iter().sum::<u64>() || seen[0] < sent {
+                return Err(anyhow!("expected {expected:?} or more sent instead, saw {seen:?}"));
+            }
+            run.surplus = seen[0] - sent;
+            Ok(((), format!("{seen:?}")))
+        })
+    }
+}
