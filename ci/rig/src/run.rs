@@ -59,6 +59,8 @@ pub struct Run {
     device_files: BTreeSet<u32>,
     /// Frames that were sent where the scenario has them taken back.
     surplus: u64,
+    /// Whether gates were opened in the data path's last way down.
+    gates_opened: bool,
     /// Since when receive is up: frames that had left the wire then, and drops until then.
     receiving: Option<(u64, u64)>,
     /// Places in the guest's record at which its queues' lives ended.
@@ -114,6 +116,7 @@ impl Run {
             next: 1,
             device_files: BTreeSet::new(),
             surplus: 0,
+            gates_opened: false,
             receiving: None,
             ended_lives: Vec::new(),
             loaded: false,

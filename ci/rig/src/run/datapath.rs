@@ -26,8 +26,8 @@ const HESITATION: Duration = Duration::from_secs(2);
 pub struct Pausing {
     pending: Pending,
     since: Instant,
-    /// Cancels that the transmit queue had taken before.
-    cancels: u64,
+    /// Cancels that transmit and receive had taken before.
+    cancels: [u64; 2],
 }
 
 impl Run {
@@ -68,8 +68,15 @@ impl Run {
     }
 
     fn begin_down(&mut self, command: Command) -> Result<Pausing> {
-        let tx = self.session.control.queue("tx0").map_err(|error| self.session.explain(error))?;
-        Ok(Pausing { pending: self.begin(command)?, since: Instant::now(), cancels: tx.cancels })
+        self.gates_opened = false;
+        let cancels = self.cancels()?;
+        Ok(Pausing { pending: self.begin(command)?, since: Instant::now(), cancels })
+    }
+
+    /// Cancels that transmit and receive have taken.
+    fn cancels(&mut self) -> Result<[u64; 2]> {
+        let seen = self.session.control.stats().map_err(|error| self.session.explain(error))?;
+        Ok(["tx0", "rx0"].map(|name| seen.queue(name).map_or(0, |queue| queue.cancels)))
     }
 
     fn finish_down(&mut self, pausing: &Pausing, lives: Lives) -> Result<()> {
@@ -104,8 +111,11 @@ impl Run {
         self.step("every packet back, queues stopped", |run| {
             run.finish_down(pausing, Lives::GoOn)?;
             run.expect_stopped()?;
+            if run.pauses_by_disabling() {
+                run.expect_cancelled(pausing)?;
+            }
             let seen = describe(&run.facts.tx, &run.facts.rx);
-            Ok(((), if run.facts.lists_first { format!("{seen}; lists first, gates opened") } else { seen }))
+            Ok(((), if run.gates_opened { format!("{seen}; lists first, gates opened") } else { seen }))
         })
     }
 
@@ -129,16 +139,31 @@ impl Run {
     fn open_gates_for_lists(&mut self, pausing: &Pausing) -> Result<bool> {
         let tx = self.session.control.queue("tx0").map_err(|error| self.session.explain(error))?;
         let owed = tx.available + tx.fetched + tx.on_wire + tx.off_wire;
-        let waits = tx.cancels == pausing.cancels && owed > 0;
+        let waits = tx.cancels == pausing.cancels[0] && owed > 0;
         if !waits || pausing.since.elapsed() < HESITATION {
             return Ok(false);
         }
         self.facts.lists_first = true;
+        self.gates_opened = true;
         for (queue, gate) in [FETCH, WIRE, COMPLETE] {
             let opened = self.session.control.set_gate(queue, gate, true);
             opened.map_err(|error| self.session.explain(error))?;
         }
         Ok(true)
+    }
+
+    /// A device that is disabled could be reset in place of a cancel: each queue that can be cancelled has been.
+    fn expect_cancelled(&mut self, pausing: &Pausing) -> Result<()> {
+        let [tx, rx] = self.cancels()?;
+        let missed = if self.settings.device.tx_cancel && tx == pausing.cancels[0] {
+            "tx0"
+        } else if rx == pausing.cancels[1] {
+            "rx0"
+        } else {
+            return Ok(());
+        };
+        let place = format!("{missed}: stopped without CANCEL");
+        Err(self.fault(violation("QueueNotCancelled", "EvtCancel", place)))
     }
 
     /// A pause may only be over when the device can touch nothing of the queue any more.

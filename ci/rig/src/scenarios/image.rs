@@ -30,7 +30,7 @@ const BOOT_IMAGE: usize = 2 << 20;
 /// Limits that fit a program which needs seconds where Windows needs minutes.
 const PATIENCE: f64 = 0.5;
 /// Limits that are soon reached.
-const LITTLE_PATIENCE: f64 = 0.1;
+const LITTLE_PATIENCE: f64 = 0.2;
 const NAME: &str = "stand-in-setup";
 
 /// Whether a test medium can be made.

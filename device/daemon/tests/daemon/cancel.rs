@@ -15,10 +15,20 @@ use crate::process::Daemon;
 
 /// The numbers of the captured frames that went in `direction` (1 inbound, 2 outbound).
 pub fn captured(daemon: &Daemon, direction: u32) -> Vec<u64> {
+    on_interface(daemon, 0, direction)
+}
+
+/// The numbers of the captured frames that were taken back.
+pub fn taken_back(daemon: &Daemon) -> Vec<u64> {
+    on_interface(daemon, 1, 2)
+}
+
+fn on_interface(daemon: &Daemon, interface: u32, direction: u32) -> Vec<u64> {
     let mut reader = PcapNgReader::new(File::open(daemon.path("wire.pcapng")).unwrap()).unwrap();
     let mut found = Vec::new();
     while let Some(block) = reader.next_block() {
         if let Block::EnhancedPacket(packet) = block.unwrap()
+            && packet.interface_id == interface
             && packet.options.contains(&EnhancedPacketOption::Flags(direction))
         {
             found.push(number_of(&packet.data));
@@ -101,6 +111,8 @@ fn cancel_with_the_wire_held_takes_everything_back_before_the_write_returns() {
         (&json!(20), &json!("STOPPED"), &json!(1))
     );
     assert!(captured(&daemon, 2).is_empty());
+    // Those in the FIFO first, then those that were still in the available ring.
+    assert_eq!(taken_back(&daemon), (1..=20).collect::<Vec<_>>());
 }
 
 #[test]
@@ -132,6 +144,7 @@ fn cancel_lets_what_is_off_the_wire_complete_as_sent() {
     assert_eq!(guest.lens(TX), [0, 0, TAKEN_BACK, TAKEN_BACK, TAKEN_BACK]);
     guest.interrupt(TX);
     assert_eq!(captured(&daemon, 2), [1, 2]);
+    assert_eq!(taken_back(&daemon), [3, 4, 5]);
 }
 
 #[test]
@@ -147,6 +160,7 @@ fn cancel_finishes_the_frame_on_the_wire_and_no_other() {
     assert_eq!((guest.stat(TX).state, guest.stat(TX).count), (STOPPED, 3));
     assert_eq!(guest.lens(TX), [0, TAKEN_BACK, TAKEN_BACK, TAKEN_BACK]);
     assert_eq!(captured(&daemon, 2), [1]);
+    assert_eq!(taken_back(&daemon), [2, 3, 4]);
 }
 
 #[test]
