@@ -62,7 +62,7 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
 
-    /// Write the frames that left the wire and those that were delivered to the guest, as pcapng
+    /// Write as pcapng the frames that left the wire, those delivered to the guest, and apart those taken back
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
 
