@@ -1,6 +1,7 @@
 //! Queues that are not given back: that they are found, that the one report of it has every part, and what the
 //! framework does after an unfinished receive cancel, by its documents and by its source.
 
+use super::transmit::one_of_ten_off_the_wire;
 use super::{Kind, Scenario, Shows, good, no_watchdog};
 use crate::facts::Facts;
 use crate::hang::Hang;
@@ -104,12 +105,7 @@ fn calls_after_cancel(facts: &Facts) -> Result<Vec<&str>> {
 /// A completion is held at the device and nobody watches: the report shows it, and when it comes the queue goes back.
 fn device_holds(run: &mut Run) -> Result<()> {
     run.load()?;
-    run.hold(COMPLETE)?;
-    run.hold(WIRE)?;
-    run.send(10)?;
-    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched == 10)?;
-    run.let_pass(WIRE, 1)?;
-    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    one_of_ten_off_the_wire(run)?;
     let pausing = run.begin_pause(1)?;
     run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
     run.await_device("rx0", "STOPPED", |rx| rx.state == "STOPPED")?;

@@ -1,5 +1,6 @@
 //! The virtual machine is paused and resumed: its queues leave service and enter it again in the middle of things.
 
+use super::transmit::one_of_ten_off_the_wire;
 use super::{Scenario, good, no_watchdog, usual};
 use crate::run::{COMPLETE, Run, WIRE};
 use anyhow::Result;
@@ -10,12 +11,7 @@ fn in_a_cancel(run: &mut Run) -> Result<()> {
     // One completion first: a queue that never completed anything starts anew when the machine goes on.
     run.send(1)?;
     run.await_traffic("one sent and received", 1, 1)?;
-    run.hold(COMPLETE)?;
-    run.hold(WIRE)?;
-    run.send(10)?;
-    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched >= 10)?;
-    run.let_pass(WIRE, 1)?;
-    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    one_of_ten_off_the_wire(run)?;
     let pausing = run.begin_pause(1)?;
     run.await_cancelling(&pausing, "tx0")?;
     run.stop_machine()?;

@@ -19,6 +19,14 @@ fn hold_and_send(run: &mut Run, count: u32) -> Result<()> {
     Ok(())
 }
 
+/// The device holds ten frames: one is off the wire and not completed, nine wait in front of it.
+pub fn one_of_ten_off_the_wire(run: &mut Run) -> Result<()> {
+    run.hold(COMPLETE)?;
+    hold_and_send(run, 10)?;
+    run.let_pass(WIRE, 1)?;
+    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1).map(drop)
+}
+
 fn held(run: &mut Run, count: u32) -> Result<()> {
     run.load()?;
     hold_and_send(run, count)?;
@@ -66,10 +74,7 @@ pub fn one_on_the_wire(run: &mut Run) -> Result<()> {
 
 fn one_off_the_wire(run: &mut Run) -> Result<()> {
     run.load()?;
-    run.hold(COMPLETE)?;
-    hold_and_send(run, 10)?;
-    run.let_pass(WIRE, 1)?;
-    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    one_of_ten_off_the_wire(run)?;
     let pausing = run.begin_pause(1)?;
     run.await_cancelling(&pausing, "tx0")?;
     run.release(COMPLETE)?;
@@ -170,10 +175,7 @@ fn watchdog(run: &mut Run) -> Result<()> {
     run.require(Need::Callbacks)?;
     run.facts.device_given_up = true;
     run.load()?;
-    run.hold(COMPLETE)?;
-    hold_and_send(run, 10)?;
-    run.let_pass(WIRE, 1)?;
-    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    one_of_ten_off_the_wire(run)?;
     run.pause()?;
     let [sent, taken_back, never_posted] = sizes(&run.facts.tx);
     run.expect("frames that came back", sent + taken_back + never_posted, 10)?;

@@ -1,12 +1,13 @@
 //! The debugger's extension over stopped machines: `ci/windbg/cancelnic.js` under Node, in a stand-in for WinDbg.
 
 use super::filter::{A, B, C, holding};
+use super::transmit::one_of_ten_off_the_wire;
 use super::{Kind, Scenario};
 use crate::build::Built;
 use crate::debug::snapshot;
 use crate::places;
 use crate::process::{Folder, Process};
-use crate::run::{COMPLETE, Run, WIRE};
+use crate::run::{Run, WIRE};
 use crate::session::LIMIT;
 use crate::settings::{Files, Settings};
 use anyhow::{Result, ensure};
@@ -42,12 +43,7 @@ fn cancelling(run: &mut Run) -> Result<Value> {
     // Three, so that the next chains begin elsewhere than at descriptor 0, which unwritten memory would name as well.
     run.send(3)?;
     run.await_traffic("three sent and received", 3, 3)?;
-    run.hold(COMPLETE)?;
-    run.hold(WIRE)?;
-    run.send(10)?;
-    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched == 10)?;
-    run.let_pass(WIRE, 1)?;
-    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    one_of_ten_off_the_wire(run)?;
     // The machine ends with the session: the pause is never finished.
     let _pausing = run.begin_pause(1)?;
     run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;

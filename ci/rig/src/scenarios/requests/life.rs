@@ -1,11 +1,12 @@
 //! Requests and the life of devices and files around them.
 
+use super::super::transmit::one_of_ten_off_the_wire;
 use super::super::{PERIOD, Scenario, good, no_watchdog, usual};
 use super::waiting::{Calls, await_waiting, counters, wait, wait_settled};
 use super::{CANCELLED, SUCCESS};
 use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
-use crate::run::{COMPLETE, Run, WIRE};
+use crate::run::{Run, WIRE};
 use crate::session::LIMIT;
 use crate::wait::until;
 use anyhow::{Context, Result, ensure};
@@ -186,12 +187,7 @@ fn nic_gone_in_cancel(run: &mut Run) -> Result<()> {
     const WINDOW: &str = "wdf.power.holding";
     run.facts.device_given_up = true;
     run.load()?;
-    run.hold(COMPLETE)?;
-    run.hold(WIRE)?;
-    run.send(10)?;
-    run.await_device("tx0", "ten on the hardware", |tx| tx.available + tx.fetched == 10)?;
-    run.let_pass(WIRE, 1)?;
-    run.await_device("tx0", "one off the wire", |tx| tx.off_wire == 1)?;
+    one_of_ten_off_the_wire(run)?;
     let removing = run.hold_at(WINDOW, Run::begin_surprise_removal_of_nic)?;
     run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
     run.release_window(WINDOW)?;
