@@ -9,15 +9,16 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What scenarios on one machine have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Kind {
+/// What scenarios on one machine have in common. Its order is of no meaning, but that alike ones stand together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
     device: Device,
     parameters: BTreeMap<&'static str, u32>,
 }
 
 impl Kind {
-    fn of(settings: &Settings) -> Self {
+    /// The machine that these settings need.
+    pub fn of(settings: &Settings) -> Self {
         Self { device: settings.device.clone(), parameters: settings.parameters() }
     }
 }

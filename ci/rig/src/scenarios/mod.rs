@@ -26,7 +26,7 @@ use crate::facts::{Facts, Step};
 use crate::foreign::Foreign;
 use crate::guest::{Guest, Need};
 use crate::hang::Hang;
-use crate::pool::Pool;
+use crate::pool::{self, Pool};
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
 use crate::settings::{Files, Mutant, Settings};
@@ -138,31 +138,8 @@ impl Scenario {
         self.needs().into_iter().find_map(lacks)
     }
 
-    /// What it needs of its guest.
-    fn needs(&self) -> Vec<Need> {
-        let mut settings = Settings::new(Files::none());
-        let mut needs = match self.kind {
-            Kind::Good { prepare, .. } | Kind::BothForms { prepare, .. } => {
-                prepare(&mut settings);
-                Need::of_settings(&settings)
-            }
-            Kind::Caught { prepare, .. } | Kind::Endured { prepare, .. } => {
-                prepare(&mut settings);
-                let mut needs = Need::of_settings(&settings);
-                needs.push(Need::Mutants);
-                needs
-            }
-            Kind::Command(_) => vec![Need::OwnKernel],
-        };
-        if let Kind::BothForms { .. } = self.kind {
-            needs.extend([Need::Parameters, Need::Callbacks]);
-        }
-        needs.extend(needs::of(self.name));
-        needs
-    }
-
-    /// What its machine is like: scenarios alike in this can follow each other on one.
-    pub fn machine(&self) -> String {
+    /// The settings that it asks for, without files; the usual ones of a command.
+    fn prepared(&self) -> Settings {
         let mut settings = Settings::new(Files::none());
         match self.kind {
             Kind::Good { prepare, .. }
@@ -171,7 +148,25 @@ impl Scenario {
             | Kind::Endured { prepare, .. } => prepare(&mut settings),
             Kind::Command(_) => {}
         }
-        format!("{:?} {:?}", settings.device, settings.parameters())
+        settings
+    }
+
+    /// What it needs of its guest.
+    fn needs(&self) -> Vec<Need> {
+        let mut needs = Need::of_settings(&self.prepared());
+        match self.kind {
+            Kind::Good { .. } => {}
+            Kind::BothForms { .. } => needs.extend([Need::Parameters, Need::Callbacks]),
+            Kind::Caught { .. } | Kind::Endured { .. } => needs.push(Need::Mutants),
+            Kind::Command(_) => needs.push(Need::OwnKernel),
+        }
+        needs.extend(needs::of(self.name));
+        needs
+    }
+
+    /// The machine that it needs: scenarios alike in this can follow each other on one.
+    pub fn machine(&self) -> pool::Kind {
+        pool::Kind::of(&self.prepared())
     }
 
     /// Runs it under these circumstances. The error says what went wrong, step by step, or is
