@@ -25,7 +25,6 @@ use crate::verdict::violation;
 use agent_protocol::{Command, IoResult, ListReport, QueueReport, QueueView, Reply, Violation};
 use anyhow::{Context, Result, anyhow};
 use evidence::Trouble;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 pub use crate::control::{COMPLETE, FETCH, RX_WRITE, WIRE};
@@ -55,8 +54,6 @@ pub struct Run {
     started: Instant,
     watcher: Watcher,
     next: u64,
-    /// Those that are open on a device that can be disabled: not on the filter's, which is none.
-    device_files: BTreeSet<u32>,
     /// Frames that were sent where the scenario has them taken back.
     surplus: u64,
     /// Whether gates were opened in the data path's last way down.
@@ -114,7 +111,6 @@ impl Run {
             started,
             watcher,
             next: 1,
-            device_files: BTreeSet::new(),
             surplus: 0,
             gates_opened: false,
             receiving: None,

@@ -21,6 +21,7 @@ use crate::settings::Settings;
 use agent_protocol::{Command as Ask, DriverFile, Message};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -73,7 +74,9 @@ pub struct Session {
     /// What the guest said of itself.
     pub greeting: Greeting,
     /// Number of the file opened last.
-    pub files: u32,
+    pub last_file: u32,
+    /// The files that are open, by number, with their devices.
+    pub open_files: BTreeMap<u32, String>,
     home: Guest,
     /// The scenarios that it has run, since it was started.
     ran: Vec<&'static str>,
@@ -118,7 +121,20 @@ impl Session {
         let greeting = Greeting { guest, image, drivers, boot: Duration::from_micros(boot_us), at };
         let home = settings.home.clone();
         let (ran, captured) = (Vec::new(), Capture::default());
-        Ok(Self { agent, monitor, control, greeting, files: 0, home, ran, captured, qemu, device, folder })
+        Ok(Self {
+            agent,
+            monitor,
+            control,
+            greeting,
+            last_file: 0,
+            open_files: BTreeMap::new(),
+            home,
+            ran,
+            captured,
+            qemu,
+            device,
+            folder,
+        })
     }
 
     /// The session's folder: `capture.pcapng`, `trace.json`, `guest.log`, `device.log`, `qemu.log`.
@@ -142,14 +158,14 @@ impl Session {
     }
 
     /// Makes the machine ready for another scenario, after `scenario` has unloaded the drivers; `false` if something of it
-    /// is left at the device.
+    /// is left at the device, or a file open.
     pub fn renew(&mut self, scenario: &'static str) -> Result<bool> {
-        if !self.control.begin_anew()? {
+        if !self.open_files.is_empty() || !self.control.begin_anew()? {
             return Ok(false);
         }
         self.captured = Capture::read(&self.capture())?;
         self.agent.forget();
-        // It closes the files that are still open, and greets: a second greeting would be a restart.
+        // One greeting has to stand in the record: a second would be a restart.
         self.agent.call(Ask::Greet, self.home.patience().act()).map_err(|error| self.explain(error))?;
         self.ran.push(scenario);
         Ok(true)

@@ -59,7 +59,7 @@ impl Run {
             false => ("pause: cancel both queues", Command::Pause { cancels }),
         };
         self.step(name, |run| {
-            if !run.device_files.is_empty() {
+            if run.has_device_files() {
                 run.require(Need::Pause)?;
             }
             run.down()?;
@@ -198,7 +198,7 @@ impl Run {
     /// Leaves D0; the packet queues are destroyed.
     pub fn power_down(&mut self) -> Result<()> {
         self.step("power down", |run| {
-            if !run.device_files.is_empty() {
+            if run.has_device_files() {
                 run.require(Need::Sleep)?;
             }
             run.down()?;

@@ -41,21 +41,24 @@ impl Answer {
 }
 
 impl Run {
+    /// Whether a file is open that goes with its device: the filter's has none that could be disabled.
+    pub(super) fn has_device_files(&self) -> bool {
+        self.session.open_files.values().any(|device| device != FILTER_DEVICE)
+    }
+
     /// Opens a device as a program does.
     ///
     /// # Errors
     /// IRP_MJ_CREATE failed, or there is no such device.
     pub fn open(&mut self, device: &str) -> Result<File> {
         self.step(format!("open {device}"), |run| {
-            run.session.files += 1;
-            let file = run.session.files;
+            run.session.last_file += 1;
+            let file = run.session.last_file;
             let answer = Answer::of(run.ask(Command::Open { file, device: device.into() })?)?;
             if answer.status != 0 {
                 bail!("{}", answer.describe());
             }
-            if device != FILTER_DEVICE {
-                run.device_files.insert(file);
-            }
+            run.session.open_files.insert(file, device.into());
             Ok((File(file), String::new()))
         })
     }
@@ -64,7 +67,7 @@ impl Run {
     pub fn close(&mut self, file: File) -> Result<()> {
         self.step(format!("close file {}", file.0), |run| {
             run.ask(Command::Close { file: file.0 })?;
-            run.device_files.remove(&file.0);
+            run.session.open_files.remove(&file.0);
             Ok(((), String::new()))
         })
     }
