@@ -160,7 +160,7 @@ impl Drop for Folder {
 
 /// Starts `command` on a thread that lasts as long as the rig: the kernel takes a child's parent for dead when the thread
 /// that started it is.
-fn spawn(mut command: Command) -> std::io::Result<Child> {
+fn spawn(command: Command) -> std::io::Result<Child> {
     type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
     static STARTER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
         let (orders, taken) = mpsc::channel::<Order>();
@@ -172,7 +172,6 @@ fn spawn(mut command: Command) -> std::io::Result<Child> {
         });
         orders
     });
-    command.stdin(Stdio::null());
     let (answer, started) = mpsc::channel();
     let gone = || std::io::Error::other("the thread that starts children has ended");
     STARTER.send((command, answer)).map_err(|_| gone())?;
@@ -194,7 +193,7 @@ impl Process {
     /// Starts `command` as `name`; what it writes to its error output goes to the file `errors`.
     pub fn start(name: &'static str, mut command: Command, errors: PathBuf) -> Result<Self> {
         let log = File::create(&errors).with_context(|| format!("cannot create {}", errors.display()))?;
-        command.stderr(log).process_group(0);
+        command.stdin(Stdio::null()).stderr(log).process_group(0);
         let parent = rustix::process::getpid();
         // SAFETY: between fork and exec the closure only makes two system calls; it allocates nothing and takes no
         // lock, so it cannot meet state that another thread of the parent held at the fork.

@@ -42,7 +42,7 @@ impl Ether {
         }
     }
 
-    /// A frame that was taken back cannot be read: the driver gave no whole frame, which it is told of otherwise.
+    /// A frame that was taken back was not read: its chain is malformed, or one cancel took more than an honest ring holds.
     fn record_unread(&self) {
         let Some(writing) = &self.capture else { return };
         let mut writing = lock(writing);
