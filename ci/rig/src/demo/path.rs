@@ -68,7 +68,9 @@ pub fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
 /// the `sent` frames that did before.
 fn cancel_by_id(run: &mut Run, sent: u64) -> Result<()> {
     let filter = run.open_filter()?;
-    let before = filter.counters(run)?;
+    // frames that went through the filter come back to it after their packets have left the ring
+    let before =
+        filter.await_counters(run, "earlier sends back", |counters| counters.own_outstanding == 0)?;
     filter.hold(run)?;
     let own = filter.send(run, SUBGROUPS * IN_SUBGROUP, SUBGROUPS)?;
     let cancelled = own.ids[1];
