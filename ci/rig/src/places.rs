@@ -43,7 +43,7 @@ pub fn qemu() -> Result<PathBuf, SetupMissing> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&on_path)
         .map(|folder| folder.join(QEMU))
-        .chain([workspace().join("target/qemu/bin").join(QEMU)])
+        .chain([target().join("qemu/bin").join(QEMU)])
         .find(|file| file.is_file() && has_device(file))
         .ok_or_else(|| SetupMissing::new(format!("a QEMU with {QEMU_DEVICE}"), "ci/setup"))
 }
@@ -85,7 +85,7 @@ pub fn ovmf() -> Result<Firmware, SetupMissing> {
             )
         });
     }
-    let unpacked = workspace().join("target/guest-tools/root/usr/share/OVMF");
+    let unpacked = target().join("guest-tools/root/usr/share/OVMF");
     [PathBuf::from("/usr/share/OVMF"), unpacked]
         .iter()
         .find_map(|folder| Firmware::within(folder))
@@ -96,7 +96,7 @@ pub fn ovmf() -> Result<Firmware, SetupMissing> {
 pub fn qemu_img() -> Result<PathBuf, SetupMissing> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&on_path)
-        .chain([workspace().join("target/guest-tools/bin")])
+        .chain([target().join("guest-tools/bin")])
         .map(|folder| folder.join("qemu-img"))
         .find(|file| file.is_file())
         .ok_or_else(|| SetupMissing::new("qemu-img", "ci/setup, or apt-get install qemu-utils"))

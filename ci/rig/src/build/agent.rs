@@ -8,14 +8,16 @@ use std::{
 
 use anyhow::Context as _;
 
+use crate::places;
+
 use super::{Artefact, Options, SetupMissing, Verb, Workspace, copy};
 
 /// Target of the agent.
 pub const AGENT_TARGET: &str = "x86_64-pc-windows-gnu";
 /// Its package, and its file without extension.
 pub const AGENT: &str = "cancelnic-agent";
-/// Where ci/setup unpacks mingw-w64, in the workspace.
-const UNPACKED: &str = "target/mingw";
+/// Where ci/setup unpacks mingw-w64, in the target folder of the rig that runs.
+const UNPACKED: &str = "mingw";
 
 /// The parts of mingw-w64 that a link needs.
 struct Mingw {
@@ -29,8 +31,8 @@ struct Mingw {
 
 impl Mingw {
     /// That of the system, else what ci/setup has unpacked.
-    fn find(root: &Path) -> Result<Self, SetupMissing> {
-        let unpacked = root.join(UNPACKED);
+    fn find() -> Result<Self, SetupMissing> {
+        let unpacked = places::target().join(UNPACKED);
         installed().or_else(|| in_folder(&unpacked)).ok_or(SetupMissing::Mingw)
     }
 }
@@ -66,7 +68,7 @@ const ARGUMENTS: [&str; 5] = ["--bins", "--examples", "--release", "--target", A
 
 /// Cargo's settings for the agent.
 fn settings(workspace: &Workspace) -> Result<[String; 2], SetupMissing> {
-    let Mingw { libraries, compiler, dlltool } = Mingw::find(workspace.root())?;
+    let Mingw { libraries, compiler, dlltool } = Mingw::find()?;
     let path = |path: PathBuf| path.display().to_string();
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
