@@ -345,6 +345,7 @@ fn another_xml_parser_reads_the_answers() {
     fs::write(&path, answers(&media()[0].1).to_xml().expect("XML")).expect("a written file");
     let program = "import sys, xml.etree.ElementTree as tree; print(tree.parse(sys.argv[1]).getroot().tag)";
     let Ok(output) = Command::new("python3").args(["-c", program]).arg(&path).output() else {
+        assert!(std::env::var_os("CANCELNIC_JUDGES").is_none(), "python3 is not there");
         eprintln!("NOT TESTED: python3 is not installed");
         return;
     };
