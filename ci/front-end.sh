@@ -1,11 +1,8 @@
-# Sourced by ci/linux-guest and ci/dpdk-guest: the device under a front end that is not ours, watched by its judge.
+# shellcheck shell=bash
+# Sourced by ci/linux-guest and ci/dpdk-guest after ci/common.sh: the device under a front end that is not ours, watched
+# by its judge.
 #
-# A caller sets `name` (its own, for messages) and `folder` (for what it keeps).
-
-missing() {
-    echo "$name: missing: $1" >&2
-    exit 3
-}
+# A caller sets `folder` (for what it keeps) and has called make_device.
 
 work=$(mktemp -d)
 device=
@@ -15,12 +12,20 @@ clean() {
 }
 trap clean EXIT
 
+# make_device ARGUMENT...: builds the device, and has it judge the arguments that are meant for it.
+make_device() {
+    cargo build --package vhost-device-cancelnic || exit 3
+    device_program=${CARGO_TARGET_DIR:-target}/debug/vhost-device-cancelnic
+    local status=0 said
+    said=$("$device_program" --socket-path "$work/no/folder" "$@" 2>&1) || status=$?
+    [ "$status" -ne 2 ] || usage_error "the device refuses its arguments: ${said%% (see*}"
+}
+
 # Starts the device, with more arguments if given, on the socket $work/device; its log and trace stay in $folder.
 start_device() {
     mkdir -p "$folder"
     rm -f "$folder/trace.json"
-    cargo build --quiet -p vhost-device-cancelnic
-    "${CARGO_TARGET_DIR:-target}/debug/vhost-device-cancelnic" --socket-path "$work/device" --wire loopback "$@" \
+    "$device_program" --socket-path "$work/device" --wire loopback "$@" \
         --queue-size 256 --trace "$folder/trace.json" >"$work/greeting" 2>"$folder/device.log" &
     device=$!
     until grep -q listening "$work/greeting"; do
@@ -33,12 +38,12 @@ start_device() {
 check_findings() {
     local findings doorbells
     if findings=$(grep '"descriptor"' "$folder/trace.json"); then
-        echo "$name: the judge found:" >&2
+        say "the judge found:"
         head -n 20 <<<"$findings" >&2
         exit 1
     fi
     doorbells=$(grep -c '"doorbell"' "$folder/trace.json") || {
-        echo "$name: the device's trace, $folder/trace.json, holds no doorbell" >&2
+        say "the device's trace, $folder/trace.json, holds no doorbell"
         exit 1
     }
     echo "the judge found nothing in $doorbells doorbells"

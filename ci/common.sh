@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# Sourced by the scripts of ci/ before anything else, with their arguments as they are: their help, the folder that they
+# write to, and the lines that they print when something is missing. The working folder becomes the workspace's top.
+#
+# Sets `top` (the workspace), `name` (the script's, for messages) and `target` (the folder that cargo and the rig use too).
+
+_script=$(readlink -f "${BASH_SOURCE[-1]}")
+top=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
+name=${_script#"$top/ci/"}
+cd "$top" || exit 3
+
+# The comment at the top of a script is its help.
+for _argument in "$@"; do
+    case $_argument in
+    -h | --help)
+        awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$_script"
+        exit 0
+        ;;
+    esac
+done
+
+# As ci/rig/src/places.rs has it: relative to the workspace. The programs that are started get it as an absolute path.
+case ${CARGO_TARGET_DIR:-} in
+'') target=$top/target ;;
+/*) target=$CARGO_TARGET_DIR ;;
+*) target=$top/$CARGO_TARGET_DIR ;;
+esac
+[ -z "${CARGO_TARGET_DIR:-}" ] || export CARGO_TARGET_DIR=$target
+
+say() { printf '%s: %s\n' "$name" "$*" >&2; }
+
+# missing WHAT [HOW TO GET IT]: ends the script.
+missing() {
+    say "missing: $1"
+    [ $# -lt 2 ] || say "get it with: $2"
+    exit 3
+}
+
+usage_error() {
+    say "$1; see $0 --help"
+    exit 2
+}
+
+# no_arguments "$@": for a script that takes none but --help.
+no_arguments() { [ $# -eq 0 ] || usage_error "unknown argument: $1"; }
+
+# Makes the target folder, or ends the script with one line.
+make_target() {
+    local error trial=$target/.writable.$$
+    error=$( (mkdir -p "$target" && : >"$trial") 2>&1) && rm -f "$trial" && return
+    case $error in
+    *"No space left"*) missing "space in $target" "freeing some, or CARGO_TARGET_DIR with a folder on another disk" ;;
+    esac
+    missing "a target folder that can be written ($target: ${error##*: })" "CARGO_TARGET_DIR with another folder"
+}
+
+free_megabytes() { df -Pm "$target" | awk 'NR == 2 { print $4 }'; }
+
+# need_space MEGABYTES WHAT: ends the script with one line if the target folder's disk has less.
+need_space() {
+    local free
+    free=$(free_megabytes)
+    [ "${free:-0}" -ge "$1" ] ||
+        missing "space for $2: $1 MB, and $target has $free MB" "freeing some, or CARGO_TARGET_DIR with a folder on another disk"
+}
+
+# download_failed WHAT HOW: what stopped it may be the disk, not the network.
+download_failed() {
+    [ "$(free_megabytes)" -ge 20 ] || missing "space in $target for $1" "freeing some, or CARGO_TARGET_DIR with a folder on another disk"
+    missing "$1 (the download failed)" "$2"
+}
