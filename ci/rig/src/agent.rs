@@ -181,6 +181,28 @@ impl Agent {
         self.shared.lock().said.clone()
     }
 
+    /// Whether the guest has closed its end of the line.
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().ended
+    }
+
+    /// The lines that drivers have printed from place `from` of the record on, which is moved to its end.
+    pub fn prints_from(&self, from: &mut usize) -> Vec<String> {
+        let heard = self.shared.lock();
+        let prints = heard.said.iter().skip(*from).filter_map(|said| match said {
+            Message::Debug { text } => Some(text.clone()),
+            _ => None,
+        });
+        let prints = prints.collect();
+        *from = heard.said.len();
+        prints
+    }
+
+    /// How many callbacks and framework steps the guest has reported up to now.
+    pub fn events(&self) -> usize {
+        self.shared.lock().said.iter().filter(|said| matches!(said, Message::Event { .. })).count()
+    }
+
     /// How many messages the guest has said up to now.
     pub fn heard(&self) -> usize {
         self.shared.lock().said.len()

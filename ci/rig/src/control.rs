@@ -1,6 +1,5 @@
 //! The device's control socket: JSON-RPC 2.0, one object a line.
 
-use crate::wait::until;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,8 +10,6 @@ use std::time::Duration;
 
 /// The device answers every request at once; this is for a machine under load.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Between two looks at a condition.
-const PERIOD: Duration = Duration::from_millis(1);
 
 /// The device has closed its end, which it does only by ending.
 #[derive(Debug, thiserror::Error)]
@@ -202,25 +199,6 @@ impl Control {
     pub fn step_gate(&mut self, queue: &str, gate: &str, count: u64) -> Result<()> {
         self.call("gate.step", json!({ "queue": queue, "gate": gate, "count": count })).map(drop)
     }
-
-    /// Looks at `queue` until `holds`; fails, saying `what` was wanted and what was seen, when `limit` has passed.
-    pub fn wait_for(
-        &mut self,
-        queue: &str,
-        what: &str,
-        limit: Duration,
-        mut holds: impl FnMut(&Queue) -> bool,
-    ) -> Result<Queue> {
-        let mut last = Queue::default();
-        let found = until(limit, PERIOD, || {
-            last = self.queue(queue)?;
-            Ok(holds(&last).then_some(()))
-        })?;
-        found.with_context(|| {
-            format!("{queue}: waited {} ms for {what}, in vain: {}", limit.as_millis(), last.describe())
-        })?;
-        Ok(last)
-    }
 }
 
 impl Queue {
@@ -312,20 +290,6 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_when_the_condition_holds() {
-        let (_folder, mut control, device) = fake(&[
-            r#"{"jsonrpc":"2.0","id":1,"result":{"queue":"tx0","state":"CANCELLING"}}"#,
-            r#"{"jsonrpc":"2.0","id":2,"result":{"queue":"tx0","state":"STOPPED","count":64}}"#,
-        ]);
-        let queue = control
-            .wait_for("tx0", "STOPPED", Duration::from_secs(5), |queue| queue.state == "STOPPED")
-            .unwrap();
-        assert_eq!(queue.count, 64);
-        let asked = device.join().unwrap();
-        assert!(asked[0].contains(r#""method":"queue.get""#), "{asked:?}");
-    }
-
-    #[test]
     fn counts_begin_anew_at_a_device_at_rest() {
         const OPENED: &str = r#"{"jsonrpc":"2.0","id":ID,"result":null}"#;
         let opened = |id: u32| OPENED.replace("ID", &id.to_string()).leak() as &str;
@@ -349,14 +313,6 @@ mod tests {
         assert!(!Queue { pending: 1, ..Queue::default() }.is_at_rest());
         assert!(!Queue { in_service: true, ..Queue::default() }.is_at_rest());
         assert!(!Queue { findings_total: 1, ..Queue::default() }.is_at_rest());
-    }
-
-    #[test]
-    fn a_wait_in_vain_says_what_was_seen() {
-        let (_folder, mut control, _device) =
-            fake(&[r#"{"jsonrpc":"2.0","id":1,"result":{"queue":"tx0","state":"RUNNING","fetched":3}}"#]);
-        let error = control.wait_for("tx0", "STOPPED", Duration::ZERO, |_| false).unwrap_err().to_string();
-        assert!(error.contains("RUNNING") && error.contains("fetched=3"), "{error}");
     }
 
     #[test]

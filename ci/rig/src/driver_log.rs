@@ -32,11 +32,19 @@ impl StopLine {
     }
 }
 
+/// STATUS_DEVICE_HARDWARE_ERROR, as the driver prints it behind the reason for which it gives its device up.
+const HARDWARE_ERROR: &str = " (status 0xc0000483)";
+
+/// Why the driver gives its device up, if that is what a line of it reports; without the status.
+pub fn given_up(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("cancelnic: ")?.strip_suffix(HARDWARE_ERROR)
+}
+
 /// What the driver has said of its queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverLog {
     cancel_form: Option<String>,
-    not_given_back: Vec<String>,
+    printed: Vec<String>,
     living: BTreeMap<String, Counts>,
     ended: BTreeMap<String, Counts>,
 }
@@ -47,11 +55,7 @@ impl DriverLog {
         if let Some(form) = text.trim().strip_prefix("cancelnic: cancel form: ") {
             self.cancel_form = Some(form.to_owned());
         }
-        if let Some(said) = text.trim().strip_prefix("cancelnic: ")
-            && said.contains(" not given back in ")
-        {
-            self.not_given_back.push(said.to_owned());
-        }
+        self.printed.push(text.trim().to_owned());
         if let Some(stop) = StopLine::read(text) {
             self.living.insert(stop.queue, stop.counts);
         }
@@ -62,9 +66,15 @@ impl DriverLog {
         self.cancel_form.as_deref()
     }
 
+    /// The lines that drivers have printed.
+    pub fn printed(&self) -> &[String] {
+        &self.printed
+    }
+
     /// What the driver's watchdog said: which queue was not given back in which time, and what of it is kept.
-    pub fn not_given_back(&self) -> &[String] {
-        &self.not_given_back
+    pub fn not_given_back(&self) -> Vec<&str> {
+        let lines = self.printed.iter().filter_map(|line| line.strip_prefix("cancelnic: "));
+        lines.filter(|line| line.contains(" not given back in ")).collect()
     }
 
     /// The packet queues have been destroyed: their successors count from 0.
@@ -124,9 +134,15 @@ mod tests {
     #[test]
     fn the_watchdogs_words_are_kept() {
         let log = log(&[
-            "cancelnic: tx0 not given back in 200 ms: 1 of 256 kept: BeginIndex 0, EndIndex 1 (status 0)",
+            "cancelnic: tx0 not given back in 200 ms: 1 of 256 kept: BeginIndex 0, EndIndex 1 (status 0xc0000483)",
         ]);
-        assert_eq!(log.not_given_back().len(), 1);
+        assert_eq!(
+            log.not_given_back(),
+            ["tx0 not given back in 200 ms: 1 of 256 kept: BeginIndex 0, EndIndex 1 (status 0xc0000483)"]
+        );
+        let reason = given_up(&log.printed()[0]).unwrap();
+        assert_eq!(reason, "tx0 not given back in 200 ms: 1 of 256 kept: BeginIndex 0, EndIndex 1");
+        assert_eq!(given_up("cancelnic: cannot add the device (status 0xc000009a)"), None);
     }
 
     #[test]

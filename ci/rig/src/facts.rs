@@ -165,3 +165,13 @@ pub struct Facts {
     /// device's.
     pub device_given_up: bool,
 }
+
+impl Facts {
+    /// Frames that were posted and of which no fate is known: neither sent, nor taken back, nor never posted.
+    pub fn kept(&self) -> Ids {
+        let tx = &self.tx;
+        let known: HashSet<u64> =
+            [&tx.sent, &tx.taken_back, &tx.never_posted].into_iter().flat_map(Ids::iter).collect();
+        tx.posted.iter().filter(|id| !known.contains(id)).collect()
+    }
+}

@@ -142,6 +142,11 @@ impl Qmp {
         Ok(self.execute("query-status")?["running"] == true)
     }
 
+    /// The machine's state by QEMU's name: `running`, `paused`, `internal-error`, ...
+    pub fn status(&mut self) -> Result<String> {
+        Ok(self.execute("query-status")?["status"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Sends a non-maskable interrupt to every processor.
     pub fn inject_nmi(&mut self) -> Result<()> {
         self.execute("inject-nmi").map(drop)

@@ -11,6 +11,7 @@ pub mod programs;
 pub mod requests;
 mod stack;
 mod traffic;
+mod waits;
 
 use crate::agent::{AgentError, Pending};
 use crate::facts::{Facts, Sample, Step};
@@ -21,7 +22,8 @@ use crate::process::stand_aside_if_interrupted;
 use crate::reports::{join, join_lists};
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::verdict::violation;
+use crate::verdict::{fault_of, violation};
+use crate::wait::{InVain, Limits, Look};
 use agent_protocol::{Command, IoResult, ListReport, QueueReport, QueueView, Reply, Violation};
 use anyhow::{Context, Result, anyhow};
 use evidence::Trouble;
@@ -29,6 +31,9 @@ use std::time::{Duration, Instant};
 
 pub use crate::control::{COMPLETE, FETCH, RX_WRITE, WIRE};
 pub use datapath::Pausing;
+
+/// How long one look for an answer of the guest may take: in between is looked whether it can still come.
+const ANSWER: Duration = Duration::from_millis(20);
 
 /// Told of every step, as soon as it is over.
 pub type Watcher = Box<dyn FnMut(&Step)>;
@@ -62,6 +67,10 @@ pub struct Run {
     receiving: Option<(u64, u64)>,
     /// Places in the guest's record at which its queues' lives ended.
     ended_lives: Vec<usize>,
+    /// How much of the guest's record has been read for lines of the drivers.
+    prints_read: usize,
+    /// The driver has given the device up, which the scenario does not expect.
+    given_up: Option<Violation>,
     loaded: bool,
     /// What the queues of drivers that have been unloaded did.
     earlier: [QueueReport; 2],
@@ -115,6 +124,8 @@ impl Run {
             gates_opened: false,
             receiving: None,
             ended_lives: Vec::new(),
+            prints_read: 0,
+            given_up: None,
             loaded: false,
             earlier: Default::default(),
             earlier_lists: ListReport::default(),
@@ -145,7 +156,7 @@ impl Run {
         act: impl FnOnce(&mut Self) -> Result<(T, String)>,
     ) -> Result<T> {
         let at = self.started.elapsed();
-        let mut result = act(self);
+        let mut result = act(self).and_then(|done| self.check_driver().map(|()| done));
         if let Err(error) = result {
             stand_aside_if_interrupted();
             self.trouble = self.trouble.or(Trouble::of(&error));
@@ -167,7 +178,7 @@ impl Run {
 
     /// Notes a fault, which ends the run as a failure.
     pub fn fault(&mut self, fault: Violation) -> anyhow::Error {
-        let line = format!("{} in {} ({})", fault.rule, fault.callback, fault.place);
+        let line = fault_of(&fault);
         self.facts.violations.push(fault);
         anyhow!(line)
     }
@@ -240,21 +251,32 @@ impl Run {
     }
 
     fn collect(&mut self, pending: &Pending, lives: Lives) -> Result<Option<IoResult>> {
-        match self.session.agent.finish(pending, self.patience) {
-            Ok(mut reply) => {
-                let io = reply.io.take();
-                self.keep(reply);
-                if lives == Lives::End {
-                    self.ended_lives.push(self.session.agent.heard());
+        let answered = self.wait_at_most(Limits::of(self.patience), "the guest's answer", |run| {
+            match run.session.agent.finish(pending, ANSWER) {
+                Err(AgentError::TimedOut(_)) => Ok(Look::NotYet(format!(
+                    "{}; {} callbacks over",
+                    run.device_line()?,
+                    run.session.agent.events()
+                ))),
+                answered => Ok(Look::Found(answered)),
+            }
+        });
+        let mut reply = match answered {
+            Ok(answered) => answered.map_err(|error| self.session.explain(error))?,
+            Err(error) => match error.downcast::<InVain>() {
+                Ok(in_vain) => {
+                    self.trouble = Some(Trouble::Silent);
+                    return Err(self.find_kept(in_vain.how.waited()));
                 }
-                Ok(io)
-            }
-            Err(AgentError::TimedOut(limit)) => {
-                self.trouble = Some(Trouble::Silent);
-                Err(self.find_kept(limit))
-            }
-            Err(error) => Err(self.session.explain(error)),
+                Err(error) => return Err(error),
+            },
+        };
+        let io = reply.io.take();
+        self.keep(reply);
+        if lives == Lives::End {
+            self.ended_lives.push(self.session.agent.heard());
         }
+        Ok(io)
     }
 
     fn keep(&mut self, reply: Reply) {

@@ -1,38 +1,95 @@
 //! The rules by which a run is judged. Each reads the facts alone, and names what it finds.
+//!
+//! Faults are listed with the cause before the symptom. A rule that [`Holds::Always`] is judged in every run: what it
+//! compares is definite as soon as it is known. A rule that [`Holds::AtEnd`] needs a run that got to its end, because
+//! it compares whole sets.
+
+mod fates;
 
 use crate::capture::Foreign;
-use crate::control::Queue;
+use crate::control::{Queue, Stats};
+use crate::driver_log;
 use crate::facts::Facts;
 use agent_protocol::{Ids, ListReport, Violation};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Everything that is wrong with a run: faults seen while it went on, then those that the sets show.
+/// When a rule can be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Also in a run that failed half-way: whatever is still missing could not explain what the rule finds.
+    Always,
+    /// Only when the run got to its end: until then sets may lack frames whose fate is not known yet.
+    AtEnd,
+}
+
+/// A rule reads the facts and adds what it finds.
+type Judge = fn(&Facts, &mut Vec<Violation>);
+
+/// The rules, in the order in which their faults are listed.
+const RULES: [(Holds, Judge); 14] = [
+    (Holds::Always, fates::contradictions),
+    (Holds::Always, sets_disjoint),
+    (Holds::Always, lists_sound),
+    (Holds::Always, frames_whole),
+    (Holds::Always, received_was_delivered),
+    (Holds::Always, device_refused),
+    (Holds::AtEnd, nothing_kept),
+    (Holds::AtEnd, above_the_ring),
+    (Holds::AtEnd, lists_agree),
+    (Holds::AtEnd, fates::wire_agrees),
+    (Holds::AtEnd, receive_agrees),
+    (Holds::AtEnd, everything_arrived),
+    (Holds::AtEnd, driver_agrees),
+    (Holds::AtEnd, device_agrees),
+];
+
+/// Faults seen while a run went on that are mostly consequences of others, which the sets and the device's judge name.
+const CONSEQUENCES: [&str; 10] = [
+    "AgentLost",
+    "GuestHangs",
+    "GuestRestarted",
+    "MachineOff",
+    "NoCapture",
+    "NoDeviceCounts",
+    "PacketKept",
+    "QueueNotCancelled",
+    "QueueNotResumed",
+    "ScenarioFailed",
+];
+
+/// Everything that is wrong with a run, the cause before the symptom:
+///
+/// 1. the driver has given the device up: nothing of what follows can be right;
+/// 2. a rule of the guest's framework, or another fault that ended the run where it happened;
+/// 3. contradictions between what driver, device and wire report of a frame;
+/// 4. the findings of the device's judge;
+/// 5. consequences: the guest hangs, a queue does not run;
+/// 6. failed steps;
+/// 7. the rules on whole sets, if none of the others was broken and the run got to its end.
 pub fn judge(facts: &Facts) -> Vec<Violation> {
-    let mut found = facts.violations.clone();
+    let mut found = Vec::new();
+    driver_reset(facts, &mut found);
+    let is_consequence = |fault: &&Violation| CONSEQUENCES.contains(&fault.rule.as_str());
+    found.extend(facts.violations.iter().filter(|fault| !is_consequence(fault)).cloned());
+    apply(Holds::Always, facts, &mut found);
+    found.extend(device_faults(&facts.device, facts.device_given_up));
+    found.extend(facts.violations.iter().filter(is_consequence).cloned());
+    let ended = facts.steps.iter().all(|step| step.ok);
     for step in facts.steps.iter().filter(|step| !step.ok) {
-        // A fault that a step named itself stands in the list already.
+        // A fault that a step named itself is in the list already.
         if !found.iter().any(|violation| step.detail.contains(&violation.rule)) {
             found.push(violation("StepFailed", &step.name, &step.detail));
         }
     }
-    device_found(facts, &mut found);
-    if !found.is_empty() {
-        // The run did not get to its end: its sets are not complete, and would only repeat that.
-        return found;
-    }
-    let rules: [fn(&Facts, &mut Vec<Violation>); 7] = [
-        transmit_sets,
-        above_the_ring,
-        lists_agree,
-        wire_agrees,
-        receive_agrees,
-        driver_agrees,
-        device_agrees,
-    ];
-    for rule in rules {
-        rule(facts, &mut found);
+    if ended && facts.violations.is_empty() && device_faults(&facts.device, facts.device_given_up).is_empty()
+    {
+        apply(Holds::AtEnd, facts, &mut found);
     }
     found
+}
+
+fn apply(holds: Holds, facts: &Facts, found: &mut Vec<Violation>) {
+    RULES.iter().filter(|rule| rule.0 == holds).for_each(|(_, judge)| judge(facts, found));
 }
 
 /// A fault.
@@ -40,23 +97,46 @@ pub fn violation(rule: &str, callback: impl Into<String>, place: impl Into<Strin
     Violation { rule: rule.into(), callback: callback.into(), place: place.into() }
 }
 
-/// The device's judge has found nothing, but for what giving the device up looks like from its side.
-fn device_found(facts: &Facts, found: &mut Vec<Violation>) {
-    for queue in &facts.device.queues {
-        let told = queue.findings.iter().filter(|finding| {
-            let given_up = facts.device_given_up && finding.rule == "ResetInFlight";
-            !given_up
-        });
+/// A fault as the error of the step in which it was found.
+pub fn fault_of(fault: &Violation) -> String {
+    format!("{} in {} ({})", fault.rule, fault.callback, fault.place)
+}
+
+/// The fault, if a line that the driver printed reports that it has given the device up.
+pub fn given_up(line: &str) -> Option<Violation> {
+    let reason = driver_log::given_up(line)?;
+    let queue = ["tx0", "rx0"].into_iter().find(|queue| reason.starts_with(queue)).unwrap_or("device");
+    Some(violation("DriverResetDevice", queue, format!("the driver gave the device up: {reason}")))
+}
+
+/// The driver has given the device up, and nobody expects it.
+fn driver_reset(facts: &Facts, found: &mut Vec<Violation>) {
+    if !facts.device_given_up {
+        found.extend(facts.driver.printed().iter().find_map(|line| given_up(line)));
+    }
+}
+
+/// What the device's judge found, but for what giving the device up looks like from its side, and the queues that the
+/// guest's indices made unusable.
+pub fn device_faults(device: &Stats, given_up: bool) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for queue in &device.queues {
+        let told = queue.findings.iter().filter(|finding| !(given_up && finding.rule == "ResetInFlight"));
         found.extend(told.map(|finding| violation(&finding.rule, &queue.queue, finding.describe())));
         let untold = queue.findings_total.saturating_sub(queue.findings.len() as u64);
         if untold > 0 {
             found.push(violation("MoreFindings", &queue.queue, format!("{untold} more")));
         }
+        if queue.broken && !given_up {
+            let place = "the guest's indices of the virtqueue make no sense, the device uses it no more";
+            found.push(violation("QueueBroken", &queue.queue, place));
+        }
     }
+    found
 }
 
-/// posted = sent + taken back + never posted, disjoint, in order, nothing twice, nothing left.
-fn transmit_sets(facts: &Facts, found: &mut Vec<Violation>) {
+/// Sent, taken back and never posted are disjoint, in order, without a number twice, and of frames that were posted.
+fn sets_disjoint(facts: &Facts, found: &mut Vec<Violation>) {
     let tx = &facts.tx;
     let place_of: HashMap<u64, usize> = tx.posted.iter().enumerate().map(|(at, id)| (id, at)).collect();
     twice("posted", &tx.posted, found);
@@ -81,12 +161,16 @@ fn transmit_sets(facts: &Facts, found: &mut Vec<Violation>) {
             }
         }
     }
-    let kept: Ids = tx.posted.iter().filter(|id| !owner.contains_key(id)).collect();
+}
+
+/// posted = sent + taken back + never posted.
+fn nothing_kept(facts: &Facts, found: &mut Vec<Violation>) {
+    let kept = facts.kept();
     if !kept.is_empty() {
         found.push(violation("PacketKept", "tx0", format!("never came back: {}", runs(&kept))));
-    }
-    if !tx.outstanding.is_empty() && kept.is_empty() {
-        found.push(violation("PacketKept", "tx0", format!("outstanding: {}", runs(&tx.outstanding))));
+    } else if !facts.tx.outstanding.is_empty() {
+        let place = format!("outstanding: {}", runs(&facts.tx.outstanding));
+        found.push(violation("PacketKept", "tx0", place));
     }
 }
 
@@ -116,8 +200,8 @@ fn above_the_ring(facts: &Facts, found: &mut Vec<Violation>) {
     }
 }
 
-/// Each list of the overlying driver came back once, and with success exactly those whose packets came back.
-fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
+/// Each list of the overlying driver came back at most once, and none failed.
+fn lists_sound(facts: &Facts, found: &mut Vec<Violation>) {
     let Some(lists) = &facts.lists else { return };
     for (name, set) in [
         ("completed with success", &lists.success),
@@ -127,10 +211,16 @@ fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
     ] {
         twice(name, set, found);
     }
-    for (rule, set) in [("ListFailed", &lists.failed), ("ListKept", &lists.outstanding)] {
-        if !set.is_empty() {
-            found.push(violation(rule, "protocol", runs(set)));
-        }
+    if !lists.failed.is_empty() {
+        found.push(violation("ListFailed", "protocol", runs(&lists.failed)));
+    }
+}
+
+/// Every list of the overlying driver came back, with success exactly those whose packets came back.
+fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
+    let Some(lists) = &facts.lists else { return };
+    if !lists.outstanding.is_empty() {
+        found.push(violation("ListKept", "protocol", runs(&lists.outstanding)));
     }
     let own: BTreeSet<u64> = facts.originated.iter().collect();
     let tx = &facts.tx;
@@ -148,8 +238,8 @@ fn lists_agree(facts: &Facts, found: &mut Vec<Violation>) {
     }
 }
 
-/// The outbound frames of the capture are exactly the sent set, those that its cancels took back exactly the set of these.
-fn wire_agrees(facts: &Facts, found: &mut Vec<Violation>) {
+/// Every frame at the device is as its sender made it, and is ours unless the guest has protocols of its own.
+fn frames_whole(facts: &Facts, found: &mut Vec<Violation>) {
     for damaged in &facts.capture.damaged {
         found.push(violation("FrameDamaged", "wire", damaged));
     }
@@ -157,38 +247,41 @@ fn wire_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     if !facts.fates_untold && foreign != Foreign::default() {
         found.push(violation("FrameOfAnotherProtocol", "wire", format!("{foreign:?}")));
     }
-    if facts.device_given_up {
+}
+
+/// Every received frame was delivered by the device, and had been sent or injected before.
+fn received_was_delivered(facts: &Facts, found: &mut Vec<Violation>) {
+    if facts.violations.iter().any(|fault| fault.rule == "NoCapture") {
         return;
     }
-    let sent: Vec<u64> = facts.tx.sent.iter().collect();
-    if let Some(difference) = first_difference("on the wire", &facts.capture.outbound, "sent", &sent) {
-        let taken_back: BTreeSet<u64> = facts.tx.taken_back.iter().collect();
-        let leaked = facts.capture.outbound.iter().find(|id| taken_back.contains(id));
-        found.push(match leaked {
-            Some(id) => violation("TakenBackButOnWire", "tx0", format!("frame {id}")),
-            None => violation("WireDiffersFromSent", "tx0", difference),
-        });
+    let delivered: HashSet<u64> = facts.capture.inbound.iter().copied().collect();
+    let never: Ids = facts.rx.received.iter().filter(|id| !delivered.contains(id)).collect();
+    if !never.is_empty() {
+        let place = format!("frames {}: received, never delivered by the device", runs(&never));
+        found.push(violation("ReceivedDiffersFromDelivered", "rx0", place));
     }
-    let taken_back: Vec<u64> = facts.tx.taken_back.iter().collect();
-    let seen = &facts.capture.taken_back;
-    if let Some(difference) = first_difference("taken back by the device", seen, "taken back", &taken_back) {
-        found.push(violation("TakenBackDiffers", "tx0", difference));
+    let sources: HashSet<u64> = facts.capture.outbound.iter().copied().chain(facts.injected.iter()).collect();
+    for id in facts.rx.received.iter().filter(|id| !sources.contains(id)) {
+        found.push(violation("ReceivedButNeverSent", "rx0", format!("frame {id}")));
     }
 }
 
-/// Received frames are those that were delivered, a subset of those sent, and all of those that had to arrive.
+/// Received frames are exactly those that were delivered, in their order.
 fn receive_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     let received: Vec<u64> = facts.rx.received.iter().collect();
+    if found.iter().any(|fault| fault.rule == "ReceivedDiffersFromDelivered") {
+        return;
+    }
     if let Some(difference) =
         first_difference("delivered by the device", &facts.capture.inbound, "received", &received)
     {
         found.push(violation("ReceivedDiffersFromDelivered", "rx0", difference));
     }
-    let sources: HashSet<u64> = facts.capture.outbound.iter().copied().chain(facts.injected.iter()).collect();
-    for id in received.iter().filter(|id| !sources.contains(id)) {
-        found.push(violation("ReceivedButNeverSent", "rx0", format!("frame {id}")));
-    }
-    let arrived: HashSet<u64> = received.into_iter().collect();
+}
+
+/// Every frame that left the wire while receive was up was received, but for those that found no buffer.
+fn everything_arrived(facts: &Facts, found: &mut Vec<Violation>) {
+    let arrived: HashSet<u64> = facts.rx.received.iter().collect();
     for stretch in &facts.must_arrive {
         let wanted = facts
             .capture
@@ -235,6 +328,14 @@ fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     }
 }
 
+/// The device could use every chain that the driver posted.
+fn device_refused(facts: &Facts, found: &mut Vec<Violation>) {
+    for queue in facts.device.queues.iter().filter(|queue| queue.refused > 0 && !facts.device_given_up) {
+        let place = format!("{} chains are malformed: the device refused them", queue.refused);
+        found.push(violation("ChainRefused", &queue.queue, place));
+    }
+}
+
 /// The device's totals are the sizes of the sets, and it owes nothing.
 fn device_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     if facts.device_given_up {
@@ -247,11 +348,7 @@ fn device_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     for (queue, name, says, expected) in [
         ("tx0", "sent", tx.sent, facts.tx.sent.len() + foreign.outbound),
         ("tx0", "taken_back", tx.taken_back, facts.tx.taken_back.len() + foreign.taken_back),
-        ("tx0", "refused", tx.refused, 0),
-        ("tx0", "broken", tx.broken.into(), 0),
         ("rx0", "received", rx.received, facts.rx.received.len() + foreign.inbound),
-        ("rx0", "refused", rx.refused, 0),
-        ("rx0", "broken", rx.broken.into(), 0),
     ] {
         if says != expected {
             let place = format!("{name}: the device says {says}, the sets say {expected}");

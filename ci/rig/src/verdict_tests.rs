@@ -3,6 +3,7 @@
 use super::*;
 use crate::capture::Capture;
 use crate::control::{Finding, Stats};
+use crate::driver_log::DriverLog;
 use crate::facts::{Step, Stretch};
 use std::time::Duration;
 
@@ -140,7 +141,32 @@ fn a_taken_back_frame_on_the_wire_is_found() {
 
 #[test]
 fn a_sent_frame_that_never_left_is_found() {
-    finds("WireDiffersFromSent", |facts| facts.capture.outbound.truncate(1));
+    finds("SentButNotOnWire", |facts| facts.capture.outbound.truncate(1));
+    finds("WireDiffersFromSent", |facts| facts.capture.outbound.swap(0, 1));
+}
+
+#[test]
+fn a_never_posted_frame_on_the_wire_is_found() {
+    finds("NeverPostedButOnWire", |facts| facts.capture.outbound.push(7));
+}
+
+#[test]
+fn the_difference_of_a_frames_fates_is_told_in_words() {
+    let place_after = |spoil: fn(&mut Facts)| {
+        let mut facts = good();
+        spoil(&mut facts);
+        judge(&facts).remove(0).place
+    };
+    // The driver skips one packet: each later one gets the fate of its successor.
+    let skipped = place_after(|facts| {
+        facts.tx.sent = ids(&[(1, 4)]);
+        facts.tx.taken_back = ids(&[(5, 6)]);
+    });
+    assert_eq!(skipped, "frames 3-4: the driver reported sent, never on the wire: the device took them back");
+    let early = place_after(|facts| _ = facts.capture.outbound.pop());
+    assert_eq!(early, "frames 2: the driver reported sent, never on the wire");
+    let leaked = place_after(|facts| facts.capture.outbound.extend([5, 6]));
+    assert_eq!(leaked, "frames 5-6: the driver reported taken back, on the wire all the same");
 }
 
 #[test]
@@ -294,4 +320,125 @@ fn a_reset_in_flight_is_no_fault_of_a_driver_that_gives_the_device_up() {
     });
     assert_eq!(rules, Vec::<String>::new());
     finds("ResetInFlight", |facts| device_finds(facts, "ResetInFlight"));
+}
+
+/// The same run after a step failed half-way: the guest has reported the fates of 1 to 4 only, the driver has printed
+/// nothing yet, and nothing had to arrive yet.
+fn unfinished() -> Facts {
+    let mut facts = good();
+    facts.steps[0].ok = false;
+    facts.steps[0].detail = "waited for those sent".into();
+    facts.tx.taken_back = ids(&[(3, 4)]);
+    facts.tx.never_posted = Ids::default();
+    facts.tx.outstanding = ids(&[(5, 10)]);
+    facts.driver = DriverLog::default();
+    facts.must_arrive.clear();
+    facts
+}
+
+fn rules_of(facts: &Facts) -> Vec<String> {
+    judge(facts).into_iter().map(|violation| violation.rule).collect()
+}
+
+#[test]
+fn what_is_only_incomplete_is_no_cause() {
+    assert_eq!(rules_of(&unfinished()), ["StepFailed"]);
+    // The wire is ahead of what the guest has reported.
+    let mut facts = unfinished();
+    facts.tx.sent = ids(&[(1, 1)]);
+    facts.rx.received = Ids::default();
+    facts.capture.outbound.push(10);
+    assert_eq!(rules_of(&facts), ["StepFailed"]);
+    // A capture that could not be read says nothing about any frame.
+    facts.capture = Capture::default();
+    facts.violations.push(violation("NoCapture", "", "no such file"));
+    assert_eq!(rules_of(&facts), ["NoCapture", "StepFailed"]);
+}
+
+#[track_caller]
+fn is_the_cause(rule: &str, spoil: impl FnOnce(&mut Facts)) {
+    let mut facts = unfinished();
+    spoil(&mut facts);
+    let rules = rules_of(&facts);
+    assert_eq!(rules.first().map(String::as_str), Some(rule), "{rules:?}");
+    assert_eq!(rules.last().map(String::as_str), Some("StepFailed"), "{rules:?}");
+}
+
+#[test]
+fn a_rule_that_always_holds_comes_before_the_step_that_failed() {
+    is_the_cause("TakenBackButOnWire", |facts| facts.capture.outbound.push(3));
+    is_the_cause("SentButNotOnWire", |facts| facts.tx.sent = ids(&[(1, 2), (5, 5)]));
+    is_the_cause("TakenBackDiffers", |facts| facts.tx.taken_back = ids(&[(3, 4), (7, 7)]));
+    is_the_cause("TakenBackDiffers", |facts| facts.tx.never_posted = ids(&[(6, 6)]));
+    is_the_cause("NeverPostedButOnWire", |facts| {
+        facts.tx.never_posted = ids(&[(7, 7)]);
+        facts.capture.outbound.push(7);
+    });
+    is_the_cause("FrameTwice", |facts| facts.tx.never_posted = ids(&[(10, 10), (10, 10)]));
+    is_the_cause("FrameNeverGiven", |facts| facts.tx.never_posted = ids(&[(11, 11)]));
+    is_the_cause("OutOfOrder", |facts| facts.tx.taken_back = ids(&[(4, 4), (3, 3)]));
+    is_the_cause("FrameDamaged", |facts| facts.capture.damaged.push("frame 2".into()));
+    is_the_cause("ReceivedDiffersFromDelivered", |facts| facts.capture.inbound = vec![1]);
+    is_the_cause("ChainRefused", |facts| facts.device.queues[1].refused = 1);
+    is_the_cause("QueueBroken", |facts| facts.device.queues[1].broken = true);
+    is_the_cause("DoorbellMissing", |facts| device_finds(facts, "DoorbellMissing"));
+    is_the_cause("ListFailed", |facts| {
+        facts.lists = Some(ListReport { failed: ids(&[(4, 4)]), ..ListReport::default() });
+    });
+}
+
+#[test]
+fn a_frame_in_both_of_the_devices_sets_is_found() {
+    is_the_cause("InTwoSets", |facts| {
+        facts.tx.taken_back = Ids::default();
+        facts.capture.outbound.push(3);
+    });
+}
+
+/// As the driver prints it.
+const WATCHDOG: &str =
+    "cancelnic: tx0 not given back in 2000 ms: 64 of 256 kept: BeginIndex 0, EndIndex 64 (status 0xc0000483)";
+
+#[test]
+fn a_driver_that_resets_the_device_is_the_cause_of_what_follows() {
+    is_the_cause("DriverResetDevice", |facts| {
+        facts.driver.line(WATCHDOG);
+        facts.tx.taken_back = ids(&[(3, 8)]);
+        device_finds(facts, "ResetInFlight");
+        facts.violations.push(violation(
+            "QueueNotResumed",
+            "EvtStart",
+            "rx0: STATE is STOPPED after the start",
+        ));
+    });
+    let mut facts = unfinished();
+    facts.driver.line(WATCHDOG);
+    let fault = judge(&facts).remove(0);
+    assert_eq!(fault.callback, "tx0");
+    assert!(
+        fault.place.starts_with("the driver gave the device up: tx0 not given back in 2000 ms"),
+        "{fault:?}"
+    );
+}
+
+#[test]
+fn a_scenario_that_waits_for_the_watchdog_expects_the_reset() {
+    let rules = rules_after(|facts| {
+        facts.driver.line(WATCHDOG);
+        facts.device_given_up = true;
+    });
+    assert_eq!(rules, [""; 0]);
+    finds("DriverResetDevice", |facts| facts.driver.line(WATCHDOG));
+}
+
+#[test]
+fn a_broken_rule_of_the_framework_comes_before_sets_and_consequences_behind_them() {
+    let mut facts = unfinished();
+    facts.capture.outbound.push(3);
+    device_finds(&mut facts, "BufferChanged");
+    facts.violations.push(violation("QueueNotResumed", "EvtStart", "rx0"));
+    facts.violations.push(violation("PageFault", "EvtCancel", "tx0"));
+    let expected =
+        ["PageFault", "TakenBackButOnWire", "InTwoSets", "BufferChanged", "QueueNotResumed", "StepFailed"];
+    assert_eq!(rules_of(&facts), expected);
 }

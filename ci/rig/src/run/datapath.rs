@@ -6,12 +6,11 @@ use crate::control::{COMPLETE, FETCH, WIRE};
 use crate::facts::Stretch;
 use crate::guest::Need;
 use crate::reports::describe;
-use crate::session::LIMIT;
 use crate::settings::Wire;
 use crate::verdict::violation;
-use crate::wait::until;
+use crate::wait::Look;
 use agent_protocol::Command;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// Between two looks at the device.
@@ -93,15 +92,16 @@ impl Run {
             return self.await_device(queue, "CANCELLING", |queue| queue.state == "CANCELLING").map(drop);
         }
         self.step(format!("wait for {queue} CANCELLING"), |run| {
-            let seen = until(LIMIT, LOOK, || {
+            let seen = run.wait(&format!("{queue} CANCELLING"), |run| {
                 let seen = run.session.control.queue(queue).map_err(|error| run.session.explain(error))?;
-                if seen.state == "CANCELLING" {
-                    return Ok(Some(seen.describe()));
-                }
-                Ok(run.open_gates_for_lists(pausing)?.then(|| "not before its lists have come back".into()))
+                Ok(if seen.state == "CANCELLING" {
+                    Look::Found(seen.describe())
+                } else if run.open_gates_for_lists(pausing)? {
+                    Look::Found("not before its lists have come back".into())
+                } else {
+                    Look::NotYet(seen.describe())
+                })
             })?;
-            let seen =
-                seen.with_context(|| format!("{queue} is not cancelled after {} s", LIMIT.as_secs()))?;
             Ok(((), seen))
         })
     }

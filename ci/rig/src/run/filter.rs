@@ -2,23 +2,17 @@
 
 use super::Run;
 use super::programs::{Answer, File};
-use crate::wait::until;
+use crate::wait::Look;
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_ioctl::filter::{
     ALL, BYPASS, Bypass, CANCEL, COUNTERS, Cancel, Counters, HELD, HOLD, Held, HeldList, MOST_LISTED,
     RELEASE, Release, SEND, SET_MUTANT, Select, Send, Sent, SetMutant,
 };
 use cancelnic_ioctl::{FILTER_DEVICE, Header};
-use std::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The filter's name, as a driver of a session.
 pub const FILTER: &str = "cancelnic-lwf";
-
-/// Longest wait for the filter's counters, as for everything else.
-const LIMIT: Duration = crate::session::LIMIT;
-/// Between two looks.
-const PERIOD: Duration = Duration::from_millis(1);
 
 /// STATUS_DEVICE_DOES_NOT_EXIST.
 const DEVICE_DOES_NOT_EXIST: u32 = 0xC000_00C0;
@@ -188,28 +182,32 @@ impl Filter {
         what: &str,
         holds: impl Fn(&Counters) -> bool,
     ) -> Result<Counters> {
-        let mut last = None;
-        let seen = until(LIMIT, PERIOD, || {
-            let counters = self.counters(run)?;
-            last = Some(counters);
-            Ok(holds(&counters).then_some(counters))
-        })?;
-        seen.with_context(|| format!("waited for {what} in vain: {last:?}"))
+        run.step(format!("filter: wait for {what}"), |run| {
+            let seen = run.wait(what, |run| {
+                let output = size_of::<Counters>() as u32;
+                let answer = run.request(self.file, COUNTERS, select().as_bytes(), output)?;
+                ensure!(answer.status == 0, "filter: counters: status {:#010x}", answer.status);
+                let seen = Counters::read_from_bytes(&answer.output).ok().context("the counters' length")?;
+                Ok(if holds(&seen) { Look::Found(seen) } else { Look::NotYet(format!("{seen:?}")) })
+            })?;
+            Ok((seen, String::new()))
+        })
     }
 
     /// Waits until there is no module any more.
     pub fn await_gone(self, run: &mut Run) -> Result<()> {
-        let gone = until(LIMIT, PERIOD, || {
-            let output = size_of::<Counters>() as u32;
-            let answer = run.control("filter: counters", self.file, COUNTERS, select().as_bytes(), output)?;
-            ensure!(
-                matches!(answer.status, 0 | DEVICE_DOES_NOT_EXIST),
-                "filter: counters: status {:#010x}",
-                answer.status
-            );
-            Ok((answer.status == DEVICE_DOES_NOT_EXIST).then_some(()))
-        })?;
-        gone.context("waited in vain for the module to go")
+        run.step("filter: wait for the module to go", |run| {
+            run.wait("the filter's module to go", |run| {
+                let output = size_of::<Counters>() as u32;
+                let answer = run.request(self.file, COUNTERS, select().as_bytes(), output)?;
+                match answer.status {
+                    DEVICE_DOES_NOT_EXIST => Ok(Look::Found(())),
+                    0 => Ok(Look::NotYet("the module is still there".into())),
+                    status => bail!("filter: counters: status {status:#010x}"),
+                }
+            })?;
+            Ok(((), String::new()))
+        })
     }
 
     /// Own frames that ended before they came to the ring.

@@ -5,17 +5,20 @@ use crate::agent::AgentError;
 use crate::guest::Need;
 use crate::hang::Hang;
 use crate::reports::describe;
-use crate::session::LIMIT;
 use crate::verdict::{runs, violation};
 use agent_protocol::{Command, QueueView};
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 
+/// How long a guest that does not carry a command out is waited for when it is asked about its queues: one that can
+/// answer answers at once.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 impl Run {
     /// A command does not end: shows every queue that is cancelled and not given back, and names the packets that the
     /// driver keeps although the device has given all back.
     pub(super) fn find_kept(&mut self, limit: Duration) -> anyhow::Error {
-        let report = self.session.agent.call(Command::Report, self.patience.min(LIMIT));
+        let report = self.session.agent.call(Command::Report, self.patience.min(LAST_WORDS));
         let (Ok(report), Ok(hangs)) = (report, self.hangs()) else {
             return self.session.explain(AgentError::TimedOut(limit));
         };
@@ -42,7 +45,7 @@ impl Run {
 
     /// Every queue that is cancelled and not given back at this moment.
     fn hangs(&mut self) -> Result<Vec<Hang>, AgentError> {
-        let inspected = self.session.agent.call(Command::Inspect, self.patience.min(LIMIT))?;
+        let inspected = self.session.agent.call(Command::Inspect, self.patience.min(LAST_WORDS))?;
         let kept = |view: &&QueueView| view.packets.owned() != 0 || view.fragments.owned() != 0;
         let hanging = inspected.views.iter().filter(|view| view.cancelled).filter(kept);
         Ok(hanging.map(|view| self.hang(view)).collect())

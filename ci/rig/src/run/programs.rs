@@ -82,11 +82,16 @@ impl Run {
         output_len: u32,
     ) -> Result<Answer> {
         self.step(what, |run| {
-            let command = Command::Control { file: file.0, code, input: hex::encode(input), output_len };
-            let answer = Answer::of(run.ask(command)?)?;
+            let answer = run.request(file, code, input, output_len)?;
             let detail = if answer.status == 0 { String::new() } else { answer.describe() };
             Ok((answer, detail))
         })
+    }
+
+    /// The same as a part of a step.
+    pub(super) fn request(&mut self, file: File, code: u32, input: &[u8], output_len: u32) -> Result<Answer> {
+        let command = Command::Control { file: file.0, code, input: hex::encode(input), output_len };
+        Answer::of(self.ask(command)?)
     }
 
     /// Sends a control request; [`Run::finish_control`] waits for its end.

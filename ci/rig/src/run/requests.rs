@@ -3,16 +3,14 @@
 use super::Run;
 use super::programs::{Answer, Controlling, File};
 use crate::facts::RequestEvent;
-use crate::session::LIMIT;
 use crate::settings::NIC;
-use crate::wait::until;
+use crate::wait::Look;
 use agent_protocol::Message;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
 use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
 use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer, way};
 use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SetMutant};
-use std::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The relay's name, as a driver of a session.
@@ -141,15 +139,14 @@ impl Run {
     /// Waits until a callback of a queue, `tx0` or `rx0`, has returned.
     pub fn await_returned(&mut self, queue: &str, callback: &str) -> Result<()> {
         self.step(format!("wait for {queue}'s {callback} to return"), |run| {
-            let returned = until(LIMIT, Duration::from_millis(1), || {
+            run.wait(&format!("{queue}'s {callback} to return"), |run| {
                 run.ask(agent_protocol::Command::Report)?;
                 let said = run.session.agent.said();
                 let told = said.iter().any(|said| {
                     matches!(said, Message::Event { queue: of, what, .. } if of == queue && what == callback)
                 });
-                Ok(told.then_some(()))
+                Ok(if told { Look::Found(()) } else { Look::NotYet(run.events_line()) })
             })?;
-            returned.with_context(|| format!("{queue}'s {callback} does not return"))?;
             Ok(((), String::new()))
         })
     }
@@ -176,13 +173,23 @@ impl Run {
     /// Waits until the guest has told of an event more often than `before` times.
     fn await_event(&mut self, name: String, wanted: &str, before: usize) -> Result<()> {
         self.step(name, |run| {
-            let came = until(LIMIT, Duration::from_millis(1), || {
+            run.wait(&format!("the guest's report of `{wanted}`"), |run| {
                 run.ask(agent_protocol::Command::Report)?;
-                Ok((run.events(wanted) > before).then_some(()))
+                let came = run.events(wanted) > before;
+                Ok(if came { Look::Found(()) } else { Look::NotYet(run.events_line()) })
             })?;
-            came.with_context(|| format!("the guest has not told of it: {wanted}"))?;
             Ok(((), String::new()))
         })
+    }
+
+    /// The last callback that has returned, for the description of how far a wait has come.
+    fn events_line(&self) -> String {
+        let last = self.session.agent.said().into_iter().rev().find_map(|said| match said {
+            Message::Event { queue, what, .. } => Some(format!("{queue} {what}")),
+            _ => None,
+        });
+        let last = last.unwrap_or_else(|| "none".into());
+        format!("{} callbacks over, the last one {last}", self.session.agent.events())
     }
 }
 

@@ -3,16 +3,46 @@
 use super::Run;
 use super::filter::Filter;
 use crate::control::{Gate, Queue};
+use crate::facts::Facts;
 use crate::guest::Need;
 use crate::reports::{describe, sizes};
-use crate::session::LIMIT;
-use crate::wait::until;
-use agent_protocol::{Command, QueueReport};
+use crate::verdict::runs;
+use crate::wait::Look;
+use agent_protocol::{Command, Ids, QueueReport};
 use anyhow::{Result, anyhow, bail};
-use std::time::Duration;
 
-/// Between two looks.
-const PERIOD: Duration = Duration::from_millis(1);
+/// How many frames in all are waited for: sets only grow, and what has met another fate will not be sent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Goal {
+    sent: Option<u64>,
+    received: Option<u64>,
+}
+
+impl Goal {
+    /// Why it cannot be reached any more; `None` while it can.
+    fn out_of_reach(self, facts: &Facts) -> Option<String> {
+        let (tx, rx) = (&facts.tx, &facts.rx);
+        if let Some(sent) = self.sent {
+            if tx.sent.len() > sent {
+                return Some(format!("{} are sent where {sent} were to be", tx.sent.len()));
+            }
+            let ended = [&facts.originated_ended, &tx.paused, &tx.skipped, &tx.taken_back, &tx.never_posted];
+            let left = facts.offered.len().saturating_sub(ended.into_iter().map(Ids::len).sum());
+            if left < sent {
+                return Some(format!(
+                    "{sent} were to be sent, and {} of the {} frames given have met another fate: taken back {}, \
+                     never posted {}",
+                    facts.offered.len() - left,
+                    facts.offered.len(),
+                    runs(&tx.taken_back),
+                    runs(&tx.never_posted)
+                ));
+            }
+        }
+        let received = self.received.filter(|received| rx.received.len() > *received)?;
+        Some(format!("{} are received where {received} were to be", rx.received.len()))
+    }
+}
 
 impl Run {
     /// Closes a gate.
@@ -111,11 +141,14 @@ impl Run {
         &mut self,
         queue: &str,
         what: &str,
-        holds: impl FnMut(&Queue) -> bool,
+        mut holds: impl FnMut(&Queue) -> bool,
     ) -> Result<Queue> {
         self.step(format!("wait for {what}"), |run| {
-            let seen = run.session.control.wait_for(queue, what, LIMIT, holds);
-            let seen = seen.map_err(|error| run.session.explain(error))?;
+            let seen = run.wait(what, |run| {
+                let seen = run.session.control.queue(queue).map_err(|error| run.session.explain(error))?;
+                let far = format!("{queue}: {}", seen.describe());
+                Ok(if holds(&seen) { Look::Found(seen) } else { Look::NotYet(far) })
+            })?;
             let detail = format!("{queue}: {}", seen.describe());
             Ok((seen, detail))
         })
@@ -125,7 +158,8 @@ impl Run {
     pub fn await_traffic(&mut self, what: &str, sent: u64, received: u64) -> Result<()> {
         // What left the wire in place of being taken back came in again, or found no buffer.
         let surplus = self.surplus;
-        self.await_look(what, move |tx, rx| {
+        let goal = Goal { sent: Some(sent + surplus), received: (surplus == 0).then_some(received) };
+        self.await_look(what, goal, move |tx, rx| {
             let got = rx.received.len();
             tx.sent.len() == sent + surplus && (got == received || got > received && surplus > 0)
         })
@@ -134,18 +168,20 @@ impl Run {
     /// Waits until that many frames in all have been sent.
     pub fn await_sent(&mut self, what: &str, sent: u64) -> Result<()> {
         let sent = sent + self.surplus;
-        self.await_look(what, move |tx, _| tx.sent.len() == sent)
+        let goal = Goal { sent: Some(sent), ..Goal::default() };
+        self.await_look(what, goal, move |tx, _| tx.sent.len() == sent)
     }
 
     /// Waits until that many frames in all have been received.
     pub fn await_received(&mut self, what: &str, received: u64) -> Result<()> {
-        self.await_look(what, move |_, rx| rx.received.len() == received)
+        let goal = Goal { received: Some(received), ..Goal::default() };
+        self.await_look(what, goal, move |_, rx| rx.received.len() == received)
     }
 
     /// Waits until every frame that was given has met its fate.
     pub fn await_accounted(&mut self) -> Result<()> {
         let given = self.facts.offered.len();
-        self.await_look("every frame accounted for", move |tx, _| {
+        self.await_look("every frame accounted for", Goal::default(), move |tx, _| {
             let fates = sizes(tx).iter().sum::<u64>() + tx.paused.len();
             tx.outstanding.is_empty() && tx.queued.is_empty() && fates == given
         })
@@ -158,24 +194,29 @@ impl Run {
         holds: impl FnMut(&QueueReport, &QueueReport) -> bool,
     ) -> Result<()> {
         self.require(Need::Fates)?;
-        self.await_look(what, holds)
+        self.await_look(what, Goal::default(), holds)
     }
 
     fn await_look(
         &mut self,
         what: &str,
+        goal: Goal,
         mut holds: impl FnMut(&QueueReport, &QueueReport) -> bool,
     ) -> Result<()> {
         self.step(format!("wait for {what}"), |run| {
-            let seen = until(LIMIT, PERIOD, || {
+            run.wait(what, |run| {
                 run.look()?;
-                Ok(holds(&run.facts.tx, &run.facts.rx).then_some(()))
+                let (tx, rx) = (&run.facts.tx, &run.facts.rx);
+                if holds(tx, rx) {
+                    return Ok(Look::Found(()));
+                }
+                if let Some(why) = goal.out_of_reach(&run.facts) {
+                    bail!("waited for {what}, which cannot come any more: {why}; {}", describe(tx, rx));
+                }
+                let far = describe(tx, rx);
+                Ok(Look::NotYet(format!("{far}; device: {}", run.device_line()?)))
             })?;
-            let detail = describe(&run.facts.tx, &run.facts.rx);
-            match seen {
-                Some(()) => Ok(((), detail)),
-                None => bail!("waited {} s for {what}, in vain: {detail}", LIMIT.as_secs()),
-            }
+            Ok(((), describe(&run.facts.tx, &run.facts.rx)))
         })
     }
 
@@ -203,5 +244,37 @@ impl Run {
             run.surplus = seen[0] - sent;
             Ok(((), format!("{seen:?}")))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten frames given: 1 to 4 sent and received, 5 taken back.
+    fn facts() -> Facts {
+        let mut facts = Facts { offered: Ids(vec![(1, 10)]), ..Facts::default() };
+        facts.tx.sent = Ids(vec![(1, 4)]);
+        facts.tx.taken_back = Ids(vec![(5, 5)]);
+        facts.rx.received = Ids(vec![(1, 4)]);
+        facts
+    }
+
+    #[test]
+    fn a_frame_that_was_taken_back_will_not_be_sent() {
+        let goal = |sent| Goal { sent: Some(sent), received: None };
+        assert_eq!(goal(9).out_of_reach(&facts()), None);
+        let why = goal(10).out_of_reach(&facts()).unwrap();
+        assert!(why.starts_with("10 were to be sent, and 1 of the 10 frames given"), "{why}");
+        assert!(why.contains("taken back 5,"), "{why}");
+    }
+
+    #[test]
+    fn a_count_that_was_passed_does_not_come_back() {
+        let why = Goal { sent: Some(3), received: None }.out_of_reach(&facts());
+        assert_eq!(why.unwrap(), "4 are sent where 3 were to be");
+        let why = Goal { sent: None, received: Some(3) }.out_of_reach(&facts());
+        assert_eq!(why.unwrap(), "4 are received where 3 were to be");
+        assert_eq!(Goal { sent: Some(4), received: Some(4) }.out_of_reach(&facts()), None);
     }
 }
