@@ -23,6 +23,8 @@ const PAD: u64 = 0xf;
 /// Body of a target's poke: its kind, the target's half of the session key, the port of its debugger (big-endian).
 const POKE: [u8; 2] = [1, 1];
 const POKE_HOST_PORT: usize = 86;
+/// Length of the counter at the start of a target's half of the session key, bytes.
+const COUNTER: usize = 8;
 /// Length of a poke's body in the versions that have been seen.
 pub const POKE_LENGTH: usize = 344;
 
@@ -129,12 +131,21 @@ pub struct Opened {
 /// A target's call for a debugger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poke {
-    /// The target's half of the session key.
+    /// The target's half of the session key: a counter, and what stays the same while the target runs.
     pub client_key: [u8; 32],
     /// Port of the debugger that it has a data channel with; 0: none.
     pub host_port: u16,
     /// Length of the whole body, usually [`POKE_LENGTH`].
     pub length: usize,
+}
+
+impl Poke {
+    /// The part of [`Self::client_key`] that a target keeps until it restarts. It counts the first 8 bytes up with every
+    /// offer of a session.
+    #[must_use]
+    pub fn session(&self) -> &[u8] {
+        &self.client_key[COUNTER..]
+    }
 }
 
 impl Opened {
@@ -179,18 +190,19 @@ pub mod made {
         }
     }
 
-    /// Body of a poke.
-    pub fn poke_body(client: u8, host_port: u16) -> Vec<u8> {
+    /// Body of a poke; `counter` begins its half of the session key, the rest of which is all `client`.
+    pub fn poke_body(counter: u64, client: u8, host_port: u16) -> Vec<u8> {
         let mut body = vec![0; POKE_LENGTH];
         body[..2].copy_from_slice(&POKE);
         body[2..34].fill(client);
+        body[2..2 + COUNTER].copy_from_slice(&counter.to_le_bytes());
         body[POKE_HOST_PORT..][..2].copy_from_slice(&host_port.to_be_bytes());
         body
     }
 
-    /// A poke of version 5.
+    /// A poke of version 5; a target counts its offers as it counts its datagrams.
     pub fn poke(key: &Key, sequence: u64, client: u8, host_port: u16) -> Vec<u8> {
-        let body = poke_body(client, host_port);
+        let body = poke_body(sequence, client, host_port);
         Made { version: 5, channel: 1, order: sequence << 8, body: &body }.seal(key)
     }
 }

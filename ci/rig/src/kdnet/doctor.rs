@@ -86,8 +86,8 @@ struct Target {
     pokes: u32,
     versions: BTreeSet<u8>,
     repeats: u32,
-    /// Pokes with another client key than the one before.
-    rekeys: u32,
+    /// Pokes of another session key than the one before.
+    restarts: u32,
     last: Option<(u64, Poke)>,
 }
 
@@ -165,7 +165,7 @@ impl Doctor {
                 target.repeats += 1;
                 return Heard::Repeat;
             }
-            Some((_, before)) if before.client_key != poke.client_key => target.rekeys += 1,
+            Some((_, before)) if before.session() != poke.session() => target.restarts += 1,
             _ => {}
         }
         target.pokes += 1;
@@ -341,10 +341,10 @@ impl Target {
                 self.repeats
             )));
         }
-        if self.rekeys != 0 {
+        if self.restarts != 0 {
             findings.push(Finding::good(format!(
-                "its half of the session key changed {} time(s): it restarted, or makes new ones by itself",
-                self.rekeys
+                "its half of the session key changed {} time(s): it restarted",
+                self.restarts
             )));
         }
         if let Some((_, poke)) = self.last {

@@ -29,8 +29,11 @@ fn a_poke_tells_its_key_and_its_debuggers_port() {
     assert_eq!(datagram.len(), 374);
     let opened = Sealed::parse(&datagram).unwrap().open(&key()).unwrap();
     assert_eq!(opened.sequence, 7);
-    let expected = Poke { client_key: [0x5a; 32], host_port: 50123, length: POKE_LENGTH };
-    assert_eq!(opened.poke(), Some(expected));
+    let mut client_key = [0x5a; 32];
+    client_key[..8].copy_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0]);
+    let poke = opened.poke().unwrap();
+    assert_eq!(poke, Poke { client_key, host_port: 50123, length: POKE_LENGTH });
+    assert_eq!(poke.session(), [0x5a; 24]);
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn more_pad_than_body_makes_an_empty_body() {
 
 #[test]
 fn a_poke_that_ends_before_its_port_is_none() {
-    let body = poke_body(1, 0);
+    let body = poke_body(1, 1, 0);
     for length in [0, 1, 2, 33, 34, 87] {
         let opened = Opened { sequence: 1, from_debugger: false, body: body[..length].to_vec() };
         assert_eq!(opened.poke(), None, "{length} bytes");
