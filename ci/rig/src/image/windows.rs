@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
-use windows_setup::{Answers, Edition, Image, Udf, UdfFault, Wim, WimFault};
+use windows_setup::{Answers, Edition, Image, Udf, UdfFault, Unfit, Wim, WimFault};
 
 use super::{
     Place,
@@ -86,6 +86,9 @@ pub fn windows(options: &Windows) -> Result<bool> {
     }
     if options.index.is_none() && options.edition.is_none() {
         println!("{}", table(&medium.images));
+        for image in &medium.unfit {
+            println!("not installable: {}", unfit(image));
+        }
         return Ok(true);
     }
     install(&medium, options)
@@ -93,7 +96,7 @@ pub fn windows(options: &Windows) -> Result<bool> {
 
 /// Installs, and seals the image.
 fn install(medium: &Wim, options: &Windows) -> Result<bool> {
-    let edition = choose(&medium.images, options)?;
+    let edition = choose(medium, options)?;
     let name = options.name.clone().unwrap_or_else(|| usual_name(&edition));
     let title = format!("{} ({}), image {}", edition.image.name, edition.release, edition.image.index);
     let order = Order {
@@ -126,7 +129,7 @@ fn usual_name(edition: &Edition) -> String {
 
 /// Writes the second disc.
 fn write_answers(medium: &Wim, options: &Windows, out: &Path) -> Result<()> {
-    let edition = choose(&medium.images, options)?;
+    let edition = choose(medium, options)?;
     let release = edition.release;
     println!("{} ({release}), image {} of {}", edition.image.name, edition.image.index, medium.file);
     let answers = Answers { edition, password: PASSWORD.to_owned() };
@@ -167,8 +170,14 @@ fn open(iso: &Path) -> Result<Wim> {
     read().map_err(|fault| Usage(format!("{}: {fault}", iso.display())).into())
 }
 
+/// An image that cannot be chosen, and why.
+fn unfit(image: &Unfit) -> String {
+    let name = if image.name.is_empty() { "without a name".to_owned() } else { format!("({})", image.name) };
+    format!("image {} of {} {name} {}", image.index, image.file, image.why)
+}
+
 /// The one image that the arguments mean.
-fn choose(images: &[Image], options: &Windows) -> Result<Edition, Usage> {
+fn choose(medium: &Wim, options: &Windows) -> Result<Edition, Usage> {
     let named = |image: &&Image| match (&options.index, &options.edition) {
         (Some(index), _) => image.index == *index,
         (None, Some(name)) => {
@@ -176,10 +185,18 @@ fn choose(images: &[Image], options: &Windows) -> Result<Edition, Usage> {
         }
         (None, None) => true,
     };
-    let found: Vec<_> = images.iter().filter(named).collect();
+    let found: Vec<_> = medium.images.iter().filter(named).collect();
+    let meant = |image: &&Unfit| match (&options.index, &options.edition) {
+        (Some(index), _) => image.index == *index && image.file == medium.file,
+        (None, Some(name)) => image.name.eq_ignore_ascii_case(name),
+        (None, None) => true,
+    };
     let image = match found[..] {
         [image] => image,
         [] => {
+            if let Some(image) = medium.unfit.iter().find(meant) {
+                return Err(Usage(format!("it cannot be installed: {}", unfit(image))));
+            }
             return Err(Usage(
                 "the ISO has no such edition: without --index and --edition they are listed".into(),
             ));
@@ -235,6 +252,10 @@ mod tests {
             language: "en-US".to_owned(),
             size: 1,
         }
+    }
+
+    fn medium(images: &[Image]) -> Wim {
+        Wim { file: "x64/sources/install.wim", images: images.to_vec(), unfit: Vec::new() }
     }
 
     fn options(index: Option<u32>, edition: Option<&str>) -> Windows {
@@ -297,10 +318,10 @@ mod tests {
 
     #[test]
     fn an_edition_is_chosen_by_number_or_name() {
-        let images = [server(1, "One"), server(2, "Two")];
-        let by = |index, name| choose(&images, &options(index, name)).expect("an edition").image.index;
+        let medium = medium(&[server(1, "One"), server(2, "Two")]);
+        let by = |index, name| choose(&medium, &options(index, name)).expect("an edition").image.index;
         assert_eq!([by(Some(2), None), by(None, Some("two")), by(None, Some("ONE"))], [2, 2, 1]);
-        assert_eq!(choose(&images, &options(Some(1), None)).expect("it").release, Release::Server2025);
+        assert_eq!(choose(&medium, &options(Some(1), None)).expect("it").release, Release::Server2025);
     }
 
     #[test]
@@ -322,8 +343,8 @@ mod tests {
 
     #[test]
     fn a_choice_of_several_or_none_is_refused() {
-        let images = [server(1, "One"), server(2, "Two")];
-        let by = |index, name| choose(&images, &options(index, name)).expect_err("no choice").to_string();
+        let medium = medium(&[server(1, "One"), server(2, "Two")]);
+        let by = |index, name| choose(&medium, &options(index, name)).expect_err("no choice").to_string();
         assert!(by(None, None).contains("images 1, 2"));
         assert!(by(None, Some("serverstandardeval")).contains("images 1, 2"));
         assert!(by(Some(3), None).contains("no such edition"));
@@ -332,7 +353,7 @@ mod tests {
     #[test]
     fn terms_that_nobody_accepted_are_named() {
         let options = Windows { accept_eula: false, ..options(None, None) };
-        let said = choose(&[server(1, "One")], &options).expect_err("no terms").to_string();
+        let said = choose(&medium(&[server(1, "One")]), &options).expect_err("no terms").to_string();
         assert!(said.contains("--accept-eula"), "{said}");
     }
 
@@ -340,7 +361,24 @@ mod tests {
     fn an_edition_of_another_processor_is_refused_before_its_terms() {
         let image = Image { architecture: Architecture::Arm64, ..server(1, "One") };
         let options = Windows { accept_eula: false, ..options(None, None) };
-        let said = choose(&[image], &options).expect_err("another processor").to_string();
+        let said = choose(&medium(&[image]), &options).expect_err("another processor").to_string();
         assert!(said.contains("ARM64"), "{said}");
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_installed_is_refused_with_the_reason() {
+        let image = |file, index, why: &str| Unfit { file, index, name: "Data".into(), why: why.into() };
+        let unfit = vec![
+            image("x64/sources/install.wim", 2, "has no WINDOWS/ARCH"),
+            image("x86/sources/install.wim", 1, "is for x86"),
+        ];
+        let medium = Wim { unfit, ..medium(&[server(1, "One")]) };
+        let by = |index, name| choose(&medium, &options(index, name));
+        assert_eq!(by(Some(1), None).expect("the one for x64").image.name, "One");
+        for (index, name) in [(Some(2), None), (None, Some("data"))] {
+            let refused = by(index, name).expect_err("no edition").to_string();
+            let expected = "it cannot be installed: image 2 of x64/sources/install.wim (Data) has no WINDOWS/ARCH";
+            assert_eq!(refused, expected);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Installing Windows unattended from the user's own ISO.
 //!
 //! 1. [`Udf::open`] reads the ISO's file system, in which installation media keep files of more than 4 GiB.
-//! 2. [`Wim::read`] lists the images of its `sources/install.wim`.
+//! 2. [`Wim::read`] lists the images of its `sources/install.wim`, and names those that cannot be installed.
 //! 3. [`Edition::of`] says whether an image can be installed with nobody at the keyboard, and with which key.
 //! 4. [`Answers::to_xml`] writes what Setup would ask; [`first_logon_script`] is what Windows does afterwards.
 //! 5. [`disc`] puts both, and the drivers, on a second disc.
@@ -26,4 +26,4 @@ pub use edition::{Edition, EditionFault, Release};
 pub use first_logon::{AGENT, FIRST_LOGON_COMMAND, FOLDER, SCRIPT, first_logon_script};
 pub use report::{REPORT, Report, ReportedPhase};
 pub use udf::{Udf, UdfFault, UdfFile};
-pub use wim::{Architecture, Image, Wim, WimFault};
+pub use wim::{Architecture, Image, Unfit, Wim, WimFault};

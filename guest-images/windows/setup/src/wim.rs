@@ -1,15 +1,26 @@
 //! The images of a WIM: what the XML in it says of each.
 
-use std::io::{Read, Seek};
+use std::{
+    io::{Read, Seek},
+    str::FromStr,
+};
 
 use quick_xml::{Reader, events::Event};
 
 use crate::{Udf, UdfFault, UdfFile};
 
-/// Where installation media keep their images, by preference.
-const PLACES: [&str; 2] = ["sources/install.wim", "sources/install.esd"];
+/// Where installation media keep their images, by preference. Media for two processors have a folder for each; the one
+/// for the processor of the drivers comes first.
+const PLACES: [&str; 6] = [
+    "sources/install.wim",
+    "sources/install.esd",
+    "x64/sources/install.wim",
+    "x64/sources/install.esd",
+    "x86/sources/install.wim",
+    "x86/sources/install.esd",
+];
 /// The same split over several files, which cannot be installed from a disc.
-const SPLIT: &str = "sources/install.swm";
+const SPLIT: [&str; 3] = ["sources/install.swm", "x64/sources/install.swm", "x86/sources/install.swm"];
 /// Size of a WIM's header.
 const HEADER: usize = 208;
 /// XML of more bytes is nonsense.
@@ -22,11 +33,14 @@ pub enum WimFault {
     #[error(transparent)]
     Disc(#[from] UdfFault),
     /// Some other disc.
-    #[error("it is no Windows installation medium: it has none of {PLACES:?}")]
+    #[error(
+        "it is not a Windows installation medium: it has neither sources/install.wim nor sources/install.esd, also \
+         not in a folder x64 or x86"
+    )]
     NoMedium,
     /// Images split over several files.
-    #[error("its images are split into {SPLIT} and others; use the ISO as Microsoft offers it")]
-    Split,
+    #[error("its images are split into {0} and others; use the ISO as Microsoft offers it")]
+    Split(&'static str),
     /// The file is no WIM.
     #[error("its {file} is damaged: {what}")]
     Damaged {
@@ -90,19 +104,40 @@ impl Image {
         self.edition.ends_with("Eval")
     }
 
+    /// This image, which lies in another file than those that can be chosen.
+    fn beside(self, file: &'static str, chosen: &str) -> Unfit {
+        let why = format!("is for {}; Setup installs from {chosen}", self.architecture);
+        Unfit { file, index: self.index, name: self.name, why }
+    }
+
     /// Whether it is a server.
     pub fn is_server(&self) -> bool {
         self.installation.starts_with("Server")
     }
 }
 
+/// An image that Setup cannot be told to install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// Where it is on the disc.
+    pub file: &'static str,
+    /// Its number in that file, from 1 on.
+    pub index: u32,
+    /// Its name, for people; may be empty.
+    pub name: String,
+    /// Why it cannot be installed, as the end of a sentence that begins with the image.
+    pub why: String,
+}
+
 /// The images of an installation medium.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wim {
-    /// Where they are on the disc.
+    /// The file on the disc whose images can be chosen.
     pub file: &'static str,
-    /// The images by their number.
+    /// Its images by their number, each with all that Setup needs.
     pub images: Vec<Image>,
+    /// The other images of the medium: of this file, then of others.
+    pub unfit: Vec<Unfit>,
 }
 
 impl Wim {
@@ -111,26 +146,42 @@ impl Wim {
     /// # Errors
     /// [`WimFault`]: another disc, or a damaged one.
     pub fn read<R: Read + Seek>(disc: &mut Udf<R>) -> Result<Self, WimFault> {
+        let mut found: Option<Self> = None;
         for file in PLACES {
+            let place = match disc.find(file) {
+                Ok(place) => place,
+                Err(UdfFault::NotFound(_)) => continue,
+                Err(fault) => return Err(fault.into()),
+            };
+            let (images, unfit) = images(disc, file, &place)?;
+            match &mut found {
+                None => found = Some(Self { file, images, unfit }),
+                Some(first) => {
+                    first.unfit.extend(images.into_iter().map(|image| image.beside(file, first.file)));
+                    first.unfit.extend(unfit);
+                }
+            }
+        }
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        for file in SPLIT {
             match disc.find(file) {
-                Ok(found) => return Ok(Self { file, images: images(disc, file, &found)? }),
+                Ok(_) => return Err(WimFault::Split(file)),
                 Err(UdfFault::NotFound(_)) => {}
                 Err(fault) => return Err(fault.into()),
             }
         }
-        match disc.find(SPLIT) {
-            Ok(_) => Err(WimFault::Split),
-            Err(UdfFault::NotFound(_)) => Err(WimFault::NoMedium),
-            Err(fault) => Err(fault.into()),
-        }
+        Err(WimFault::NoMedium)
     }
 }
 
+/// The images of a file, and those that lack what Setup needs.
 fn images<R: Read + Seek>(
     disc: &mut Udf<R>,
     file: &'static str,
     found: &UdfFile,
-) -> Result<Vec<Image>, WimFault> {
+) -> Result<(Vec<Image>, Vec<Unfit>), WimFault> {
     let damaged = |what: &str| WimFault::Damaged { file, what: what.to_owned() };
     if found.size < HEADER as u64 {
         return Err(damaged("it is shorter than a header"));
@@ -151,9 +202,20 @@ fn images<R: Read + Seek>(
     let bytes = disc.read(found, offset, size as usize)?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
     let text = String::from_utf16(&units).map_err(|_| damaged("its XML is not UTF-16"))?;
-    let images = parse(text.trim_start_matches('\u{feff}'))
+    let gathered = parse(text.trim_start_matches('\u{feff}'))
         .map_err(|what| WimFault::Damaged { file, what: format!("its XML: {what}") })?;
-    if images.len() as u64 == count { Ok(images) } else { Err(damaged("header and XML count differently")) }
+    if gathered.len() as u64 != count {
+        return Err(damaged("header and XML count differently"));
+    }
+    let (mut images, mut unfit) = (Vec::new(), Vec::new());
+    for gathered in gathered {
+        let index = gathered.index.ok_or_else(|| damaged("its XML: an image without number"))?;
+        match gathered.image(index) {
+            Ok(image) => images.push(image),
+            Err(why) => unfit.push(Unfit { file, index, name: gathered.name(), why }),
+        }
+    }
+    Ok((images, unfit))
 }
 
 /// What is gathered of an image until its end.
@@ -172,16 +234,27 @@ impl Gathered {
         }
     }
 
-    fn image(self) -> Result<Image, String> {
-        let index = self.index.ok_or("an image without number")?;
-        let text = |path: &str| {
-            self.fields.iter().find(|(found, _)| found == path).map(|(_, value)| value.trim().to_owned())
-        };
-        let number = |path: &str| {
-            let value = text(path).ok_or_else(|| format!("image {index} has no {path}"))?;
-            value.parse::<u64>().map_err(|_| format!("image {index}: {path} is `{value}`"))
-        };
-        let architecture = match number("WINDOWS/ARCH")? as u32 {
+    fn text(&self, path: &str) -> Option<String> {
+        self.fields.iter().find(|(found, _)| found == path).map(|(_, value)| value.trim().to_owned())
+    }
+
+    fn name(&self) -> String {
+        self.text("DISPLAYNAME").or_else(|| self.text("NAME")).unwrap_or_default()
+    }
+
+    /// An element that has to be there.
+    fn required(&self, path: &str) -> Result<String, String> {
+        self.text(path).ok_or_else(|| format!("has no {path} in the file's XML"))
+    }
+
+    fn number<N: FromStr>(&self, path: &str) -> Result<N, String> {
+        let value = self.required(path)?;
+        value.parse().map_err(|_| format!("has {path} `{value}` in the file's XML, which is not a number"))
+    }
+
+    /// The image; otherwise the first element that is missing or wrong.
+    fn image(&self, index: u32) -> Result<Image, String> {
+        let architecture = match self.number("WINDOWS/ARCH")? {
             0 => Architecture::X86,
             9 => Architecture::X64,
             12 => Architecture::Arm64,
@@ -189,21 +262,20 @@ impl Gathered {
         };
         Ok(Image {
             index,
-            name: text("DISPLAYNAME").or_else(|| text("NAME")).unwrap_or_default(),
-            edition: text("WINDOWS/EDITIONID").ok_or_else(|| format!("image {index} has no edition"))?,
-            installation: text("WINDOWS/INSTALLATIONTYPE").unwrap_or_default(),
+            name: self.name(),
+            edition: self.required("WINDOWS/EDITIONID")?,
+            installation: self.text("WINDOWS/INSTALLATIONTYPE").unwrap_or_default(),
             architecture,
-            build: number("WINDOWS/VERSION/BUILD")? as u32,
-            revision: number("WINDOWS/VERSION/SPBUILD").unwrap_or(0) as u32,
-            language: text("WINDOWS/LANGUAGES/DEFAULT")
-                .ok_or_else(|| format!("image {index} has no default language"))?,
-            size: number("TOTALBYTES")?,
+            build: self.number("WINDOWS/VERSION/BUILD")?,
+            revision: self.number("WINDOWS/VERSION/SPBUILD").unwrap_or(0),
+            language: self.required("WINDOWS/LANGUAGES/DEFAULT")?,
+            size: self.number("TOTALBYTES")?,
         })
     }
 }
 
 /// The images of `<WIM><IMAGE INDEX="1">...</IMAGE>...</WIM>`.
-fn parse(text: &str) -> Result<Vec<Image>, String> {
+fn parse(text: &str) -> Result<Vec<Gathered>, String> {
     let mut reader = Reader::from_str(text);
     let mut path: Vec<String> = Vec::new();
     let mut gathered = Gathered::default();
@@ -233,7 +305,7 @@ fn parse(text: &str) -> Result<Vec<Image>, String> {
             }
             Event::End(_) => {
                 if path.len() == 2 && path[1] == "IMAGE" {
-                    images.push(std::mem::take(&mut gathered).image()?);
+                    images.push(std::mem::take(&mut gathered));
                 }
                 path.pop();
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use hadris_udf::write::{SimpleDir, SimpleFile, UdfWriteOptions, UdfWriter};
-use windows_setup::{Architecture, Image, Udf, UdfFault, Wim, WimFault};
+use windows_setup::{Architecture, Image, Udf, UdfFault, Unfit, Wim, WimFault};
 
 const WIM: &[u8] = include_bytes!("data/install.wim");
 
@@ -17,9 +17,14 @@ const WIM: &[u8] = include_bytes!("data/install.wim");
 fn disc(files: &[(&str, &[u8])]) -> Cursor<Vec<u8>> {
     let mut root = SimpleDir::new("");
     for (path, bytes) in files {
-        let (folder, name) = path.split_once('/').expect("a folder and a name");
-        let mut folder = SimpleDir::new(folder);
+        let (folders, name) = path.rsplit_once('/').expect("a folder and a name");
+        let mut names = folders.rsplit('/');
+        let mut folder = SimpleDir::new(names.next().expect("a folder"));
         folder.add_file(SimpleFile::new(name, bytes.to_vec()));
+        for outer in names {
+            let inner = std::mem::replace(&mut folder, SimpleDir::new(outer));
+            folder.add_dir(inner);
+        }
         root.add_dir(folder);
     }
     let image = Cursor::new(vec![0; 8 << 20]);
@@ -55,13 +60,13 @@ fn expected() -> Vec<Image> {
 #[test]
 fn the_images_of_a_disc_are_listed() {
     let wim = read(&[("sources/install.wim", WIM)]).expect("a medium");
-    assert_eq!(wim, Wim { file: "sources/install.wim", images: expected() });
+    assert_eq!(wim, Wim { file: "sources/install.wim", images: expected(), unfit: Vec::new() });
 }
 
 #[test]
 fn the_images_of_an_esd_are_listed() {
     let wim = read(&[("sources/install.esd", WIM)]).expect("a medium");
-    assert_eq!(wim, Wim { file: "sources/install.esd", images: expected() });
+    assert_eq!(wim, Wim { file: "sources/install.esd", images: expected(), unfit: Vec::new() });
 }
 
 #[test]
@@ -109,12 +114,54 @@ fn a_file_that_is_no_disc_is_refused() {
 fn another_disc_is_refused() {
     let fault = read(&[("music/song.ogg", b"la")]).expect_err("no medium");
     assert!(matches!(fault, WimFault::NoMedium), "{fault}");
+    assert!(!fault.to_string().contains('['), "{fault}");
 }
 
 #[test]
 fn split_images_are_refused() {
-    let fault = read(&[("sources/install.swm", WIM)]).expect_err("a split one");
-    assert!(matches!(fault, WimFault::Split), "{fault}");
+    for file in ["sources/install.swm", "x64/sources/install.swm"] {
+        let fault = read(&[(file, WIM)]).expect_err("a split one");
+        assert!(fault.to_string().contains(&format!("split into {file} and others")), "{fault}");
+    }
+}
+
+#[test]
+fn of_a_disc_for_two_processors_the_images_for_x64_can_be_chosen() {
+    let (x64, x86) = ("x64/sources/install.wim", "x86/sources/install.esd");
+    let mut other = WIM.to_vec();
+    for name in ["<ARCH>9</ARCH>"; 3] {
+        replace(&mut other, name, "<ARCH>0</ARCH>");
+    }
+    for files in [[(x86, &other[..]), (x64, WIM)], [(x64, WIM), (x86, &other[..])]] {
+        let wim = read(&files).expect("a medium");
+        assert_eq!((wim.file, &wim.images), (x64, &expected()));
+        let unfit: Vec<_> = wim.unfit.iter().map(|image| (image.file, image.index, &image.why[..])).collect();
+        let [x86_why, arm_why] =
+            ["x86", "ARM64"].map(|processor| format!("is for {processor}; Setup installs from {x64}"));
+        assert_eq!(unfit, [(x86, 1, &x86_why[..]), (x86, 2, &x86_why), (x86, 3, &x86_why), (x86, 4, &arm_why)]);
+    }
+}
+
+#[test]
+fn a_disc_whose_only_folder_is_for_another_processor_is_listed() {
+    let wim = read(&[("x86/sources/install.wim", WIM)]).expect("a medium");
+    assert_eq!((wim.file, wim.images.len()), ("x86/sources/install.wim", 4));
+}
+
+#[test]
+fn an_image_that_lacks_its_processor_is_listed_beside_those_that_can_be_chosen() {
+    let mut wim = WIM.to_vec();
+    // the last image's, as `replace` looks from the end; under a name that nobody asks for
+    replace(&mut wim, "<ARCH>12</ARCH>", "<ARCX>12</ARCX>");
+    let read = read(&[("sources/install.wim", &wim)]).expect("a medium");
+    assert_eq!(read.images, expected()[..3]);
+    let unfit = Unfit {
+        file: "sources/install.wim",
+        index: 4,
+        name: "Windows 11 Pro for ARM".to_owned(),
+        why: "has no WINDOWS/ARCH in the file's XML".to_owned(),
+    };
+    assert_eq!(read.unfit, [unfit]);
 }
 
 /// What is wrong with a WIM whose bytes were changed.
@@ -153,9 +200,13 @@ fn replace(wim: &mut [u8], old: &str, new: &str) {
 }
 
 #[test]
-fn a_build_that_is_no_number_is_refused() {
-    let what = damaged(|wim| replace(wim, "20348", "twent"));
-    assert_eq!(what, "its XML: image 2: WINDOWS/VERSION/BUILD is `twent`");
+fn an_image_whose_build_is_no_number_is_listed_as_such() {
+    let mut wim = WIM.to_vec();
+    replace(&mut wim, "20348", "twent");
+    let read = read(&[("sources/install.wim", &wim)]).expect("a medium");
+    assert_eq!(read.images.iter().map(|image| image.index).collect::<Vec<_>>(), [1, 3, 4]);
+    let why = "has WINDOWS/VERSION/BUILD `twent` in the file's XML, which is not a number";
+    assert_eq!(read.unfit.iter().map(|image| (image.index, &image.why[..])).collect::<Vec<_>>(), [(2, why)]);
 }
 
 #[test]
