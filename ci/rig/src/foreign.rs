@@ -30,8 +30,8 @@ impl Foreign {
         let mut infs = Vec::new();
         let mut others = Vec::new();
         for path in with_extension(&paths, "inf") {
-            let text = read_text(&path)?;
-            let inf = Inf::parse(&text).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
+            let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let inf = Inf::parse(&bytes).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
             if inf.hardware_ids.iter().any(|id| id.starts_with(HARDWARE)) {
                 infs.push((path, inf));
             } else {
@@ -92,17 +92,6 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// An INF's text: UTF-16 with a byte order mark, or bytes that are ASCII.
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
-        let words: Vec<u16> =
-            rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        return Ok(String::from_utf16_lossy(&words));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,13 +122,26 @@ mod tests {
         assert_eq!((found.name, found.image.path), ("other", folder.path().join("Other.sys")));
     }
 
+    fn utf_16(order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        "\u{feff}".encode_utf16().chain(INF.encode_utf16()).flat_map(order).collect()
+    }
+
     #[test]
-    fn an_inf_in_utf_16_is_read() {
+    fn an_inf_in_utf_16_or_ansi_is_read() {
+        let ansi = [b"; \xa9 M\xfcller\r\n", INF.as_bytes()].concat();
+        for bytes in [utf_16(u16::to_le_bytes), ansi] {
+            let folder = folder(&[("other.sys", "MZ")]);
+            fs::write(folder.path().join("a.inf"), bytes).unwrap();
+            assert!(Foreign::find(folder.path()).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_inf_in_utf_16_be_is_refused_by_that_name() {
         let folder = folder(&[("other.sys", "MZ")]);
-        let words = INF.encode_utf16().flat_map(u16::to_le_bytes);
-        let bytes: Vec<u8> = [0xff, 0xfe].into_iter().chain(words).collect();
-        fs::write(folder.path().join("a.inf"), bytes).unwrap();
-        assert!(Foreign::find(folder.path()).is_ok());
+        fs::write(folder.path().join("a.inf"), utf_16(u16::to_be_bytes)).unwrap();
+        let error = Foreign::find(folder.path()).unwrap_err();
+        assert!(error.is::<Usage>() && error.to_string().contains("a.inf: it is UTF-16 BE"), "{error:#}");
     }
 
     #[test]

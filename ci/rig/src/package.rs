@@ -158,7 +158,7 @@ fn add(
     let read =
         |file: &Artefact| fs::read(&file.path).with_context(|| format!("reading {}", file.path.display()));
     let (built, inf_bytes) = (read(&driver.image)?, read(&driver.inf)?);
-    let inf = Inf::parse(&String::from_utf8_lossy(&inf_bytes))?;
+    let inf = Inf::parse(&inf_bytes)?;
     let image = if embed { authenticode::embed(&built, certificate)? } else { built };
     let [image_name, inf_name, symbols_name] =
         ["sys", "inf", "pdb"].map(|extension| format!("{}.{extension}", driver.name));

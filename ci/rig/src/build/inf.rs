@@ -12,7 +12,8 @@ const KMDF_VERSION: &str = "1.31";
 /// Writes the stamped INF to `to`.
 pub fn stamp(workspace: &Workspace, source: &Source, to: &Path) -> anyhow::Result<()> {
     let from = workspace.root().join(source.folder).join(source.name).with_extension("inx");
-    let text = fs::read_to_string(&from).with_context(|| format!("reading {}", from.display()))?;
+    let bytes = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
+    let text = inf_text::decode(&bytes).with_context(|| from.display().to_string())?;
     let version = workspace.version(source.name)?;
     let stamped = stamped(&text, &version.date, &version.number)
         .with_context(|| format!("stamping {}", from.display()))?;
@@ -42,6 +43,9 @@ fn stamped(text: &str, date: &str, version: &str) -> anyhow::Result<String> {
             out.push_str(&line.replace("$ARCH$", "amd64").replace("$KMDFVERSION$", KMDF_VERSION));
         }
         out.push_str("\r\n");
+    }
+    if !out.is_ascii() {
+        bail!("it has other characters than ASCII, which Windows would read in its ANSI code page");
     }
     if versions != 1 {
         bail!("{versions} empty DriverVer lines instead of one");
@@ -90,6 +94,12 @@ mod tests {
     #[test]
     fn a_text_without_version_line_is_refused() {
         assert!(stamped("[Version]\n", "2026-11-21", "0.1.0").is_err());
+    }
+
+    #[test]
+    fn a_text_that_windows_would_read_in_another_code_page_is_refused() {
+        let fault = stamped("; M\u{fc}ller\nDriverVer =\n", "2026-11-21", "0.1.0").expect_err("a letter");
+        assert!(fault.to_string().contains("ANSI code page"), "{fault}");
     }
 
     #[test]

@@ -5,11 +5,15 @@
 //! Knows the file's text and the PCI device's identity only; nothing of the machine. A wrong INF is one clear line.
 
 mod filter;
-mod text;
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 pub use filter::FilterEntry;
-pub use text::{Inf, Line};
+use inf_text::{Inf, Line};
 
 /// Identity of a PCI function, from its configuration header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,12 +112,13 @@ pub struct Package {
 /// Architecture decorations of model and install sections that a 64-bit Windows accepts, best first.
 const INSTALL_SUFFIXES: [&str; 3] = [".NTamd64", ".NT", ""];
 
-/// Reads `bytes` (UTF-16 with byte order mark, or UTF-8) as an INF; `device` is the identity for the Net class.
+/// Reads `bytes` as an INF ([`inf_text::decode`]); `device` is the identity for the Net class.
 ///
 /// # Errors
 /// One line that names the section and key which is missing or wrong.
 pub fn select(bytes: &[u8], device: &PciIdentity) -> Result<Package, InfError> {
-    let inf = Inf::parse(&text::decode(bytes)?);
+    let text = inf_text::decode(bytes).map_err(|fault| InfError(fault.to_string()))?;
+    let inf = Inf::parse(&text).map_err(|fault| InfError(fault.to_string()))?;
     let kind = version(&inf)?;
     let wanted = match kind {
         Kind::Pci => device.ids(),

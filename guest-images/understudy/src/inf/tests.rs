@@ -91,10 +91,22 @@ fn a_direct_value_wins_over_the_default_of_its_parameter() {
 }
 
 #[test]
-fn utf16_with_a_byte_order_mark_reads_the_same() {
+fn an_inf_in_utf_16_or_ansi_reads_the_same() {
+    let text = GOOD.replace("A NIC", "Gerät");
+    let utf_16: Vec<u8> =
+        [0xfeff_u16].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let ansi: Vec<u8> = text.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    for bytes in [utf_16, ansi] {
+        assert_eq!(select(&bytes, &DEVICE), select(text.as_bytes(), &DEVICE));
+    }
+    assert_eq!(select(text.as_bytes(), &DEVICE).unwrap().description, "Gerät, with a comma");
+}
+
+#[test]
+fn a_text_in_utf_16_be_is_refused_by_that_name() {
     let bytes: Vec<u8> =
-        [0xfeff_u16].into_iter().chain(GOOD.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-    assert_eq!(select(&bytes, &DEVICE), select(GOOD.as_bytes(), &DEVICE));
+        [0xfeff_u16].into_iter().chain(GOOD.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+    assert!(select(&bytes, &DEVICE).unwrap_err().0.contains("UTF-16 BE"));
 }
 
 #[test]

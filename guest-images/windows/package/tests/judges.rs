@@ -60,7 +60,7 @@ struct Package {
 impl Package {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let inf = Inf::parse(INF).expect("an INF");
+        let inf = Inf::parse(INF.as_bytes()).expect("an INF");
         let files: [(&str, &[u8]); 2] = [("example.inf", INF.as_bytes()), ("example.sys", &image())];
         let catalog = Catalog::of(&inf, "example.inf", &files).expect("a catalog");
         let package = Self { folder };

@@ -1,6 +1,5 @@
 //! The syntax of an INF file: sections, `key = value, value`, quotes, comments, continuation lines, `%strings%`.
 
-use super::InfError;
 use alloc::{
     collections::BTreeMap,
     string::{String, ToString},
@@ -20,42 +19,49 @@ pub struct Line {
 type RawLine = (Option<String>, Vec<String>);
 
 /// A parsed file. Section names and string tokens are matched without regard to case.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inf {
     sections: BTreeMap<String, Vec<Line>>,
 }
 
-/// The file's text, whichever of the two encodings Windows accepts it has.
-pub(super) fn decode(bytes: &[u8]) -> Result<String, InfError> {
-    if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
-        let units: Vec<u16> =
-            rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        return String::from_utf16(&units).map_err(|_| InfError("not valid UTF-16".into()));
-    }
-    let bytes = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
-    String::from_utf8(bytes.to_vec()).map_err(|_| InfError("not valid UTF-8".into()))
-}
+/// An entry, or another text, before the first section: Windows refuses such a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {0}: an entry outside every section")]
+pub struct Outside(
+    /// Number of the line, from 1 on.
+    pub usize,
+);
 
 impl Inf {
-    pub(super) fn parse(text: &str) -> Self {
+    /// Splits a text into sections and entries, and puts the strings of `[Strings]` in their places. A token that
+    /// `[Strings]` does not define stays as it is, as directory ids such as `%13%` do.
+    ///
+    /// # Errors
+    /// [`Outside`].
+    pub fn parse(text: &str) -> Result<Self, Outside> {
         let mut raw: BTreeMap<String, Vec<RawLine>> = BTreeMap::new();
-        let mut section = String::new();
+        let mut section: Option<String> = None;
         let mut pending = String::new();
-        for line in text.lines() {
-            let line = without_comment(line);
-            let line = line.trim();
-            if let Some(part) = line.strip_suffix('\\')
-                && !line.starts_with('[')
-            {
-                pending.push_str(part);
-                continue;
+        let mut lines = text.lines().enumerate().peekable();
+        while let Some((index, line)) = lines.next() {
+            let line = without_comment(line).trim();
+            match line.strip_suffix('\\').filter(|_| !line.starts_with('[')) {
+                // goes on in the next line, if there is one
+                Some(part) => {
+                    pending.push_str(part);
+                    if lines.peek().is_some() {
+                        continue;
+                    }
+                }
+                None => pending.push_str(line),
             }
-            pending.push_str(line);
             let line = core::mem::take(&mut pending);
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                section = name.trim().to_ascii_lowercase();
-                raw.entry(section.clone()).or_default();
+                let name = name.trim().to_ascii_lowercase();
+                raw.entry(name.clone()).or_default();
+                section = Some(name);
             } else if !line.is_empty() {
+                let section = section.as_ref().ok_or(Outside(index + 1))?;
                 let (key, rest) = key_and_rest(&line);
                 raw.entry(section.clone()).or_default().push((key, fields(rest)));
             }
@@ -82,7 +88,7 @@ impl Inf {
                 (name, lines.collect())
             })
             .collect();
-        Self { sections }
+        Ok(Self { sections })
     }
 
     /// Whether there is such a section, empty or not.
@@ -167,3 +173,6 @@ fn expand(text: &str, strings: &BTreeMap<String, String>) -> String {
     out.push_str(rest);
     out
 }
+
+#[cfg(test)]
+mod tests;
