@@ -5,7 +5,7 @@ use std::{str::FromStr as _, time::Duration};
 use der::{DecodePem as _, Encode as _, EncodePem as _, asn1::UtcTime, pem::LineEnding};
 use getrandom::SysRng;
 use rsa::{
-    RsaPrivateKey,
+    PrivateKey,
     pkcs1v15::SigningKey,
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _},
     rand_core::UnwrapErr,
@@ -78,7 +78,7 @@ impl TestCertificate {
     /// If the system has no random numbers.
     pub fn generate() -> Result<Self, CertificateFault> {
         let mut random = UnwrapErr(SysRng);
-        let key = SigningKey::<Sha256>::new(RsaPrivateKey::new(&mut random, KEY_BITS)?);
+        let key = SigningKey::<Sha256>::new(PrivateKey::new(&mut random, KEY_BITS)?);
         let serial = SerialNumber::generate_with_prefix(&[1], SERIAL_BYTES, &mut random)?;
         let validity = Validity::new(time(VALID_FROM)?, time(VALID_TO)?);
         let public = SubjectPublicKeyInfo::from_key(&key.verifying_key()).map_err(builder::Error::from)?;
@@ -95,7 +95,7 @@ impl TestCertificate {
     pub fn from_pem(text: &str) -> Result<Self, CertificateFault> {
         let begin = text.find("-----BEGIN CERTIFICATE-----").ok_or(CertificateFault::Mismatch)?;
         let (key, certificate) = text.split_at(begin);
-        let key = SigningKey::<Sha256>::new(RsaPrivateKey::from_pkcs8_pem(key)?);
+        let key = SigningKey::<Sha256>::new(PrivateKey::from_pkcs8_pem(key)?);
         let certificate = Certificate::from_pem(certificate.trim())?;
         let public = SubjectPublicKeyInfo::from_key(&key.verifying_key()).map_err(builder::Error::from)?;
         if certificate.tbs_certificate().subject_public_key_info() != &public {
@@ -109,7 +109,7 @@ impl TestCertificate {
     /// # Errors
     /// If an encoder refuses.
     pub fn to_pem(&self) -> Result<String, CertificateFault> {
-        let key: &RsaPrivateKey = self.key.as_ref();
+        let key: &PrivateKey = self.key.as_ref();
         let mut text = key.to_pkcs8_pem(LineEnding::LF)?.to_string();
         text.push_str(&self.certificate.to_pem(LineEnding::LF)?);
         Ok(text)
