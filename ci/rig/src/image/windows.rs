@@ -377,7 +377,8 @@ mod tests {
         assert_eq!(by(Some(1), None).expect("the one for x64").image.name, "One");
         for (index, name) in [(Some(2), None), (None, Some("data"))] {
             let refused = by(index, name).expect_err("no edition").to_string();
-            let expected = "it cannot be installed: image 2 of x64/sources/install.wim (Data) has no WINDOWS/ARCH";
+            let expected =
+                "it cannot be installed: image 2 of x64/sources/install.wim (Data) has no WINDOWS/ARCH";
             assert_eq!(refused, expected);
         }
     }

@@ -12,12 +12,18 @@ fn lines(text: &str, wanted: &[Line]) {
 
 #[test]
 fn entries_are_split_at_signs_outside_quotes() {
-    lines("[ONE]\na = b, \"c, = ; \"\"d\"\"\" ; e\nf\n", &[line("a", &["b", "c, = ; \"d\""]), line("f", &[])]);
+    lines(
+        "[ONE]\na = b, \"c, = ; \"\"d\"\"\" ; e\nf\n",
+        &[line("a", &["b", "c, = ; \"d\""]), line("f", &[])],
+    );
 }
 
 #[test]
 fn a_backslash_at_the_end_continues_the_line() {
-    lines("[one]\na = b, \\ ; not the end\n  c\nd = e, \\\n", &[line("a", &["b", "c"]), line("d", &["e", ""])]);
+    lines(
+        "[one]\na = b, \\ ; not the end\n  c\nd = e, \\\n",
+        &[line("a", &["b", "c"]), line("d", &["e", ""])],
+    );
 }
 
 #[test]
