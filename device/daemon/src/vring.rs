@@ -1,6 +1,6 @@
 //! One queue as the vhost-user library sees it. The library's own ring is kept only for the descriptors
 //! and flags that it looks at; the queue itself lives behind [`Service`], which learns here, synchronously,
-//! when it enters and leaves service (`registers.md`, "Leaving and entering service").
+//! when it enters and leaves service (`device/registers/README.md`, REG21 to REG23).
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! The ways out of this crate: registers, doorbells, wake-ups. The driver glue implements them on
 //! mapped memory and framework calls, tests on the device's model.
 
-/// The device-specific configuration space (`registers.md`), 32-bit words only.
+/// The device-specific configuration space (`device/registers/README.md`, REG3), 32-bit words only.
 ///
 /// Callable at any IRQL up to DISPATCH_LEVEL. An access takes about 50 microseconds: it leaves the
 /// virtual machine. A device that is gone reads all ones.

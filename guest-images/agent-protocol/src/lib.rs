@@ -147,7 +147,7 @@ pub enum Command {
         /// `NAME` of the window; an `@SERVICE` behind it is not looked at: whoever waits there goes on.
         window: String,
     },
-    /// Take the data path down as a pause does (cancel-semantics section 1): gates, EvtCancel of Tx, then Rx, drain,
+    /// Take the data path down as a pause does (`driver/docs/cancel-path.md`, CP3): gates, EvtCancel of Tx, then Rx, drain,
     /// EvtStop. Done when both queues are stopped.
     Pause {
         /// How often EvtCancel is called for each queue; a real framework calls it once.

@@ -254,8 +254,9 @@ impl Node {
         result
     }
 
-    /// Removes the device, from wherever it is, in the order of wdf-requests section 3; `surprise`: the hardware is gone
-    /// already. `targets` are the I/O targets of other drivers on it, which hear of it at the end. What fails on the way is the reason that stays with the trace. PASSIVE_LEVEL.
+    /// Removes the device, from wherever it is, in the order of RQ28 (`driver/docs/requests.md`); `surprise`: the
+    /// hardware is gone already. `targets` are the I/O targets of other drivers on it, which hear of it at the end. What
+    /// fails on the way is the reason that stays with the trace. PASSIVE_LEVEL.
     pub fn remove(self: &Arc<Self>, surprise: bool, targets: &[Arc<Target>]) {
         if let Some((handle, device)) = self.device() {
             let raw = handle.raw() as WDFDEVICE;

@@ -1,7 +1,7 @@
 //! The stand-in for KMDF 1.31: handles, objects, and the functions that the driver calls.
 //!
 //! `device`, `driver`, `interrupt`, `dma`, `timer`, `resources`: the hardware half. `queue`, `request`, `target`, `file`,
-//! `memory`: the request half, with the orders and results of wdf-requests. [`recall`], [`method`] and
+//! `memory`: the request half, with the orders and results of `driver/docs/requests.md`. [`recall`], [`method`] and
 //! [`queue::state`] are its decisions alone.
 
 pub mod method;

@@ -1,4 +1,4 @@
-//! Who completes a sent request: the count and the marks of wdf-requests section 1, without any machine.
+//! Who completes a sent request: the count and the marks of `driver/docs/requests.md`, RQ1 to RQ13, without any machine.
 //!
 //! 0: not sent, or done. 1: sent. Whoever cancels holds one more. A count that falls to 0 makes the one who dropped it
 //! the completer, so an IRP is completed once whichever side is first. Each method is one indivisible step.

@@ -183,7 +183,10 @@ mod tests {
 
     #[test]
     fn an_entry_over_several_lines_is_one() {
-        let text = TEXT.replace("Install, PCI\\VEN_1AF4&DEV_1041\n", "Install, \\ ; a comment\n PCI\\VEN_1AF4&DEV_1041\n");
+        let text = TEXT.replace(
+            "Install, PCI\\VEN_1AF4&DEV_1041\n",
+            "Install, \\ ; a comment\n PCI\\VEN_1AF4&DEV_1041\n",
+        );
         assert_ne!(text, TEXT);
         assert_eq!(parse(&text), parse(TEXT));
     }

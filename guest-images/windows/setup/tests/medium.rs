@@ -138,7 +138,10 @@ fn of_a_disc_for_two_processors_the_images_for_x64_can_be_chosen() {
         let unfit: Vec<_> = wim.unfit.iter().map(|image| (image.file, image.index, &image.why[..])).collect();
         let [x86_why, arm_why] =
             ["x86", "ARM64"].map(|processor| format!("is for {processor}; Setup installs from {x64}"));
-        assert_eq!(unfit, [(x86, 1, &x86_why[..]), (x86, 2, &x86_why), (x86, 3, &x86_why), (x86, 4, &arm_why)]);
+        assert_eq!(
+            unfit,
+            [(x86, 1, &x86_why[..]), (x86, 2, &x86_why), (x86, 3, &x86_why), (x86, 4, &arm_why)]
+        );
     }
 }
 

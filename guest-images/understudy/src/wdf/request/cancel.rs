@@ -37,7 +37,7 @@ impl Request {
         })
     }
 
-    /// WdfRequestMarkCancelable(Ex): wdf-requests section 2.
+    /// WdfRequestMarkCancelable(Ex): `driver/docs/requests.md`, RQ14 to RQ19.
     fn mark(self: &Arc<Self>, routine: PFN_WDF_REQUEST_CANCEL, ex: bool) -> NTSTATUS {
         let Some((queue, irp)) = self.owned() else { return STATUS_INVALID_DEVICE_REQUEST };
         if self.inner.with(|inner| inner.cancel.is_some()) {
@@ -84,7 +84,7 @@ impl Request {
         STATUS_SUCCESS
     }
 
-    /// The algorithm of wdf-requests section 1: mark, count, IoCancelIrp, count. Up to DISPATCH_LEVEL.
+    /// The algorithm of `driver/docs/requests.md`, RQ1 to RQ4: mark, count, IoCancelIrp, count. Up to DISPATCH_LEVEL.
     pub fn recall(self: &Arc<Self>) -> bool {
         self.inner.with(|inner| inner.recall.flag());
         window::CANCEL_FLAGGED.pass_for(self.owner);
