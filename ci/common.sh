@@ -29,6 +29,23 @@ esac
 
 say() { printf '%s: %s\n' "$name" "$*" >&2; }
 
+# background COMMAND...: in a process group of its own, which stop_background ends. Its process is in $started. Without a
+# group of its own it would not see Ctrl-C.
+_groups=()
+background() {
+    set -m
+    "$@" &
+    started=$!
+    set +m
+    _groups+=("$started")
+}
+stop_background() {
+    local group
+    for group in "${_groups[@]}"; do
+        kill -- "-$group" 2>/dev/null || true
+    done
+}
+
 # missing WHAT [HOW TO GET IT]: ends the script.
 missing() {
     say "missing: $1"
