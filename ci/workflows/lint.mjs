@@ -118,7 +118,7 @@ const BREAKS = [
   ["an expression", () => true, (text) => text.replace(/\$\{\{ (inputs|github)\./, "${{ $1.no_such_thing.")],
   ["a key of a step", () => true, (text) => text.replace(/^( +)(- )?run:/m, "$1$2runs:")],
   ["the kind of runner", ({ action }) => !action, (text) => text.replace(/runs-on: .*/, "runs-on: windows-7")],
-  ["a pinned action", ({ action }) => !action, (text) => text.replace(/@[0-9a-f]{40}/, "@v1")],
+  ["a pinned action", ({ text }) => /@[0-9a-f]{40}/.test(text), (text) => text.replace(/@[0-9a-f]{40}/, "@v1")],
   ["a script's name", ({ text }) => text.includes("run: ./ci/"), (text) => text.replace("run: ./ci/", "run: ./ci/no/")],
   ["the shell of a step", ({ action }) => action, (text) => text.replace(/^ +shell: bash\n/m, "")],
 ];
