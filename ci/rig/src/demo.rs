@@ -2,7 +2,7 @@
 
 mod path;
 
-use crate::build::{self, Artefact};
+use crate::build::{self, Artefact, Workspace};
 use crate::facts::Facts;
 use crate::guest::GuestKind;
 use crate::report::table::{self, Style};
@@ -129,11 +129,12 @@ fn keep(options: &Options, facts: &Facts, violations: &[Violation], session: &Se
 
 /// The folder for a report, held against other runs. Two demos at once, neither told where to go, go apart.
 fn report_folder(options: &Options) -> Result<(PathBuf, File)> {
+    let target = Workspace::find()?.target().to_path_buf();
     let usual = match &options.report {
         Some(folder) => folder.clone(),
-        None => places::target().join("rig/demo"),
+        None => target.join("rig/demo"),
     };
-    let apart = places::target().join(format!("rig/demo-{}", std::process::id()));
+    let apart = target.join(format!("rig/demo-{}", std::process::id()));
     let candidates = if options.report.is_some() { vec![usual] } else { vec![usual, apart] };
     for folder in candidates {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

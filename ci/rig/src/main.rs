@@ -68,6 +68,9 @@ enum Command {
         /// Build the agent of Windows guests only
         #[arg(long, conflicts_with_all = ["mutants", "lint"])]
         agent: bool,
+        /// Build the drivers only
+        #[arg(long, conflicts_with_all = ["agent", "lint"])]
+        drivers: bool,
         /// Show cargo's own output
         #[arg(short, long)]
         verbose: bool,
@@ -107,6 +110,11 @@ fn carry_out(command: Command) -> Result<bool> {
         }
         Command::Build { agent: true, verbose, .. } => {
             list(&build::build_agent(&build::Options { mutants: false, verbose })?);
+            Ok(true)
+        }
+        Command::Build { drivers: true, mutants, verbose, .. } => {
+            let drivers = build::build_drivers(&build::Options { mutants, verbose })?;
+            drivers.iter().flat_map(build::Driver::files).for_each(list);
             Ok(true)
         }
         Command::Build { mutants, verbose, .. } => {

@@ -1,6 +1,9 @@
-//! Where things are: the workspace, its `target` folder, QEMU.
+//! Where things are: the workspace, QEMU and its firmware. Cargo tells where the workspace builds into:
+//! [`crate::build::Workspace::target`].
 
+use crate::build::Workspace;
 use crate::failure::SetupMissing;
+use anyhow::Result;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,26 +12,42 @@ use std::process::{Command, Stdio};
 pub const QEMU_DEVICE: &str = "vhost-user-test-device-pci";
 const QEMU: &str = "qemu-system-x86_64";
 
-/// The workspace's top folder.
-pub fn workspace() -> PathBuf {
-    let here =
-        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    here.ancestors().nth(2).unwrap_or(&here).to_path_buf()
+/// The rig's own folder in the workspace.
+const RIG: &str = "ci/rig";
+
+/// The workspace's top folder: the one that cargo runs the rig in; without cargo, the one that holds the current folder.
+///
+/// A path that was compiled in would name the tree that the program was built in, even when it runs in a copy.
+pub fn workspace() -> Result<PathBuf, SetupMissing> {
+    let current = env::current_dir().unwrap_or_default();
+    workspace_seen_from(env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).as_deref(), &current).ok_or_else(
+        || {
+            SetupMissing::new(
+                format!("the checkout to work in ({} is not in one)", current.display()),
+                "cd to a folder of a checkout of cancelnic",
+            )
+        },
+    )
 }
 
-/// Where cargo and the rig put what they make.
-pub fn target() -> PathBuf {
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) if !folder.is_empty() => {
-            let folder = PathBuf::from(folder);
-            if folder.is_absolute() { folder } else { workspace().join(folder) }
-        }
-        _ => workspace().join("target"),
-    }
+/// `package` is the folder of the package that cargo runs: the rig's, unless the rig is started by another's program.
+fn workspace_seen_from(package: Option<&Path>, current: &Path) -> Option<PathBuf> {
+    let is_workspace =
+        |folder: &&Path| folder.join("Cargo.toml").is_file() && folder.join(RIG).join("Cargo.toml").is_file();
+    let of_package = package.filter(|package| package.ends_with(RIG)).and_then(|package| {
+        let top = package.ancestors().nth(Path::new(RIG).components().count())?;
+        Some(top).filter(is_workspace)
+    });
+    of_package.or_else(|| current.ancestors().find(is_workspace)).map(Path::to_path_buf)
+}
+
+/// Where ci/setup unpacks what it fetches under this name: in the target folder.
+pub fn unpacked(name: &str) -> Result<PathBuf> {
+    Ok(Workspace::find()?.target().join(name))
 }
 
 /// A QEMU that has [`QEMU_DEVICE`]: `$CANCELNIC_QEMU` if set, else the first of PATH and `target/qemu`, as ci/setup.
-pub fn qemu() -> Result<PathBuf, SetupMissing> {
+pub fn qemu() -> Result<PathBuf> {
     if let Some(named) = env::var_os("CANCELNIC_QEMU").filter(|value| !value.is_empty()) {
         let named = PathBuf::from(named);
         return if has_device(&named) {
@@ -37,15 +56,16 @@ pub fn qemu() -> Result<PathBuf, SetupMissing> {
             Err(SetupMissing::new(
                 format!("{QEMU_DEVICE} in $CANCELNIC_QEMU ({})", named.display()),
                 "unset CANCELNIC_QEMU and run ci/setup, or name a QEMU 10.2 or later",
-            ))
+            )
+            .into())
         };
     }
     let on_path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&on_path)
         .map(|folder| folder.join(QEMU))
-        .chain([target().join("qemu/bin").join(QEMU)])
+        .chain([unpacked("qemu")?.join("bin").join(QEMU)])
         .find(|file| file.is_file() && has_device(file))
-        .ok_or_else(|| SetupMissing::new(format!("a QEMU with {QEMU_DEVICE}"), "ci/setup"))
+        .ok_or_else(|| SetupMissing::new(format!("a QEMU with {QEMU_DEVICE}"), "ci/setup").into())
 }
 
 fn has_device(qemu: &Path) -> bool {
@@ -73,7 +93,7 @@ impl Firmware {
 }
 
 /// OVMF: in the folder `$CANCELNIC_OVMF` if set, else in the system, else in `target/guest-tools`, as ci/setup.
-pub fn ovmf() -> Result<Firmware, SetupMissing> {
+pub fn ovmf() -> Result<Firmware> {
     if let Some(named) = env::var_os("CANCELNIC_OVMF").filter(|value| !value.is_empty()) {
         return Firmware::within(Path::new(&named)).ok_or_else(|| {
             SetupMissing::new(
@@ -83,21 +103,60 @@ pub fn ovmf() -> Result<Firmware, SetupMissing> {
                 ),
                 "unset CANCELNIC_OVMF and run ci/setup",
             )
+            .into()
         });
     }
-    let unpacked = target().join("guest-tools/root/usr/share/OVMF");
-    [PathBuf::from("/usr/share/OVMF"), unpacked]
+    [PathBuf::from("/usr/share/OVMF"), unpacked("guest-tools")?.join("root/usr/share/OVMF")]
         .iter()
         .find_map(|folder| Firmware::within(folder))
-        .ok_or_else(|| SetupMissing::new("OVMF, QEMU's UEFI firmware", "ci/setup, or apt-get install ovmf"))
+        .ok_or_else(|| {
+            SetupMissing::new("OVMF, QEMU's UEFI firmware", "ci/setup, or apt-get install ovmf").into()
+        })
 }
 
 /// QEMU's tool for disk images: on PATH, else in `target/guest-tools`, as ci/setup.
-pub fn qemu_img() -> Result<PathBuf, SetupMissing> {
+pub fn qemu_img() -> Result<PathBuf> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&on_path)
-        .chain([target().join("guest-tools/bin")])
+        .chain([unpacked("guest-tools")?.join("bin")])
         .map(|folder| folder.join("qemu-img"))
         .find(|file| file.is_file())
-        .ok_or_else(|| SetupMissing::new("qemu-img", "ci/setup, or apt-get install qemu-utils"))
+        .ok_or_else(|| SetupMissing::new("qemu-img", "ci/setup, or apt-get install qemu-utils").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A folder with two trees side by side, as far as the search looks at them.
+    fn two_trees() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for tree in ["one", "two"] {
+            let rig = folder.path().join(tree).join(RIG);
+            fs::create_dir_all(rig.join("src")).unwrap();
+            fs::write(rig.join("Cargo.toml"), "").unwrap();
+            fs::write(folder.path().join(tree).join("Cargo.toml"), "").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn the_tree_is_the_one_that_cargo_runs_the_rig_in_else_the_one_around_the_current_folder() {
+        let folder = two_trees();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        let seen = |package: Option<&Path>, current: &Path| workspace_seen_from(package, current);
+        assert_eq!(seen(Some(&one.join(RIG)), &two), Some(one.clone()));
+        assert_eq!(seen(None, &two.join(RIG).join("src")), Some(two.clone()));
+        // Another package's program has started the rig.
+        assert_eq!(seen(Some(&folder.path().join("other")), &two), Some(two.clone()));
+        // The tree that cargo named has been moved away meanwhile.
+        assert_eq!(seen(Some(&folder.path().join("gone").join(RIG)), &two), Some(two));
+    }
+
+    #[test]
+    fn outside_every_tree_there_is_none() {
+        let folder = two_trees();
+        assert_eq!(workspace_seen_from(None, folder.path()), None);
+    }
 }

@@ -2,7 +2,7 @@
 //! (`facts/netadaptercx-2.0-layout.json`: what a C compiler makes of the headers), and every
 //! function its published index.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use header_check::{BitField, Field, Layout, Structure, layout, number};
 use netadaptercx_sys::*;
@@ -122,14 +122,19 @@ fn published() -> Vec<Structure> {
     structures
 }
 
+/// This package's folder at run time: a compiled-in path would name the tree that a copy was made from.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it").into()
+}
+
 fn facts() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/facts/netadaptercx-2.0-layout.json");
+    let path = package().join("facts/netadaptercx-2.0-layout.json");
     serde_json::from_str(&fs::read_to_string(path).expect("the facts are in the repository")).expect("JSON")
 }
 
 /// Names of every structure and union in this crate's source, those that macros declare included.
 fn declared() -> BTreeSet<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let source = package().join("src");
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(source).expect("the source folder") {
         let text = fs::read_to_string(entry.expect("an entry").path()).expect("a source file");

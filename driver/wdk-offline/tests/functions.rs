@@ -1,6 +1,6 @@
 //! Function indices and function types match the published function table (`facts/kmdf-1.33-functions.txt`).
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use syn::{FnArg, Item, Signature, Type};
 
@@ -12,7 +12,8 @@ struct Function {
 
 /// Parses lines of the form `116 WdfDriverCreate(Name: Type, ...) -> Type`; `(?)` marks unpublished parameters.
 fn facts() -> BTreeMap<String, Function> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/facts/kmdf-1.33-functions.txt");
+    let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"))
+        .join("facts/kmdf-1.33-functions.txt");
     let text = fs::read_to_string(path).expect("the facts are in the repository");
     text.lines()
         .filter(|line| !line.starts_with('#') && !line.trim().is_empty())

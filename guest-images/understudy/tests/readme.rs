@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn sources(folder: &Path, into: &mut String) {
     for entry in fs::read_dir(folder).expect("the sources are there") {
@@ -37,7 +37,7 @@ fn is_rule(name: &str) -> bool {
 }
 
 fn texts() -> (String, String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let mut source = String::new();
     sources(&root.join("src"), &mut source);
     (source, fs::read_to_string(root.join("README.md")).expect("README.md"))

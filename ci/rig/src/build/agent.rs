@@ -16,9 +16,6 @@ use super::{Artefact, Options, SetupMissing, Verb, Workspace, copy};
 pub const AGENT_TARGET: &str = "x86_64-pc-windows-gnu";
 /// Its package, and its file without extension.
 pub const AGENT: &str = "cancelnic-agent";
-/// Where ci/setup unpacks mingw-w64, in the target folder of the rig that runs.
-const UNPACKED: &str = "mingw";
-
 /// The parts of mingw-w64 that a link needs.
 struct Mingw {
     /// Folder of `crt2.o` and the libraries of Windows' DLLs.
@@ -31,9 +28,9 @@ struct Mingw {
 
 impl Mingw {
     /// That of the system, else what ci/setup has unpacked.
-    fn find() -> Result<Self, SetupMissing> {
-        let unpacked = places::target().join(UNPACKED);
-        installed().or_else(|| in_folder(&unpacked)).ok_or(SetupMissing::Mingw)
+    fn find() -> anyhow::Result<Self> {
+        let unpacked = places::unpacked("mingw")?;
+        Ok(installed().or_else(|| in_folder(&unpacked)).ok_or(SetupMissing::Mingw)?)
     }
 }
 
@@ -67,7 +64,7 @@ fn in_folder(folder: &Path) -> Option<Mingw> {
 const ARGUMENTS: [&str; 5] = ["--bins", "--examples", "--release", "--target", AGENT_TARGET];
 
 /// Cargo's settings for the agent.
-fn settings(workspace: &Workspace) -> Result<[String; 2], SetupMissing> {
+fn settings(workspace: &Workspace) -> anyhow::Result<[String; 2]> {
     let Mingw { libraries, compiler, dlltool } = Mingw::find()?;
     let path = |path: PathBuf| path.display().to_string();
     let flags = [

@@ -16,6 +16,7 @@ mod workspace;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Once,
 };
 
 use anyhow::Context as _;
@@ -72,6 +73,13 @@ pub struct Driver {
     pub mutants: Option<Artefact>,
 }
 
+impl Driver {
+    /// Every file, in the order in which it was built.
+    pub fn files(&self) -> impl Iterator<Item = &Artefact> {
+        [&self.image, &self.symbols, &self.inf].into_iter().chain(&self.mutants)
+    }
+}
+
 /// Everything that a run needs.
 #[derive(Clone, Debug)]
 pub struct Built {
@@ -97,9 +105,7 @@ impl Built {
 
     /// Every file, in the order in which it was built.
     pub fn files(&self) -> impl Iterator<Item = &Artefact> {
-        [&self.device, &self.understudy].into_iter().chain(self.drivers.iter().flat_map(|driver| {
-            [&driver.image, &driver.symbols, &driver.inf].into_iter().chain(&driver.mutants)
-        }))
+        [&self.device, &self.understudy].into_iter().chain(self.drivers.iter().flat_map(Driver::files))
     }
 }
 
@@ -126,6 +132,17 @@ pub enum SetupMissing {
         /// Why it did not start.
         source: std::io::Error,
     },
+    /// The build has nowhere to write to.
+    #[error(
+        "cannot write to {}: {source}; make it writable, or name another target folder with CARGO_TARGET_DIR",
+        folder.display()
+    )]
+    Unwritable {
+        /// Where the finished artefacts go.
+        folder: PathBuf,
+        /// Why nothing can be written there.
+        source: std::io::Error,
+    },
 }
 
 /// Bare-metal target of understudy.
@@ -141,7 +158,33 @@ const FIRMWARE_TARGET: &str = "x86_64-unknown-uefi";
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what cargo or a check reported.
 pub fn build(options: Options) -> anyhow::Result<Built> {
-    build_in(&Workspace::find()?, &options)
+    let (workspace, options) = (&begin()?, &options);
+    for target in [BARE_TARGET, DRIVER_TARGET] {
+        workspace.require_target(target)?;
+    }
+    let device = build_device(workspace, options)?;
+    let understudy = build_understudy(workspace, options, &workspace.out())?;
+    Ok(Built { device, understudy, drivers: drivers_in(workspace, options)? })
+}
+
+/// Builds the drivers alone.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_drivers(options: &Options) -> anyhow::Result<Vec<Driver>> {
+    drivers_in(&begin()?, options)
+}
+
+/// The workspace to build. The first build of a run reports which one that is, before anything else.
+fn begin() -> anyhow::Result<Workspace> {
+    static REPORTED: Once = Once::new();
+    let workspace = Workspace::find()?;
+    REPORTED.call_once(|| eprintln!("building the tree in {}", workspace.root().display()));
+    let out = workspace.out();
+    fs::create_dir_all(&out)
+        .and_then(|()| tempfile::tempfile_in(&out).map(drop))
+        .map_err(|source| SetupMissing::Unwritable { folder: out, source })?;
+    Ok(workspace)
 }
 
 /// Builds the agent of Windows guests into `target/cancelnic/`.
@@ -149,24 +192,14 @@ pub fn build(options: Options) -> anyhow::Result<Built> {
 /// # Errors
 /// As for [`build`].
 pub fn build_agent(options: &Options) -> anyhow::Result<Artefact> {
-    let workspace = Workspace::find()?;
-    let out = workspace.out();
-    fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
-    agent::build(&workspace, options, &out)
+    let workspace = begin()?;
+    agent::build(&workspace, options, &workspace.out())
 }
 
-/// [`build`] in a given workspace.
-pub fn build_in(workspace: &Workspace, options: &Options) -> anyhow::Result<Built> {
-    for target in [BARE_TARGET, DRIVER_TARGET] {
-        workspace.require_target(target)?;
-    }
+fn drivers_in(workspace: &Workspace, options: &Options) -> anyhow::Result<Vec<Driver>> {
+    workspace.require_target(DRIVER_TARGET)?;
     let out = workspace.out();
-    fs::create_dir_all(&out).with_context(|| format!("creating {}", out.display()))?;
-
-    let device = build_device(workspace, options)?;
-    let understudy = build_understudy(workspace, options, &out)?;
-    let drivers = driver::DRIVERS.iter().map(|source| build_driver(workspace, options, source, &out));
-    Ok(Built { device, understudy, drivers: drivers.collect::<anyhow::Result<_>>()? })
+    driver::DRIVERS.iter().map(|source| build_driver(workspace, options, source, &out)).collect()
 }
 
 /// One driver with its INF, and with its mutants if asked for.
@@ -196,7 +229,7 @@ fn build_driver(
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what clippy found.
 pub fn lint(options: Options) -> anyhow::Result<()> {
-    let workspace = Workspace::find()?;
+    let workspace = begin()?;
     for target in [BARE_TARGET, DRIVER_TARGET, FIRMWARE_TARGET] {
         workspace.require_target(target)?;
     }
@@ -256,7 +289,7 @@ pub fn setup_stand_in() -> anyhow::Result<Artefact> {
 }
 
 fn build_firmware(program: &str) -> anyhow::Result<Artefact> {
-    let workspace = Workspace::find()?;
+    let workspace = begin()?;
     workspace.require_target(FIRMWARE_TARGET)?;
     workspace.cargo(Verb::Build, &Options::default(), program, &FIRMWARE_ARGUMENTS, &[])?;
     let folder = workspace.target().join(FIRMWARE_TARGET).join("kernel");

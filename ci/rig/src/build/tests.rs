@@ -14,22 +14,9 @@ use super::{
 /// What the images here import from.
 const MODULES: [&str; 3] = ["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"];
 
-/// Copies what the driver is built from: the workspace without its target folder and history.
-fn copy_sources(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder for the copy");
-    for entry in fs::read_dir(from).expect("a readable workspace") {
-        let entry = entry.expect("an entry");
-        let (name, kind) = (entry.file_name(), entry.file_type().expect("its kind"));
-        if name == "target" || name == ".git" {
-            continue;
-        }
-        let to = to.join(&name);
-        if kind.is_dir() {
-            copy_sources(&entry.path(), &to);
-        } else if kind.is_file() {
-            fs::copy(entry.path(), to).expect("a copy");
-        }
-    }
+/// Copies what the driver is built from into the new folder `root`.
+fn copy_sources(root: &Path) {
+    Workspace::find().expect("a workspace").copy_sources(root).expect("a copy");
 }
 
 /// Builds a variant of the driver of the workspace at `root` into `root`'s own target folder.
@@ -47,7 +34,7 @@ fn build_driver(root: &Path, variant: Variant) -> Vec<u8> {
 static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("one");
-    copy_sources(Workspace::find().expect("a workspace").root(), &root);
+    copy_sources(&root);
     build_driver(&root, Variant::Shipped)
 });
 
@@ -71,7 +58,7 @@ pub fn check_image(image: &[u8]) -> Result<(), ImageFault> {
 fn another_folder_gives_the_same_driver_also_after_a_build_of_the_mutants() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("another/with a longer name");
-    copy_sources(Workspace::find().expect("a workspace").root(), &root);
+    copy_sources(&root);
     let mutants = build_driver(&root, Variant::Mutants);
     let shipped = build_driver(&root, Variant::Shipped);
     let mutants_again = build_driver(&root, Variant::Mutants);

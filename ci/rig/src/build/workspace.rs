@@ -5,12 +5,14 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::{Options, SetupMissing};
+use crate::places;
 
 /// What cargo is to do with a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,16 +62,23 @@ pub struct Version {
 }
 
 impl Workspace {
-    /// The workspace that this program was built from.
+    /// The workspace to work in: [`places::workspace`]. Cargo is asked about it once.
     pub fn find() -> anyhow::Result<Self> {
-        Self::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        static FOUND: Mutex<Option<Workspace>> = Mutex::new(None);
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_none() {
+            *found = Some(Self::at(&places::workspace()?)?);
+        }
+        found.clone().context("found above")
     }
 
     /// The workspace in the folder `root`.
     pub fn at(root: &Path) -> anyhow::Result<Self> {
         let root = root.canonicalize().with_context(|| format!("no workspace at {}", root.display()))?;
+        // In this program's own folder, where cargo has started it: a relative CARGO_TARGET_DIR starts there.
         let mut command = cargo();
-        command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&root);
+        command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]);
+        command.arg(root.join("Cargo.toml"));
         let output = start(&mut command, |command| command.output())?;
         if !output.status.success() {
             bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -89,6 +98,11 @@ impl Workspace {
             versions: packages.filter_map(version).collect(),
             root,
         })
+    }
+
+    /// Copies the sources into the new folder `to`: everything but the target folder and the history.
+    pub fn copy_sources(&self, to: &Path) -> anyhow::Result<()> {
+        copy_sources(&self.root, to).with_context(|| format!("copying the sources to {}", to.display()))
     }
 
     /// The same workspace, building into another folder.
@@ -198,6 +212,23 @@ impl Workspace {
         }
         folders
     }
+}
+
+fn copy_sources(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        if kind.is_dir() {
+            copy_sources(&entry.path(), &to.join(&name))?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Cargo without what the environment would add to the compiler's flags.

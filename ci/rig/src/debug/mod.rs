@@ -9,7 +9,7 @@ pub mod snapshot;
 mod symbols;
 mod types;
 
-use crate::build;
+use crate::build::{self, Workspace};
 use crate::facts::Step;
 use crate::failure::{SetupMissing, Usage};
 use crate::kdnet;
@@ -96,7 +96,7 @@ pub fn gdb_is_there() -> bool {
 pub fn debug(options: &Options) -> Result<bool> {
     match options.guest {
         Guest::Windows => {
-            let symbols = places::target().join("cancelnic/cancelnic.pdb");
+            let symbols = Workspace::find()?.out().join("cancelnic.pdb");
             if options.check {
                 return kdnet::check(&options.kdnet, &symbols);
             }

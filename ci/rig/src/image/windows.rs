@@ -16,7 +16,7 @@ use super::{
     install::{self, Order},
     progress::Progress,
 };
-use crate::{failure::Usage, machine::Accelerator, package, places};
+use crate::{build::Workspace, failure::Usage, machine::Accelerator, package};
 
 /// Password of the account of the guest, which nobody but this machine reaches.
 const PASSWORD: &str = "Cancelnic-1";
@@ -106,7 +106,7 @@ fn install(medium: &Wim, options: &Windows) -> Result<bool> {
         memory_mb: options.memory,
         accelerator: Accelerator::chosen_or("kvm"),
         patience: options.patience,
-        wreck: places::target().join("rig/image").join(&name),
+        wreck: Workspace::find()?.target().join("rig/image").join(&name),
         name,
     };
     let prepared = install::prepare(order, &options.place.open()?)?;

@@ -177,7 +177,7 @@ impl Line {
     /// COM2: the agent's; and the monitor.
     fn lines(&mut self, folder: &Path) -> &mut Self {
         self.socket("agent", &folder.join(names::AGENT), "").add("-serial", "chardev:agent");
-        self.socket("monitor", &folder.join(names::MONITOR), "").add("-mon", "chardev=monitor,mode=control")
+        self.socket("monitor", &folder.join(names::MONITOR), "").add("-qmp", "chardev:monitor")
     }
 
     fn gdb(&mut self, folder: &Path) -> &mut Self {
@@ -212,7 +212,7 @@ mod tests {
             -chardev|socket,id=device,path=/t/device|-device|vhost-user-test-device-pci,chardev=device,virtio-id=1,\
             num_vqs=2,vq_size=1024,config_size=256|-chardev|file,id=log,path=/t/guest.log|-serial|chardev:log|\
             -chardev|socket,id=agent,path=/t/agent|-serial|chardev:agent|-chardev|socket,id=monitor,path=/t/monitor|\
-            -mon|chardev=monitor,mode=control|-device|isa-debug-exit,iobase=0xf4,iosize=0x04|-kernel|/k/understudy|\
+            -qmp|chardev:monitor|-device|isa-debug-exit,iobase=0xf4,iosize=0x04|-kernel|/k/understudy|\
             -initrd|/t/bundle.tar|-append|seed=1 ring=256";
         let seen = text(&machine.arguments()).join("|");
         let accelerator = format!("-accel|{}|", Accelerator::chosen_or("tcg").name());

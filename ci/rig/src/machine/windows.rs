@@ -239,7 +239,7 @@ mod tests {
             socket,id=device,path=/t/device|-device|vhost-user-test-device-pci,chardev=device,virtio-id=1,num_vqs=2,\
             vq_size=1024,config_size=256,bus=pcie.0,addr=10.0|-chardev|file,id=log,path=/t/guest.log|-serial|\
             chardev:log|-chardev|socket,id=agent,path=/t/agent|-serial|chardev:agent|-chardev|\
-            socket,id=monitor,path=/t/monitor|-mon|chardev=monitor,mode=control";
+            socket,id=monitor,path=/t/monitor|-qmp|chardev:monitor";
         assert_eq!(seen, expected);
     }
 

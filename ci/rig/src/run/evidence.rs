@@ -6,11 +6,11 @@ mod dump;
 
 use super::Run;
 use crate::agent::AgentError;
+use crate::build::Workspace;
 use crate::control::Queue;
 use crate::crash::{Crash, Dump, Pursuit, Seen, Source, Stop, Watch};
 use crate::failure::one_line;
 use crate::image::store::manifest::Guest;
-use crate::places;
 use crate::settings::Settings;
 use crate::verdict::violation;
 use crate::wait::until;
@@ -191,7 +191,7 @@ fn keep(settings: &Settings) -> Result<PathBuf> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = format!("rig/dumps/{}-{}-{number}", settings.name, std::process::id());
-    let folder = places::target().join(folder);
+    let folder = Workspace::find()?.target().join(folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod command;
+mod copied;
 mod debugger;
 mod filter;
 mod filter_broken;
@@ -93,6 +94,7 @@ pub fn all() -> Vec<Scenario> {
         broken::all(),
         hang::all(),
         command::all(),
+        copied::all(),
         windbg::all(),
         debugger::all(),
         windows::all(),

@@ -2,8 +2,9 @@
 //! it. Here its table is read: what it names must be there.
 
 use super::all;
+use crate::places;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One row of the table.
 struct Row {
@@ -14,7 +15,7 @@ struct Row {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    places::workspace().unwrap()
 }
 
 fn text() -> String {

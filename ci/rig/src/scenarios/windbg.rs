@@ -100,7 +100,7 @@ fn extension(built: &Built) -> Result<()> {
     let mut command = Command::new("node");
     command
         .args(["--test", "--test-reporter", "spec", "test/host.test.js", "test/snapshot.test.js"])
-        .current_dir(places::workspace().join("ci/windbg"))
+        .current_dir(places::workspace()?.join("ci/windbg"))
         .env("CANCELNIC_SNAPSHOTS", folder.path())
         .stdout(std::fs::File::create(&said)?);
     let mut node = Process::start("node", command, folder.path().join("node.log"))?;

@@ -101,7 +101,8 @@ fn trials(machine: &Arc<Mutex<Option<Machine>>>) -> Vec<Trial> {
 
 /// Builds the agent as it is shipped; its path.
 fn build() -> Result<PathBuf, String> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let workspace =
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../..");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["rig", "build", "--agent"]).current_dir(workspace).stderr(Stdio::piped());
     let output = cargo.output().expect("cargo");
@@ -346,7 +347,9 @@ fn console(machine: &mut Machine) {
 
 /// An INF of the project as the build completes it, on the drive; its name there.
 pub fn stamped(machine: &Machine, source: &str, change: impl FnOnce(String) -> String) -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../driver").join(source);
+    let source = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"))
+        .join("../../../driver")
+        .join(source);
     let text = fs::read_to_string(&source).expect("an INF");
     let text = text
         .replace("$ARCH$", "amd64")
