@@ -134,17 +134,18 @@ pub enum Command {
         after: u32,
     },
     /// Holds the framework at a named window, so that a race stays open: the next thread that comes there waits, or
-    /// the next one that comes there with an object of one driver. The last command for a window counts.
+    /// the next one that comes there with an object of one driver, or for one packet queue. The last command for a
+    /// window counts.
     Hold {
         /// `NAME` of the window, or `NAME@SERVICE`: for an object of that service's driver only, whoever's thread it
-        /// is (a request in the relay's hands is the relay's object, in cancelnic.sys's queue cancelnic.sys's). An
-        /// unknown NAME fails, and the answer lists those there are; an unknown SERVICE holds nobody. The `ndis.`
-        /// windows know no service.
+        /// is (a request in the relay's hands is the relay's object, in cancelnic.sys's queue cancelnic.sys's). For the
+        /// `netcx.` windows `NAME@QUEUE`: `tx0` or `rx0`. An unknown NAME fails, and the answer lists those there are;
+        /// an unknown SERVICE or QUEUE holds nobody. The `ndis.` windows know no service.
         window: String,
     },
     /// Lets whoever waits at a window go on, and the later ones pass.
     Release {
-        /// `NAME` of the window; an `@SERVICE` behind it is not looked at: whoever waits there goes on.
+        /// `NAME` of the window; an `@...` behind it is not looked at: whoever waits there goes on.
         window: String,
     },
     /// Take the data path down as a pause does (`driver/docs/cancel-path.md`, CP3): gates, EvtCancel of Tx, then Rx, drain,

@@ -15,17 +15,24 @@ pub struct Settings {
     pub ring: u32,
     /// `verifier`: alternate IRQLs and receive poison.
     pub verifier: bool,
+    /// `wake`: milliseconds that completions may lie before a queue whose driver has to notify; 0: not looked at.
+    pub wake_ms: u32,
     /// `param.NAME=VALUE`: adapter keywords.
     pub params: Vec<(String, String)>,
 }
 
 impl Settings {
+    /// Those of an empty command line.
+    const fn usual() -> Self {
+        Self { seed: 1, documented: false, ring: 256, verifier: true, wake_ms: 2000, params: Vec::new() }
+    }
+
     /// Reads a command line.
     ///
     /// # Errors
     /// Names the word that is not understood.
     pub fn parse(line: &str) -> Result<Self, String> {
-        let mut settings = Self { seed: 1, documented: false, ring: 256, verifier: true, params: Vec::new() };
+        let mut settings = Self::usual();
         for word in line.split_ascii_whitespace() {
             let wrong = || alloc::format!("command line: {word:?} is not understood");
             let (key, value) = word.split_once('=').ok_or_else(wrong)?;
@@ -40,6 +47,7 @@ impl Settings {
                     }
                     settings.ring = ring;
                 }
+                ("wake", _) => settings.wake_ms = value.parse().map_err(|_| wrong())?,
                 ("verifier", "0" | "1") => settings.verifier = value == "1",
                 _ => {
                     let name =
@@ -67,13 +75,7 @@ pub fn start(line: &str, bundle: &'static [u8]) -> Result<(), String> {
 }
 
 fn get() -> &'static Settings {
-    SETTINGS.call_once(|| Settings {
-        seed: 1,
-        documented: false,
-        ring: 256,
-        verifier: true,
-        params: Vec::new(),
-    })
+    SETTINGS.call_once(Settings::usual)
 }
 
 /// What varies between runs.
@@ -98,6 +100,12 @@ pub fn ring() -> u32 {
 #[must_use]
 pub fn verifier() -> bool {
     get().verifier
+}
+
+/// Milliseconds that completions may lie before a queue whose driver has to notify; 0: not looked at.
+#[must_use]
+pub fn wake_ms() -> u32 {
+    get().wake_ms
 }
 
 /// Parameters that the rig has set since the start.
@@ -160,21 +168,26 @@ mod tests {
             (settings.seed, settings.ring, settings.verifier, settings.documented),
             (1, 256, true, false)
         );
+        assert_eq!(settings.wake_ms, 2000);
     }
 
     #[test]
     fn every_key_is_read() {
-        let settings = Settings::parse("seed=7 as=documented ring=64 verifier=0 param.Mutant=3").unwrap();
+        let settings =
+            Settings::parse("seed=7 as=documented ring=64 verifier=0 wake=0 param.Mutant=3").unwrap();
         assert_eq!(
             (settings.seed, settings.ring, settings.verifier, settings.documented),
             (7, 64, false, true)
         );
+        assert_eq!(settings.wake_ms, 0);
         assert_eq!(settings.params, [("Mutant".into(), "3".into())]);
     }
 
     #[test]
     fn a_word_that_is_not_understood_is_named() {
-        for word in ["sed=1", "as=wrong", "ring=100", "ring=2", "verifier=2", "quiet", "param.=1"] {
+        for word in
+            ["sed=1", "as=wrong", "ring=100", "ring=2", "verifier=2", "wake=soon", "quiet", "param.=1"]
+        {
             assert!(Settings::parse(word).unwrap_err().contains(word), "{word}");
         }
     }

@@ -1,7 +1,8 @@
 //! Named windows: points of the frameworks at which a thread can be held, so that a race stays open on purpose.
 //!
-//! A held window stops the next thread that comes there, or, as `NAME@SERVICE`, the next one that comes there with an
-//! object of that driver; later ones pass.
+//! A held window stops the next thread that comes there, or, as `NAME@WHOSE`, the next one that comes there with an
+//! object of that driver (`wdf.` windows: its service) or for that packet queue (`netcx.` windows: `tx0`, `rx0`); later
+//! ones pass.
 //! A window lies where the real framework holds no lock and may lose the processor. At DISPATCH_LEVEL the only processor
 //! cannot wait: whoever comes there above PASSIVE_LEVEL passes, and the time line says so.
 
@@ -17,8 +18,8 @@ pub struct Window {
     name: &'static str,
     /// Held, and nobody has come yet.
     armed: AtomicBool,
-    /// Whose object it must be; empty: anybody's.
-    service: IrqLock<String>,
+    /// Whose object, or which queue, it must be; empty: any.
+    whose: IrqLock<String>,
     gate: Event,
 }
 
@@ -47,6 +48,11 @@ pub static QUEUE_BEFORE_PRESENT: Window = Window::new("wdf.queue.before-present"
 /// Power down: every power-managed queue has stopped dispatching, the first EvtIoStop has not been called.
 pub static POWER_HOLDING: Window = Window::new("wdf.power.holding");
 
+/// The last EvtAdvance has moved nothing, EvtSetNotificationEnabled has not been called.
+pub static NETCX_ARM_BEFORE: Window = Window::new("netcx.arm.before");
+/// EvtSetNotificationEnabled has returned, the queue has not gone to sleep.
+pub static NETCX_ARM_AFTER: Window = Window::new("netcx.arm.after");
+
 /// NdisCancelSendNetBufferLists: the lists are marked in the books, FilterCancelSendNetBufferLists has not been called.
 pub static NDIS_CANCEL_BEFORE_FILTER: Window = Window::new("ndis.cancel.before-filter");
 /// The filter has passed a cancel on, and its handler or control request goes on.
@@ -60,7 +66,7 @@ pub static NDIS_PAUSE_FILTERS_PAUSED: Window = Window::new("ndis.pause.filters-p
 /// Nothing reaches the module any more, FilterDetach has not been called.
 pub static NDIS_DETACH_BEFORE_FILTER: Window = Window::new("ndis.detach.before-filter");
 
-static ALL: [&Window; 18] = [
+static ALL: [&Window; 20] = [
     &SEND_COUNTED,
     &SEND_SUBMITTED,
     &CANCEL_FLAGGED,
@@ -73,6 +79,8 @@ static ALL: [&Window; 18] = [
     &COMPLETE_BEFORE_ROUTINE,
     &QUEUE_BEFORE_PRESENT,
     &POWER_HOLDING,
+    &NETCX_ARM_BEFORE,
+    &NETCX_ARM_AFTER,
     &NDIS_CANCEL_BEFORE_FILTER,
     &NDIS_CANCEL_PASSED_ON,
     &NDIS_COMPLETE_BEFORE_FILTER,
@@ -86,7 +94,7 @@ impl Window {
         Self {
             name,
             armed: AtomicBool::new(false),
-            service: IrqLock::new(String::new()),
+            whose: IrqLock::new(String::new()),
             gate: Event::manual(),
         }
     }
@@ -98,11 +106,20 @@ impl Window {
 
     /// Waits if the window is held for an object of this driver. Any IRQL up to DISPATCH_LEVEL.
     pub fn pass_for(&self, owner: Owner) {
-        if !self.armed.load(Relaxed) {
-            return;
+        if self.armed.load(Relaxed) {
+            self.pass_as(crate::pnp::service_name(owner));
         }
-        let service = crate::pnp::service_name(owner);
-        if !self.service.with(|wanted| wanted.is_empty() || wanted.eq_ignore_ascii_case(service)) {
+    }
+
+    /// Whether the next thread that comes there for `whose` has to wait.
+    pub fn is_held_for(&self, whose: &str) -> bool {
+        self.armed.load(Relaxed)
+            && self.whose.with(|wanted| wanted.is_empty() || wanted.eq_ignore_ascii_case(whose))
+    }
+
+    /// Waits if the window is held for `whose`: a service, or a packet queue. Any IRQL up to DISPATCH_LEVEL.
+    pub fn pass_as(&self, whose: &str) {
+        if !self.is_held_for(whose) {
             return;
         }
         let irql = crate::ke::irql();
@@ -118,11 +135,11 @@ impl Window {
     }
 }
 
-/// The window of that name, and the service after its `@`.
+/// The window of that name, and the service or queue after its `@`.
 fn find(name: &str) -> Result<(&'static Window, &str), String> {
-    let (name, service) = name.split_once('@').unwrap_or((name, ""));
+    let (name, whose) = name.split_once('@').unwrap_or((name, ""));
     let found = ALL.iter().copied().find(|window| window.name == name);
-    found.map(|window| (window, service)).ok_or_else(|| {
+    found.map(|window| (window, whose)).ok_or_else(|| {
         let names = ALL.iter().fold(String::new(), |names, window| format!("{names} {}", window.name));
         format!("no window {name:?}; there are:{names}")
     })
@@ -133,9 +150,9 @@ fn find(name: &str) -> Result<(&'static Window, &str), String> {
 /// # Errors
 /// There is no such window; those there are follow.
 pub fn hold(name: &str) -> Result<(), String> {
-    let (window, service) = find(name)?;
-    let service = String::from(service);
-    let old = window.service.with(|wanted| core::mem::replace(wanted, service));
+    let (window, whose) = find(name)?;
+    let whose = String::from(whose);
+    let old = window.whose.with(|wanted| core::mem::replace(wanted, whose));
     drop(old);
     window.gate.reset();
     window.armed.store(true, Relaxed);

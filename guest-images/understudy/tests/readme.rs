@@ -71,7 +71,7 @@ fn the_readmes_windows_are_those_that_there_are() {
     let windows = literals(&source, &["Window::new("]);
     let named: BTreeSet<_> = quoted(&readme)
         .into_iter()
-        .filter(|name| name.starts_with("wdf.") || name.starts_with("ndis."))
+        .filter(|name| ["wdf.", "netcx.", "ndis."].iter().any(|family| name.starts_with(family)))
         .collect();
     assert_eq!(named, windows);
 }

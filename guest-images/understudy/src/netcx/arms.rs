@@ -32,6 +32,12 @@ impl Arms {
         self.change(|wishes| wishes.saturating_sub(1)) != 0
     }
 
+    /// Whether the driver still has to notify.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.0.load(Relaxed) != 0
+    }
+
     /// The queue has stopped.
     pub fn forget(&self) {
         self.0.store(0, Relaxed);
@@ -58,9 +64,10 @@ mod tests {
     #[test]
     fn one_wish_is_answered_once() {
         let arms = Arms::new();
-        assert!(!arms.answer());
+        assert!(!arms.is_waiting() && !arms.answer());
         armed(&arms);
-        assert_eq!((arms.answer(), arms.answer()), (true, false));
+        assert!(arms.is_waiting());
+        assert_eq!((arms.answer(), arms.is_waiting(), arms.answer()), (true, false, false));
     }
 
     #[test]

@@ -7,14 +7,16 @@ use super::verifier::Direction;
 use super::watch;
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Event, Thread};
 use crate::ndis::ledger::List;
 use crate::ndis::{books, protocol};
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
 use agent_protocol::{QueueReport, QueueView};
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use netadaptercx_sys::{NETADAPTER, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT};
+use spin::Once;
 
 /// The queues, Tx before Rx, and whether the data path runs.
 struct Path {
@@ -33,6 +35,14 @@ const HANG_BOUND_US: u64 = 3_000_000;
 const RETURN_BOUND_US: u64 = 10_000_000;
 /// Distance between two looks at the device while waiting, in microseconds.
 const LOOK_US: u64 = 50_000;
+
+/// Distance between two looks at sleeping queues, in microseconds.
+const SLEEP_LOOK_US: u64 = 100_000;
+
+/// Set while the data path runs.
+static UP: Event = Event::manual();
+/// Whoever looks at sleeping queues is there.
+static WATCHER: Once = Once::new();
 
 fn queues() -> Vec<Arc<Queue>> {
     let count = PATH.with(|path| path.queues.len());
@@ -119,6 +129,22 @@ pub fn start() {
     }
     queues().iter().for_each(|queue| queue.start());
     PATH.with(|path| path.running = true);
+    UP.set();
+    if crate::settings::wake_ms() != 0 {
+        WATCHER.call_once(|| Thread::spawn("watcher of sleeping queues", Box::new(watch_sleeping)));
+    }
+}
+
+/// Looks at the queues as long as the data path runs: does one sleep before completions? The machine has to run for
+/// each look, so that one that was stopped, or got no processor, uses up no bound.
+fn watch_sleeping() {
+    let bound = u64::from(crate::settings::wake_ms()) * 1000;
+    let looks = bound.div_ceil(SLEEP_LOOK_US) as u32;
+    loop {
+        UP.wait();
+        crate::ke::delay_us(SLEEP_LOOK_US);
+        queues().iter().for_each(|queue| queue.look_asleep(looks));
+    }
 }
 
 /// Takes the data path down as a pause does; each queue's EvtCancel is called `cancels` times.
@@ -164,6 +190,7 @@ pub fn pause(cancels: u32) {
         }
         queue.ec.run_task(Task::Stop);
     }
+    UP.reset();
     PATH.with(|path| path.running = false);
 }
 

@@ -1,8 +1,9 @@
 //! Execution contexts: one worker thread and one DPC per queue, of which one at a time polls.
 //!
-//! The loop: poll; nothing done and not armed: arm, poll once more; nothing done and armed: sleep. A task (start,
-//! cancel, stop) comes before the next poll and always runs on the worker. Whoever notifies while the loop is awake
-//! makes it go round once more; whoever notifies while it sleeps wakes it, by DPC or by worker.
+//! The loop: poll; nothing done: arm, poll once more; still nothing done: sleep. That is the source's; by the documents
+//! an enabled notification ends the polling, so that the loop sleeps as soon as it has armed. A task (start, cancel,
+//! stop) comes before the next poll and always runs on the worker. Whoever notifies while the loop is awake makes it go
+//! round once more; whoever notifies while it sleeps wakes it, by DPC or by worker.
 
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Thread};
@@ -42,6 +43,8 @@ pub trait Client: Send + Sync {
     fn task(&self, task: Task);
     /// The loop goes to sleep in this mode.
     fn asleep(&self, mode: Mode);
+    /// Whether polls have to run on the worker, at PASSIVE_LEVEL, because one of them is to be held.
+    fn is_to_be_held(&self) -> bool;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +151,10 @@ impl Ec {
                 return None;
             }
             inner.owner = Owner::Scheduled;
+            if crate::settings::documented() {
+                // being woken is what ends an enabled notification
+                inner.armed = false;
+            }
             inner.wakes += 1;
             inner.on_worker = irql <= 2 && self.seed.rotate_right(inner.wakes as u32) & 1 != 0;
             Some(inner.on_worker)
@@ -165,6 +172,13 @@ impl Ec {
             }
             None => {}
         }
+    }
+
+    /// Whether it sleeps until somebody wakes it: it polls no more by itself.
+    pub fn sleeps(&self) -> bool {
+        self.inner.with(|inner| {
+            inner.owner == Owner::Asleep && inner.mode != Mode::None && inner.task.is_none() && !inner.exit
+        })
     }
 
     /// Runs a task on the worker and waits for its end. PASSIVE_LEVEL.
@@ -217,6 +231,7 @@ impl Ec {
             return;
         };
         self.inner.with(|inner| inner.owner = Owner::Running);
+        let documented = crate::settings::documented();
         let mut rounds = 0;
         loop {
             let task = self.inner.with(|inner| if on_worker { inner.task.take() } else { None });
@@ -226,7 +241,8 @@ impl Ec {
                 self.task_done.set();
                 continue;
             }
-            if !on_worker && (rounds == BUDGET || self.inner.with(|inner| inner.task.is_some())) {
+            let held = client.is_to_be_held();
+            if !on_worker && (held || rounds == BUDGET || self.inner.with(|inner| inner.task.is_some())) {
                 self.inner.with(|inner| {
                     inner.owner = Owner::Scheduled;
                     inner.on_worker = true;
@@ -243,7 +259,8 @@ impl Ec {
             });
             if mode != Mode::None {
                 // the worker may poll at DISPATCH_LEVEL just as well; the verifier alternates by itself
-                let raise = on_worker && !crate::settings::verifier() && self.seed >> (rounds % 61) & 2 != 0;
+                let raise =
+                    on_worker && !held && !crate::settings::verifier() && self.seed >> (rounds % 61) & 2 != 0;
                 let old = raise.then(|| crate::ke::raise(2));
                 self.polls.fetch_add(1, Relaxed);
                 let work = client.poll(mode);
@@ -256,7 +273,7 @@ impl Ec {
                 if let Some(old) = old {
                     crate::ke::lower(old);
                 }
-                if work || !armed {
+                if work || !(armed || documented) {
                     continue;
                 }
                 client.asleep(mode);

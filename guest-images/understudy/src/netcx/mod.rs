@@ -5,6 +5,7 @@ pub mod element;
 pub mod frame;
 pub mod hang;
 pub mod ledger;
+pub mod unseen;
 pub mod verifier;
 
 #[cfg(target_os = "none")]

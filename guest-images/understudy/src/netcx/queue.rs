@@ -1,6 +1,7 @@
 //! Packet queues: creation, the rings' layout, and the driver's callbacks with every check around them.
 
 mod poll;
+mod sleep;
 
 use super::arms::Arms;
 use super::buffers::Pool;
@@ -10,6 +11,7 @@ use super::element::{Fragment, Packet};
 use super::hang::{self, Parts};
 use super::ledger::{RxLedger, TxLedger};
 use super::ring::RingMemory;
+use super::unseen::Unseen;
 use super::verifier::{self, Direction, Snapshot};
 use super::{rx, tx, watch};
 use crate::agent::trace;
@@ -87,6 +89,10 @@ pub struct Queue {
     calls: AtomicU32,
     /// SetNotificationEnabled has been called and no notification has come since, or the interrupt came between.
     arms: Arms,
+    /// Completions that came while the queue slept.
+    unseen: IrqLock<Unseen>,
+    /// Address of the virtqueue's used ring in this life; 0: not known.
+    used_ring: AtomicU64,
     /// EvtStart has returned and EvtStop has not been called.
     started: AtomicBool,
     /// EvtCancel has been called in this life.
@@ -160,6 +166,8 @@ impl Queue {
             traffic: IrqLock::new(traffic),
             calls: AtomicU32::new(0),
             arms: Arms::new(),
+            unseen: IrqLock::new(Unseen::new()),
+            used_ring: AtomicU64::new(0),
             started: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             muted: AtomicBool::new(false),
@@ -239,6 +247,7 @@ impl Queue {
             );
         }
         self.muted.store(false, Relaxed);
+        self.unseen.with(Unseen::awake);
         self.ec.wake();
     }
 
@@ -274,6 +283,7 @@ impl Queue {
             poison(&mut before);
         }
         self.last.with(|last| *last = what);
+        let suspicion = self.note_used();
         let old = raise.then(|| crate::ke::raise(2)).filter(|&old| old < 2);
         let handle = self.handle() as NETPACKETQUEUE;
         // SAFETY: the driver's callback with its own handle; callbacks of one queue never run at the same time.
@@ -288,7 +298,11 @@ impl Queue {
         let moved = |before: &verifier::Ring, after: &verifier::Ring| {
             before.header.distance(before.header.begin, after.header.begin)
         };
-        (moved(&before.packets, &after.packets), moved(&before.fragments, &after.fragments))
+        let moved = (moved(&before.packets, &after.packets), moved(&before.fragments, &after.fragments));
+        if let Some(suspicion) = suspicion {
+            self.judge_wake_up(suspicion, moved.0);
+        }
+        moved
     }
 
     fn stop_in(&self, what: &str, broken: verifier::Broken) -> ! {

@@ -76,11 +76,18 @@ pub fn view(direction: Direction) -> Option<DeviceView> {
     Some(DeviceView { device_status, command, status, virtqueue })
 }
 
-/// The indices of queue 0's virtqueue, in the memory that the driver told the device of.
-fn virtqueue(common: usize, direction: Direction) -> Option<VirtqueueView> {
+/// Where queue 0's virtqueue lies, by what the driver told the device.
+struct Place {
+    size: u16,
+    /// Addresses of the available and the used ring.
+    rings: [u64; 2],
+}
+
+/// The place of queue 0's virtqueue, if the driver has enabled it.
+fn place(common: usize, direction: Direction) -> Option<Place> {
     let number: u16 = if direction == Direction::Tx { 1 } else { 0 };
     // the driver's selection is put back before anything else can run
-    let (size, enabled, available, used) = x86_64::instructions::interrupts::without_interrupts(|| {
+    let (size, enabled, rings) = x86_64::instructions::interrupts::without_interrupts(|| {
         let select = (common + QUEUE_SELECT) as *mut u16;
         // SAFETY: the common configuration is mapped (`set`); each field is read by its own width, addresses by halves.
         unsafe {
@@ -89,18 +96,33 @@ fn virtqueue(common: usize, direction: Direction) -> Option<VirtqueueView> {
             let word = |at: usize| ((common + at) as *const u16).read_volatile();
             let half = |at: usize| u64::from(((common + at) as *const u32).read_volatile());
             let address = |at: usize| half(at) | half(at + 4) << 32;
-            let seen = (word(QUEUE_SIZE), word(QUEUE_ENABLE), address(QUEUE_AVAILABLE), address(QUEUE_USED));
+            let rings = [address(QUEUE_AVAILABLE), address(QUEUE_USED)];
+            let seen = (word(QUEUE_SIZE), word(QUEUE_ENABLE), rings);
             select.write_volatile(before);
             seen
         }
     });
-    let index = |ring: u64| {
-        let at = ring.checked_add(RING_INDEX).filter(|&at| at % 2 == 0 && crate::mm::is_ram(at, 2))?;
-        // SAFETY: RAM, which is mapped there for ever, and aligned.
-        Some(unsafe { ((crate::mm::DIRECT + at as usize) as *const u16).read_volatile() })
-    };
-    (enabled == 1).then_some(())?;
-    Some(VirtqueueView { size, available: index(available)?, used: index(used)? })
+    (enabled == 1).then_some(Place { size, rings })
+}
+
+/// The index of an available or used ring in the driver's memory; `None` if no such ring can be at that address.
+pub fn ring_index(ring: u64) -> Option<u16> {
+    let at = ring.checked_add(RING_INDEX).filter(|&at| at % 2 == 0 && crate::mm::is_ram(at, 2))?;
+    // SAFETY: RAM, which is mapped there for ever, and aligned.
+    Some(unsafe { ((crate::mm::DIRECT + at as usize) as *const u16).read_volatile() })
+}
+
+/// The indices of queue 0's virtqueue.
+fn virtqueue(common: usize, direction: Direction) -> Option<VirtqueueView> {
+    let Place { size, rings: [available, used] } = place(common, direction)?;
+    Some(VirtqueueView { size, available: ring_index(available)?, used: ring_index(used)? })
+}
+
+/// Address of the used ring of the direction's queue 0, for [`ring_index`]; it stays until the device is reset.
+pub fn used_ring(direction: Direction) -> Option<u64> {
+    state(direction)?;
+    let [_, used] = place(PLACES.with(|slot| *slot)?.common, direction)?.rings;
+    ring_index(used).map(|_| used)
 }
 
 /// The state's name if the device may still write this queue's buffers, else `None`.

@@ -7,6 +7,7 @@ use crate::ndis::{books, flow};
 use crate::netcx::ec::{Client, Mode, Task};
 use crate::netcx::verifier::{self, Direction};
 use crate::netcx::watch;
+use crate::window;
 use alloc::{format, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
@@ -85,12 +86,18 @@ impl Client for Queue {
             return;
         }
         let Some(callback) = self.config.EvtSetNotificationEnabled else { return };
+        window::NETCX_ARM_BEFORE.pass_as(self.name);
         self.last.with(|last| *last = "EvtSetNotificationEnabled");
         self.arms.begin();
         let handle = self.handle() as NETPACKETQUEUE;
         // SAFETY: the driver's callback with its own handle, at the poll's IRQL.
         trace::quick_callback(self.name, "EvtSetNotificationEnabled", || unsafe { callback(handle, 1) });
         self.arms.end();
+        window::NETCX_ARM_AFTER.pass_as(self.name);
+    }
+
+    fn is_to_be_held(&self) -> bool {
+        window::NETCX_ARM_BEFORE.is_held_for(self.name) || window::NETCX_ARM_AFTER.is_held_for(self.name)
     }
 
     fn task(&self, task: Task) {
@@ -100,6 +107,7 @@ impl Client for Queue {
                 self.started.store(true, Relaxed);
                 self.lifecycle("EvtStart", self.config.EvtStart);
                 self.resumed.store(false, Relaxed);
+                self.find_used_ring();
             }
             Task::Cancel => {
                 self.cancelled.store(true, Relaxed);
