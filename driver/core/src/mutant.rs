@@ -19,7 +19,8 @@ impl Mutant {
 
     /// 0: none · 1: keep one cancelled transmit packet · 2: return receive buffers before the queue
     /// reads STOPPED · 3: wait inside EvtCancel (the glue does it) · 4: forget RESUME at start · 5: leave the receive
-    /// buffers that EvtCancel could return to a later EvtAdvance, and be woken by nobody.
+    /// buffers that EvtCancel could return to a later EvtAdvance, and be woken by nobody · 6, 7: do not notify of what
+    /// came while the transmit (6) or receive (7) queue was armed.
     #[must_use]
     #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
     pub const fn from_number(number: u32) -> Self {
@@ -53,6 +54,14 @@ impl Mutant {
 
     pub(crate) const fn leaves_the_rest_to_advance(self) -> bool {
         self.is(5)
+    }
+
+    pub(crate) const fn forgets_to_notify_tx(self) -> bool {
+        self.is(6)
+    }
+
+    pub(crate) const fn forgets_to_notify_rx(self) -> bool {
+        self.is(7)
     }
 
     pub(crate) const fn forgets_resume(self) -> bool {

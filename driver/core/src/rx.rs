@@ -113,7 +113,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
                 }
             }
         }
-        if work && self.signals.take_armed() {
+        if work && !self.mutant.forgets_to_notify_rx() && self.signals.take_armed() {
             notify.notify();
         }
         Outcome::of(fault)

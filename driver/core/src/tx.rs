@@ -121,7 +121,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
                 Err(error) => fault = Some(error),
             }
         }
-        if work && self.signals.take_armed() {
+        if work && !self.mutant.forgets_to_notify_tx() && self.signals.take_armed() {
             notify.notify();
         }
         Outcome::of(fault)

@@ -37,6 +37,8 @@ pub struct Setup {
     /// Bits a second; 0: unlimited.
     pub speed: u64,
     pub form: CancelForm,
+    /// Whether enabling the notification ends the polling, as documented; the source polls once more.
+    pub documented: bool,
     pub mutant: u32,
 }
 
@@ -50,7 +52,20 @@ impl Default for Setup {
             caps: Caps::ALL,
             speed: 0,
             form: CancelForm::Iterator,
+            documented: false,
             mutant: 0,
+        }
+    }
+}
+
+impl Setup {
+    /// Both ways of asking for interrupts, both forms of the cancel, both ways to fall asleep: every two of them together.
+    pub fn each(test: impl Fn(Self)) {
+        for form in [CancelForm::Iterator, CancelForm::Older] {
+            for event_idx in [false, true] {
+                let documented = event_idx != (form == CancelForm::Older);
+                test(Self { event_idx, form, documented, ..Self::default() });
+            }
         }
     }
 }
@@ -107,6 +122,7 @@ pub struct TxMachine {
     pub side: SendSide,
     pub queue: TxQueue<'static, 'static>,
     pub signals: &'static Signals,
+    documented: bool,
     wake: Wake,
     pub faults: Vec<Fault>,
     used_index: u64,
@@ -128,11 +144,13 @@ impl TxMachine {
             side,
             queue: queue.expect("the block has registers for pair 0"),
             signals,
+            documented: setup.documented,
             wake: Wake::default(),
             faults: vec![],
             used_index,
         };
         machine.start();
+        machine.run();
         machine
     }
 
@@ -161,6 +179,19 @@ impl TxMachine {
     pub fn arm(&mut self) {
         let outcome = self.queue.set_notification_enabled(&self.nic, &self.wake);
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
+    }
+
+    /// What happens at the device between the last EvtAdvance, which moves nothing, and EvtSetNotificationEnabled. Its
+    /// interrupt finds a queue that is not armed. Returns whether the queue is woken all the same.
+    pub fn arm_after(&mut self, event: impl FnOnce(&Self)) -> bool {
+        assert_eq!(self.advance(), 0, "the queue still has work");
+        let _ = self.signals.take_armed();
+        self.wake.0.set(false);
+        event(self);
+        self.interrupt();
+        assert!(!self.wake.0.get(), "something else wakes the queue");
+        self.arm();
+        self.wake.0.get()
     }
 
     /// One EvtCancel and the wake that follows it; how many packets came back.
@@ -225,7 +256,7 @@ impl TxMachine {
             }
             if self.advance() == 0 {
                 self.arm();
-                if self.side.outstanding() == 0 || self.advance() == 0 {
+                if self.documented || self.side.outstanding() == 0 || self.advance() == 0 {
                     return;
                 }
             }
@@ -241,6 +272,7 @@ pub struct RxMachine {
     pub side: ReceiveSide,
     pub queue: RxQueue<'static, 'static>,
     pub signals: &'static Signals,
+    documented: bool,
     wake: Wake,
     pub faults: Vec<Fault>,
     /// The framework gives buffers until it cancels.
@@ -264,6 +296,7 @@ impl RxMachine {
             side,
             queue: queue.expect("the block has registers for pair 0"),
             signals,
+            documented: setup.documented,
             wake: Wake::default(),
             faults: vec![],
             giving: true,
@@ -305,6 +338,19 @@ impl RxMachine {
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
     }
 
+    /// What happens at the device between the last EvtAdvance, which moves nothing, and EvtSetNotificationEnabled. Its
+    /// interrupt finds a queue that is not armed. Returns whether the queue is woken all the same.
+    pub fn arm_after(&mut self, event: impl FnOnce(&Self)) -> bool {
+        assert_eq!(self.advance(), 0, "the queue still has work");
+        let _ = self.signals.take_armed();
+        self.wake.0.set(false);
+        event(self);
+        self.interrupt();
+        assert!(!self.wake.0.get(), "something else wakes the queue");
+        self.arm();
+        self.wake.0.get()
+    }
+
     /// One EvtCancel and the wake that follows it; how many packets came back.
     pub fn cancel(&mut self) -> Cancelled {
         self.giving = false;
@@ -336,9 +382,7 @@ impl RxMachine {
     /// The execution context until it sleeps and no interrupt is on its way.
     pub fn run(&mut self) {
         for _ in 0..MOST_POLLS {
-            if self.nic.take_interrupt() && self.signals.take_armed() {
-                self.wake.notify();
-            }
+            self.interrupt();
             if !self.wake.0.replace(false) {
                 self.side.check_buffers(&self.guest);
                 return;
@@ -348,12 +392,19 @@ impl RxMachine {
         panic!("the queue is woken for ever");
     }
 
+    /// The DPC, if the device raised its interrupt.
+    pub fn interrupt(&mut self) {
+        if self.nic.take_interrupt() && self.signals.take_armed() {
+            self.wake.notify();
+        }
+    }
+
     /// From a wake to sleep. A receive queue is polled with an empty ring, too.
     fn poll(&mut self) {
         for _ in 0..MOST_POLLS {
             if self.advance() == 0 {
                 self.arm();
-                if self.advance() == 0 {
+                if self.documented || self.advance() == 0 {
                     return;
                 }
             }

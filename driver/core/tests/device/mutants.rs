@@ -53,6 +53,18 @@ fn buffers_left_to_advance_are_not_returned_in_cancel() {
 }
 
 #[test]
+fn forgotten_notification_leaves_a_queue_asleep_before_its_completions() {
+    for number in [0, 6, 7] {
+        let mut machine = TxMachine::new(mutant(number));
+        machine.nic.close(Gate::Complete);
+        machine.send(3);
+        assert_eq!(machine.arm_after(|machine| machine.nic.open(Gate::Complete)), number != 6);
+        let mut machine = RxMachine::new(mutant(number));
+        assert_eq!(machine.arm_after(|machine| assert!(machine.nic.inject(0))), number != 7);
+    }
+}
+
+#[test]
 fn waiting_in_cancel_is_asked_for_by_number_three_only() {
     use cancelnic_core::Mutant;
     let waits: Vec<u32> = (0..10).filter(|n| Mutant::from_number(*n).waits_in_cancel()).collect();

@@ -53,8 +53,9 @@ fn tx_event() -> impl Strategy<Value = TxEvent> {
 fn setup() -> impl Strategy<Value = Setup> {
     let sizes = (4..9_u32, 4..9_u32, 2..9_u32);
     let form = prop_oneof![Just(CancelForm::Iterator), Just(CancelForm::Older)];
-    (sizes, any::<bool>(), any::<bool>(), prop_oneof![Just(0), Just(10_000_000_u64)], form).prop_map(
-        |((packets, fragments, descriptors), event_idx, tx_cancel, speed, form)| Setup {
+    let speed = prop_oneof![Just(0), Just(10_000_000_u64)];
+    (sizes, any::<[bool; 3]>(), speed, form).prop_map(
+        |((packets, fragments, descriptors), [event_idx, tx_cancel, documented], speed, form)| Setup {
             packets: 1 << packets,
             fragments: 1 << fragments,
             descriptors: 1 << descriptors,
@@ -62,6 +63,7 @@ fn setup() -> impl Strategy<Value = Setup> {
             caps: Caps::ALL.with_tx_cancel(tx_cancel),
             speed,
             form,
+            documented,
             mutant: 0,
         },
     )

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cancelnic_core::{CancelForm, outcome::Waiting};
+use cancelnic_core::outcome::Waiting;
 use cancelnic_registers::Caps;
 
 use crate::{
@@ -11,15 +11,6 @@ use crate::{
     send_side::Fate,
 };
 
-/// Both ways of asking for interrupts, both forms of the cancel.
-fn each(test: impl Fn(Setup)) {
-    for form in [CancelForm::Iterator, CancelForm::Older] {
-        for event_idx in [false, true] {
-            test(Setup { event_idx, form, ..Setup::default() });
-        }
-    }
-}
-
 /// Numbers from 0 up to `count`.
 fn first(count: usize) -> Vec<u64> {
     (0..count as u64).collect()
@@ -27,7 +18,7 @@ fn first(count: usize) -> Vec<u64> {
 
 #[test]
 fn frames_are_sent_in_order_whatever_their_fragments() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(setup);
         for pieces in [1, 3, 2, 16, 1] {
             assert!(machine.side.give(&machine.guest, pieces).is_some());
@@ -41,7 +32,7 @@ fn frames_are_sent_in_order_whatever_their_fragments() {
 
 #[test]
 fn rings_wrap_many_times() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { packets: 16, fragments: 32, descriptors: 32, ..setup });
         for round in 0..500_u32 {
             for n in 0..1 + round % 7 {
@@ -58,7 +49,7 @@ fn rings_wrap_many_times() {
 
 #[test]
 fn packet_to_ignore_is_skipped_and_returned_in_its_turn() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(setup);
         machine.nic.close(Gate::Fetch);
         machine.side.give_ignored();
@@ -77,7 +68,7 @@ fn packet_to_ignore_is_skipped_and_returned_in_its_turn() {
 
 #[test]
 fn packet_that_needs_more_descriptors_than_are_free_waits() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { descriptors: 8, ..setup });
         machine.nic.close(Gate::Fetch);
         assert!(machine.side.give(&machine.guest, 3).is_some());
@@ -92,7 +83,7 @@ fn packet_that_needs_more_descriptors_than_are_free_waits() {
 
 #[test]
 fn packet_that_no_virtqueue_of_this_size_can_hold_comes_back_unposted() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { descriptors: 8, ..setup });
         assert!(machine.side.give(&machine.guest, 8).is_some());
         machine.send(1);
@@ -119,22 +110,28 @@ fn cancel_takes_all_back(setup: Setup, gate: Gate, count: usize) {
 
 #[test]
 fn cancel_with_frames_still_in_the_ring_takes_all_back() {
-    each(|setup| [0, 1, 64, 255].into_iter().for_each(|n| cancel_takes_all_back(setup, Gate::Fetch, n)));
+    Setup::each(|setup| {
+        [0, 1, 64, 255].into_iter().for_each(|n| cancel_takes_all_back(setup, Gate::Fetch, n))
+    });
 }
 
 #[test]
 fn cancel_with_frames_in_the_fifo_takes_all_back() {
-    each(|setup| [0, 1, 64, 255].into_iter().for_each(|n| cancel_takes_all_back(setup, Gate::Wire, n)));
+    Setup::each(|setup| {
+        [0, 1, 64, 255].into_iter().for_each(|n| cancel_takes_all_back(setup, Gate::Wire, n))
+    });
 }
 
 #[test]
 fn cancel_with_the_whole_virtqueue_outstanding_takes_all_back() {
-    each(|setup| cancel_takes_all_back(Setup { packets: 1024, fragments: 1024, ..setup }, Gate::Wire, 512));
+    Setup::each(|setup| {
+        cancel_takes_all_back(Setup { packets: 1024, fragments: 1024, ..setup }, Gate::Wire, 512)
+    });
 }
 
 #[test]
 fn cancel_returns_frames_that_were_never_posted() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { descriptors: 16, ..setup });
         machine.nic.close(Gate::Wire);
         machine.send(200);
@@ -149,7 +146,7 @@ fn cancel_returns_frames_that_were_never_posted() {
 
 #[test]
 fn cancel_lets_the_frame_on_the_wire_finish_and_no_other() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { speed: 10_000_000, ..setup });
         machine.send(100);
         let cancelled = machine.cancel();
@@ -171,7 +168,7 @@ fn cancel_lets_the_frame_on_the_wire_finish_and_no_other() {
 
 #[test]
 fn cancel_reports_frames_off_the_wire_as_sent() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(setup);
         machine.nic.close(Gate::Complete);
         machine.send(3);
@@ -189,7 +186,7 @@ fn cancel_reports_frames_off_the_wire_as_sent() {
 
 #[test]
 fn second_cancel_changes_nothing() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(setup);
         machine.nic.close(Gate::Wire);
         machine.send(10);
@@ -204,7 +201,7 @@ fn second_cancel_changes_nothing() {
 
 #[test]
 fn second_cancel_while_the_first_still_works_joins_it() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { speed: 10_000_000, ..setup });
         machine.send(10);
         machine.cancel();
@@ -219,7 +216,7 @@ fn second_cancel_while_the_first_still_works_joins_it() {
 
 #[test]
 fn queue_works_again_after_each_of_many_cancels() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { packets: 64, descriptors: 64, ..setup });
         for round in 0..1000 {
             machine.send(round % 5);
@@ -242,7 +239,7 @@ fn queue_works_again_after_each_of_many_cancels() {
 
 #[test]
 fn without_tx_cancel_everything_drains_as_sent() {
-    each(|setup| {
+    Setup::each(|setup| {
         let caps = Caps::ALL.with_tx_cancel(false);
         let mut machine = TxMachine::new(Setup { descriptors: 16, caps, ..setup });
         machine.nic.close(Gate::Wire);
@@ -260,34 +257,61 @@ fn without_tx_cancel_everything_drains_as_sent() {
     });
 }
 
+/// Three frames off the wire, whose completions are held.
+fn completions_held(setup: Setup) -> TxMachine {
+    let mut machine = TxMachine::new(setup);
+    machine.nic.close(Gate::Complete);
+    machine.send(3);
+    machine
+}
+
 #[test]
 fn completion_between_the_last_look_and_arming_wakes_the_queue() {
-    each(|setup| {
-        let mut machine = TxMachine::new(setup);
-        machine.nic.close(Gate::Complete);
-        assert_eq!(machine.side.give_all(&machine.guest, 3), 3);
-        assert_eq!(machine.advance(), 0);
-        machine.nic.open(Gate::Complete);
-        // The interrupt, if any, comes while the queue is not armed: it is only acknowledged.
-        machine.interrupt();
-        machine.arm();
+    Setup::each(|setup| {
+        let mut machine = completions_held(setup);
+        assert!(machine.arm_after(|machine| machine.nic.open(Gate::Complete)), "the wake-up was lost");
         machine.run();
-        assert_eq!(machine.side.outstanding(), 0, "the wake was lost");
+        assert_eq!(machine.side.outstanding(), 0);
     });
 }
 
 #[test]
 fn stopped_between_the_last_look_and_arming_wakes_the_queue() {
-    each(|setup| {
+    Setup::each(|setup| {
         let mut machine = TxMachine::new(Setup { speed: 10_000_000, ..setup });
         machine.send(4);
         machine.cancel();
-        assert_eq!(machine.advance(), 0);
-        machine.nic.pass(Duration::from_millis(2));
-        machine.interrupt();
-        machine.arm();
+        assert!(
+            machine.arm_after(|machine| machine.nic.pass(Duration::from_millis(2))),
+            "the wake-up was lost"
+        );
         machine.run();
-        assert_eq!(machine.side.outstanding(), 0, "the wake was lost");
+        assert_eq!(machine.side.outstanding(), 0);
+    });
+}
+
+#[test]
+fn loss_of_the_device_between_the_last_look_and_arming_wakes_the_queue() {
+    Setup::each(|setup| {
+        let mut machine = completions_held(setup);
+        let woken = machine.arm_after(|machine| {
+            machine.nic.reset();
+            machine.signals.mark_lost();
+        });
+        assert!(woken, "the wake-up was lost");
+        machine.run();
+        assert_eq!(machine.side.outstanding(), 0);
+    });
+}
+
+#[test]
+fn arming_alone_does_not_wake_the_queue() {
+    Setup::each(|setup| {
+        let mut machine = completions_held(setup);
+        assert!(!machine.arm_after(|_| ()));
+        assert!(machine.signals.take_armed(), "the queue sleeps armed");
+        machine.cancel();
+        assert!(!machine.arm_after(|_| ()), "CANCELLING");
     });
 }
 
