@@ -81,6 +81,11 @@ fn class(guid: Guid) -> String {
     format!("{{{first:08x}-{second:04x}-{third:04x}-{:02x}{:02x}-{tail}}}", rest[0], rest[1])
 }
 
+/// How the guest tells that a thread is held at a window, for whomever the window is.
+fn held(window: &str) -> String {
+    format!("held at {}", window.split('@').next().unwrap_or(window))
+}
+
 /// What is in the answer to a request that must succeed.
 fn told<T: FromBytes + KnownLayout + Immutable>(answer: &Answer) -> Result<T> {
     ensure!(answer.status == 0, "status {:#010x}", answer.status);
@@ -128,7 +133,7 @@ impl Run {
 
     /// Times that a thread of the guest has been held at a window.
     pub fn held_at(&mut self, window: &str) -> usize {
-        self.events(&format!("held at {window}"))
+        self.events(&held(window))
     }
 
     fn events(&mut self, wanted: &str) -> usize {
@@ -162,7 +167,7 @@ impl Run {
 
     /// Waits until a thread of the guest is held at a window, one more than `before`.
     pub fn await_held(&mut self, window: &str, before: usize) -> Result<()> {
-        self.await_event(format!("somebody waits at {window}"), &format!("held at {window}"), before)
+        self.await_event(format!("somebody waits at {window}"), &held(window), before)
     }
 
     /// Waits until a callback, of whichever driver, has returned for the first time.

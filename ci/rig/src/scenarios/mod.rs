@@ -18,6 +18,7 @@ mod needs;
 mod receive;
 mod requests;
 mod transmit;
+mod wake_up;
 mod windbg;
 mod windows;
 
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Scenario> {
     [
         transmit::all(),
         receive::all(),
+        wake_up::all(),
         forms::all(),
         filter::all(),
         filter_random::all(),
@@ -108,11 +110,19 @@ pub fn all() -> Vec<Scenario> {
 /// Those that concern any driver of the NIC: not those that talk to cancelnic.sys itself, break it on purpose, choose the
 /// form of its cancel, or wait for its watchdog.
 pub fn of_any_driver() -> Vec<Scenario> {
-    [transmit::all(), receive::all(), filter::all(), filter_random::all(), lifecycle::all(), machine::all()]
-        .into_iter()
-        .flatten()
-        .filter(|scenario| matches!(scenario.kind, Kind::Good { .. }) && !scenario.name.contains("watchdog"))
-        .collect()
+    [
+        transmit::all(),
+        receive::all(),
+        wake_up::all(),
+        filter::all(),
+        filter_random::all(),
+        lifecycle::all(),
+        machine::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|scenario| matches!(scenario.kind, Kind::Good { .. }) && !scenario.name.contains("watchdog"))
+    .collect()
 }
 
 /// A scenario's watchdog must not fire while the rig holds a gate.
