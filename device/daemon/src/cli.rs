@@ -12,77 +12,89 @@ const QUEUE_SIZES: std::ops::RangeInclusive<u16> = 2..=32768;
 /// The smallest MTU that virtio allows (§5.1.4.1) to the largest that its 16-bit field holds.
 const MTUS: std::ops::RangeInclusive<i64> = 68..=65535;
 
-/// A virtio NIC whose transmits can be taken back by hardware registers, as a vhost-user back end.
+/// How the process and QEMU are started together.
+const EXAMPLE: &str = "\
+Example: a NIC of 10 Mbit/s whose frames come back, its capture, and the QEMU that uses it:
+
+  vhost-device-cancelnic --socket-path /tmp/nic.sock --speed 10M --wire loopback --capture nic.pcapng &
+  qemu-system-x86_64 -machine q35,memory-backend=ram -m 512M \\
+    -object memory-backend-memfd,id=ram,size=512M,share=on \\
+    -chardev socket,id=nic,path=/tmp/nic.sock \\
+    -device vhost-user-test-device-pci,chardev=nic,virtio-id=1,num_vqs=2,vq_size=1024,config_size=256 ...";
+
+/// A virtio NIC with registers that take transmits back, as a vhost-user back end.
 ///
-/// Serves one front end (QEMU's vhost-user-test-device-pci) and ends, with exit code 0, when it leaves.
+/// It serves one front end, such as QEMU's vhost-user-test-device-pci, and exits with code 0 when the front end leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(name = "vhost-device-cancelnic", version, group(ArgGroup::new("where").required(true).args(["socket_path", "fd"])))]
+#[command(name = "vhost-device-cancelnic", version, after_help = EXAMPLE, group(ArgGroup::new("where").required(true).args(["socket_path", "fd"])))]
 pub struct Cli {
-    /// Unix socket to listen on for the front end
+    /// Listen on this Unix socket for the front end
     #[arg(long, value_name = "PATH")]
     pub socket_path: Option<PathBuf>,
 
-    /// Number of an inherited descriptor that is a listening Unix socket
+    /// Use the inherited descriptor N, a Unix socket that listens already, in place of --socket-path
     #[arg(long, value_name = "N", value_parser = parse_fd)]
     pub fd: Option<RawFd>,
 
-    /// Print what this back end can do as JSON and exit; other options are ignored
+    /// Print the back end's capabilities as JSON and exit; all other options are ignored
     #[arg(long)]
     pub print_capabilities: bool,
 
-    /// Pairs of a receive and a transmit queue
+    /// Number of queue pairs (one receive and one transmit queue each); this version accepts only 1
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_queue_pairs)]
     pub queue_pairs: u8,
 
-    /// Entries of each ring: a power of 2 up to 32768; QEMU's vq_size must be the same
+    /// Largest ring in entries: a power of 2 from 2 to 32768. QEMU accepts at most 1024; set its vq_size to the same
+    /// number
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_queue_size)]
     pub queue_size: u16,
 
-    /// The NIC's address: six bytes in hexadecimal, unicast
+    /// MAC address of the NIC: six bytes in hexadecimal, unicast
     #[arg(long, value_name = "MAC", default_value = "52:54:00:43:4e:01", value_parser = parse_mac)]
     pub mac: Mac,
 
-    /// Largest payload of a frame, in bytes
+    /// Largest payload of a frame in bytes, without Ethernet header
     #[arg(long, value_name = "N", default_value = "1500", value_parser = clap::value_parser!(u16).range(MTUS))]
     pub mtu: u16,
 
-    /// Link speed in bits per second (500K, 10M, 1G) or `unlimited`: a frame takes no time
+    /// Link speed in bits per second (500K, 10M, 1G), or `unlimited`: frames take no time on the wire
     #[arg(long, value_name = "SPEED", default_value = "unlimited", value_parser = parse_speed)]
     pub speed: Speed,
 
-    /// Chains a transmit queue holds between the ring and the wire
+    /// Number of frames that the transmit queue fetches ahead of the wire
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=32768))]
     pub fifo_depth: u16,
 
-    /// What the wire leads to: `null` (nothing comes back) or `loopback` (every frame comes back)
+    /// Far end of the wire: `null` (no frame comes back) or `loopback` (every frame comes back)
     #[arg(long, value_name = "KIND[:ARG]", default_value = "null", value_parser = parse_wire)]
     pub wire: WireKind,
 
-    /// Unix socket (mode 0600) for gates, statistics and injected frames: JSON-RPC 2.0, an object a line
+    /// Listen on this Unix socket (mode 0600) for control clients, which hold gates, read statistics and inject frames:
+    /// JSON-RPC 2.0, one object per line
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
 
-    /// Write as pcapng the frames that left the wire, those delivered to the guest, and apart those taken back
+    /// Write a pcapng capture: sent and received frames on one interface, frames taken back on another
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
 
-    /// Write what the queues do as a Chrome trace (JSON): states, commands, doorbells, interrupts, findings
+    /// Write a Chrome trace (JSON) of the queues: states, commands, doorbells, interrupts and the judge's findings
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
 
-    /// Do not offer transmit cancel (clears CAPS.TX_CANCEL)
+    /// Do not offer transmit cancel: the register bit CAPS.TX_CANCEL is 0
     #[arg(long)]
     pub no_cancel: bool,
 
-    /// Watch what the driver does with its queues, and name what it must not do in the statistics
+    /// Check how the driver uses its queues and report violations in the statistics
     #[arg(long, value_name = "on|off", default_value = "on")]
     pub judge: Judging,
 
-    /// Where wire time comes from: the machine, or `clock.advance` on the control socket
+    /// Clock of the wire: `real`, or `manual`, which only `clock.advance` on the control socket moves
     #[arg(long, value_name = "CLOCK", default_value = "real")]
     pub clock: ClockKind,
 
-    /// What is logged to stderr
+    /// Least severe messages that are logged to stderr
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log: LogLevel,
 }
@@ -289,6 +301,9 @@ fn parse_wire(text: &str) -> Result<WireKind, String> {
 mod tests {
     use super::*;
 
+    /// Largest ring that QEMU gives a virtqueue (VIRTQUEUE_MAX_SIZE).
+    const QEMU_QUEUE_SIZE: u16 = 1024;
+
     fn parse(args: &[&str]) -> Result<Cli, CliExit> {
         let program = OsString::from("vhost-device-cancelnic");
         Cli::from_args(std::iter::once(program).chain(args.iter().map(OsString::from)))
@@ -355,9 +370,38 @@ mod tests {
         assert!(value["features"].is_array());
     }
 
+    fn help() -> String {
+        let Err(CliExit::Print(text)) = parse(&["--help"]) else { panic!("not printed") };
+        text
+    }
+
+    #[test]
+    fn cli_help_tells_the_limits_of_queues_and_shows_an_example() {
+        let text = help().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&format!("QEMU accepts at most {QEMU_QUEUE_SIZE}")), "{text}");
+        assert!(text.contains("this version accepts only 1"), "{text}");
+        assert!(text.contains("report violations in the statistics"), "{text}");
+        assert!(text.contains("frames taken back on another"), "{text}");
+    }
+
+    #[test]
+    fn cli_example_is_a_command_line_that_is_accepted() {
+        let text = help();
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("vhost-device-cancelnic ")).unwrap();
+        let args: Vec<&str> = line.trim_end_matches('&').split_whitespace().collect();
+        let cli = parse(&args).unwrap();
+        assert_eq!((cli.speed, cli.wire), (Speed::BitsPerSecond(10_000_000), WireKind::Loopback));
+        assert!(text.contains(&format!(
+            "vq_size={},config_size={}",
+            cli.queue_size,
+            cancelnic_registers::SPACE_SIZE
+        )));
+        assert!(text.contains(cli.socket_path.unwrap().to_str().unwrap()));
+    }
+
     #[test]
     fn cli_help_names_every_option_of_the_contract() {
-        let Err(CliExit::Print(text)) = parse(&["--help"]) else { panic!("not printed") };
+        let text = help();
         for option in
             ["--socket-path", "--fd", "--queue-size", "--speed", "--wire", "--control", "--no-cancel"]
         {

@@ -5,8 +5,13 @@
 pub const SHORTEST_NUMBERED: usize = 60;
 /// Shortest frame that is injected byte by byte: an Ethernet header.
 pub const SHORTEST: usize = 14;
-/// Longest frame that is injected, in bytes.
-pub const LONGEST: usize = 1514;
+/// Bytes of a frame besides its payload, at most: an Ethernet header and an 802.1Q tag.
+const LONGEST_HEADER: usize = 18;
+
+/// Longest frame that is injected into a NIC with that MTU, in bytes.
+pub fn longest(mtu: u16) -> usize {
+    usize::from(mtu) + LONGEST_HEADER
+}
 
 /// Frame `number`, `len` bytes long (at least [`SHORTEST_NUMBERED`]), from `mac`.
 /// Byte i from 22 on is `(number + i) as u8`.

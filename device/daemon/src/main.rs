@@ -242,6 +242,15 @@ fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) ->
         Err(vhost_user_backend::Error::HandleRequest(
             vhost::vhost_user::Error::Disconnected | vhost::vhost_user::Error::PartialMessage,
         )) => tracing::info!("front end left; ending"),
+        Err(vhost_user_backend::Error::HandleRequest(error @ vhost::vhost_user::Error::InvalidParam)) => {
+            // The library gives no more than this; a size or an address that is wrong has been named before.
+            let (rings, size) = (QueueId::ALL.len(), cli.queue_size);
+            tracing::warn!(
+                %error,
+                "the front end asked for more than is offered, such as a third ring or a feature; ending. There are {rings} \
+                 rings, rx0 and tx0, of at most {size} entries: in QEMU num_vqs={rings},vq_size={size}"
+            );
+        }
         Err(vhost_user_backend::Error::HandleRequest(error)) => {
             tracing::warn!(%error, "the front end broke the protocol; ending");
         }

@@ -38,6 +38,8 @@ pub struct Layout {
 /// What a queue does when the front end starts, stops, enables and disables it. Called from the
 /// vhost-user thread only, one call at a time; none may block on the guest, on a gate or on wire time.
 pub trait Service: Send + Sync {
+    /// The queue's name, for the log.
+    fn name(&self) -> &'static str;
     /// The queue enters service.
     fn enter(&self, layout: Layout);
     /// The queue leaves service. Whatever it owes is done before this returns; nothing of its memory is
@@ -93,6 +95,8 @@ struct Said {
 
 struct Queue {
     said: Said,
+    /// The last size, if no ring can have it.
+    refused_size: Option<u16>,
     in_service: bool,
 }
 
@@ -103,7 +107,12 @@ impl Queue {
             return true;
         }
         let (Some(size), Some([desc, avail, used])) = (self.said.size, self.said.addresses) else {
-            tracing::warn!("the front end starts a queue without a usable size or without addresses");
+            let missing = if self.said.size.is_none() { "a usable ring size" } else { "ring addresses" };
+            tracing::warn!(
+                queue = service.name(),
+                refused_size = self.refused_size,
+                "the front end starts the queue without {missing}; it stays out of service"
+            );
             return false;
         };
         service.enter(Layout {
@@ -135,7 +144,7 @@ impl Queue {
         }
         let was_in_service = self.in_service;
         if was_in_service {
-            tracing::warn!("the front end changes a queue in service");
+            tracing::warn!(queue = service.name(), "the front end changes the queue in service");
             self.leave(service);
         }
         change(&mut self.said);
@@ -168,7 +177,11 @@ impl VringT<Memory> for Vring {
         let service = NEXT.with_borrow_mut(Vec::pop).ok_or(QueueError::QueueNotReady)?;
         Ok(Vring {
             library: VringMutex::new(memory.clone(), largest)?,
-            queue: Arc::new(Mutex::new(Queue { said: Said::default(), in_service: false })),
+            queue: Arc::new(Mutex::new(Queue {
+                said: Said::default(),
+                refused_size: None,
+                in_service: false,
+            })),
             service,
             memory,
         })
@@ -211,14 +224,19 @@ impl VringT<Memory> for Vring {
 
     fn set_queue_info(&self, desc: u64, avail: u64, used: u64) -> Result<(), QueueError> {
         // virtio 1.3 section 2.7: what the three parts are aligned to
-        if !desc.is_multiple_of(16) {
-            return Err(QueueError::InvalidDescTableAlign);
-        }
-        if !avail.is_multiple_of(2) {
-            return Err(QueueError::InvalidAvailRingAlign);
-        }
-        if !used.is_multiple_of(4) {
-            return Err(QueueError::InvalidUsedRingAlign);
+        for (part, address, alignment, error) in [
+            ("descriptor table", desc, 16, QueueError::InvalidDescTableAlign),
+            ("available ring", avail, 2, QueueError::InvalidAvailRingAlign),
+            ("used ring", used, 4, QueueError::InvalidUsedRingAlign),
+        ] {
+            if !address.is_multiple_of(alignment) {
+                tracing::warn!(
+                    queue = self.service.name(),
+                    size = self.queue().said.size,
+                    "the {part} at {address:#x} is not aligned to {alignment} bytes"
+                );
+                return Err(error);
+            }
         }
         self.change(|said| said.addresses = Some([desc, avail, used]));
         Ok(())
@@ -236,15 +254,30 @@ impl VringT<Memory> for Vring {
     fn set_queue_next_used(&self, _: u16) {}
 
     fn queue_used_idx(&self) -> Result<u16, QueueError> {
-        let [.., used] = self.queue().said.addresses.ok_or(QueueError::QueueNotReady)?;
-        let at = used.checked_add(2).ok_or(QueueError::AddressOverflow)?;
-        let memory = self.memory.memory();
-        memory.load(GuestAddress(at), Ordering::Relaxed).map(u16::from_le).map_err(QueueError::GuestMemory)
+        let said = self.queue().said.clone();
+        let [.., used] = said.addresses.ok_or(QueueError::QueueNotReady)?;
+        let index = used.checked_add(2).ok_or(QueueError::AddressOverflow).and_then(|at| {
+            let memory = self.memory.memory();
+            memory.load(GuestAddress(at), Ordering::Relaxed).map_err(QueueError::GuestMemory)
+        });
+        if index.is_err() {
+            tracing::warn!(
+                queue = self.service.name(),
+                size = said.size,
+                "the used ring at {used:#x} is outside the memory that the front end shares"
+            );
+        }
+        index.map(u16::from_le)
     }
 
     fn set_queue_size(&self, size: u16) {
         // The library has checked 1..=largest; a ring's size is a power of 2 besides (virtio 1.3 section 2.7).
-        self.change(|said| said.size = Some(size).filter(|size| size.is_power_of_two()));
+        let usable = Some(size).filter(|size| size.is_power_of_two());
+        if usable.is_none() {
+            tracing::warn!(queue = self.service.name(), size, "the ring size is not a power of 2");
+        }
+        self.queue().refused_size = usable.is_none().then_some(size);
+        self.change(|said| said.size = usable);
     }
 
     fn set_queue_event_idx(&self, event_idx: bool) {
@@ -333,6 +366,9 @@ mod tests {
     }
 
     impl Service for Spy {
+        fn name(&self) -> &'static str {
+            "tx0"
+        }
         fn enter(&self, layout: Layout) {
             self.say(format!("enter size {} base {}", layout.size, layout.base));
         }

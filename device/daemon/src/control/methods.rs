@@ -55,7 +55,7 @@ impl Methods for Control {
                 Ok(nic.queue(queue))
             }
             "rx.inject" => {
-                let frames = injected(&mut params, nic.mac())?;
+                let frames = injected(&mut params, nic.mac(), nic.mtu())?;
                 params.end()?;
                 let count = frames.len();
                 nic.inject(frames).map_err(|refused| RpcError::state(refused.to_string()))?;
@@ -121,25 +121,25 @@ fn queue_and_gate(params: &mut Params) -> Result<(QueueId, Gate), RpcError> {
 }
 
 /// The frames of `rx.inject`: numbered ones, or one given byte by byte.
-fn injected(params: &mut Params, mac: [u8; 6]) -> Result<Vec<Vec<u8>>, RpcError> {
+fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<Vec<Vec<u8>>, RpcError> {
     if queue(params)? != QueueId::Rx0 {
         return Err(RpcError::params("`queue` must be a receive queue"));
     }
+    let longest = frames::longest(mtu);
     if params.has("frame") {
         let frame = frames::from_hex(&params.string("frame")?)
-            .filter(|frame| (frames::SHORTEST..=frames::LONGEST).contains(&frame.len()))
+            .filter(|frame| (frames::SHORTEST..=longest).contains(&frame.len()))
             .ok_or_else(|| {
+                let shortest = frames::SHORTEST;
                 RpcError::params(format!(
-                    "`frame` must be {} to {} bytes in hexadecimal",
-                    frames::SHORTEST,
-                    frames::LONGEST
+                    "`frame` must be {shortest} to {longest} bytes (MTU + 18) in hexadecimal"
                 ))
             })?;
         return Ok(vec![frame]);
     }
     let first = params.number("first", 0, u64::MAX)?;
     let count = params.number("count", 1, INJECT_LIMIT)?;
-    let len = params.number("len", frames::SHORTEST_NUMBERED as u64, frames::LONGEST as u64)?;
+    let len = params.number("len", frames::SHORTEST_NUMBERED as u64, longest as u64)?;
     if first.checked_add(count).is_none() {
         return Err(RpcError::params("`first` and `count` run past the largest number"));
     }

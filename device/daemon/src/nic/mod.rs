@@ -108,6 +108,7 @@ pub struct NoRoom {
 /// The NIC.
 pub struct Nic {
     mac: [u8; 6],
+    mtu: u16,
     config: Mutex<ConfigSpace>,
     tx: Slot<TxQueue>,
     rx: Slot<RxQueue>,
@@ -144,6 +145,7 @@ impl Nic {
         let config = ConfigSpace::new(&net, caps, vec![tx.status()], vec![rx.status()]);
         Arc::new(Nic {
             mac: cli.mac.0,
+            mtu: cli.mtu,
             config: Mutex::new(config),
             tx: Slot::new(QueueId::Tx0, tx, trace.clone()),
             rx: Slot::new(QueueId::Rx0, rx, trace.clone()),
@@ -183,6 +185,11 @@ impl Nic {
     /// The NIC's address.
     pub fn mac(&self) -> [u8; 6] {
         self.mac
+    }
+
+    /// Largest payload of a frame, in bytes.
+    pub fn mtu(&self) -> u16 {
+        self.mtu
     }
 
     /// Whether a front end is there.

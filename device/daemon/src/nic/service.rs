@@ -34,6 +34,10 @@ struct QueueService {
 }
 
 impl Service for QueueService {
+    fn name(&self) -> &'static str {
+        self.queue.name()
+    }
+
     fn enter(&self, Layout { size, desc, avail, used, base, event_idx }: Layout) {
         let nic = &self.nic;
         tracing::info!(queue = self.queue.name(), size, base, "enters service");
@@ -99,7 +103,7 @@ impl Service for QueueService {
 
     fn doorbell_failed(&self, error: io::Error) {
         tracing::warn!(queue = self.queue.name(), %error, "the front end's doorbell cannot be read");
-        self.nic.stop.ask("the front end gave a doorbell that is none");
+        self.nic.stop.ask("the front end passed an invalid doorbell descriptor");
     }
 
     fn rung(&self) {

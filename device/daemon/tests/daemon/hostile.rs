@@ -13,6 +13,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 use crate::cancel::captured;
 use crate::guest::{CANCEL, Guest, HEADER, MEMORY, REFUSED, RUNNING, RX, SIZE, STOPPED, TX};
 use crate::process::Daemon;
+use crate::raw::Raw;
 
 /// Ends without a panic, with exit code 0.
 pub fn ends_cleanly(mut daemon: Daemon) {
@@ -36,6 +37,33 @@ fn garbage_on_the_socket_ends_the_process_cleanly() {
         drop(stream);
         ends_cleanly(daemon);
     }
+}
+
+/// SET_VRING_NUM for `ring`, then the front end leaves; the log.
+fn log_of_ring_size(ring: u64, size: u64) -> String {
+    const SET_VRING_NUM: u32 = 8;
+    let mut daemon = Daemon::start(&[]);
+    let raw = Raw::connect(&daemon.socket());
+    assert!(raw.send(SET_VRING_NUM, &[ring | size << 32], &[]));
+    raw.finish();
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    log
+}
+
+#[test]
+fn front_end_that_asks_for_a_third_ring_is_told_how_many_there_are() {
+    let log = log_of_ring_size(2, 64);
+    assert!(log.contains("such as a third ring"), "{log}");
+    assert!(log.contains("num_vqs=2,vq_size=1024"), "{log}");
+}
+
+#[test]
+fn unusable_ring_size_is_logged_with_its_queue() {
+    let log = log_of_ring_size(TX as u64, 48);
+    assert!(log.contains("the ring size is not a power of 2 queue=\"tx0\" size=48"), "{log}");
+    let log = log_of_ring_size(TX as u64, 2048);
+    assert!(log.contains("vring 1 requested queue size 2048 out of range (1-1024)"), "{log}");
 }
 
 #[test]

@@ -44,6 +44,41 @@ fn injected_frames_wait_for_buffers_and_carry_their_numbers() {
     assert_eq!(captured(&daemon, 1), [40, 41, 42]);
 }
 
+/// An MTU of 2000, an Ethernet header of 14 bytes and an 802.1Q tag of 4.
+#[test]
+fn injected_frames_are_as_long_as_a_tagged_frame_of_the_mtu() {
+    const LONGEST: usize = 2000 + 18;
+    let daemon = Daemon::start(&["--mtu", "2000"]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut control = daemon.control();
+    for slot in 0..3 {
+        let buffer = 0x80000 + 0x1000 * slot;
+        guest.publish(RX, &[(buffer, HEADER, true), (buffer + 0x100, LONGEST as u32, true)]);
+    }
+    guest.kick(RX);
+    control.call("rx.inject", json!({ "queue": "rx0", "first": 1, "count": 1, "len": LONGEST }));
+    for len in [14, LONGEST] {
+        control.call("rx.inject", json!({ "queue": "rx0", "frame": "5a".repeat(len) }));
+    }
+    control.until("rx0", "received", 3);
+    assert_eq!(guest.lens(RX), [HEADER + LONGEST as u32, HEADER + 14, HEADER + LONGEST as u32]);
+    for (params, part) in [
+        (
+            json!({ "queue": "rx0", "first": 1, "count": 1, "len": LONGEST + 1 }),
+            "`len` must be a whole number from 60 to 2018",
+        ),
+        (
+            json!({ "queue": "rx0", "frame": "5a".repeat(LONGEST + 1) }),
+            "`frame` must be 14 to 2018 bytes (MTU + 18)",
+        ),
+        (json!({ "queue": "rx0", "frame": "5a".repeat(13) }), "`frame` must be 14 to 2018 bytes (MTU + 18)"),
+    ] {
+        let answer = control.try_call("rx.inject", params);
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(part), "{answer}");
+    }
+}
+
 #[test]
 fn injected_bytes_arrive_as_they_are() {
     let daemon = Daemon::start(&[]);
