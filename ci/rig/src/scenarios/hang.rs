@@ -52,7 +52,7 @@ fn packet_is_reported(facts: &Facts) -> Result<()> {
             ("packets", "1 of 256 kept: BeginIndex 199, NextIndex 200, EndIndex 200"),
             ("kept", "199 (frame 200, posted, cancelled)"),
             ("fragments", "1 of "),
-            ("last callback", "EvtAdvance, after "),
+            ("last callback", "EvtSetNotificationEnabled, after "),
             ("registers", "device_status 0x0f; command 0x"),
             ("rings", "virtqueue of 128: available index 64, used index 64, 0 chains not used"),
         ],
