@@ -28,6 +28,9 @@ pub enum AgentError {
     /// The guest could not carry the command out, and goes on.
     #[error("{0}")]
     Failed(String),
+    /// The guest has refused a driver's files; nothing of the driver has run.
+    #[error("the driver cannot be loaded: {0}")]
+    NotLoadable(String),
     /// The guest can carry no such command out.
     #[error("this guest cannot run it: {0}")]
     Unsupported(String),
@@ -159,6 +162,9 @@ impl Agent {
             Message::Done { reply, .. } => Ok(reply),
             Message::Failed { error, kind: Some(FailureKind::Unsupported), .. } => {
                 Err(AgentError::Unsupported(error))
+            }
+            Message::Failed { error, kind: Some(FailureKind::NotLoadable), .. } => {
+                Err(AgentError::NotLoadable(error))
             }
             Message::Failed { error, .. } => Err(AgentError::Failed(error)),
             _ => Err(AgentError::Gone),

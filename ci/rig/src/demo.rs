@@ -2,20 +2,17 @@
 
 mod path;
 
-use crate::build::{self, Artefact, Workspace};
-use crate::facts::Facts;
+use crate::agent::AgentError;
+use crate::archive::{self, Evidence, RunFolder};
+use crate::build::{self, Artefact};
 use crate::guest::GuestKind;
 use crate::report::table::{self, Style};
-use crate::report::{self, Report};
 use crate::run::Run;
-use crate::session::Session;
 use crate::settings::{Files, NIC, Settings};
 use crate::{failure, guest, places};
-use agent_protocol::Violation;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What `cargo rig demo` takes.
 #[derive(Debug, Args)]
@@ -31,7 +28,7 @@ pub struct Options {
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Folder for page, capture and logs [default: target/rig/demo]
+    /// Folder for page, capture and logs [default: a new one in target/rig/runs, to which target/rig/latest leads]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Run this driver of the NIC instead of the one built here (needs its INF)
@@ -64,10 +61,15 @@ pub fn demo(options: &Options) -> Result<bool> {
     }
     let guest = options.guest.choose()?;
     places::qemu()?;
+    // Before anything that takes long.
+    let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
     let style = Style::of_stdout();
     let built = build::build(build::Options::default())?;
+    let folder = folder.map_or_else(RunFolder::new, Ok)?;
+    let evidence = Evidence::new(folder.path().to_path_buf());
     let mut settings = Settings::new(Files::shipped(&built));
     settings.home = guest;
+    settings.evidence = Some(evidence.clone());
     let nic = settings.files.driver(NIC)?;
     if let Some(chosen) = &options.driver {
         nic.image = Artefact::of(chosen)?;
@@ -84,74 +86,45 @@ pub fn demo(options: &Options) -> Result<bool> {
     let watcher = Box::new(move |step: &crate::facts::Step| println!("{}", table::step_line(step, style)));
     let mut run = match Run::start(settings, watcher) {
         Ok(run) => run,
-        Err(error) => return Err(error.context(format!("no run (again: {})", options.replay()))),
+        Err(error) => {
+            evidence.settle(true)?;
+            let logs = folder.path().display();
+            return Err(error.context(format!("no run (logs: {logs}; again: {})", options.replay())));
+        }
     };
     let outcome = path::cancel_path(&mut run, options.frames);
-    let (facts, session) = run.finish(outcome);
+    let unloadable = match outcome.as_ref().map_err(|error| error.downcast_ref()) {
+        Err(Some(error @ AgentError::NotLoadable(_))) => Some(error.to_string()),
+        _ => None,
+    };
+    let (facts, mut session) = run.finish(outcome);
     let violations = crate::verdict::judge(&facts);
+    evidence.run(&mut session, &facts, &violations);
     println!("\n{}\n", table::queues(&facts, style));
     if let Some(cancels) = table::cancels(&facts, style) {
         println!("{cancels}\n");
     }
-    let kept = keep(options, &facts, &violations, &session);
+    let kept = evidence.settle(true).and_then(|()| {
+        if let Some(file) = &options.json {
+            archive::copy(&folder.path().join("report.json"), file)?;
+        }
+        println!("page: {}", folder.path().join("report.html").display());
+        println!("wire: {}", folder.path().join("capture.pcapng").display());
+        Ok(())
+    });
     println!("{}", table::verdict(&violations, style));
     facts.hangs.iter().for_each(|hang| println!("{}", hang.text()));
     facts.crashes.iter().for_each(|crash| println!("{}", crash.text()));
     if let Some(why) = &facts.refused {
         println!("this guest cannot run the demo to its end: {why}");
     }
+    if let Some(why) = unloadable {
+        // Nothing of the driver has run: nothing was judged.
+        return kept.and(Err(failure::Machine(format!("{why}; again: {}", options.replay())).into()));
+    }
     if let Some(first) = violations.first() {
         eprintln!("rig: {}; again: {}", table::fault_line(first), options.replay());
     }
     kept?;
     Ok(violations.is_empty())
-}
-
-/// Keeps page, capture and logs where they can be looked at after the run.
-fn keep(options: &Options, facts: &Facts, violations: &[Violation], session: &Session) -> Result<()> {
-    let (folder, _lock) = report_folder(options)?;
-    let capture = folder.join("capture.pcapng");
-    copy(&session.capture(), &capture)?;
-    copy(&session.folder().join("trace.json"), &folder.join("trace.json"))?;
-    for log in ["guest.log", "device.log", "qemu.log"] {
-        copy(&session.folder().join(log), &folder.join(log))?;
-    }
-    let report = Report::new(facts, violations, &capture);
-    report::write_html(&folder.join("report.html"), &report, facts)?;
-    report.write_json(&folder.join("report.json"))?;
-    if let Some(file) = &options.json {
-        report.write_json(file)?;
-    }
-    println!("page: {}", folder.join("report.html").display());
-    println!("wire: {}", capture.display());
-    Ok(())
-}
-
-/// The folder for a report, held against other runs. Two demos at once, neither told where to go, go apart.
-fn report_folder(options: &Options) -> Result<(PathBuf, File)> {
-    let target = Workspace::find()?.target().to_path_buf();
-    let usual = match &options.report {
-        Some(folder) => folder.clone(),
-        None => target.join("rig/demo"),
-    };
-    let apart = target.join(format!("rig/demo-{}", std::process::id()));
-    let candidates = if options.report.is_some() { vec![usual] } else { vec![usual, apart] };
-    for folder in candidates {
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let folder = folder.canonicalize()?;
-        let lock = File::create(folder.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => return Ok((folder, lock)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the report's folder"),
-        }
-    }
-    Err(failure::Usage("the report's folder is in use by another run: choose another with --report".into())
-        .into())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    std::fs::copy(from, to)
-        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
-        .map(drop)
 }

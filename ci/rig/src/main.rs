@@ -3,7 +3,12 @@
 //! It starts the device process and QEMU with a guest, tells both what to do, and compares what the driver, the
 //! device, the guest and the wire's own capture say of every single frame.
 
+// First: its macros are those of all the others.
+#[macro_use]
+mod console;
+
 mod agent;
+mod archive;
 mod blame;
 mod build;
 mod capture;
@@ -47,8 +52,8 @@ use std::process::ExitCode;
 #[command(
     name = "cargo rig",
     bin_name = "cargo rig",
-    after_help = "Exit codes: 0 good, 1 the run found a fault, \
-    2 usage, 3 something is missing (ci/setup gets it), 130 interrupted."
+    after_help = "Exit codes: 0 good, 1 the run found a fault, 2 usage, 3 the run could not take place (something is \
+    missing: ci/setup gets it; no space, a driver that cannot be loaded), 130 interrupted, 141 the output's reader has gone."
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -1,13 +1,14 @@
 //! Child processes and temporary folders that are gone when the rig is, however it ends.
 //!
 //! Every child runs in a process group of its own, is killed by the kernel if the rig dies, and is noted in one list that
-//! the handler of Ctrl-C works off.
+//! the handler of Ctrl-C works off. A child that is a rig itself has folders to remove and children to end: it is asked to
+//! end (SIGTERM), and killed if it has not ended in time.
 
-use crate::failure::INTERRUPTED;
-use anyhow::{Context, Result, bail};
+use crate::archive::Evidence;
+use crate::failure::{INTERRUPTED, Machine};
+use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
-
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,10 +18,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+/// How long a child that cleans up after itself may take to end once it is asked to.
+const CLEANING: Duration = Duration::from_secs(10);
+
 /// What has to go when the rig is interrupted.
 struct Left {
-    groups: Vec<Pid>,
+    groups: Vec<Group>,
     folders: Vec<PathBuf>,
+}
+
+/// A child's process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Group {
+    pid: Pid,
+    /// It is asked to end before it is killed.
+    cleans_up: bool,
+}
+
+impl Group {
+    fn signal(self, signal: Signal) {
+        // Fails only if the group is gone, which is the aim.
+        let _ = rustix::process::kill_process_group(self.pid, signal);
+    }
+
+    /// Asks it to end, or kills it.
+    fn begin_end(self) {
+        self.signal(if self.cleans_up { Signal::TERM } else { Signal::KILL });
+    }
+
+    /// Waits for the end of the child that leads it; whether it came.
+    fn has_ended(self, limit: Duration) -> bool {
+        // Without the process there is nothing to open.
+        rustix::process::pidfd_open(self.pid, PidfdFlags::empty())
+            .map_or(true, |pidfd| readable(pidfd.as_fd(), limit))
+    }
 }
 
 static LEFT: Mutex<Left> = Mutex::new(Left { groups: Vec::new(), folders: Vec::new() });
@@ -59,32 +90,34 @@ fn left() -> MutexGuard<'static, Left> {
 /// Makes Ctrl-C, SIGTERM and SIGHUP end every child and remove every folder before the rig exits.
 pub fn clean_up_on_signals() -> Result<()> {
     ctrlc::set_handler(|| {
-        if LEFT_ALONE.load(Ordering::SeqCst) {
-            return;
+        if !LEFT_ALONE.load(Ordering::SeqCst) {
+            leave(INTERRUPTED, Some("interrupted; nothing is left running"));
         }
-        INTERRUPTING.store(true, Ordering::SeqCst);
-        // Held until the process ends: nothing new can be started meanwhile.
-        let left = left();
-        for &group in &left.groups {
-            kill_group(group);
-        }
-        for &group in &left.groups {
-            if let Ok(pidfd) = rustix::process::pidfd_open(group, PidfdFlags::empty()) {
-                readable(pidfd.as_fd(), Duration::from_secs(2));
-            }
-        }
-        for folder in &left.folders {
-            remove(folder);
-        }
-        eprintln!("rig: interrupted; nothing is left running");
-        std::process::exit(INTERRUPTED.into());
     })
     .context("cannot install the handler of Ctrl-C")
 }
 
-fn kill_group(group: Pid) {
-    // Fails only if the group is gone, which is what is wanted.
-    let _ = rustix::process::kill_process_group(group, Signal::KILL);
+/// Ends every child, removes every folder, prints `line` as the rig's last one and ends the rig.
+pub fn leave(code: u8, line: Option<&str>) -> ! {
+    INTERRUPTING.store(true, Ordering::SeqCst);
+    // Held until the process ends: nothing new can be started meanwhile.
+    let left = left();
+    left.groups.iter().for_each(|group| group.begin_end());
+    let asked = Instant::now();
+    for group in &left.groups {
+        let limit = if group.cleans_up { CLEANING } else { Duration::from_secs(2) };
+        if !group.has_ended(limit.saturating_sub(asked.elapsed())) {
+            group.signal(Signal::KILL);
+            group.has_ended(Duration::from_secs(2));
+        }
+    }
+    for folder in &left.folders {
+        remove(folder);
+    }
+    if let Some(line) = line {
+        eprintln!("rig: {line}");
+    }
+    std::process::exit(code.into())
 }
 
 fn remove(folder: &Path) {
@@ -118,23 +151,36 @@ pub fn wait_any(fds: &[BorrowedFd<'_>], limit: Duration) -> Option<usize> {
 
 /// A temporary folder that goes with this value.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    /// Where its logs are kept when it goes.
+    kept_for: Option<Evidence>,
+}
 
 impl Folder {
     /// A new, empty folder that only this user can enter, with a path short enough for the sockets in it.
+    ///
+    /// # Errors
+    /// [`Machine`]: there is no place for it.
     pub fn new() -> Result<Self> {
         let mut left = left();
         let folder = tempfile::Builder::new()
             .prefix("cancelnic-")
             .tempdir()
-            .context("cannot make a temporary folder (set TMPDIR to a writable one)")?
+            .map_err(|error| {
+                Machine(format!(
+                    "cannot make a temporary folder: {error}; set TMPDIR to a folder that can be written"
+                ))
+            })?
             .keep();
         if folder.as_os_str().len() > 80 {
             remove(&folder);
-            bail!("{} is too long for the path of a socket: set TMPDIR to a shorter one", folder.display());
+            let folder = folder.display();
+            let error = format!("{folder} is too long for the path of a socket: set TMPDIR to a shorter one");
+            return Err(Machine(error).into());
         }
         left.folders.push(folder.clone());
-        Ok(Self(folder))
+        Ok(Self { path: folder, kept_for: None })
     }
 
     /// A new folder at this place, which may not be there yet.
@@ -142,19 +188,27 @@ impl Folder {
         let mut left = left();
         std::fs::create_dir(path).with_context(|| format!("cannot make {}", path.display()))?;
         left.folders.push(path.to_path_buf());
-        Ok(Self(path.to_path_buf()))
+        Ok(Self { path: path.to_path_buf(), kept_for: None })
     }
 
     /// Its path.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// When it goes, its logs are kept for this evidence, or for none.
+    pub fn keep_for(&mut self, evidence: Option<Evidence>) {
+        self.kept_for = evidence;
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        remove(&self.0);
-        left().folders.retain(|folder| *folder != self.0);
+        if let Some(evidence) = &self.kept_for {
+            evidence.files(&self.path);
+        }
+        remove(&self.path);
+        left().folders.retain(|folder| *folder != self.path);
     }
 }
 
@@ -184,7 +238,7 @@ pub struct Process {
     name: &'static str,
     child: Child,
     pidfd: OwnedFd,
-    group: Pid,
+    group: Group,
     errors: PathBuf,
     status: Option<ExitStatus>,
 }
@@ -192,14 +246,25 @@ pub struct Process {
 impl Process {
     /// Starts `command` as `name`; what it writes to its error output goes to the file `errors`.
     pub fn start(name: &'static str, mut command: Command, errors: PathBuf) -> Result<Self> {
+        command.stdin(Stdio::null());
+        Self::launch(name, command, errors, false)
+    }
+
+    /// The same for a rig, which cleans up when it is asked to end. Its standard input is the caller's to choose.
+    pub fn start_rig(command: Command, errors: PathBuf) -> Result<Self> {
+        Self::launch("cargo rig", command, errors, true)
+    }
+
+    fn launch(name: &'static str, mut command: Command, errors: PathBuf, cleans_up: bool) -> Result<Self> {
         let log = File::create(&errors).with_context(|| format!("cannot create {}", errors.display()))?;
-        command.stdin(Stdio::null()).stderr(log).process_group(0);
+        command.stderr(log).process_group(0);
         let parent = rustix::process::getpid();
+        let orphaned = if cleans_up { Signal::TERM } else { Signal::KILL };
         // SAFETY: between fork and exec the closure only makes two system calls; it allocates nothing and takes no
         // lock, so it cannot meet state that another thread of the parent held at the fork.
         unsafe {
             command.pre_exec(move || {
-                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                rustix::process::set_parent_process_death_signal(Some(orphaned))?;
                 if rustix::process::getppid() == Some(parent) {
                     Ok(())
                 } else {
@@ -211,11 +276,11 @@ impl Process {
         let mut left = left();
         let program = command.get_program().to_owned();
         let mut child = spawn(command).with_context(|| format!("cannot start {name} ({program:?})"))?;
-        let group = Pid::from_child(&child);
-        let pidfd = match rustix::process::pidfd_open(group, PidfdFlags::empty()) {
+        let group = Group { pid: Pid::from_child(&child), cleans_up };
+        let pidfd = match rustix::process::pidfd_open(group.pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                kill_group(group);
+                group.signal(Signal::KILL);
                 child.wait()?;
                 return Err(error).context("pidfd_open");
             }
@@ -232,6 +297,16 @@ impl Process {
     /// Becomes readable when the process ends.
     pub fn ended(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        self.group.pid
+    }
+
+    /// The child's standard input, if it was piped and not taken yet.
+    pub fn take_stdin(&mut self) -> Option<std::process::ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// The child's standard output, if it was piped and not taken yet.
@@ -253,10 +328,24 @@ impl Process {
         self.status()
     }
 
-    /// Kills it and its group, and waits for the end.
+    /// Waits for its end, however long it takes.
+    pub fn wait_for_end(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.status() {
+            return Ok(status);
+        }
+        let status = self.child.wait().with_context(|| format!("cannot wait for {}", self.name))?;
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    /// Ends it and its group: asks first if it cleans up, kills it otherwise. Waits for the end.
     pub fn kill(&mut self) {
         if self.status().is_none() {
-            kill_group(self.group);
+            self.group.begin_end();
+            if self.group.cleans_up && self.wait(CLEANING).is_some() {
+                return;
+            }
+            self.group.signal(Signal::KILL);
             self.status = self.child.wait().ok();
         }
     }

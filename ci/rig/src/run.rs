@@ -85,7 +85,8 @@ impl Run {
         let waiting =
             settings.machines.as_ref().map(|machines| machines.take(&settings)).transpose()?.flatten();
         let waited = waiting.is_some();
-        let session = waiting.map_or_else(|| Session::start(&settings), Ok)?;
+        let mut session = waiting.map_or_else(|| Session::start(&settings), Ok)?;
+        session.keep_for(settings.evidence.clone());
         settings.files.check_held(&session.greeting.drivers).context(match &settings.home {
             Guest::Understudy => "understudy was given other files",
             Guest::Image(_) => "the image is of another build: make it anew",

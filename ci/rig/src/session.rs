@@ -9,6 +9,7 @@
 //! Dropping a session at any point ends both processes and removes the folder.
 
 use crate::agent::{Agent, AgentError};
+use crate::archive::Evidence;
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::capture::Capture;
 use crate::control::Control;
@@ -94,7 +95,9 @@ impl Session {
     }
 
     /// The same in a folder that may hold something already.
-    pub fn start_in(folder: Folder, settings: &Settings) -> Result<Self> {
+    pub fn start_in(mut folder: Folder, settings: &Settings) -> Result<Self> {
+        // From here on: a start that fails leaves its logs too.
+        folder.keep_for(settings.evidence.clone());
         let emulator = places::qemu()?;
         let agent = listen(&folder.path().join(names::AGENT))?;
         let monitor = listen(&folder.path().join(names::MONITOR))?;
@@ -135,6 +138,11 @@ impl Session {
             device,
             folder,
         })
+    }
+
+    /// When it ends, its logs are kept for this evidence, or for none.
+    pub fn keep_for(&mut self, evidence: Option<Evidence>) {
+        self.folder.keep_for(evidence);
     }
 
     /// The session's folder: `capture.pcapng`, `trace.json`, `guest.log`, `device.log`, `qemu.log`.

@@ -1,5 +1,6 @@
 //! What a session is to be like: the device, the guest, the driver under test.
 
+use crate::archive::Evidence;
 use crate::build::{Artefact, Built, Driver};
 use crate::guest;
 use crate::pool::Pool;
@@ -222,6 +223,8 @@ pub struct Settings {
     /// The fault that a test build is to show. The NIC's driver reads it as a parameter at its start; the others are
     /// told once they are loaded.
     pub mutant: Option<Mutant>,
+    /// Where the logs are kept; without, they go with the session.
+    pub evidence: Option<Evidence>,
 }
 
 impl Settings {
@@ -237,6 +240,7 @@ impl Settings {
             gdb: false,
             machines: None,
             mutant: None,
+            evidence: None,
         }
     }
 

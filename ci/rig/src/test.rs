@@ -1,29 +1,66 @@
-//! `cargo rig test`: the scenarios, through libtest-mimic.
+//! `cargo rig test`: the scenarios, some side by side, with their results as they come.
 
+mod durations;
+mod index;
+mod junit;
+mod outcome;
+mod results;
+mod select;
+mod workers;
+
+use crate::archive::{Evidence, RunFolder};
 use crate::build;
-use crate::failure::Usage;
+use crate::failure::{self, Class, Machine, Usage};
 use crate::foreign::Foreign;
 use crate::guest::{self, Guest, GuestKind};
 use crate::places;
 use crate::pool::Pool;
-use crate::scenarios::{self, CannotRun, Circumstances, Scenario};
+use crate::process::{Folder, stand_aside_if_interrupted};
+use crate::report::table::Style;
+use crate::run::Run;
+use crate::scenarios::{self, CannotRun, Circumstances, Failed, Scenario};
+use crate::settings::{Files, Settings};
 use anyhow::{Context, Result};
-use clap::Args;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use clap::{Args, ValueEnum};
+use durations::Durations;
+use outcome::{End, Failure, Outcome};
+use results::{Results, Told};
+use select::{Shard, Wanted};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use workers::{News, Next};
 
-/// Sessions side by side: each is a busy processor.
-const SIDE_BY_SIDE: usize = 2;
+/// Between two looks at scenarios that run long.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Which scenarios keep their evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Keep {
+    /// Every scenario
+    All,
+    /// Those that failed, at the last attempt or before
+    Failed,
+    /// None
+    None,
+}
 
 /// What `cargo rig test` takes.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Run only scenarios whose name holds this
-    filter: Option<String>,
+    /// Run only scenarios whose name contains one of these
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+    /// Leave out scenarios whose name contains NAME; may be given several times
+    #[arg(long = "skip", value_name = "NAME")]
+    skips: Vec<String>,
+    /// Match each FILTER and each --skip as a whole name
+    #[arg(long)]
+    exact: bool,
+    /// Of the scenarios chosen, run part K of N: every Nth, beginning with the Kth
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
     #[command(flatten)]
     guest: guest::Options,
     /// Run another project's driver of the NIC, the .sys and .inf in this folder, in place of ours; only the scenarios
@@ -33,13 +70,25 @@ pub struct Options {
     /// With --guest windows: start a machine for each scenario, also where one could run several
     #[arg(long)]
     boot_each: bool,
-    /// Print the names and run nothing
+    /// Print each name with a line on what the scenario shows, and run nothing
     #[arg(long)]
     list: bool,
-    /// FILTER is a whole name
+    /// Scenarios side by side
+    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Try a scenario that fails up to N times more; one that passes then is reported as flaky
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u16,
+    /// Begin no further scenario once one has failed
     #[arg(long)]
-    exact: bool,
-    /// Write the results as JUnit XML
+    fail_fast: bool,
+    /// Which scenarios keep page, capture, trace and logs
+    #[arg(long, value_enum, default_value_t = Keep::Failed)]
+    keep: Keep,
+    /// Folder for the evidence and index.html [default: a new one in target/rig/runs, to which target/rig/latest leads]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Write the results as JUnit XML, again after each result
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Seed for what the guest may vary
@@ -48,33 +97,43 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether the scenario of that name is to be run.
-    fn want(&self, name: &str) -> bool {
-        match &self.filter {
-            Some(filter) if self.exact => name == filter,
-            Some(filter) => name.contains(filter.as_str()),
-            None => true,
+    /// The scenarios that are wanted.
+    fn choose(&self) -> Result<Vec<Scenario>> {
+        let mut scenarios = if self.driver.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
+        let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
+        let wanted =
+            Wanted { filters: &self.filters, skips: &self.skips, exact: self.exact, shard: self.shard };
+        let chosen = wanted.choose(&names)?;
+        scenarios.retain(|scenario| chosen.contains(&scenario.name));
+        Ok(scenarios)
+    }
+
+    /// The command that runs a scenario again, but for `--exact` and its name.
+    fn again(&self, on_image: bool) -> String {
+        let mut again = format!("cargo rig test --seed {}{}", self.seed, self.guest.replay());
+        if let Some(driver) = &self.driver {
+            again.push_str(&format!(" --driver {}", driver.display()));
         }
+        if on_image {
+            again.push_str(" --boot-each");
+        }
+        again
+    }
+
+    /// The whole command, for the page.
+    fn command(&self, on_image: bool) -> String {
+        let mut command = self.again(on_image);
+        self.skips.iter().for_each(|skip| command.push_str(&format!(" --skip {skip}")));
+        if let Some(shard) = self.shard {
+            command.push_str(&format!(" --shard {shard}"));
+        }
+        if self.exact {
+            command.push_str(" --exact");
+        }
+        self.filters.iter().for_each(|filter| command.push_str(&format!(" {filter}")));
+        command
     }
 }
-
-/// What became of one scenario.
-struct Outcome {
-    name: &'static str,
-    took: Duration,
-    end: End,
-}
-
-/// How a scenario ended.
-enum End {
-    Good,
-    /// What was wrong.
-    Bad(String),
-    /// Why this guest cannot run it.
-    CannotRun(String),
-}
-
-type Outcomes = Arc<Mutex<Vec<Outcome>>>;
 
 /// Runs the scenarios; `true` if none failed.
 pub fn test(options: &Options) -> Result<bool> {
@@ -83,128 +142,228 @@ pub fn test(options: &Options) -> Result<bool> {
     }
     let guest = options.guest.choose()?;
     let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
-    let mut scenarios = if foreign.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
-    scenarios.retain(|scenario| options.want(scenario.name));
-    if scenarios.is_empty() {
-        return Err(Usage("no scenario has that name; `cargo rig test --list` names them".into()).into());
-    }
+    let mut scenarios = options.choose()?;
     if options.list {
-        list(scenarios, &guest);
+        list(&scenarios, &guest);
         return Ok(true);
     }
     places::qemu()?;
+    // What every scenario needs, and the folder that was asked for, before anything that takes long.
+    drop(Folder::new()?);
+    let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
     let on_image = guest.image().is_some();
     let mutants = foreign.is_none() && !on_image;
     let built = build::build(build::Options { mutants, verbose: false })?;
-    let mut again = format!("cargo rig test --seed {}{}", options.seed, options.guest.replay());
-    if let Some(driver) = &options.driver {
-        again.push_str(&format!(" --driver {}", driver.display()));
-    }
-    if on_image {
-        again.push_str(" --boot-each");
-    }
+    let folder = folder.map_or_else(RunFolder::new, Ok)?;
     let machines = (on_image && !options.boot_each).then(Arc::<Pool>::default);
-    if machines.is_some() {
-        scenarios.sort_by_cached_key(Scenario::machine);
-    }
     let circumstances =
         Circumstances { guest, built, seed: options.seed, foreign, machines: machines.clone() };
-    let circumstances = Arc::new((circumstances, again));
-    let outcomes = Outcomes::default();
-    let trials = scenarios
-        .into_iter()
-        .map(|scenario| trial(scenario, Arc::clone(&circumstances), Arc::clone(&outcomes)))
-        .collect();
-    let conclusion = libtest_mimic::run(&arguments(), trials);
-    machines.map_or(Ok(()), |machines| machines.end()).context("switching the machines off")?;
-    if let Some(file) = &options.junit {
-        write_junit(file, &outcomes)?;
-    }
-    let refused = conclusion.num_ignored;
-    if refused > 0 && on_image {
-        println!("{refused} cannot be run on this guest; the reason stands with each");
-    }
-    Ok(!conclusion.has_failed())
-}
+    try_to_load(&circumstances, &folder)?;
 
-/// Prints the names, and with those that this guest cannot run the reason.
-fn list(scenarios: Vec<Scenario>, guest: &Guest) {
-    for scenario in scenarios {
-        match scenario.cannot_run_on(guest) {
-            Some(why) => println!("{}: cannot be run, {why}", scenario.name),
-            None => println!("{}: test", scenario.name),
-        }
+    // Other guests take other times.
+    let target = build::Workspace::find()?.target().to_path_buf();
+    let remembered = (!on_image).then(|| target.join("rig/durations.json"));
+    let durations = remembered.as_deref().map(Durations::read).unwrap_or_default();
+    if machines.is_some() {
+        // Those on one kind of machine follow each other.
+        scenarios.sort_by_cached_key(Scenario::machine);
+    } else {
+        select::longest_first(&mut scenarios, |scenario| scenario.name, &durations);
     }
-}
-
-fn arguments() -> Arguments {
-    Arguments { test_threads: Some(SIDE_BY_SIDE), ..Arguments::default() }
-}
-
-/// `circumstances` come with how to say the same again, but for the scenario's name.
-fn trial(scenario: Scenario, circumstances: Arc<(Circumstances, String)>, outcomes: Outcomes) -> Trial {
-    let ignored = scenario.cannot_run_here();
-    if ignored {
-        // Its trial never runs.
-        let end = End::CannotRun("this machine lacks a program that it needs".into());
-        let outcome = Outcome { name: scenario.name, took: Duration::ZERO, end };
-        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-    }
-    Trial::ignorable_test(scenario.name, move || {
-        let (circumstances, again) = &*circumstances;
-        let (name, started) = (scenario.name, Instant::now());
-        let result = match scenario.cannot_run_on(&circumstances.guest) {
-            Some(why) => Err(CannotRun(why).into()),
-            None => scenario.run(circumstances),
-        };
-        let (end, told) = match result {
-            Ok(()) => (End::Good, Ok(Completion::Completed)),
-            Err(error) => match error.downcast_ref() {
-                Some(CannotRun(why)) => (End::CannotRun(why.clone()), Ok(Completion::ignored_with(why))),
-                None => {
-                    let text = format!("{error:#}\nagain: {again} --exact {name}");
-                    (End::Bad(text.clone()), Err(Failed::from(text)))
+    let task = Task {
+        circumstances: &circumstances,
+        again: options.again(on_image),
+        folder: &folder,
+        retries: options.retries,
+        keep: options.keep,
+    };
+    let mut results = Results::new(Told {
+        scenarios: scenarios.iter().map(|scenario| (scenario.name, scenario.description())).collect(),
+        folder: folder.path().to_path_buf(),
+        command: options.command(on_image),
+        junit: options.junit.clone(),
+        jobs: options.jobs.into(),
+        style: Style::of_stdout(),
+        durations,
+    })?;
+    let not_begun = workers::run(
+        options.jobs.into(),
+        scenarios,
+        |scenario| scenario.name,
+        |scenario| {
+            let outcome = task.carry_out(&scenario);
+            // What failed because everything is being ended is not to be told.
+            stand_aside_if_interrupted();
+            outcome
+        },
+        TICK,
+        |news| match news {
+            News::Began(name) => results.began(name),
+            News::Quiet => results.quiet(),
+            News::Done(outcome) => {
+                let failed = outcome.failure().is_some();
+                results.done(outcome);
+                if failed && options.fail_fast {
+                    return Next::Stop;
                 }
-            },
-        };
-        let outcome = Outcome { name, took: started.elapsed(), end };
-        outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
-        told
-    })
-    .with_ignored_flag(ignored)
+                Next::GoOn
+            }
+        },
+    );
+    let ended = machines.map_or(Ok(()), |machines| machines.end()).context("switching the machines off");
+    let (outcomes, kept) = results.end(not_begun.len(), remembered.as_deref());
+    let verdict = verdict(&outcomes);
+    kept?;
+    ended?;
+    verdict
 }
 
-fn write_junit(path: &Path, outcomes: &Outcomes) -> Result<()> {
-    let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-    outcomes.sort_by_key(|outcome| outcome.name);
-    let mut suite = TestSuite::new("cargo rig test");
-    for outcome in outcomes.iter() {
-        let mut status = TestCaseStatus::success();
-        match &outcome.end {
-            End::Good => {}
-            End::Bad(error) => {
-                status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(error.lines().last().unwrap_or_default());
-                status.set_description(error.as_str());
+/// Whether none failed. If runs could not take place and nothing was found wrong in the others, that is an error.
+fn verdict(outcomes: &[Outcome]) -> Result<bool> {
+    let failures: Vec<_> = outcomes.iter().filter_map(Outcome::failure).collect();
+    let no_fault = failures.iter().all(|failure| failure.class != Class::Fault);
+    match failures.first() {
+        Some(first) if no_fault => {
+            let others = failures.len() - 1;
+            let more = if others == 0 { String::new() } else { format!(" (and {others} more like it)") };
+            Err(Machine(format!("no fault was found, but a run could not take place: {}{more}", first.cause))
+                .into())
+        }
+        first => Ok(first.is_none()),
+    }
+}
+
+/// Another project's driver is loaded once before everything else: if it cannot be, no scenario can run.
+fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> {
+    let Some(foreign) = &circumstances.foreign else { return Ok(()) };
+    let mut settings = Settings::new(Files::shipped(&circumstances.built));
+    settings.guest.seed = circumstances.seed;
+    foreign.take_over(&mut settings.files)?;
+    let evidence = Evidence::new(folder.path().join("load"));
+    settings.evidence = Some(evidence.clone());
+    let loaded = Run::start(settings, Box::new(|_| ())).and_then(|mut run| {
+        let loaded = run.load();
+        let (facts, mut session) =
+            run.finish(loaded.as_ref().map(drop).map_err(|error| anyhow::anyhow!("{error:#}")));
+        evidence.run(&mut session, &facts, &crate::verdict::judge(&facts));
+        loaded
+    });
+    evidence.settle(loaded.is_err())?;
+    match loaded {
+        // A driver that was loaded and failed is for the scenarios to judge.
+        Err(error) if failure::class(&error) != Class::Fault => {
+            Err(error.context(format!("no scenario can run (logs: {})", evidence.folder().display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints the names with what each scenario shows, and of those that cannot run the reason.
+fn list(scenarios: &[Scenario], guest: &Guest) {
+    for scenario in scenarios {
+        let here = scenario.cannot_run_here().map(str::to_owned);
+        match scenario.cannot_run_on(guest).or(here) {
+            Some(why) => println!("{}: cannot be run, {why}", scenario.name),
+            None => println!("{}: {}", scenario.name, scenario.description()),
+        }
+    }
+}
+
+/// What each worker does.
+struct Task<'a> {
+    circumstances: &'a Circumstances,
+    again: String,
+    folder: &'a RunFolder,
+    retries: u16,
+    keep: Keep,
+}
+
+impl Task<'_> {
+    /// Runs a scenario, again if it fails and may be tried again.
+    fn carry_out(&self, scenario: &Scenario) -> Outcome {
+        let name = scenario.name;
+        let mut outcome =
+            Outcome { name, took: Duration::ZERO, end: End::Good, earlier: Vec::new(), folder: None };
+        let here = scenario.cannot_run_here().map(str::to_owned);
+        if let Some(why) = here.or_else(|| scenario.cannot_run_on(&self.circumstances.guest)) {
+            outcome.end = End::Skipped(why);
+            return outcome;
+        }
+        let place = self.folder.path().join(name);
+        loop {
+            let attempt = outcome.earlier.len();
+            let evidence = Evidence::new(match attempt {
+                0 => place.clone(),
+                _ => place.join(format!("retry-{attempt}")),
+            });
+            let started = Instant::now();
+            let result = catch_unwind(AssertUnwindSafe(|| scenario.run(self.circumstances, &evidence)));
+            outcome.took = started.elapsed();
+            outcome.end = match result {
+                Ok(Ok(())) => End::Good,
+                Ok(Err(error)) => self.end(name, &error, outcome.took),
+                Err(panic) => {
+                    let text = panic.downcast_ref::<String>().map(String::as_str);
+                    let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+                    self.end(name, &anyhow::anyhow!("the rig panicked: {text}"), outcome.took)
+                }
+            };
+            let wanted = match self.keep {
+                Keep::All => true,
+                Keep::Failed => outcome.failure().is_some(),
+                Keep::None => false,
+            };
+            if let Err(error) = evidence.settle(wanted) {
+                // A scenario whose evidence cannot be kept failed for the machine, if not for itself.
+                let lost = self.end(name, &error.context("the evidence cannot be kept"), outcome.took);
+                if !matches!(outcome.end, End::Bad(_)) {
+                    outcome.end = lost;
+                }
             }
-            End::CannotRun(why) => {
-                status = TestCaseStatus::skipped();
-                status.set_message(why.as_str());
+            match &outcome.end {
+                End::Bad(failure) if attempt < usize::from(self.retries) => {
+                    outcome.earlier.push(failure.clone())
+                }
+                _ => break,
             }
         }
-        let mut case = TestCase::new(outcome.name, status);
-        case.set_time(outcome.took);
-        suite.add_test_case(case);
+        outcome.folder = place.is_dir().then_some(place);
+        outcome
     }
-    let mut report = Report::new("cancelnic");
-    report.add_test_suite(suite);
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    report.serialize(file).context("cannot write the JUnit file")
+
+    fn end(&self, name: &str, error: &anyhow::Error, took: Duration) -> End {
+        if let Some(CannotRun(why)) = error.downcast_ref() {
+            return End::Skipped(why.clone());
+        }
+        let account = match error.downcast_ref() {
+            Some(Failed { account, .. }) => format!("{error:#}\n{account}"),
+            None => format!("{error:#}"),
+        };
+        let cause = format!("{error:#}");
+        End::Bad(Failure {
+            cause: cause.lines().next().unwrap_or_default().trim().to_owned(),
+            account: format!("{}\nagain: {} --exact {name}", account.trim_end(), self.again),
+            class: failure::class(error),
+            took,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outcome::Counts;
+
+    /// A failure with this cause.
+    pub fn bad(cause: &str) -> Failure {
+        let account = format!("{cause}\nmore\nagain: cargo rig test");
+        Failure { cause: cause.into(), account, class: Class::Fault, took: Duration::from_millis(5) }
+    }
+
+    /// An outcome at the first attempt.
+    pub fn outcome(name: &'static str, end: End) -> Outcome {
+        Outcome { name, took: Duration::from_millis(5), end, earlier: Vec::new(), folder: None }
+    }
 
     fn options(line: &[&str]) -> Options {
         #[derive(clap::Parser)]
@@ -217,7 +376,9 @@ mod tests {
 
     #[test]
     fn a_name_that_no_scenario_has_is_wrong_usage_and_nothing_is_built_for_it() {
-        for line in [&["nobody"][..], &["--exact", "load"], &["--list", "nobody"]] {
+        for line in
+            [&["nobody"][..], &["--exact", "load"], &["--list", "nobody"], &["tx", "--skip", "nobody"]]
+        {
             let error = test(&options(line)).unwrap_err();
             assert!(error.is::<Usage>() && error.to_string().starts_with("no scenario"), "{error:#}");
         }
@@ -231,20 +392,37 @@ mod tests {
     }
 
     #[test]
-    fn failures_and_what_cannot_be_run_stand_in_the_junit_file() {
-        let outcomes = Outcomes::default();
-        for (name, end) in [
-            ("good-one", End::Good),
-            ("bad-one", End::Bad("no\nagain: cargo rig test".to_owned())),
-            ("no-one", End::CannotRun("needs a pause by itself: Windows has none".to_owned())),
-        ] {
-            outcomes.lock().unwrap().push(Outcome { name, took: Duration::from_millis(5), end });
-        }
+    fn a_report_in_the_place_of_a_file_is_told_before_anything_is_built_and_is_no_fault() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write_junit(file.path(), &outcomes).unwrap();
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        assert!(text.contains("tests=\"3\"") && text.contains("failures=\"1\""), "{text}");
-        assert!(text.contains("again: cargo rig test"), "{text}");
-        assert!(text.contains("<skipped message=\"needs a pause by itself: Windows has none\""), "{text}");
+        let path = file.path().to_str().unwrap();
+        let error = test(&options(&["--report", path, "--exact", "load-and-unload"])).unwrap_err();
+        // Where the set-up has not been made, that comes first; neither is a fault.
+        assert_ne!(failure::class(&error), Class::Fault, "{error:#}");
+    }
+
+    #[test]
+    fn runs_that_could_not_take_place_are_no_fault_unless_one_was_found_too() {
+        let machine = || Failure { class: Class::Machine, ..bad("no space") };
+        let good = || outcome("good", End::Good);
+        assert!(verdict(&[good()]).unwrap());
+        assert!(!verdict(&[good(), outcome("bad", End::Bad(bad("x")))]).unwrap());
+        let error = verdict(&[outcome("full", End::Bad(machine())), good()]).unwrap_err();
+        assert_eq!(failure::class(&error), Class::Machine);
+        let both = [outcome("full", End::Bad(machine())), outcome("bad", End::Bad(bad("x")))];
+        assert!(!verdict(&both).unwrap());
+    }
+
+    #[test]
+    fn the_last_line_counts_what_programs_read() {
+        let mut flaky = outcome("flaky", End::Good);
+        flaky.earlier.push(bad("once"));
+        let outcomes = [
+            flaky,
+            outcome("bad", End::Bad(bad("x"))),
+            outcome("no", End::Skipped("gdb is not installed".into())),
+        ];
+        let counts = Counts::of(&outcomes);
+        assert_eq!(counts.to_string(), "1 passed, 1 failed, 1 skipped");
+        assert_eq!(counts.flaky, 1);
     }
 }

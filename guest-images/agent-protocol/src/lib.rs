@@ -297,6 +297,12 @@ impl Message {
         Self::Failed { id, error, kind: None }
     }
 
+    /// The files of a driver were refused, before any of its code ran; `why` says the reason.
+    #[must_use]
+    pub fn not_loadable(id: u32, why: String) -> Self {
+        Self::Failed { id, error: why, kind: Some(FailureKind::NotLoadable) }
+    }
+
     /// No command like `id` can be carried out in this guest; `why` says the reason.
     #[must_use]
     pub fn unsupported(id: u32, why: String) -> Self {
@@ -310,6 +316,8 @@ impl Message {
 pub enum FailureKind {
     /// This guest cannot carry such a command out, whatever state it is in.
     Unsupported,
+    /// A driver's files were refused: its image, its imports, its INF. None of its code has run.
+    NotLoadable,
 }
 
 /// A driver file that the guest holds.

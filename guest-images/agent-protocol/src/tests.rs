@@ -51,6 +51,8 @@ fn a_window_is_named_alone_or_for_one_service() {
 fn a_refusal_is_told_from_a_failure() {
     let line = serde_json::to_string(&Message::unsupported(4, "no windows here".into())).unwrap();
     assert_eq!(line, r#"{"say":"failed","id":4,"error":"no windows here","kind":"unsupported"}"#);
+    let line = serde_json::to_string(&Message::not_loadable(4, "no such import".into())).unwrap();
+    assert_eq!(line, r#"{"say":"failed","id":4,"error":"no such import","kind":"not_loadable"}"#);
     assert_eq!(
         serde_json::from_str::<Message>(&line).unwrap(),
         Message::unsupported(4, "no windows here".into())

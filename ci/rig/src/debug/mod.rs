@@ -129,7 +129,9 @@ pub fn debug(options: &Options) -> Result<bool> {
     let files = Files::shipped(&build::build(build::Options::default())?);
     if options.check {
         let style = Style::of_stdout();
-        let told = check(files, options.seed, move |step| println!("{}", table::step_line(step, style)))?;
+        let mut settings = Settings::new(files);
+        settings.guest.seed = options.seed;
+        let told = check(settings, move |step| println!("{}", table::step_line(step, style)))?;
         println!("\ngdb said:\n{told}");
         return Ok(true);
     }
@@ -144,10 +146,8 @@ struct Stopped {
     entry: u64,
 }
 
-fn stop(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
-    let mut settings = Settings::new(files);
+fn stop(mut settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
     settings.gdb = true;
-    settings.guest.seed = seed;
     // The machine stands still at a break point; the watchdog must not take that for a hang.
     settings.guest.parameters.insert("WatchdogMs", 0);
     let mut files = settings.files.clone();
@@ -219,8 +219,8 @@ fn write_script(
 }
 
 /// Runs gdb without a person. What it said, if the callback was reached and the run ended well.
-pub fn check(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> Result<String> {
-    let Stopped { mut run, pausing, script, entry } = stop(files, seed, watcher)?;
+pub fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result<String> {
+    let Stopped { mut run, pausing, script, entry } = stop(settings, watcher)?;
     let told = run.step("gdb: break in the Cancel callback, go on", |run| {
         let said = run.session.folder().join("gdb.txt");
         let mut command = Command::new("gdb");
@@ -250,7 +250,9 @@ pub fn check(files: Files, seed: u64, watcher: impl FnMut(&Step) + 'static) -> R
 /// Leaves the machine to a person: in gdb, or in whatever they attach by the lines printed.
 fn with_a_person(files: Files, seed: u64) -> Result<bool> {
     let style = Style::of_stdout();
-    let stopped = stop(files, seed, move |step| println!("{}", table::step_line(step, style)))?;
+    let mut settings = Settings::new(files);
+    settings.guest.seed = seed;
+    let stopped = stop(settings, move |step| println!("{}", table::step_line(step, style)))?;
     let Stopped { mut run, pausing, script, .. } = stopped;
     if gdb_is_there() && std::io::stdin().is_terminal() {
         println!("\ngdb stops in {CALLBACK}; `detach` (or `quit`) lets the run go on to its end.\n");

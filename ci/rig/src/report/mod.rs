@@ -4,13 +4,14 @@ mod html;
 mod svg;
 pub mod table;
 
+use crate::archive::write_whole;
 use crate::capture::Foreign;
 use crate::control::Finding;
 use crate::crash::Crash;
 use crate::facts::{self, Facts};
 use crate::hang::Hang;
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
 
@@ -228,10 +229,7 @@ pub fn write_html(path: &Path, report: &Report, facts: &Facts) -> Result<()> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    write_whole(path, text.as_bytes())
 }
 
 fn subgroup(group: &facts::Subgroup, facts: &Facts) -> Subgroup {

@@ -3,17 +3,16 @@
 //! Each use gets a folder for temporary files of its own, which must be empty afterwards, and whose path finds every
 //! process that the use started.
 
-use super::{Circumstances, Kind, PERIOD, Scenario};
-use crate::build::Built;
+use super::{Circumstances, Kind, PERIOD, Scenario, Trial};
 use crate::capture::Capture;
 use crate::facts::Step;
 use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
 use crate::foreign::Foreign;
 use crate::guest::Guest;
-use crate::process::Folder;
+use crate::process::{Folder, Process};
 use crate::run::Run;
 use crate::session::{LIMIT, Session};
-use crate::settings::{Files, NIC, Settings};
+use crate::settings::NIC;
 use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,19 +20,21 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 /// The step after which a run is disturbed: device, machine and driver are up, frames are about to be sent.
 const MOMENT: &str = "hold the wire gate";
 
 /// One use of the command.
 struct Use {
-    child: Child,
-    output: BufReader<std::process::ChildStdout>,
+    process: Process,
+    output: BufReader<ChildStdout>,
     seen: String,
-    folder: tempfile::TempDir,
+    /// For its temporary files.
+    folder: Folder,
+    /// Its report and its outputs, which stay as evidence.
+    kept: PathBuf,
 }
 
 /// How a use ended.
@@ -44,47 +45,66 @@ struct Ended {
 }
 
 impl Use {
-    fn demo<S: AsRef<OsStr>>(arguments: &[S], environment: &[(&str, &OsStr)]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+    /// The demo.
+    fn demo<S: AsRef<OsStr>>(trial: &Trial, arguments: &[S], environment: &[(&str, &OsStr)]) -> Result<Self> {
+        Self::of(trial, "demo", arguments, environment)
+    }
+
+    fn of<S: AsRef<OsStr>>(
+        trial: &Trial,
+        subcommand: &'static str,
+        arguments: &[S],
+        environment: &[(&str, &OsStr)],
+    ) -> Result<Self> {
+        let folder = Folder::new()?;
         let temporary = folder.path().join("t");
         std::fs::create_dir(&temporary)?;
+        let kept = trial.evidence.claim();
+        std::fs::create_dir_all(&kept)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .arg("demo")
+            .arg(subcommand)
             .arg("--report")
-            .arg(folder.path().join("report"))
+            .arg(kept.join("report"))
             .args(arguments)
             .env("TMPDIR", &temporary)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        let mut child = command.spawn().context("cannot start the command itself")?;
-        let output = BufReader::new(child.stdout.take().context("piped above")?);
-        Ok(Self { child, output, seen: String::new(), folder })
+            .stdout(Stdio::piped());
+        let mut process = Process::start_rig(command, kept.join("errors.txt"))?;
+        let output = BufReader::new(process.take_stdout().context("piped above")?);
+        Ok(Self { process, output, seen: String::new(), folder, kept })
+    }
+
+    /// The folder of its report.
+    fn report(&self) -> PathBuf {
+        self.kept.join("report")
+    }
+
+    fn errors(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(self.kept.join("errors.txt"))?).into_owned())
     }
 
     /// Reads the command's output up to the step at which it is to be disturbed. Ends with the command, at the latest.
     fn reach_the_moment(&mut self) -> Result<()> {
+        self.reach(MOMENT)
+    }
+
+    /// Reads the command's output up to a line that contains `text`.
+    fn reach(&mut self, text: &str) -> Result<()> {
         loop {
-            let mut line = String::new();
-            if self.output.read_line(&mut line)? == 0 {
-                let mut errors = String::new();
-                if let Some(mut stream) = self.child.stderr.take() {
-                    stream.read_to_string(&mut errors)?;
-                }
-                bail!("the demo ended before `{MOMENT}`:\n{}{errors}", self.seen);
+            let from = self.seen.len();
+            if self.output.read_line(&mut self.seen)? == 0 {
+                bail!("the command ended before `{text}`:\n{}{}", self.seen, self.errors()?);
             }
-            self.seen.push_str(&line);
-            if line.contains(MOMENT) {
+            if self.seen[from..].contains(text) {
                 return Ok(());
             }
         }
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+        Ok(kill_process(self.process.pid(), signal)?)
     }
 
     /// The process of this use whose command line holds `name`.
@@ -97,27 +117,24 @@ impl Use {
     }
 
     fn marker(&self) -> String {
-        self.folder.path().join("t").display().to_string()
+        self.temporary().display().to_string()
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.folder.path().join("t")
     }
 
     /// Reads the rest and waits for the end.
     fn end(&mut self) -> Result<Ended> {
-        let mut output = std::mem::take(&mut self.seen);
-        self.output.read_to_string(&mut output)?;
-        let mut errors = String::new();
-        if let Some(mut stream) = self.child.stderr.take() {
-            stream.read_to_string(&mut errors)?;
-        }
-        let code = self.child.wait()?.code();
-        Ok(Ended { code, output, errors })
+        self.output.read_to_string(&mut self.seen)?;
+        let code = self.process.wait_for_end()?.code();
+        Ok(Ended { code, output: self.seen.clone(), errors: self.errors()? })
     }
 
     /// No process and no temporary file of this use may be left.
     fn nothing_left(&self) -> Result<()> {
         self.no_process_left()?;
-        let left: Vec<PathBuf> = std::fs::read_dir(self.folder.path().join("t"))?
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<_>>()?;
+        let left = entries(&self.temporary())?;
         ensure!(left.is_empty(), "left behind: {left:?}");
         Ok(())
     }
@@ -134,10 +151,14 @@ impl Use {
 
 impl Drop for Use {
     fn drop(&mut self) {
-        // A scenario that failed half way leaves its command running, or stopped.
-        let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        let _ = self.child.wait();
+        // The command itself is ended with its process, wherever a scenario that failed has left it.
+        let _ = std::fs::write(self.kept.join("output.txt"), &self.seen);
     }
+}
+
+/// What is in a folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 impl Ended {
@@ -178,10 +199,10 @@ fn processes_with(texts: &[&str]) -> Result<Vec<Pid>> {
     Ok(found)
 }
 
-fn report_is_whole(_: &Built) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+fn report_is_whole(trial: &Trial) -> Result<()> {
+    let folder = Folder::new()?;
     let json = folder.path().join("demo.json");
-    let mut demo = Use::demo(&["--json".as_ref(), json.as_os_str()], &[])?;
+    let mut demo = Use::demo(trial, &["--json".as_ref(), json.as_os_str()], &[])?;
     let ended = demo.end()?;
     ensure!(ended.code == Some(0), "{:?}\n{}{}", ended.code, ended.output, ended.errors);
     demo.nothing_left()?;
@@ -195,13 +216,13 @@ fn report_is_whole(_: &Built) -> Result<()> {
         ensure!(tx[set].as_u64().is_some_and(|count| count > 0), "the demo shows no frame {set}");
     }
     for file in ["report.html", "report.json", "guest.log", "device.log", "qemu.log"] {
-        ensure!(demo.folder.path().join("report").join(file).is_file(), "no {file}");
+        ensure!(demo.report().join(file).is_file(), "no {file}");
     }
     Ok(())
 }
 
-fn device_killed(_: &Built) -> Result<()> {
-    let mut demo = Use::demo::<&str>(&[], &[])?;
+fn device_killed(trial: &Trial) -> Result<()> {
+    let mut demo = Use::demo::<&str>(trial, &[], &[])?;
     demo.reach_the_moment()?;
     // The rig stands still until the device is gone.
     demo.signal(Signal::STOP)?;
@@ -211,8 +232,8 @@ fn device_killed(_: &Built) -> Result<()> {
     demo.nothing_left()
 }
 
-fn interrupted(_: &Built) -> Result<()> {
-    let mut demo = Use::demo::<&str>(&[], &[])?;
+fn interrupted(trial: &Trial) -> Result<()> {
+    let mut demo = Use::demo::<&str>(trial, &[], &[])?;
     demo.reach_the_moment()?;
     demo.signal(Signal::INT)?;
     demo.end()?.expect(INTERRUPTED, "interrupted")?;
@@ -220,57 +241,57 @@ fn interrupted(_: &Built) -> Result<()> {
 }
 
 /// A rig that is killed cannot clean its folder, but nothing goes on running.
-fn rig_killed(_: &Built) -> Result<()> {
-    let mut demo = Use::demo::<&str>(&[], &[])?;
+fn rig_killed(trial: &Trial) -> Result<()> {
+    let mut demo = Use::demo::<&str>(trial, &[], &[])?;
     demo.reach_the_moment()?;
     demo.signal(Signal::KILL)?;
-    demo.child.wait()?;
+    demo.process.wait_for_end()?;
     demo.no_process_left()
 }
 
-fn qemu_without_the_device(_: &Built) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+fn qemu_without_the_device(trial: &Trial) -> Result<()> {
+    let folder = Folder::new()?;
     let qemu = folder.path().join("qemu-system-x86_64");
     std::fs::write(&qemu, "#!/bin/sh\necho 'name \"virtio-net-pci\", bus PCI'\n")?;
     std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755))?;
-    let mut demo = Use::demo::<&str>(&[], &[("CANCELNIC_QEMU", qemu.as_os_str())])?;
+    let mut demo = Use::demo::<&str>(trial, &[], &[("CANCELNIC_QEMU", qemu.as_os_str())])?;
     demo.end()?.expect(SETUP, "missing: vhost-user-test-device-pci in $CANCELNIC_QEMU")?;
     demo.nothing_left()
 }
 
-fn with_files(driver: &Path, inf: &Path) -> Result<Use> {
+fn with_files(trial: &Trial, driver: &Path, inf: &Path) -> Result<Use> {
     let arguments = ["--driver".as_ref(), driver.as_os_str(), "--inf".as_ref(), inf.as_os_str()];
-    Use::demo(&arguments, &[])
+    Use::demo(trial, &arguments, &[])
 }
 
-fn truncated_driver(built: &Built) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+fn truncated_driver(trial: &Trial) -> Result<()> {
+    let folder = Folder::new()?;
     let driver = folder.path().join("cancelnic.sys");
-    let whole = std::fs::read(&built.driver(NIC)?.image.path)?;
+    let whole = std::fs::read(&trial.built.driver(NIC)?.image.path)?;
     std::fs::write(&driver, &whole[..whole.len() / 2])?;
-    let mut demo = with_files(&driver, &built.driver(NIC)?.inf.path)?;
-    demo.end()?.expect(FAULT, "cancelnic.sys")?;
+    let mut demo = with_files(trial, &driver, &trial.built.driver(NIC)?.inf.path)?;
+    demo.end()?.expect(SETUP, "the driver cannot be loaded: cancelnic.sys")?;
     demo.nothing_left()
 }
 
-fn inf_does_not_match(built: &Built) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+fn inf_does_not_match(trial: &Trial) -> Result<()> {
+    let folder = Folder::new()?;
     let inf = folder.path().join("cancelnic.inf");
-    let text = std::fs::read_to_string(&built.driver(NIC)?.inf.path)?;
+    let text = std::fs::read_to_string(&trial.built.driver(NIC)?.inf.path)?;
     let other = text.replace("DEV_1041", "DEV_1042");
     ensure!(other != text, "the INF names no DEV_1041");
     std::fs::write(&inf, other)?;
-    let mut demo = with_files(&built.driver(NIC)?.image.path, &inf)?;
-    demo.end()?.expect(FAULT, "cancelnic.inf")?;
+    let mut demo = with_files(trial, &trial.built.driver(NIC)?.image.path, &inf)?;
+    demo.end()?.expect(SETUP, "the driver cannot be loaded: cancelnic.inf")?;
     demo.nothing_left()
 }
 
 /// Somebody else listens where the device wants to.
-fn socket_busy(built: &Built) -> Result<()> {
+fn socket_busy(trial: &Trial) -> Result<()> {
     let folder = Folder::new()?;
     let path = folder.path().to_path_buf();
     let _other = UnixListener::bind(path.join("device"))?;
-    let error = match Session::start_in(folder, &Settings::new(Files::shipped(built))) {
+    let error = match Session::start_in(folder, &trial.settings()) {
         Ok(_) => bail!("the session started all the same"),
         Err(error) => crate::failure::one_line(&error),
     };
@@ -280,8 +301,8 @@ fn socket_busy(built: &Built) -> Result<()> {
     Ok(())
 }
 
-fn wrong_usage(_: &Built) -> Result<()> {
-    let mut demo = Use::demo(&["--frames", "0"], &[])?;
+fn wrong_usage(trial: &Trial) -> Result<()> {
+    let mut demo = Use::demo(trial, &["--frames", "0"], &[])?;
     let ended = demo.end()?;
     ensure!(
         ended.code == Some(USAGE.into()) && ended.errors.contains("--frames"),
@@ -311,9 +332,9 @@ fn wrong_usage(_: &Built) -> Result<()> {
 }
 
 /// Our own package under other names, as another project's would come: file, INF and service.
-fn foreign_package(built: &Built) -> Result<tempfile::TempDir> {
-    let folder = tempfile::tempdir()?;
-    let ours = built.driver(NIC)?;
+fn foreign_package(trial: &Trial) -> Result<Folder> {
+    let folder = Folder::new()?;
+    let ours = trial.built.driver(NIC)?;
     let inf = std::fs::read_to_string(&ours.inf.path)?;
     let mut other = inf.replace("cancelnic.sys", "other.sys");
     for service in ["AddService = cancelnic,", "KmdfService = cancelnic,"] {
@@ -326,26 +347,28 @@ fn foreign_package(built: &Built) -> Result<tempfile::TempDir> {
 }
 
 /// Such a package goes through a scenario, and its hash stands where ours would.
-fn foreign_driver(built: &Built) -> Result<()> {
-    let folder = foreign_package(built)?;
+fn foreign_driver(trial: &Trial) -> Result<()> {
+    let folder = foreign_package(trial)?;
     let foreign = Foreign::find(folder.path())?;
     let scenarios = super::of_any_driver();
     let name = "tx-cancel-wire-held-64";
     let scenario = scenarios.iter().find(|scenario| scenario.name == name);
     let circumstances = Circumstances {
         guest: Guest::Understudy,
-        built: built.clone(),
+        built: trial.built.clone(),
         seed: 1,
         foreign: Some(foreign),
         machines: None,
     };
-    scenario.with_context(|| format!("{name} is not for every driver"))?.run(&circumstances)?;
+    scenario
+        .with_context(|| format!("{name} is not for every driver"))?
+        .run(&circumstances, &trial.evidence)?;
     // It is this file that ran: cut in half it is refused under its own name.
     let image = folder.path().join("other.sys");
     let whole = std::fs::read(&image)?;
     std::fs::write(&image, &whole[..whole.len() / 2])?;
     let foreign = Foreign::find(folder.path())?;
-    let mut settings = Settings::new(Files::shipped(built));
+    let mut settings = trial.settings();
     foreign.take_over(&mut settings.files)?;
     let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
     let error = run.load().err().context("half a driver was loaded")?;
@@ -353,8 +376,8 @@ fn foreign_driver(built: &Built) -> Result<()> {
     Ok(())
 }
 
-fn debugger_stops_in_cancel(built: &Built) -> Result<()> {
-    crate::debug::check(Files::shipped(built), 1, |_| ()).map(drop)
+fn debugger_stops_in_cancel(trial: &Trial) -> Result<()> {
+    crate::debug::check(trial.settings(), |_| ()).map(drop)
 }
 
 pub fn all() -> Vec<Scenario> {

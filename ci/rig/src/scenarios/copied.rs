@@ -1,10 +1,10 @@
 //! A checkout that was copied or moved together with its `target` folder: the command works in the tree that it runs
 //! in, not in the one that it was built in.
 
-use super::{Kind, Scenario};
-use crate::build::{Built, Workspace};
+use super::{Kind, Scenario, Trial};
+use crate::build::Workspace;
 use crate::failure::{FAULT, SETUP};
-use crate::process::Folder;
+use crate::process::Process;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,24 +44,31 @@ impl Copy {
         Ok(Self { root, rig })
     }
 
+    /// The error output of the copied rig.
+    fn errors(&self) -> PathBuf {
+        self.root.with_file_name("errors.txt")
+    }
+
     /// Builds the drivers with the copied rig, started in `current`; `package` is what cargo would say of its package.
     /// Gives the exit code and the error output.
     fn build(&self, current: &Path, package: Option<&Path>) -> Result<(Option<i32>, String)> {
         let mut command = Command::new(&self.rig);
-        command.args(["build", "--drivers"]).current_dir(current).stdin(Stdio::null());
+        command.args(["build", "--drivers"]).current_dir(current).stdin(Stdio::null()).stdout(Stdio::null());
         for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_MANIFEST_DIR"] {
             command.env_remove(name);
         }
         if let Some(package) = package {
             command.env("CARGO_MANIFEST_DIR", package);
         }
-        let output = command.output().context("cannot start the copied rig")?;
-        Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        let errors = self.errors();
+        let status = Process::start_rig(command, errors.clone())?.wait_for_end()?;
+        let errors = fs::read(&errors).with_context(|| format!("cannot read {}", errors.display()))?;
+        Ok((status.code(), String::from_utf8_lossy(&errors).into_owned()))
     }
 }
 
-fn builds_its_own_driver(_: &Built) -> Result<()> {
-    let folder = Folder::new()?;
+fn builds_its_own_driver(trial: &Trial) -> Result<()> {
+    let folder = trial.folder()?;
     let copy = Copy::make(folder.path())?;
     let first = format!("building the tree in {}", copy.root.display());
     let by_cargo = copy.root.join("ci/rig");

@@ -1,19 +1,19 @@
 //! `cargo rig debug --guest windows --image`: an image is started for a debugger, which finds its way in, and its agent turns
 //! the driver's watchdog off.
 
-use super::{Kind, Scenario};
-use crate::build::{self, Built};
+use super::{Kind, Scenario, Trial};
+use crate::build;
 use crate::image::stand_in;
 use crate::image::store::Store;
 use crate::image::store::manifest::{Description, Guest, Machine};
 use crate::places;
+use crate::process::{Folder, Process};
 use crate::session::LIMIT;
-use crate::settings::{Files, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 const EMPTY: &str = "empty";
 const STAND_IN: &str = "stand-in";
@@ -48,35 +48,46 @@ fn free_address() -> Result<SocketAddr> {
 
 /// The command in use.
 struct Use {
-    child: Child,
+    process: Process,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    seen: String,
+    /// Its outputs, which stay as evidence.
+    kept: PathBuf,
 }
 
 impl Use {
-    fn start(store: &Path, temporary: &Path, image: &str, way: &str, at: SocketAddr) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+    fn start(
+        trial: &Trial,
+        store: &Path,
+        temporary: &Path,
+        image: &str,
+        way: &str,
+        at: SocketAddr,
+    ) -> Result<Self> {
+        let kept = trial.evidence.claim();
+        std::fs::create_dir_all(&kept)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .args(["debug", "--guest", "windows", "--image", image, way, &at.to_string()])
             .env("CANCELNIC_IMAGES", store)
             .env("TMPDIR", temporary)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the command itself")?;
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().context("piped above")?);
-        Ok(Self { child, input, output })
+            .stdout(Stdio::piped());
+        let mut process = Process::start_rig(command, kept.join("errors.txt"))?;
+        let input = process.take_stdin();
+        let output = BufReader::new(process.take_stdout().context("piped above")?);
+        Ok(Self { process, input, output, seen: String::new(), kept })
     }
 
     /// Reads on to a line with `what`.
     fn says(&mut self, what: &str) -> Result<()> {
-        let mut said = String::new();
         loop {
-            let from = said.len();
-            if self.output.read_line(&mut said)? == 0 {
-                bail!("it ended, and never said `{what}`:\n{said}");
+            let from = self.seen.len();
+            if self.output.read_line(&mut self.seen)? == 0 {
+                bail!("it ended, and never said `{what}`:\n{}", self.seen);
             }
-            if said[from..].contains(what) {
+            if self.seen[from..].contains(what) {
                 return Ok(());
             }
         }
@@ -93,11 +104,17 @@ impl Use {
         self.enter()?;
         self.says(HELD)?;
         self.input = None;
-        let status = self.child.wait()?;
+        let status = self.process.wait_for_end()?;
         ensure!(status.success(), "it ended with {status}");
         let left = std::fs::read_dir(temporary)?.count();
         ensure!(left == 0, "{left} files are left in its temporary folder");
         Ok(())
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.kept.join("output.txt"), &self.seen);
     }
 }
 
@@ -114,24 +131,24 @@ fn hears(stream: &mut TcpStream, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn boots_for_a_debugger(built: &Built) -> Result<()> {
-    let folder = tempfile::tempdir()?;
+fn boots_for_a_debugger(trial: &Trial) -> Result<()> {
+    let folder = Folder::new()?;
     let [store, temporary] = ["images", "t"].map(|name| folder.path().join(name));
     std::fs::create_dir(&temporary)?;
     empty_image(&store)?;
-    let settings = Settings::new(Files::shipped(built));
+    let settings = trial.settings();
     stand_in::write(
         &Store::open(Some(&store))?,
         STAND_IN,
         Guest::StandIn,
         &build::loader()?,
-        built,
+        &trial.built,
         &settings,
     )?;
 
     // COM1 is the debugger's: what the firmware writes there comes to it.
     let at = free_address()?;
-    let mut serial = Use::start(&store, &temporary, STAND_IN, "--serial", at)?;
+    let mut serial = Use::start(trial, &store, &temporary, STAND_IN, "--serial", at)?;
     serial.says(&format!("-k com:ipport={},port=127.0.0.1", at.port()))?;
     serial.says(HELD)?;
     let mut stream = TcpStream::connect(at)?;
@@ -141,7 +158,7 @@ fn boots_for_a_debugger(built: &Built) -> Result<()> {
 
     // QEMU's gdb server stops the machine for whoever connects, and says so.
     let at = free_address()?;
-    let mut gdb = Use::start(&store, &temporary, EMPTY, "--gdb", at)?;
+    let mut gdb = Use::start(trial, &store, &temporary, EMPTY, "--gdb", at)?;
     gdb.says("-kx exdi:")?;
     gdb.says(HELD)?;
     stream = TcpStream::connect(at)?;

@@ -1,15 +1,17 @@
 //! The filter among others: out of the way of lists, told to pause while calls are on their way, below another filter.
 
 use super::filter::{A, B, C, held, holding, let_go, lists, received_above};
-use super::{Judged, Kind, PERIOD, Scenario, account, good, judged, no_watchdog, usual};
-use crate::build::{Artefact, Built};
+use super::{Failed, Judged, Kind, PERIOD, Scenario, Trial, good, judged, no_watchdog, usual};
+use crate::build::Artefact;
 use crate::facts::Facts;
+use crate::process::Folder;
+use crate::report::table::fault_line;
 use crate::run::Run;
 use crate::run::filter::{FILTER, Filter};
 use crate::session::LIMIT;
-use crate::settings::{DriverFiles, Files, Settings};
+use crate::settings::{DriverFiles, Files};
 use crate::wait::until;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 /// A module that steps aside sees no list, the stack goes on without it; what it held goes back as paused. Back in its
@@ -257,14 +259,14 @@ fn in_ndis_order(facts: &Facts) -> Result<()> {
     Ok(())
 }
 
-fn two_filters(built: &Built) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut settings = Settings::new(Files::shipped(built));
+fn two_filters(trial: &Trial) -> Result<()> {
+    let folder = Folder::new()?;
+    let mut settings = trial.settings();
     let other = other_filter(&mut settings.files, folder.path())?;
     settings.files.drivers.push(other);
     let Judged { facts, violations, log, .. } = judged(settings, both_hold)?;
-    if !violations.is_empty() {
-        bail!("{}", account(&facts, &violations, &log));
+    if let Some(first) = violations.first() {
+        return Err(Failed::new(fault_line(first), &facts, &violations, &log).into());
     }
     in_ndis_order(&facts)
 }

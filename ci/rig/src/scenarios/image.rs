@@ -3,8 +3,8 @@
 //! The medium is built as Microsoft's are: two EFI boot images, of which El Torito names the one that asks for a key.
 //! Firmware, drives, monitor and COM1 are those of a real installation.
 
-use super::{Kind, Scenario};
-use crate::build::{self, Built};
+use super::{Kind, Scenario, Trial};
+use crate::build;
 use crate::failure::{INTERRUPTED, one_line};
 use crate::fat::{BOOT_PROGRAM, volume};
 use crate::image::{
@@ -13,9 +13,9 @@ use crate::image::{
     store::Store,
 };
 use crate::machine::Accelerator;
-use crate::process::Folder;
+use crate::process::{Folder, Process};
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -69,8 +69,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn new(variant: &str) -> Result<Self> {
-        let folder = Folder::new()?;
+    fn new(trial: &Trial, variant: &str) -> Result<Self> {
+        let folder = trial.folder()?;
         let iso = medium(folder.path(), variant)?;
         let store = Store::open(Some(&folder.path().join("images")))?;
         Ok(Self { wreck: folder.path().join("wreck"), store, iso, _folder: folder })
@@ -107,8 +107,8 @@ impl Attempt {
 }
 
 /// From the ISO to an image that is listed and verified. Setup never asked for a key.
-fn installed(_: &Built) -> Result<()> {
-    let attempt = Attempt::new("installs")?;
+fn installed(trial: &Trial) -> Result<()> {
+    let attempt = Attempt::new(trial, "installs")?;
     let lines = attempt.install(PATIENCE)?;
     for wanted in
         ["starting the medium", "Setup in Windows PE", "specialize", "first logon", "drivers", "powering off"]
@@ -129,8 +129,8 @@ fn installed(_: &Built) -> Result<()> {
 }
 
 /// Setup that stands still ends with its phase and a picture of its screen.
-fn stalled(_: &Built) -> Result<()> {
-    let attempt = Attempt::new("silent")?;
+fn stalled(trial: &Trial) -> Result<()> {
+    let attempt = Attempt::new(trial, "silent")?;
     let why = attempt.refused(LITTLE_PATIENCE)?;
     for wanted in
         ["stands still", "no use of the drives", "Setup in Windows PE", "usually takes", "screen.png"]
@@ -147,8 +147,8 @@ fn stalled(_: &Built) -> Result<()> {
 }
 
 /// A guest that reports a failed step ends it at once.
-fn failed(_: &Built) -> Result<()> {
-    let attempt = Attempt::new("fails")?;
+fn failed(trial: &Trial) -> Result<()> {
+    let attempt = Attempt::new(trial, "fails")?;
     let why = attempt.refused(PATIENCE)?;
     ensure!(why.contains("the guest reports that this failed: drivers: exit code 5"), "{why}");
     let log = fs::read_to_string(attempt.wreck.join("guest.log"))?;
@@ -157,14 +157,15 @@ fn failed(_: &Built) -> Result<()> {
 }
 
 /// Ctrl-C within an installation leaves neither files nor processes.
-fn interrupted(_: &Built) -> Result<()> {
+fn interrupted(trial: &Trial) -> Result<()> {
     // Built here, not by the command: binutils' dlltool leaves files of its own in a folder for temporary files.
     build::build_agent(&build::Options::default())?;
-    let folder = Folder::new()?;
+    let folder = trial.folder()?;
     let iso = medium(folder.path(), "silent")?;
-    let [images, temporary] = ["images", "t"].map(|name| folder.path().join(name));
+    let [images, temporary, errors] = ["images", "t", "errors.txt"].map(|name| folder.path().join(name));
     fs::create_dir(&temporary)?;
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .args(["image", "windows", "--index", "1", "--accept-eula", "--memory", "2048", "--iso"])
         .arg(&iso)
         .arg("--out")
@@ -172,11 +173,9 @@ fn interrupted(_: &Built) -> Result<()> {
         .env("TMPDIR", &temporary)
         .env("CANCELNIC_ACCEL", Accelerator::chosen_or("tcg").name())
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start the command itself")?;
-    let output = BufReader::new(child.stdout.take().context("piped above")?);
+        .stdout(Stdio::piped());
+    let mut process = Process::start_rig(command, errors.clone())?;
+    let output = BufReader::new(process.take_stdout().context("piped above")?);
     // The machine runs then. Without the line the command has ended. It may say more: the pipe stays open.
     let mut lines = output.lines().map_while(Result::ok);
     let began = lines.any(|line| line.contains("starting the medium"));
@@ -185,11 +184,11 @@ fn interrupted(_: &Built) -> Result<()> {
             let made = fs::read_dir(folder)?.next();
             ensure!(made.is_some(), "nothing is in {} that an interruption could leave", folder.display());
         }
-        kill_process(Pid::from_child(&child), Signal::INT)?;
+        kill_process(process.pid(), Signal::INT)?;
     }
-    let ended = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&ended.stderr);
-    ensure!(began && ended.status.code() == Some(INTERRUPTED.into()), "{}: {said}", ended.status);
+    let status = process.wait_for_end()?;
+    let said = fs::read_to_string(&errors)?;
+    ensure!(began && status.code() == Some(INTERRUPTED.into()), "{status}: {said}");
     for folder in [images, temporary] {
         let left: Vec<_> = fs::read_dir(&folder)?.collect();
         ensure!(left.is_empty(), "{left:?} is left in {}", folder.display());

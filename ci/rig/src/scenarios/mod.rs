@@ -4,6 +4,7 @@ mod broken;
 mod command;
 mod copied;
 mod debugger;
+pub mod descriptions;
 mod filter;
 mod filter_broken;
 mod filter_random;
@@ -22,6 +23,7 @@ mod wake_up;
 mod windbg;
 mod windows;
 
+use crate::archive::Evidence;
 use crate::build::Built;
 use crate::crash::Crash;
 use crate::facts::{Facts, Step};
@@ -29,6 +31,7 @@ use crate::foreign::Foreign;
 use crate::guest::{Guest, Need};
 use crate::hang::Hang;
 use crate::pool::{self, Pool};
+use crate::process::Folder;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
 use crate::settings::{Files, Mutant, Settings};
@@ -63,7 +66,31 @@ enum Kind {
     /// A run that must be judged good in both forms of the queue cancel, with the same fate of each frame.
     BothForms { prepare: fn(&mut Settings), body: fn(&mut Run) -> Result<()> },
     /// A use of the command itself.
-    Command(fn(&Built) -> Result<()>),
+    Command(fn(&Trial) -> Result<()>),
+}
+
+/// What a use of the command is tried with.
+pub struct Trial {
+    /// What the build has made.
+    pub built: Built,
+    /// Where its sessions and programs leave what they wrote.
+    pub evidence: Evidence,
+}
+
+impl Trial {
+    /// The usual settings with the drivers that ship.
+    pub fn settings(&self) -> Settings {
+        let mut settings = Settings::new(Files::shipped(&self.built));
+        settings.evidence = Some(self.evidence.clone());
+        settings
+    }
+
+    /// A temporary folder whose logs stay as evidence.
+    pub fn folder(&self) -> Result<Folder> {
+        let mut folder = Folder::new()?;
+        folder.keep_for(Some(self.evidence.clone()));
+        Ok(folder)
+    }
 }
 
 /// Looks into the facts of a run for what a scenario is there to show.
@@ -78,9 +105,15 @@ const fn usual(name: &'static str, body: fn(&mut Run) -> Result<()>) -> Scenario
     good(name, |_| (), body)
 }
 
-/// Every scenario.
+/// Every scenario. Those that take longest come first, so that workers side by side end together.
 pub fn all() -> Vec<Scenario> {
     [
+        windows::all(),
+        image::all(),
+        windbg::all(),
+        debugger::all(),
+        command::all(),
+        copied::all(),
         transmit::all(),
         receive::all(),
         wake_up::all(),
@@ -95,12 +128,6 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         broken::all(),
         hang::all(),
-        command::all(),
-        copied::all(),
-        windbg::all(),
-        debugger::all(),
-        windows::all(),
-        image::all(),
     ]
     .into_iter()
     .flatten()
@@ -131,17 +158,26 @@ fn no_watchdog(settings: &mut Settings) {
 }
 
 impl Scenario {
-    /// Whether this machine lacks what the scenario needs beyond the set-up.
-    pub fn cannot_run_here(&self) -> bool {
-        match self.name {
-            "debug-stops-in-cancel-callback" => !crate::debug::gdb_is_there(),
-            "windbg-extension-reads-a-stopped-driver" => !windbg::node_is_there(),
-            // Where the judges are asked for, the scenario runs and says which is missing.
-            name if name.starts_with("image-") => {
-                std::env::var_os("CANCELNIC_JUDGES").is_none() && !image::genisoimage_is_there()
+    /// What it shows, in a line.
+    pub fn description(&self) -> &'static str {
+        descriptions::of(self.name)
+    }
+
+    /// What this machine lacks that the scenario needs beyond the set-up; `None` if nothing.
+    pub fn cannot_run_here(&self) -> Option<&'static str> {
+        let (missing, why) = match self.name {
+            "debug-stops-in-cancel-callback" => (!crate::debug::gdb_is_there(), "gdb is not installed"),
+            "windbg-extension-reads-a-stopped-driver" => {
+                (!windbg::node_is_there(), "node (with its test runner, `node --test`) is not installed")
             }
-            _ => false,
-        }
+            // Where the judges are asked for, the scenario runs and reports which is missing.
+            name if name.starts_with("image-") => (
+                std::env::var_os("CANCELNIC_JUDGES").is_none() && !image::genisoimage_is_there(),
+                "genisoimage is not installed (ci/judges gets it)",
+            ),
+            _ => return None,
+        };
+        missing.then_some(why)
     }
 
     /// Why this guest cannot run it, as far as that is known beforehand; `None` if it can.
@@ -181,15 +217,16 @@ impl Scenario {
         pool::Kind::of(&self.prepared())
     }
 
-    /// Runs it under these circumstances. The error says what went wrong, step by step, or is
-    /// [`CannotRun`].
-    pub fn run(&self, circumstances: &Circumstances) -> Result<()> {
+    /// Runs it under these circumstances; every session in it leaves its files for `evidence`. The error is [`Failed`],
+    /// [`CannotRun`], or whatever kept the run from taking place.
+    pub fn run(&self, circumstances: &Circumstances, evidence: &Evidence) -> Result<()> {
         let Circumstances { guest, built, seed, foreign, machines } = circumstances;
         let mut settings = Settings::new(Files::shipped(built));
         settings.name = self.name;
         settings.home = guest.clone();
         settings.guest.seed = *seed;
         settings.machines.clone_from(machines);
+        settings.evidence = Some(evidence.clone());
         if let Some(foreign) = foreign {
             foreign.take_over(&mut settings.files)?;
         }
@@ -208,11 +245,16 @@ impl Scenario {
                 take_broken(&mut settings, built, mutant)?;
                 prepare(&mut settings);
                 // The same driver, behaving, passes: what is caught below is the mutant and nothing else.
-                self.good(settings.clone(), body).context("without the fault")?;
+                let whole =
+                    Settings { evidence: Some(evidence.part("without-the-fault")), ..settings.clone() };
+                self.good(whole, body).context("without the fault")?;
                 settings.mutant = Some(mutant);
+                settings.evidence = Some(evidence.part("with-the-fault"));
                 let Judged { facts, violations, log, .. } = judged(settings, body)?;
                 if !violations.iter().any(|violation| rules.contains(&violation.rule.as_str())) {
-                    bail!("none of {rules:?} was found:\n{}", account(&facts, &violations, &log));
+                    let found = violations.first().map_or_else(|| "no fault".into(), fault_line);
+                    let cause = format!("none of {rules:?} was found, but {found}");
+                    return Err(Failed::new(cause, &facts, &violations, &log).into());
                 }
                 shows(&facts)
             }
@@ -221,6 +263,7 @@ impl Scenario {
                 let mut runs = Vec::new();
                 for (number, form) in forms::FORMS {
                     settings.guest.parameters.insert("CancelForm", number);
+                    settings.evidence = Some(evidence.part(form));
                     let facts = self.good(settings.clone(), body).context(form)?;
                     forms::in_form(&facts, form)?;
                     runs.push(facts);
@@ -228,15 +271,15 @@ impl Scenario {
                 let [iterator, older] = &runs[..] else { bail!("two forms, {} runs", runs.len()) };
                 forms::same_fates(iterator, older)
             }
-            Kind::Command(test) => test(built),
+            Kind::Command(test) => test(&Trial { built: built.clone(), evidence: evidence.clone() }),
         }
     }
 
     /// A run that must be judged good, and need of its guest what it says it does.
     fn good(&self, settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Facts> {
         let Judged { facts, violations, log, needed } = judged(settings, body)?;
-        if !violations.is_empty() {
-            bail!("{}", account(&facts, &violations, &log));
+        if let Some(first) = violations.first() {
+            return Err(Failed::new(fault_line(first), &facts, &violations, &log).into());
         }
         let sorted = |needs: &[Need]| needs.iter().copied().collect::<BTreeSet<_>>();
         let (declared, needed) = (sorted(needs::of(self.name)), sorted(&needed));
@@ -268,6 +311,22 @@ pub struct Circumstances {
 #[error("{0}")]
 pub struct CannotRun(pub String);
 
+/// A run was judged, and not as it should have been.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct Failed {
+    /// In one line: rule, callback and place.
+    pub cause: String,
+    /// The steps, the faults and the guest's last lines.
+    pub account: String,
+}
+
+impl Failed {
+    fn new(cause: String, facts: &Facts, violations: &[Violation], log: &str) -> Self {
+        Self { account: account(facts, violations, log), cause }
+    }
+}
+
 /// A run and what is thought of it.
 struct Judged {
     facts: Facts,
@@ -290,8 +349,9 @@ fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result
 fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged> {
     let mut run = Run::start(settings.clone(), Box::new(|_: &Step| ()))?;
     let outcome = body(&mut run);
-    let (facts, session) = run.finish(outcome);
+    let (facts, mut session) = run.finish(outcome);
     if let Some(refused) = &facts.refused {
+        session.keep_for(None);
         return Err(CannotRun(refused.clone()).into());
     }
     let log = std::fs::read(session.guest_log()).unwrap_or_default();
@@ -299,6 +359,9 @@ fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged
     let tail: Vec<&str> = log.lines().rev().take(12).collect();
     let log = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
     let violations = judge(&facts);
+    if let Some(evidence) = &settings.evidence {
+        evidence.run(&mut session, &facts, &violations);
+    }
     if let Some(machines) = settings.machines.as_ref().filter(|_| violations.is_empty()) {
         machines.keep(&settings, session).context("the machine after a good run")?;
     }
@@ -336,6 +399,22 @@ mod tests {
         let kebab =
             |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         assert!(names.iter().all(|name| kebab(name)), "{names:?}");
+    }
+
+    #[test]
+    fn every_scenario_says_in_a_line_what_it_shows_and_no_two_say_the_same() {
+        let names: HashSet<_> = all().iter().map(|scenario| scenario.name).collect();
+        let described: HashSet<_> = descriptions::DESCRIPTIONS.iter().map(|row| row.0).collect();
+        let without: Vec<_> = names.difference(&described).collect();
+        let unknown: Vec<_> = described.difference(&names).collect();
+        assert!(
+            without.is_empty() && unknown.is_empty(),
+            "scenarios/descriptions.rs lacks {without:?} and describes {unknown:?}"
+        );
+        let lines: HashSet<_> = descriptions::DESCRIPTIONS.iter().map(|row| row.1).collect();
+        assert_eq!(lines.len(), descriptions::DESCRIPTIONS.len());
+        let long: Vec<_> = lines.iter().filter(|line| line.is_empty() || line.len() > 120).collect();
+        assert!(long.is_empty(), "{long:?}");
     }
 
     #[test]

@@ -2,14 +2,12 @@
 
 use super::filter::{A, B, C, holding};
 use super::transmit::one_of_ten_off_the_wire;
-use super::{Kind, Scenario};
-use crate::build::Built;
+use super::{Kind, Scenario, Trial};
 use crate::debug::snapshot;
 use crate::places;
-use crate::process::{Folder, Process};
+use crate::process::Process;
 use crate::run::{Run, WIRE};
 use crate::session::LIMIT;
-use crate::settings::{Files, Settings};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -80,9 +78,9 @@ fn filtered(run: &mut Run) -> Result<Value> {
 }
 
 /// One stopped machine as a snapshot in `folder`.
-fn take(built: &Built, queue_size: u16, body: fn(&mut Run) -> Result<Value>, folder: &Path) -> Result<()> {
+fn take(trial: &Trial, queue_size: u16, body: fn(&mut Run) -> Result<Value>, folder: &Path) -> Result<()> {
     std::fs::create_dir(folder)?;
-    let mut settings = Settings::new(Files::shipped(built));
+    let mut settings = trial.settings();
     settings.device.queue_size = queue_size;
     settings.guest.parameters.insert("WatchdogMs", 0);
     let drivers = settings.files.drivers.clone();
@@ -91,11 +89,11 @@ fn take(built: &Built, queue_size: u16, body: fn(&mut Run) -> Result<Value>, fol
     snapshot::write(&mut run, &drivers, folder, &expected)
 }
 
-fn extension(built: &Built) -> Result<()> {
-    let folder = Folder::new()?;
-    take(built, SMALL, held, &folder.path().join("held"))?;
-    take(built, 1024, cancelling, &folder.path().join("cancelling"))?;
-    take(built, 1024, filtered, &folder.path().join("filtered"))?;
+fn extension(trial: &Trial) -> Result<()> {
+    let folder = trial.folder()?;
+    take(trial, SMALL, held, &folder.path().join("held"))?;
+    take(trial, 1024, cancelling, &folder.path().join("cancelling"))?;
+    take(trial, 1024, filtered, &folder.path().join("filtered"))?;
     let said = folder.path().join("node.txt");
     let mut command = Command::new("node");
     command

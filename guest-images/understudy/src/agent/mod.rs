@@ -8,7 +8,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread, worker};
 use crate::ndis::{protocol, stack};
 use crate::netcx::{datapath, frame};
-use crate::pnp;
+use crate::pnp::{self, NotLoaded};
 use agent_protocol::{Command, DriverFile, Message, QueueReport, Reply, Request, VERSION};
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
@@ -161,7 +161,14 @@ fn worker() {
                 }
             };
             let (result, report) = match request.command {
-                Command::Load => (pnp::load(), false),
+                Command::Load => match pnp::load() {
+                    Ok(()) => (Ok(()), false),
+                    Err(NotLoaded::Failed(why)) => (Err(why), false),
+                    Err(NotLoaded::Refused(why)) => {
+                        output::push(Message::not_loadable(request.id, why));
+                        continue;
+                    }
+                },
                 Command::Pause { cancels } => (pnp::pause(cancels), true),
                 Command::Restart => (pnp::restart(), false),
                 Command::PowerDown => (pnp::power_nic(false), true),

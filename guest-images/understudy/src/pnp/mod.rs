@@ -77,25 +77,36 @@ fn packages() -> Result<Vec<Found>, String> {
     Ok(found)
 }
 
+/// Why the drivers of the bundle are not loaded.
+pub enum NotLoaded {
+    /// A file of theirs is refused. None of that driver's code has run.
+    Refused(String),
+    /// A driver, or its device, failed.
+    Failed(String),
+}
+
 /// Loads every driver of the bundle and brings its device up, the NIC's to a running data path.
 ///
 /// # Errors
 /// One line; whatever had been set up is taken down again.
-pub fn load() -> Result<(), String> {
+pub fn load() -> Result<(), NotLoaded> {
     if !service::all().is_empty() {
-        return Err("a driver is loaded already".into());
+        return Err(NotLoaded::Failed("a driver is loaded already".into()));
     }
-    let found = packages()?;
+    let found = packages().map_err(NotLoaded::Refused)?;
     datapath::forget_books();
     for (file, bytes, package) in found {
         let kind = package.kind;
         let up = service::start((file, bytes), package).and_then(|service| match kind {
             // NDIS attaches it when the NIC's stack starts
             Kind::Filter => Ok(()),
-            Kind::Pci | Kind::Root => Node::add(&service).and_then(|node| node.start()),
+            Kind::Pci | Kind::Root => {
+                Node::add(&service).and_then(|node| node.start()).map_err(NotLoaded::Failed)
+            }
         });
         if let Err(error) = up {
-            crate::log!("load of {file}: {error}");
+            let (NotLoaded::Refused(why) | NotLoaded::Failed(why)) = &error;
+            crate::log!("load of {file}: {why}");
             take_down();
             return Err(error);
         }

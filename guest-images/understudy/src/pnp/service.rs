@@ -1,5 +1,6 @@
 //! Drivers as services: each with its image, its driver object, its entry and unload, and what it may not leave behind.
 
+use super::NotLoaded;
 use crate::agent::trace;
 use crate::inf::{Kind, Package};
 use crate::ke::irqlock::IrqLock;
@@ -115,10 +116,10 @@ pub fn describe(address: u64) -> String {
 ///
 /// # Errors
 /// The image is refused, or the entry point failed: then [`stop`] takes away what there is.
-pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, String> {
+pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, NotLoaded> {
     let owner = Owner::next();
     let image = pe::load(file.0, file.1, owner, crate::nt::resolve)
-        .map_err(|error| format!("{}: {error}", file.0))?;
+        .map_err(|error| NotLoaded::Refused(format!("{}: {error}", file.0)))?;
     let entry = image.entry;
     let name: &'static str = String::leak(package.service.clone());
     let driver = Box::into_raw(Box::new(DRIVER_OBJECT {
@@ -141,7 +142,7 @@ pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, Stri
     let entry = unsafe { core::mem::transmute::<usize, Entry>(entry) };
     // SAFETY: a driver object and a registry path, at PASSIVE_LEVEL, as an entry point expects.
     let status = trace::callback(label, "DriverEntry", || unsafe { entry(driver, &raw mut path) });
-    super::check("DriverEntry", status)?;
+    super::check("DriverEntry", status).map_err(NotLoaded::Failed)?;
     service.entered.store(true, Relaxed);
     Ok(service)
 }

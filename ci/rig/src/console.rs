@@ -1,0 +1,48 @@
+//! Standard output and error output that may end before the rig does.
+//!
+//! `println!`, `print!` and `eprintln!` of this crate go through here instead of through the standard library,
+//! where a closed pipe is a panic. When the reader of the output has gone (`| head`), the rig ends in silence with exit
+//! code 141, as a program that SIGPIPE ends; when the output cannot be written (`/dev/full`), with one line and exit code
+//! 3. Both ways every child is ended and every temporary folder removed. Errors of the error output are nobody's to hear.
+
+use crate::failure::{PIPE_CLOSED, SETUP};
+use crate::process;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write, stderr, stdout};
+
+/// Prints to standard output.
+pub fn print(text: Arguments<'_>, end: &str) {
+    let mut output = stdout().lock();
+    let written = output.write_fmt(text).and_then(|()| output.write_all(end.as_bytes()));
+    drop(output);
+    let Err(error) = written else { return };
+    // What ends the rig may be under way already.
+    process::stand_aside_if_interrupted();
+    if error.kind() == ErrorKind::BrokenPipe {
+        process::leave(PIPE_CLOSED, None);
+    }
+    process::leave(SETUP, Some(&format!("cannot write to standard output: {error}")));
+}
+
+/// Prints to the error output, if there is one.
+pub fn print_error(text: Arguments<'_>, end: &str) {
+    let mut output = stderr().lock();
+    let _ = output.write_fmt(text).and_then(|()| output.write_all(end.as_bytes()));
+}
+
+/// As the standard library's, but a closed pipe is no panic.
+macro_rules! println {
+    () => { $crate::console::print(format_args!(""), "\n") };
+    ($($text:tt)*) => { $crate::console::print(format_args!($($text)*), "\n") };
+}
+
+/// As the standard library's, but a closed pipe is no panic.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::console::print(format_args!($($text)*), "") };
+}
+
+/// As the standard library's, but a closed pipe is no panic.
+macro_rules! eprintln {
+    () => { $crate::console::print_error(format_args!(""), "\n") };
+    ($($text:tt)*) => { $crate::console::print_error(format_args!($($text)*), "\n") };
+}
