@@ -12,6 +12,10 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 
 /// Prints to standard output.
 pub fn print(text: Arguments<'_>, end: &str) {
+    if cfg!(test) {
+        // The test harness takes what goes this way, and shows it for a test that failed.
+        return std::print!("{text}{end}");
+    }
     let mut output = stdout().lock();
     let written = output.write_fmt(text).and_then(|()| output.write_all(end.as_bytes()));
     drop(output);
