@@ -2,7 +2,7 @@
 //! few lines a second, not a full disk.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,46 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogLevel;
+use crate::lines::Lines;
 
 /// Lines that one place in the program may write in a second.
 const LINES_PER_SECOND: u32 = 20;
+
+/// How long the end of the process waits for a reader of the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+static LINES: Lines = Lines::new();
+
+/// Hands over what it is given in one piece: an event's line.
+struct Hand;
+
+impl Write for Hand {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        LINES.put(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One line that is no event of the log's.
+pub fn line(text: &str) {
+    LINES.put(format!("{text}\n").into_bytes());
+}
+
+/// From now on lines are written as they come; earlier ones have been kept. Called once the sandbox is entered.
+pub fn write_lines() -> io::Result<()> {
+    LINES.start(io::stderr())
+}
+
+/// Waits for the last lines to be written. If nobody reads them, there is still the exit code.
+pub fn finish() {
+    if write_lines().is_ok() {
+        LINES.flush(LAST_LINES);
+    }
+}
 
 /// Starts logging. Called once, first of all.
 pub fn start(level: LogLevel) {
@@ -27,7 +64,7 @@ pub fn start(level: LogLevel) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Hand)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     tracing_subscriber::registry().with(level).with(Limit::default()).with(lines).init();

@@ -1,7 +1,7 @@
 //! `vhost-device-cancelnic`: the cancelnic NIC as a vhost-user back end.
 //!
 //! Its life: (1) the command line; (2) both sockets and the capture are opened; (3) the sandbox is
-//! entered; (4) threads start: control clients, wire time; (5) `listening SOCKET` on stdout; (6) one front
+//! entered; (4) threads start: the log, control clients, wire time; (5) `listening SOCKET` on stdout; (6) one front
 //! end is served; (7) it leaves, or someone asks to end, and the sockets are removed.
 //!
 //! Exit codes: 0 ended as it should, 1 a fault of ours, 2 usage, 3 something outside is missing or taken.
@@ -12,6 +12,7 @@ mod cli;
 mod control;
 mod files;
 mod frames;
+mod lines;
 mod log;
 mod nic;
 mod sandbox;
@@ -22,6 +23,7 @@ mod timer;
 mod trace;
 mod vring;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
@@ -64,12 +66,13 @@ fn main() -> ExitCode {
         }
         Err(CliExit::Usage(line)) => {
             complain(&line);
+            log::finish();
             return ExitCode::from(2);
         }
     };
     log::start(cli.log);
     end_with_a_panic();
-    match run(&cli) {
+    let code = match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&failure.to_string());
@@ -78,23 +81,30 @@ fn main() -> ExitCode {
                 Failure::Environment(_) => 3,
             })
         }
-    }
+    };
+    log::finish();
+    code
 }
 
-/// One line on stderr, whatever characters are in it. If nobody can read it, there is still the exit code.
+/// One line on stderr, whatever characters are in it.
 fn complain(text: &str) {
     let line: String = text
         .chars()
         .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
         .collect();
-    let _ = writeln!(std::io::stderr(), "vhost-device-cancelnic: {line}");
+    log::line(&format!("vhost-device-cancelnic: {line}"));
 }
 
 /// A thread that panics takes the process with it: without that thread the machine would hang, silently.
 fn end_with_a_panic() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        report(info);
+    std::panic::set_hook(Box::new(|info| {
+        let thread = thread::current();
+        log::line(&format!("thread '{}' {info}", thread.name().unwrap_or("without a name")));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            log::line(&trace.to_string());
+        }
+        log::finish();
         std::process::exit(1);
     }));
 }
@@ -138,6 +148,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let Opened { vhost, control, capture, trace, greeting } = open(cli).map_err(Failure::Environment)?;
     sandbox::enter([&vhost].into_iter().chain(&control).filter_map(Bound::folder))
         .map_err(Failure::Environment)?;
+    log::write_lines().context("the thread that writes the log")?;
 
     let stop = Arc::new(Stop::new().context("an event descriptor")?);
     let asked = stop.clone();

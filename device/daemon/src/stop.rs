@@ -32,12 +32,13 @@ impl Stop {
         Ok(Stop { asked: AtomicBool::new(false), memory_shrank: AtomicBool::new(false), event })
     }
 
-    /// Asks to end. `why` is logged the first time; later requests change nothing.
+    /// Asks to end. `why` is logged the first time, once everybody has been woken; later requests change nothing.
     pub fn ask(&self, why: &str) {
-        if !self.asked.swap(true, Ordering::SeqCst) {
+        let is_first = !self.asked.swap(true, Ordering::SeqCst);
+        self.wake();
+        if is_first {
             tracing::info!("ending: {why}");
         }
-        self.wake();
     }
 
     /// Asks to end because guest memory is not there; see [`Stop::memory_shrank`]. Async-signal-safe.
@@ -89,5 +90,32 @@ impl Stop {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+    /// Notes, while an event is logged, whether those who wait have been woken.
+    struct Watcher(Arc<Stop>, Arc<AtomicBool>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Watcher {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            let mut fds = [PollFd::new(&self.0.event, PollFlags::IN)];
+            let now = std::time::Duration::ZERO.try_into().unwrap();
+            let woken = rustix::event::poll(&mut fds, Some(&now)) == Ok(1);
+            self.1.store(woken && self.0.asked(), Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_before_the_reason_is_logged() {
+        let (stop, woken) = (Arc::new(Stop::new().unwrap()), Arc::new(AtomicBool::new(false)));
+        let log = tracing_subscriber::registry().with(Watcher(stop.clone(), woken.clone()));
+        tracing::subscriber::with_default(log, || stop.ask("a test"));
+        assert!(woken.load(Ordering::SeqCst));
     }
 }

@@ -9,6 +9,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use vhost::VhostBackend;
+
 use crate::guest::{Guest, TX};
 use crate::process::{Control, Daemon, command, until};
 
@@ -284,6 +286,25 @@ fn control_answers_nonsense_with_errors_and_goes_on() {
     control.send(b"\n");
     assert_eq!(control.answer()["error"]["code"], -32600);
     assert_eq!(control.call("stats", json!({}))["connected"], false);
+}
+
+/// Many more lines than the pipe holds: the control thread goes on, a queue stops, and the process ends when it is asked to.
+#[test]
+fn stderr_that_nobody_reads_holds_up_nothing() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.shrink_stderr();
+    let guest = Guest::start(&daemon.socket());
+    let mut control = daemon.control();
+    for _ in 0..40 {
+        control.call("trace.mark", json!({ "text": "x".repeat(1000) }));
+    }
+    until("the log hangs", || daemon.thread_writes("log").then_some(()));
+    guest.frontend.get_vring_base(TX).unwrap();
+    assert_eq!(control.call("stats", json!({}))["connected"], true);
+    daemon.signal(rustix::process::Signal::TERM);
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!daemon.socket().exists());
 }
 
 #[test]

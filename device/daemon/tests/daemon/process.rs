@@ -76,6 +76,11 @@ impl Daemon {
         Daemon { child, dir, greeting: greeting.trim_end().to_owned() }
     }
 
+    /// Makes the pipe that stderr is, which nobody reads before the end, as small as it can be.
+    pub fn shrink_stderr(&self) {
+        rustix::pipe::fcntl_setpipe_size(self.child.stderr.as_ref().unwrap(), 4096).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
