@@ -95,10 +95,21 @@ fn complain(text: &str) {
     log::line(&format!("vhost-device-cancelnic: {line}"));
 }
 
-/// A thread that panics takes the process with it: without that thread the machine would hang, silently.
+/// Name of the library's thread that answers the front end.
+const REQUESTS: &str = "vhost-user";
+
+/// A thread that panics takes the process with it: without that thread the machine would hang, silently. But where the
+/// library panics over a front end's request, its thread ends, and the process in order: the library takes requests that
+/// were never offered, and does not check their numbers.
 fn end_with_a_panic() {
     std::panic::set_hook(Box::new(|info| {
         let thread = thread::current();
+        let place = info.location().map_or("", |location| location.file());
+        if thread.name() == Some(REQUESTS) && place.contains("/vhost-") {
+            let why = info.payload_as_str().unwrap_or_default();
+            tracing::warn!(%place, "the vhost-user library gives up over a request of the front end's: {why}");
+            return;
+        }
         log::line(&format!("thread '{}' {info}", thread.name().unwrap_or("without a name")));
         let trace = Backtrace::capture();
         if trace.status() == BacktraceStatus::Captured {
@@ -205,7 +216,7 @@ fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) ->
     let backend = Arc::new(Backend::new(nic.clone(), cli.queue_size).context("an event descriptor")?);
     let services = nic.clone().services();
     let mut daemon =
-        vring::with_services(services, || VhostUserDaemon::new("vhost-user".into(), backend, memory))
+        vring::with_services(services, || VhostUserDaemon::new(REQUESTS.into(), backend, memory))
             .map_err(|error| anyhow::anyhow!("the vhost-user library: {error}"))?;
     let doorbells = daemon.get_epoll_handlers();
     nic.set_forget_doorbell(move |fd| {
@@ -264,6 +275,9 @@ fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) ->
         }
         Err(vhost_user_backend::Error::HandleRequest(error)) => {
             tracing::warn!(%error, "the front end broke the protocol; ending");
+        }
+        Err(vhost_user_backend::Error::WaitDaemon(_)) => {
+            tracing::warn!("the front end broke the protocol; ending");
         }
         Err(error) => anyhow::bail!("the thread that serves the front end: {error}"),
     }

@@ -2,6 +2,7 @@
 //! connection survives the queue goes on.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +14,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 use crate::cancel::captured;
 use crate::guest::{CANCEL, Guest, HEADER, MEMORY, REFUSED, RUNNING, RX, SIZE, STOPPED, TX};
 use crate::process::Daemon;
-use crate::raw::Raw;
+use crate::raw::{Raw, SET_PROTOCOL_FEATURES, memfd};
 
 /// Ends without a panic, with exit code 0.
 pub fn ends_cleanly(mut daemon: Daemon) {
@@ -64,6 +65,26 @@ fn unusable_ring_size_is_logged_with_its_queue() {
     assert!(log.contains("the ring size is not a power of 2 queue=\"tx0\" size=48"), "{log}");
     let log = log_of_ring_size(TX as u64, 2048);
     assert!(log.contains("vring 1 requested queue size 2048 out of range (1-1024)"), "{log}");
+}
+
+/// The library takes protocol features that were not offered, and with them a region at the end of the address space.
+#[test]
+fn request_that_was_never_offered_ends_the_process_in_order() {
+    const SET_VRING_ADDR: u32 = 9;
+    const ADD_MEM_REG: u32 = 37;
+    const CONFIGURE_MEM_SLOTS: u64 = 1 << 15;
+    const LAST: u64 = u64::MAX - 0xff;
+    let mut daemon = Daemon::start(&[]);
+    let raw = Raw::connect(&daemon.socket());
+    assert!(raw.send(SET_PROTOCOL_FEATURES, &[CONFIGURE_MEM_SLOTS], &[]));
+    let memory = memfd(0x1000);
+    assert!(raw.send(ADD_MEM_REG, &[0, 0, 0x1000, LAST, 0], &[memory.as_fd()]));
+    raw.send(SET_VRING_ADDR, &[0, LAST, LAST, LAST, 0], &[]);
+    raw.finish();
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("the vhost-user library gives up") || !cfg!(debug_assertions), "{log}");
+    assert!(!daemon.socket().exists() && !daemon.path("control").exists());
 }
 
 #[test]
