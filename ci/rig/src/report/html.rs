@@ -27,18 +27,9 @@ svg text { fill: currentColor; } svg text.axis { opacity: .7; } svg text.mark { 
 .key span { margin-right: 1.2em; } .key i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; }
 ";
 
-/// The characters that mean something in HTML, spelt out.
+/// Text as HTML.
 pub fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-        escaped
-    })
+    maud::html! { (text) }.into_string()
 }
 
 /// The whole page.
