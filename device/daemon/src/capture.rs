@@ -15,6 +15,7 @@ use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPa
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
+use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 
 use crate::files::Records;
 
@@ -49,13 +50,24 @@ impl Capture {
     /// Creates `path`, or empties it, and writes the headers. `name` and `mac` describe the interfaces.
     pub fn create(path: &Path, name: &str, mac: &[u8; 6]) -> io::Result<Capture> {
         let records = Records::create(path, b"")?;
-        let mut writer = PcapNgWriter::new(WholeBlocks { records, block: Vec::new() }).map_err(into_io)?;
-        for name in [Cow::Borrowed(name), Cow::Owned(format!("{name}: taken back"))] {
+        let application = concat!("vhost-device-cancelnic ", env!("CARGO_PKG_VERSION"));
+        let section = SectionHeaderBlock {
+            options: vec![SectionHeaderOption::UserApplication(application.into())],
+            ..SectionHeaderBlock::default()
+        };
+        let blocks = WholeBlocks { records, block: Vec::new() };
+        let mut writer = PcapNgWriter::with_section_header(blocks, section).map_err(into_io)?;
+        let taken_back = format!("{name}: taken back");
+        for (name, description) in [
+            (name, "the wire: frames that left it, and frames delivered to the guest"),
+            (&taken_back, "frames that a CANCEL took back: no byte of them was on the wire"),
+        ] {
             let interface = InterfaceDescriptionBlock {
                 linktype: DataLink::ETHERNET,
                 snaplen: 0,
                 options: vec![
-                    InterfaceDescriptionOption::IfName(name),
+                    InterfaceDescriptionOption::IfName(name.into()),
+                    InterfaceDescriptionOption::IfDescription(description.into()),
                     InterfaceDescriptionOption::IfMacAddr(Cow::Borrowed(mac)),
                     // nanoseconds
                     InterfaceDescriptionOption::IfTsResol(9),
@@ -67,17 +79,18 @@ impl Capture {
         Ok(Capture { writer })
     }
 
-    /// Adds a frame, stamped with the time of day.
-    pub fn frame(&mut self, way: Way, frame: &[u8]) -> io::Result<()> {
+    /// Adds a frame, stamped with the time of day. Viewers show `comment` beside it.
+    pub fn frame(&mut self, way: Way, frame: &[u8], comment: Option<&str>) -> io::Result<()> {
         let (interface_id, flags) = way.interface_and_flags();
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let len = u32::try_from(frame.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let comment = comment.map(|comment| EnhancedPacketOption::Comment(comment.into()));
         let block = EnhancedPacketBlock {
             interface_id,
             timestamp,
             original_len: len,
             data: Cow::Borrowed(frame),
-            options: vec![EnhancedPacketOption::Flags(flags)],
+            options: comment.into_iter().chain([EnhancedPacketOption::Flags(flags)]).collect(),
         };
         self.writer.write_block(&block.into_block()).map_err(into_io)?;
         self.writer.get_mut().flush()
@@ -137,10 +150,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.pcapng");
         let mut capture = Capture::create(&path, "cancelnic", &[0x52, 0x54, 0, 0x43, 0x4e, 1]).unwrap();
-        capture.frame(Way::Outbound, &[1; 60]).unwrap();
-        capture.frame(Way::Inbound, &[2; 61]).unwrap();
-        capture.frame(Way::TakenBack, &[3; 62]).unwrap();
+        capture.frame(Way::Outbound, &[1; 60], None).unwrap();
+        capture.frame(Way::Inbound, &[2; 61], None).unwrap();
+        capture.frame(Way::TakenBack, &[3; 62], Some("COUNT 1")).unwrap();
         assert_eq!(frames(&path), [(0, 2, vec![1; 60]), (0, 1, vec![2; 61]), (1, 2, vec![3; 62])]);
+    }
+
+    #[test]
+    fn capture_describes_its_interfaces_and_comments_on_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.pcapng");
+        let mut capture = Capture::create(&path, "cancelnic", &[2; 6]).unwrap();
+        capture.frame(Way::TakenBack, &[3; 62], Some("COUNT 1")).unwrap();
+        let mut reader = PcapNgReader::new(File::open(&path).unwrap()).unwrap();
+        let mut comments = Vec::new();
+        while let Some(block) = reader.next_block() {
+            if let Block::EnhancedPacket(packet) = block.unwrap().into_owned() {
+                comments.extend(packet.options.into_iter().filter_map(|option| match option {
+                    EnhancedPacketOption::Comment(comment) => Some(comment.into_owned()),
+                    _ => None,
+                }));
+            }
+        }
+        assert_eq!(comments, ["COUNT 1"]);
+        let described = reader.interfaces().iter().filter(|interface| {
+            interface
+                .options
+                .iter()
+                .any(|option| matches!(option, InterfaceDescriptionOption::IfDescription(_)))
+        });
+        assert_eq!(described.count(), 2);
     }
 
     #[test]
@@ -150,7 +189,7 @@ mod tests {
         let mut capture = Capture::create(&path, "cancelnic", &[2; 6]).unwrap();
         assert_eq!(frames(&path).len(), 0);
         for count in 1..=3 {
-            capture.frame(Way::Outbound, &[7; 1514]).unwrap();
+            capture.frame(Way::Outbound, &[7; 1514], None).unwrap();
             assert_eq!(frames(&path).len(), count);
         }
     }

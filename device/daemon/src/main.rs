@@ -40,7 +40,7 @@ use crate::backend::Backend;
 use crate::capture::Capture;
 use crate::cli::{Cli, CliExit};
 use crate::control::Control;
-use crate::nic::{Nic, QueueId};
+use crate::nic::Nic;
 use crate::sockets::Bound;
 use crate::stop::{Stop, Woken};
 use crate::trace::Trace;
@@ -148,7 +148,7 @@ fn open(cli: &Cli) -> anyhow::Result<Opened> {
         .trace
         .as_deref()
         .map(|path| {
-            Trace::create(path, &QueueId::ALL.map(QueueId::name))
+            Trace::create(path, &nic::trace_rows())
                 .with_context(|| format!("{}: cannot write the trace here", path.display()))
         })
         .transpose()?;

@@ -49,7 +49,7 @@ pub use judge::{Finding, Judge, KEPT, LATE, Rule};
 pub use link::{Link, Speed, Wire};
 pub use ring::{Broken, Rings};
 pub use rx::{RxQueue, RxSettings};
-pub use snapshot::{GateSnapshot, RxSnapshot, TxSnapshot};
+pub use snapshot::{GateSnapshot, RxCounts, RxSnapshot, TxCounts, TxSnapshot};
 pub use status::StatusRegister;
 pub use turn::{Left, Turn};
 pub use tx::{TxGate, TxQueue, TxSettings};

@@ -13,7 +13,7 @@ use crate::chain::{self, Buffers};
 use crate::control::Control;
 use crate::gate::Gate;
 use crate::service::{Service, WORK_PER_RUN};
-use crate::{Broken, Judge, Left, Rings, Rule, RxSnapshot, StatusRegister, Turn, Wire};
+use crate::{Broken, Judge, Left, Rings, Rule, RxCounts, RxSnapshot, StatusRegister, Turn, Wire};
 
 /// `virtio_net_hdr` of every received frame: nothing but num_buffers = 1 (virtio 1.3 section 5.1.6.4).
 const HEADER: [u8; NET_HEADER_SIZE] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
@@ -189,6 +189,11 @@ impl RxQueue {
     /// Frames that can still be injected without a loss.
     pub fn room(&self) -> usize {
         self.settings.pending_limit.saturating_sub(self.pending.len())
+    }
+
+    /// Frames received and buffers returned, as [`RxQueue::snapshot`] has them, without a look at the guest's memory.
+    pub fn counts(&self) -> RxCounts {
+        RxCounts { received: self.totals.received, returned: self.totals.returned }
     }
 
     /// Carries out the command in `word`, which [`ConfigSpace::write`](crate::ConfigSpace::write) found for

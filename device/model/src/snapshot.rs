@@ -11,6 +11,26 @@ pub struct GateSnapshot {
     pub steps: u64,
 }
 
+/// The counts of a transmit queue that cost nothing to read. Totals count since the queue was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxCounts {
+    /// Frames fetched and not yet on the wire, now.
+    pub fetched: u64,
+    /// Frames sent, total.
+    pub sent: u64,
+    /// Chains taken back, total.
+    pub taken_back: u64,
+}
+
+/// The counts of a receive queue that cost nothing to read. Totals count since the queue was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RxCounts {
+    /// Frames delivered, total.
+    pub received: u64,
+    /// Buffers that CANCEL gave back without a frame, total.
+    pub returned: u64,
+}
+
 /// A transmit queue. Totals count since the queue was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TxSnapshot {

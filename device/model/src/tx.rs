@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::gate::Gate;
 use crate::link::Grant;
 use crate::service::{Service, WORK_PER_RUN};
-use crate::{Broken, Judge, Left, Link, Rings, Rule, StatusRegister, Turn, TxSnapshot, Wire};
+use crate::{Broken, Judge, Left, Link, Rings, Rule, StatusRegister, Turn, TxCounts, TxSnapshot, Wire};
 
 /// What a transmit queue is made with.
 #[derive(Debug, Clone)]
@@ -266,6 +266,17 @@ impl TxQueue {
         }
     }
 
+    /// Frames that wait for the wire, frames sent and frames taken back, as [`TxQueue::snapshot`] has them, without a
+    /// look at the guest's memory.
+    pub fn counts(&self) -> TxCounts {
+        TxCounts { fetched: self.fetched(), sent: self.totals.sent, taken_back: self.totals.taken_back }
+    }
+
+    fn fetched(&self) -> u64 {
+        let frames = self.waiting.iter().filter(|chain| matches!(chain.what, Waiting::Frame { .. })).count();
+        frames.try_into().unwrap_or(u64::MAX)
+    }
+
     /// Carries out the command in `word`, which [`ConfigSpace::write`](crate::ConfigSpace::write) found for
     /// this queue, and publishes the status word. Costs at most the chains taken back: nothing is fetched
     /// and nothing new gets on the wire here.
@@ -358,7 +369,6 @@ impl TxQueue {
 
     /// How the queue stands. Reads the available index if the queue is in service.
     pub fn snapshot<M: GuestMemory>(&self, memory: &M) -> TxSnapshot {
-        let fetched = self.waiting.iter().filter(|chain| matches!(chain.what, Waiting::Frame { .. })).count();
         let off_wire = self.off_wire.iter().filter(|chain| chain.what == TxOutcome::Sent).count();
         TxSnapshot {
             in_service: self.service.is_in(),
@@ -366,7 +376,7 @@ impl TxQueue {
             broken: self.service.broken().is_some(),
             status: self.control.register().read(),
             available: self.service.available(memory),
-            fetched: fetched.try_into().unwrap_or(u64::MAX),
+            fetched: self.fetched(),
             on_wire: self.on_wire.is_some().into(),
             off_wire: off_wire.try_into().unwrap_or(u64::MAX),
             completed: self.totals.completed,

@@ -19,7 +19,7 @@ use cancelnic_model::{
     Command, ConfigSpace, Link, Misuse, NetConfig, RxQueue, RxSettings, Speed as LinkSpeed, TxGate, TxQueue,
     TxSettings,
 };
-use cancelnic_registers::{Caps, CommandWord, Direction, Op};
+use cancelnic_registers::{Caps, Direction, Op};
 use serde_json::json;
 use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
@@ -32,6 +32,7 @@ use crate::vring::Memory;
 
 use clock::Clock;
 use queue::Slot;
+pub use queue::trace_rows;
 use wire::Ether;
 
 /// Turns that a thread does for itself before it leaves the rest to the wire-time thread: a guest that
@@ -233,17 +234,18 @@ impl Nic {
         match direction {
             Direction::Tx => {
                 let mut state = self.tx.lock();
-                state.mark(command_name(word), json!({ "seq": word.seq() }));
-                let turn = state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether);
-                state.settle(&turn);
+                if word.op() == Some(Op::Cancel) {
+                    self.ether.cancel_begins(word.seq(), state.queue.status().read());
+                }
+                state.command(word, |state| {
+                    state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether)
+                });
                 drop(state);
                 self.run_tx();
             }
             Direction::Rx => {
                 let mut state = self.rx.lock();
-                state.mark(command_name(word), json!({ "seq": word.seq() }));
-                let turn = state.queue.command(&*self.memory(), self.clock.now(), word);
-                state.settle(&turn);
+                state.command(word, |state| state.queue.command(&*self.memory(), self.clock.now(), word));
                 drop(state);
                 self.run_rx();
             }
@@ -259,16 +261,10 @@ impl Nic {
     fn rung(&self, queue: QueueId) {
         match queue {
             QueueId::Tx0 => {
-                let mut state = self.tx.lock();
-                state.mark("doorbell", json!({}));
-                state.queue.rung(&*self.memory(), self.clock.now());
-                state.follow();
+                self.tx.lock().rung(|state| state.queue.rung(&*self.memory(), self.clock.now()));
             }
             QueueId::Rx0 => {
-                let mut state = self.rx.lock();
-                state.mark("doorbell", json!({}));
-                state.queue.rung(&*self.memory(), self.clock.now());
-                state.follow();
+                self.rx.lock().rung(|state| state.queue.rung(&*self.memory(), self.clock.now()));
             }
         }
     }
@@ -378,16 +374,6 @@ impl Nic {
         drop(state);
         self.run_rx();
         Ok(())
-    }
-}
-
-/// What a command is called in the trace.
-fn command_name(word: CommandWord) -> &'static str {
-    match word.op() {
-        Some(Op::Cancel) => "CANCEL",
-        Some(Op::Resume) => "RESUME",
-        Some(Op::Drain) => "DRAIN",
-        None => "unknown command",
     }
 }
 

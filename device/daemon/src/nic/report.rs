@@ -112,6 +112,7 @@ pub fn state_name(status: StatusWord) -> &'static str {
     }
 }
 
-fn result_number(status: StatusWord) -> u8 {
+/// RESULT as a number; 15 if the word has none that is defined.
+pub fn result_number(status: StatusWord) -> u8 {
     status.result().map_or(15, |result| result as u8)
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cancelnic_model::Wire;
+use cancelnic_registers::{State, StatusWord};
 
 use crate::capture::{Capture, Way};
 use crate::cli::WireKind;
@@ -13,8 +14,18 @@ use crate::cli::WireKind;
 pub struct Ether {
     kind: WireKind,
     capture: Option<Mutex<Writing>>,
+    /// The CANCEL that takes frames back.
+    cancel: Mutex<Cancel>,
     /// Frames that came back and wait to be handed to the receive queue, in order.
     back: Mutex<VecDeque<Vec<u8>>>,
+}
+
+/// A CANCEL of the transmit queue.
+#[derive(Debug, Default)]
+struct Cancel {
+    seq: u8,
+    /// What COUNT is once the frames that were taken back up to now are in it.
+    count: u16,
 }
 
 struct Writing {
@@ -29,14 +40,29 @@ impl Ether {
         Ether {
             kind,
             capture: capture.map(|capture| Mutex::new(Writing { capture, lost: 0 })),
+            cancel: Mutex::default(),
             back: Mutex::default(),
         }
     }
 
-    fn record(&self, way: Way, frame: &[u8]) {
+    /// What is taken back from now on goes on account of the CANCEL number `seq`, given in the state `status`. A CANCEL
+    /// during CANCELLING joins the one before it.
+    pub fn cancel_begins(&self, seq: u8, status: StatusWord) {
+        let joins = status.state() == Some(State::Cancelling);
+        *lock(&self.cancel) = Cancel { seq, count: if joins { status.count() } else { 0 } };
+    }
+
+    /// One more frame is taken back; what the capture is to say of it.
+    fn comment(&self) -> String {
+        let mut cancel = lock(&self.cancel);
+        cancel.count = cancel.count.saturating_add(1);
+        format!("taken back by CANCEL (SEQ {}), COUNT {}", cancel.seq, cancel.count)
+    }
+
+    fn record(&self, way: Way, frame: &[u8], comment: Option<&str>) {
         let Some(writing) = &self.capture else { return };
         let mut writing = lock(writing);
-        if let Err(error) = writing.capture.frame(way, frame) {
+        if let Err(error) = writing.capture.frame(way, frame, comment) {
             writing.lost = writing.lost.saturating_add(1);
             tracing::error!(%error, lost = writing.lost, "the capture is incomplete");
         }
@@ -64,7 +90,7 @@ impl Ether {
 /// The model's view of the wire; a value for each call, the state is behind it.
 impl Wire for &Ether {
     fn transmit(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
-        self.record(Way::Outbound, &frame);
+        self.record(Way::Outbound, &frame, None);
         match self.kind {
             WireKind::Null => {}
             WireKind::Loopback => lock(&self.back).push_back(frame),
@@ -76,14 +102,15 @@ impl Wire for &Ether {
     }
 
     fn taken_back(&mut self, _: usize, frame: Option<Vec<u8>>, _: Duration) {
+        let comment = self.comment();
         match frame {
-            Some(frame) => self.record(Way::TakenBack, &frame),
+            Some(frame) => self.record(Way::TakenBack, &frame, Some(&comment)),
             None => self.record_unread(),
         }
     }
 
     fn delivered(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
-        self.record(Way::Inbound, &frame);
+        self.record(Way::Inbound, &frame, None);
     }
 }
 
