@@ -10,7 +10,7 @@
 use crate::build::Workspace;
 use crate::facts::Facts;
 use crate::failure::Usage;
-use crate::report::{self, Report};
+use crate::report;
 use crate::session::Session;
 use agent_protocol::Violation;
 use anyhow::{Context, Result};
@@ -201,9 +201,7 @@ impl Evidence {
         }
         trouble.map_or(Ok(()), Err)?;
         for Judged { folder, facts, violations } in runs {
-            let report = Report::new(&facts, &violations, &folder.join("capture.pcapng"));
-            report::write_html(&folder.join("report.html"), &report, &facts)?;
-            report.write_json(&folder.join("report.json"))?;
+            report::leave(&folder, &facts, &violations)?;
         }
         Ok(())
     }
@@ -240,7 +238,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Copies a file; the copy is seen whole or not at all.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = File::open(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_with(to, |file| std::io::copy(&mut source, file).map(drop))
 }

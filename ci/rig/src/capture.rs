@@ -118,14 +118,14 @@ fn number(frame: &[u8]) -> Result<Option<u64>, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use pcap_file::DataLink;
     use pcap_file::pcapng::PcapNgWriter;
     use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
     use std::time::Duration;
 
-    fn frame(number: u64) -> Vec<u8> {
+    pub(crate) fn frame(number: u64) -> Vec<u8> {
         let mut frame = vec![0xff; 6];
         frame.extend([0x02, 0, 0, 0, 0, 1]);
         frame.extend(ETHERTYPE.to_be_bytes());

@@ -1,11 +1,12 @@
 //! `cargo rig demo`: the whole cancel path once, told as it happens.
 
-mod path;
+pub mod path;
 
 use crate::agent::AgentError;
-use crate::archive::{self, Evidence, RunFolder};
+use crate::archive::{Evidence, RunFolder};
 use crate::build::{self, Artefact};
 use crate::guest::GuestKind;
+use crate::report;
 use crate::report::table::{self, Style};
 use crate::run::Run;
 use crate::settings::{Files, NIC, Settings};
@@ -79,6 +80,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     }
     settings.device.queue_size = path::QUEUE_SIZE;
     settings.guest.seed = options.seed;
+    settings.command = options.replay();
     for driver in &settings.files.drivers {
         println!("{:<20} sha256 {}", format!("{}.sys", driver.name), driver.image.sha256);
     }
@@ -106,7 +108,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     }
     let kept = evidence.settle(true).and_then(|()| {
         if let Some(file) = &options.json {
-            archive::copy(&folder.path().join("report.json"), file)?;
+            report::copy_json(&folder.path().join("report.json"), file)?;
         }
         println!("page: {}", folder.path().join("report.html").display());
         println!("wire: {}", folder.path().join("capture.pcapng").display());

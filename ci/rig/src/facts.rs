@@ -8,6 +8,8 @@ use crate::guest::Need;
 use crate::hang::Hang;
 use crate::session::Greeting;
 use agent_protocol::{Ids, ListReport, QueueReport, Violation};
+use chrono::{DateTime, Utc};
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
@@ -106,9 +108,40 @@ pub struct RequestEvent {
     pub irql: u32,
 }
 
+/// Which run it was, and when.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// `demo`, or the scenario's name; empty of a run that never began.
+    pub name: &'static str,
+    /// The command line that does it again; empty if nobody gave one.
+    pub command: String,
+    /// Time 0 of all moments here, on the time of day: the capture's clock.
+    pub began: Option<DateTime<Utc>>,
+    /// Time 0 on CLOCK_MONOTONIC, in microseconds: the clock to which the device's trace is tied.
+    pub monotonic_us: f64,
+    /// From there to the end.
+    pub lasted: Duration,
+}
+
+impl Origin {
+    /// A run that begins now.
+    pub fn now(name: &'static str, command: &str) -> Self {
+        let monotonic = clock_gettime(ClockId::Monotonic);
+        Self {
+            name,
+            command: command.to_owned(),
+            began: Some(Utc::now()),
+            monotonic_us: monotonic.tv_sec as f64 * 1e6 + monotonic.tv_nsec as f64 / 1e3,
+            lasted: Duration::ZERO,
+        }
+    }
+}
+
 /// What is known when a run is over.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// Which run it was, and when.
+    pub origin: Origin,
     /// The guest's seed.
     pub seed: u64,
     /// Whether the NIC's driver is another project's: it need not print its counts as ours does.

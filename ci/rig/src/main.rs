@@ -10,6 +10,7 @@ mod console;
 mod agent;
 mod archive;
 mod blame;
+mod browser;
 mod build;
 mod capture;
 mod control;

@@ -14,7 +14,7 @@ mod traffic;
 mod waits;
 
 use crate::agent::{AgentError, Pending};
-use crate::facts::{Facts, Sample, Step};
+use crate::facts::{Facts, Origin, Sample, Step};
 use crate::failure::one_line;
 use crate::guest::{Guest, Need};
 use crate::outside;
@@ -82,6 +82,7 @@ impl Run {
     /// Starts a session as a step of its own.
     pub fn start(settings: Settings, mut watcher: Watcher) -> Result<Self> {
         let started = Instant::now();
+        let origin = Origin::now(settings.name, &settings.command);
         let waiting =
             settings.machines.as_ref().map(|machines| machines.take(&settings)).transpose()?.flatten();
         let waited = waiting.is_some();
@@ -93,6 +94,7 @@ impl Run {
         })?;
         let fates_untold = settings.home.lacks(Need::Fates).is_some();
         let mut facts = Facts {
+            origin,
             seed: settings.guest.seed,
             foreign_driver: settings.files.foreign,
             fates_untold,
@@ -348,6 +350,7 @@ impl Run {
         {
             self.facts.violations.push(violation("ScenarioFailed", "", one_line(&error)));
         }
+        self.facts.origin.lasted = self.started.elapsed();
         crate::timeline::collect(&self.session, self.started, &self.ended_lives, &mut self.facts);
         match self.session.read_capture() {
             Ok(capture) => self.facts.capture = capture,

@@ -216,6 +216,8 @@ pub struct Settings {
     pub device: Device,
     /// The guest.
     pub guest: Guest,
+    /// The command line that does the run again; empty if there is none.
+    pub command: String,
     /// Whether QEMU's gdb port is open, as the socket `gdb` in the session's folder.
     pub gdb: bool,
     /// Machines of the guest's image that run one scenario after another; without, each run starts one of its own.
@@ -237,6 +239,7 @@ impl Settings {
             files,
             device: Device::default(),
             guest: Guest::default(),
+            command: String::new(),
             gdb: false,
             machines: None,
             mutant: None,

@@ -156,8 +156,14 @@ pub fn test(options: &Options) -> Result<bool> {
     let built = build::build(build::Options { mutants, verbose: false })?;
     let folder = folder.map_or_else(RunFolder::new, Ok)?;
     let machines = (on_image && !options.boot_each).then(Arc::<Pool>::default);
-    let circumstances =
-        Circumstances { guest, built, seed: options.seed, foreign, machines: machines.clone() };
+    let circumstances = Circumstances {
+        again: options.again(on_image),
+        guest,
+        built,
+        seed: options.seed,
+        foreign,
+        machines: machines.clone(),
+    };
     try_to_load(&circumstances, &folder)?;
 
     // Other guests take other times.
@@ -172,7 +178,6 @@ pub fn test(options: &Options) -> Result<bool> {
     }
     let task = Task {
         circumstances: &circumstances,
-        again: options.again(on_image),
         folder: &folder,
         retries: options.retries,
         keep: options.keep,
@@ -272,7 +277,6 @@ fn list(scenarios: &[Scenario], guest: &Guest) {
 /// What each worker does.
 struct Task<'a> {
     circumstances: &'a Circumstances,
-    again: String,
     folder: &'a RunFolder,
     retries: u16,
     keep: Keep,
@@ -342,7 +346,7 @@ impl Task<'_> {
         let cause = format!("{error:#}");
         End::Bad(Failure {
             cause: cause.lines().next().unwrap_or_default().trim().to_owned(),
-            account: format!("{}\nagain: {} --exact {name}", account.trim_end(), self.again),
+            account: format!("{}\nagain: {} --exact {name}", account.trim_end(), self.circumstances.again),
             class: failure::class(error),
             took,
         })

@@ -1,266 +1,255 @@
-//! The page for people: verdict, time line, sets, steps, faults. One file, no scripts, nothing fetched.
+//! The page for people: verdict and cause, the fates of all frames, the time line, then what differs. One file: nothing
+//! is fetched, and nothing needs a script.
 
 use super::table::{fault_line, seen_at_device};
-use super::{QueueFinding, Report, svg};
+use super::trace::Given;
+use super::witness::{self, Difference};
+use super::{QueueFinding, Report, line, strip};
 use crate::crash::Crash;
 use crate::facts::Facts;
 use crate::hang::Hang;
-use crate::verdict::runs;
-use agent_protocol::Ids;
+use chrono::{DateTime, Utc};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1140px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
-table { border-collapse: collapse; } th, td { border-bottom: 1px solid var(--line); padding: .25em .8em; text-align: right; }
-th:first-child, td:first-child, .text { text-align: left; }
-td.text { overflow-wrap: anywhere; }
-.good { color: var(--good); } .bad { color: var(--bad); }
-.verdict { font-weight: 700; }
-code { overflow-wrap: anywhere; }
-svg { width: 100%; font: 11px system-ui, sans-serif; }
-svg text { fill: currentColor; } svg text.axis { opacity: .7; } svg text.mark { fill: #fff; }
-.tick { stroke: var(--line); }
-.step { fill: #57606a; } .failed { fill: #cf222e; } .callback { fill: #0969da; } .cancel { fill: #bc4c00; }
-.state-RUNNING { fill: #1a7f37; } .state-CANCELLING { fill: #bc4c00; } .state-DRAINING { fill: #8250df; }
-.state-STOPPED { fill: #9a6700; } .state-out { fill: #8c959f; }
-.key span { margin-right: 1.2em; } .key i { display: inline-block; width: .8em; height: .8em; margin-right: .3em; }
-";
+const STYLE: &str = include_str!("page.css");
 
-/// Text as HTML.
-pub fn escape(text: &str) -> String {
-    maud::html! { (text) }.into_string()
+/// Files that a run can leave beside its page, and what each is for.
+const FILES: [(&str, &str); 7] = [
+    ("report.json", "this report for programs"),
+    ("capture.pcapng", "every frame, for Wireshark"),
+    (
+        "cancelnic.lua",
+        "Wireshark columns for number, way and fate: wireshark -X lua_script:cancelnic.lua capture.pcapng",
+    ),
+    ("trace.json", "the run on one clock, to be opened in Perfetto (ui.perfetto.dev)"),
+    ("guest.log", "what the guest and its drivers printed"),
+    ("device.log", "what the device process printed"),
+    ("qemu.log", "what QEMU printed"),
+];
+
+/// The whole page. `commands` are those that the device carried out. `beside` tells whether a file of that name is in the page's folder.
+pub fn page(report: &Report, facts: &Facts, commands: &[Given], beside: impl Fn(&str) -> bool) -> String {
+    let name = if facts.origin.name.is_empty() { "run" } else { facts.origin.name };
+    let runs = &report.frames;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "cancelnic " (name) ": " (report.verdict) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "cancelnic " (name) " " span.badge.(report.verdict) { (report.verdict) } }
+                    (summary(report, facts))
+                    (cause(report, facts))
+                }
+                main {
+                    h2 { "What became of the frames" }
+                    (strip::strip(runs))
+                    @for hang in &report.hangs { (self::hang(hang)) }
+                    @for crash in &report.crashes { (self::crash(crash)) }
+                    h2 { "Time line" }
+                    (line::time_line(facts, commands))
+                    h2 { "Who saw what" }
+                    (witnesses(facts))
+                    h2 { "Device judge" }
+                    (findings(report))
+                    (subgroups(report))
+                    (recalls(report))
+                    h2 { "Frames" }
+                    (strip::table(runs))
+                    h2 { "About this run" }
+                    (about(report))
+                    (files(&beside))
+                }
+            }
+        }
+    };
+    page.into_string()
 }
 
-/// The whole page.
-pub fn page(report: &Report, facts: &Facts) -> String {
-    let class = report.verdict;
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>cancelnic: {class}</title>\
-         <style>{STYLE}</style></head><body>\n\
-         <h1>cancelnic run: <span class=\"verdict {class}\">{class}</span></h1>\n{}{}{}{}\
-         <h2>Time line</h2>\n{}\n{}\n\
-         <h2>Queues</h2>\n{}\n<h2>Device-side judge</h2>\n{}\n<h2>Sets</h2>\n{}\n{}{}<h2>Steps</h2>\n{}\n</body></html>\n",
-        about(report, facts),
-        faults(report),
-        hangs(report),
-        crashes(report),
-        svg::time_line(facts),
-        key(),
-        queues(report, facts),
-        findings(report),
-        sets(facts),
-        subgroups(report),
-        recalls(report),
-        steps(report, facts)
-    )
+fn date(date: DateTime<Utc>) -> String {
+    date.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn about(report: &Report, facts: &Facts) -> String {
-    let boot = facts.greeting.as_ref().map_or(0, |greeting| greeting.boot.as_millis());
+fn summary(report: &Report, facts: &Facts) -> Markup {
     let guest = facts.greeting.as_ref().map_or_else(|| report.guest.clone(), |greeting| greeting.name());
-    let mut text = format!("<p>Guest {}, seed {}, booted in {boot} ms.</p>\n", escape(&guest), report.seed);
-    let notes = seen_at_device(facts).into_iter().map(|note| format!("<p>{}</p>\n", escape(&note)));
-    text.extend(notes);
-    for driver in &report.drivers {
-        text.push_str(&format!(
-            "<p>{} <code>sha256 {}</code></p>\n",
-            escape(&driver.file),
-            escape(&driver.sha256)
-        ));
+    let about = &report.about;
+    html! {
+        p.facts {
+            @if let Some(at) = about.date { span { (date(at)) } }
+            span { (format!("{:.1} s", about.ms / 1e3)) }
+            @if !guest.is_empty() { span { "guest " (guest) } }
+            span { "seed " (report.seed) }
+            @if let Some(commit) = &about.versions.commit { span { "commit " code { (commit) } } }
+        }
     }
-    text
 }
 
-fn faults(report: &Report) -> String {
-    if report.violations.is_empty() {
-        return String::new();
+/// The cause first; what else was found behind it.
+fn cause(report: &Report, facts: &Facts) -> Markup {
+    let notes = seen_at_device(facts);
+    html! {
+        @if let Some((first, others)) = report.violations.split_first() {
+            div.cause {
+                p.first { (fault_line(first)) }
+                @if !others.is_empty() {
+                    ul { @for fault in others.iter().take(SHOWN) { li { (fault_line(fault)) } } }
+                }
+                @if others.len() > SHOWN {
+                    p { "and " (others.len() - SHOWN) " more, all of them in report.json" }
+                }
+            }
+        } @else {
+            div.cause.good {
+                p.first { "Every rule holds: each frame has exactly one fate, and everyone who saw it agrees." }
+            }
+        }
+        @if let Some(why) = &report.refused { p { "This guest can never do it: " (why) } }
+        @for note in notes { p { (note) } }
     }
-    let items: String = report
-        .violations
-        .iter()
-        .map(|fault| format!("<li class=\"bad\">{}</li>\n", escape(&fault_line(fault))))
-        .collect();
-    format!("<h2>Faults</h2>\n<ul>{items}</ul>\n")
 }
 
-fn crashes(report: &Report) -> String {
-    let text = |crash: &Crash| {
-        format!("<h2>{}</h2>\n<pre>{}</pre>\n", escape(&crash.title()), escape(&crash.text()))
-    };
-    let refused =
-        report.refused.iter().map(|why| format!("<p>This guest can never do it: {}</p>\n", escape(why)));
-    report.crashes.iter().map(text).chain(refused).collect()
+/// Faults behind the first one that are shown.
+const SHOWN: usize = 12;
+
+fn crash(crash: &Crash) -> Markup {
+    html! { h2 { (crash.title()) } pre { (crash.text()) } }
 }
 
-fn hangs(report: &Report) -> String {
-    let hang = |hang: &Hang| {
-        let parts = hang.parts();
-        let rows = parts.iter().map(|(name, seen)| {
-            format!("<tr><td>{name}</td><td class=\"text\">{}</td></tr>\n", escape(seen))
-        });
-        let rows: String = rows.collect();
-        format!("<h2>{}</h2>\n<table>{rows}</table>\n", escape(&hang.title()))
-    };
-    report.hangs.iter().map(hang).collect()
-}
-
-fn key() -> String {
-    let colours = [
-        ("#1a7f37", "RUNNING"),
-        ("#bc4c00", "CANCELLING, EvtCancel"),
-        ("#9a6700", "STOPPED"),
-        ("#8c959f", "out of service"),
-        ("#0969da", "other callbacks"),
-    ];
-    let items: String = colours
-        .iter()
-        .map(|(colour, name)| format!("<span><i style=\"background:{colour}\"></i>{name}</span>"))
-        .collect();
-    format!(
-        "<p class=\"key\">{items}</p><p>0 ms: the guest is up. Device states are those that the rig saw after each step. The guest's clock is \
-         set against the rig's by its greeting; while the virtual machine stands still, they differ.</p>"
-    )
-}
-
-fn queues(report: &Report, facts: &Facts) -> String {
-    let mut rows = String::new();
-    for queue in &report.queues {
-        let sends = queue.queue.starts_with("tx");
-        let on_wire = facts.capture.outbound.len() as u64;
-        let cells = [
-            (sends, queue.posted),
-            (sends, queue.sent),
-            (sends, queue.taken_back),
-            (sends, queue.never_posted),
-            (sends, on_wire),
-            (!sends, queue.received),
-            (!sends, queue.returned_empty),
-        ];
-        let cells: String = cells
-            .iter()
-            .map(|(applies, count)| if *applies { format!("<td>{count}</td>") } else { "<td>-</td>".into() })
-            .collect();
-        rows.push_str(&format!("<tr><td>{}</td>{cells}</tr>\n", escape(&queue.queue)));
+fn hang(hang: &Hang) -> Markup {
+    html! {
+        h2 { (hang.title()) }
+        dl { @for (name, seen) in hang.parts() { dt { (name) } dd { (seen) } } }
     }
-    format!(
-        "<table><tr><th>queue</th><th>posted</th><th>sent</th><th>taken back</th><th>never posted</th>\
-         <th>on the wire</th><th>received</th><th>returned empty</th></tr>\n{rows}</table>\n\
-         <p><i>posted</i>: given to the packet ring by the sender. <i>on the wire</i>: outbound frames in the device's \
-         capture, <code>{}</code>.</p>",
-        escape(&report.capture)
-    )
+}
+
+/// Where the witnesses differ; one sentence where they do not.
+fn witnesses(facts: &Facts) -> Markup {
+    let counts = witness::counts(facts);
+    let differing: Vec<_> = counts.iter().filter(|count| count.differs()).collect();
+    let differences = witness::differences(facts);
+    html! {
+        @if differing.is_empty() {
+            p { "All agree: " (witness::sentence(&counts)) "." }
+        } @else {
+            table {
+                tr { th {} @for witness in witness::NAMES { th { (witness) } } }
+                @for count in &differing {
+                    tr.differs {
+                        td { (count.what) }
+                        @for said in count.said { td { @if let Some(said) = said { (said) } @else { "-" } } }
+                    }
+                }
+            }
+            @if counts.len() > differing.len() {
+                p.quiet { "They agree on the rest: " (witness::sentence(counts.iter().filter(|count| !count.differs()))) "." }
+            }
+        }
+        @if !differences.is_empty() {
+            dl { @for Difference { what, frames } in &differences { dt { (what) } dd { (frames) } } }
+        }
+        @for damaged in &facts.capture.damaged { p.bad { (damaged) } }
+    }
 }
 
 /// What the device saw the driver do that it must not.
-fn findings(report: &Report) -> String {
-    if report.findings.is_empty() {
-        return "<p>It watched descriptors, buffers, rings, doorbells and command words, and found nothing.</p>".into();
+fn findings(report: &Report) -> Markup {
+    html! {
+        @if report.findings.is_empty() {
+            p { "It checked descriptors, buffers, rings, doorbells and command words, and found nothing." }
+        } @else {
+            table {
+                tr { th { "queue" } th.text { "finding" } th { "descriptor" } th { "ms on the device's clock" } }
+                @for QueueFinding { queue, finding } in &report.findings {
+                    tr {
+                        td { (queue) }
+                        td.text { (finding.rule) }
+                        td { @if let Some(index) = finding.descriptor { (index) } @else { "-" } }
+                        td { (format!("{:.3}", finding.us as f64 / 1e3)) }
+                    }
+                }
+            }
+        }
     }
-    let rows: String = report
-        .findings
-        .iter()
-        .map(|QueueFinding { queue, finding }| {
-            let descriptor = finding.descriptor.map_or_else(|| "-".into(), |index| index.to_string());
-            let (queue, rule) = (escape(queue), escape(&finding.rule));
-            let ms = finding.us as f64 / 1e3;
-            format!("<tr><td>{queue}</td><td class=\"text\">{rule}</td><td>{descriptor}</td><td>{ms:.3}</td></tr>\n")
-        })
-        .collect();
-    format!(
-        "<table><tr><th>queue</th><th class=\"text\">finding</th><th>descriptor</th>\
-         <th>at, ms on the device's clock</th></tr>\n{rows}</table>"
-    )
 }
 
-fn sets(facts: &Facts) -> String {
-    let on_wire: Ids = facts.capture.outbound.iter().copied().collect();
-    let rows: String = [
-        ("sent", &facts.tx.sent),
-        ("taken back", &facts.tx.taken_back),
-        ("never posted", &facts.tx.never_posted),
-        ("on the wire", &on_wire),
-        ("received", &facts.rx.received),
-    ]
-    .iter()
-    .map(|(name, ids)| {
-        format!("<tr><td>{name}</td><td>{}</td><td class=\"text\">{}</td></tr>\n", ids.len(), runs(ids))
-    })
-    .collect();
-    format!("<table><tr><th>set</th><th>frames</th><th class=\"text\">numbers</th></tr>\n{rows}</table>")
+fn subgroups(report: &Report) -> Markup {
+    html! {
+        @if !report.subgroups.is_empty() {
+            h2 { "Cancelled by ID" }
+            table {
+                tr { th { "cancellation ID" } th { "given" } th { "sent" } th { "aborted" } }
+                @for group in &report.subgroups {
+                    tr {
+                        td { code { (group.cancel_id) } }
+                        td { (group.given) }
+                        td { (group.sent) }
+                        td { (group.aborted) }
+                    }
+                }
+            }
+        }
+    }
 }
 
-fn subgroups(report: &Report) -> String {
-    if report.subgroups.is_empty() {
-        return String::new();
+fn recalls(report: &Report) -> Markup {
+    html! {
+        @if !report.recalls.is_empty() {
+            h2 { "Recalled requests" }
+            @for recall in &report.recalls {
+                p {
+                    (recall.request) ": " code { "WdfRequestCancelSentRequest" } " returned "
+                    @if recall.returned { "TRUE" } @else { "FALSE" }
+                    ", final status " code { (recall.status) } "."
+                }
+                table {
+                    tr { th { "driver" } th.text { "event" } th { "IRQL" } }
+                    @for event in &recall.events {
+                        tr { td { (event.driver) } td.text { (event.what) } td { (event.irql) } }
+                    }
+                }
+            }
+        }
     }
-    let rows: String = report
-        .subgroups
-        .iter()
-        .map(|group| {
-            format!(
-                "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                escape(&group.cancel_id),
-                group.given,
-                group.sent,
-                group.aborted
-            )
-        })
-        .collect();
-    format!(
-        "<h2>Cancelled by ID</h2>\n<table><tr><th>cancellation ID</th><th>given</th><th>sent</th>\
-         <th>aborted</th></tr>\n{rows}</table>\n"
-    )
 }
 
-fn recalls(report: &Report) -> String {
-    if report.recalls.is_empty() {
-        return String::new();
+fn about(report: &Report) -> Markup {
+    let about = &report.about;
+    let versions = &about.versions;
+    html! {
+        dl {
+            @if !about.command.is_empty() { dt { "again" } dd { code { (about.command) } } }
+            @if let Some(at) = about.date { dt { "date" } dd { (date(at)) } }
+            dt { "duration" } dd { (format!("{:.3} s", about.ms / 1e3)) }
+            @if let Some(commit) = &versions.commit { dt { "commit" } dd { code { (commit) } } }
+            dt { "versions" }
+            dd {
+                "rig " (versions.rig)
+                @if let Some(qemu) = &versions.qemu { ", QEMU " (qemu) }
+                @if let Some(rustc) = &versions.rustc { ", " (rustc) }
+            }
+            dt { "seed" } dd { (report.seed) }
+        }
+        @if !report.drivers.is_empty() {
+            details.fold {
+                summary { "SHA-256 of the drivers" }
+                dl { @for driver in &report.drivers { dt { (driver.file) } dd { code { (driver.sha256) } } } }
+            }
+        }
     }
-    let mut text = String::from("<h2>Recalled requests</h2>\n");
-    for recall in &report.recalls {
-        let returned = if recall.returned { "TRUE" } else { "FALSE" };
-        let rows: String = recall
-            .events
-            .iter()
-            .map(|event| {
-                format!(
-                    "<tr><td>{}</td><td class=\"text\">{}</td><td>{}</td></tr>\n",
-                    escape(event.driver),
-                    escape(event.what),
-                    event.irql
-                )
-            })
-            .collect();
-        text.push_str(&format!(
-            "<p>{}: <code>WdfRequestCancelSentRequest</code> returned {returned}, final status <code>{}</code>.</p>\n\
-             <table><tr><th>driver</th><th class=\"text\">event</th><th>IRQL</th></tr>\n{rows}</table>\n",
-            escape(&recall.request),
-            escape(&recall.status)
-        ));
-    }
-    text
 }
 
-fn steps(report: &Report, facts: &Facts) -> String {
-    let rows: String = report
-        .steps
-        .iter()
-        .zip(&facts.steps)
-        .map(|(step, fact)| {
-            let (class, mark) = if step.ok { ("good", "ok") } else { ("bad", "failed") };
-            format!(
-                "<tr><td>{:.3}</td><td>{:.1}</td><td class=\"{class}\">{mark}</td><td class=\"text\">{}</td>\
-                 <td class=\"text\">{}</td></tr>\n",
-                fact.at.as_secs_f64(),
-                step.ms,
-                escape(&step.name),
-                escape(&step.detail)
-            )
-        })
-        .collect();
-    format!(
-        "<table><tr><th>at, s</th><th>took, ms</th><th></th><th class=\"text\">step</th><th class=\"text\">seen</th></tr>\n{rows}</table>"
-    )
+/// Links to the files in the page's folder.
+fn files(beside: impl Fn(&str) -> bool) -> Markup {
+    let there: Vec<_> = FILES.iter().filter(|(name, _)| beside(name)).collect();
+    html! {
+        @if !there.is_empty() {
+            h2 { "Files" }
+            dl { @for (name, what) in there { dt { a href=(name) { (name) } } dd { (what) } } }
+        }
+    }
 }

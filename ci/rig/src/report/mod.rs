@@ -1,8 +1,14 @@
 //! What a run leaves for people and programs: JSON (`report.schema.json` describes it), HTML, a table.
 
+mod about;
+mod fates;
 mod html;
-mod svg;
+mod line;
+mod strip;
 pub mod table;
+pub mod trace;
+mod wire;
+mod witness;
 
 use crate::archive::write_whole;
 use crate::capture::Foreign;
@@ -10,16 +16,22 @@ use crate::control::Finding;
 use crate::crash::Crash;
 use crate::facts::{self, Facts};
 use crate::hang::Hang;
+use about::About;
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use chrono::DateTime;
 use serde::Serialize;
-use std::path::Path;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 /// The report's JSON form.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// `good` or `bad`.
     pub verdict: &'static str,
+    /// When, how long, with which command and in which versions.
+    pub about: About,
     /// `understudy`, `stand-in` or `windows`; empty if the guest never came up.
     pub guest: String,
     /// The image that the guest was started from; left out without one.
@@ -36,12 +48,16 @@ pub struct Report {
     /// How far the queues' sets are what the device saw; left out if the guest told them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_at_device: Option<SeenAtDevice>,
+    /// How many frames met each fate; a fate that no frame met is left out.
+    pub fates: BTreeMap<&'static str, u64>,
+    /// The fates of all frames, in the order in which they were given to the sender.
+    pub frames: Vec<fates::Run>,
     /// Subgroups of sends with cancellation IDs.
     pub subgroups: Vec<Subgroup>,
     /// Recalled requests.
     pub recalls: Vec<Recall>,
-    /// Path of the capture file.
-    pub capture: String,
+    /// The capture file; in JSON its path from the JSON file's folder.
+    pub capture: PathBuf,
     /// What the device's judge found, as it saw it.
     pub findings: Vec<QueueFinding>,
     /// What was wrong.
@@ -174,8 +190,12 @@ pub struct Sets {
 impl Report {
     /// Puts facts and judgement together. `capture` is where the capture file stands after the run.
     pub fn new(facts: &Facts, violations: &[Violation], capture: &Path) -> Self {
+        let frames = fates::of(facts);
         Self {
             verdict: if violations.is_empty() { "good" } else { "bad" },
+            about: About::of(facts),
+            fates: fates::counts(&frames).into_iter().map(|(fate, count)| (fate.key(), count)).collect(),
+            frames,
             guest: facts.greeting.as_ref().map(|greeting| greeting.guest.clone()).unwrap_or_default(),
             image: facts.greeting.as_ref().and_then(|greeting| greeting.image.clone()),
             seed: facts.seed,
@@ -196,7 +216,7 @@ impl Report {
                 .then_some(SeenAtDevice { lists_first: facts.lists_first, foreign: facts.capture.foreign }),
             subgroups: facts.subgroups.iter().map(|group| subgroup(group, facts)).collect(),
             recalls: facts.recalls.iter().map(recall).collect(),
-            capture: capture.display().to_string(),
+            capture: capture.to_path_buf(),
             findings: facts
                 .device
                 .queues
@@ -215,17 +235,73 @@ impl Report {
         }
     }
 
-    /// Writes the JSON form.
-    pub fn write_json(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        write(path, &text)
+    /// The JSON form for a file in `folder`.
+    pub fn json(&self, folder: &Path) -> Result<String> {
+        let mut json = serde_json::to_value(self)?;
+        json["capture"] = path_from(folder, &self.capture).to_string_lossy().into();
+        Ok(format!("{json:#}\n"))
     }
+
 }
 
-/// Writes the page: steps, sets, time line and verdict, with nothing outside it needed to read it.
-pub fn write_html(path: &Path, report: &Report, facts: &Facts) -> Result<()> {
-    write(path, &html::page(report, facts))
+/// Completes what a run has left in `folder`: puts its trace and its capture, as the device wrote them, on the run's
+/// clock and under its name, and writes the dissector, the JSON form and the page beside them.
+///
+/// # Errors
+/// The first thing that failed. Page and JSON are written all the same, if they can be.
+pub fn leave(folder: &Path, facts: &Facts, violations: &[Violation]) -> Result<()> {
+    let (trace, capture) = (folder.join("trace.json"), folder.join("capture.pcapng"));
+    let report = Report::new(facts, violations, &capture);
+    let mut commands = Vec::new();
+    let traced = rewrite(&trace, |bytes| {
+        let events = trace::merge(&String::from_utf8_lossy(bytes), facts)?;
+        commands = trace::commands(&events);
+        Ok(trace::text(&events).into_bytes())
+    });
+    let since =
+        facts.origin.began.and_then(|began| began.signed_duration_since(DateTime::UNIX_EPOCH).to_std().ok());
+    let captured = rewrite(&capture, |bytes| {
+        wire::annotate(bytes, &wire::comment(&report, facts), since.unwrap_or_default())
+    });
+    if capture.is_file() {
+        write(&folder.join("cancelnic.lua"), wire::DISSECTOR)?;
+    }
+    write(&folder.join("report.json"), &report.json(folder)?)?;
+    let page = html::page(&report, facts, &commands, |name| folder.join(name).is_file());
+    write(&folder.join("report.html"), &page)?;
+    traced.and(captured)
+}
+
+/// Copies a JSON form to another place, where the way to the capture is another one.
+pub fn copy_json(from: &Path, to: &Path) -> Result<()> {
+    let folder = |path: &Path| path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let text = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let mut json: Value = serde_json::from_slice(&text)?;
+    let capture = folder(from).join(json["capture"].as_str().unwrap_or_default());
+    json["capture"] = path_from(&folder(to), &capture).to_string_lossy().into();
+    write(to, &format!("{json:#}\n"))
+}
+
+/// Puts other bytes in a file's place. A file that is not there stays away, one that cannot be read as it should stays as
+/// it is.
+fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let changed =
+        change(&bytes).with_context(|| format!("cannot read {} as what it should be", path.display()))?;
+    write_whole(path, &changed)
+}
+
+/// The way to `file` from `folder`, which leads through folders that both have. A file on another root keeps its path.
+fn path_from(folder: &Path, file: &Path) -> PathBuf {
+    let absolute =
+        |path: &Path| std::path::absolute(if path.as_os_str().is_empty() { Path::new(".") } else { path });
+    let (Ok(folder), Ok(file)) = (absolute(folder), absolute(file)) else { return file.to_path_buf() };
+    let common = folder.components().zip(file.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(file.components().skip(common)).collect()
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -285,7 +361,6 @@ mod tests {
     use crate::crash;
     use crate::facts::{Callback, Sample};
     use crate::verdict::{judge, violation};
-    use serde_json::Value;
     use std::time::Duration;
 
     fn schema() -> boon::Schemas {
@@ -300,6 +375,10 @@ mod tests {
         compiler.add_resource("report.json", serde_json::from_str(text).unwrap()).unwrap();
         let index = compiler.compile("report.json", &mut schemas).unwrap();
         schemas.validate(report, index).map_err(|error| error.to_string())
+    }
+
+    fn page(facts: &Facts, violations: &[Violation]) -> String {
+        html::page(&Report::new(facts, violations, Path::new("capture.pcapng")), facts, &[], |_| true)
     }
 
     fn report(facts: &Facts) -> Value {
@@ -335,7 +414,7 @@ mod tests {
         let seen = report(&facts);
         validate(&seen).unwrap();
         assert_eq!(seen["seen_at_device"]["foreign"]["outbound"], 7);
-        let page = html::page(&Report::new(&facts, &[], Path::new("capture.pcapng")), &facts);
+        let page = page(&facts, &[]);
         let text = table::queues(&facts, table::Style::Plain);
         for seen in [page, text] {
             assert!(seen.contains("lists come back before") && seen.contains("7 sent"), "{seen}");
@@ -360,7 +439,7 @@ mod tests {
         });
         let report = Report::new(&facts, &[], Path::new("capture.pcapng"));
         validate(&serde_json::to_value(&report).unwrap()).unwrap();
-        let page = html::page(&report, &facts);
+        let page = html::page(&report, &facts, &[], |_| true);
         for text in ["STOP 0x0000019F (0x1, 0xffffffffffffffff, 0x3, 0x4)", "&lt;memory&gt;.elf", "no pause"]
         {
             assert!(page.contains(text), "{text}");
@@ -400,7 +479,7 @@ mod tests {
         assert_eq!(json["subgroups"][1]["aborted"], 1);
         assert_eq!(json["recalls"][0]["status"], "0xc0000120");
 
-        let page = html::page(&Report::new(&facts, &[], Path::new("capture.pcapng")), &facts);
+        let page = page(&facts, &[]);
         let text = table::cancels(&facts, table::Style::Plain).unwrap();
         for part in ["0x100000000000002", "EvtRequestCancel", "0xc0000120", "returned TRUE"] {
             assert!(page.contains(part) && text.contains(part), "{part}\n{text}");
@@ -439,17 +518,67 @@ mod tests {
             what: "EvtCancel".into(),
             irql: 2,
         });
-        let report = Report::new(&facts, &judge(&facts), Path::new("capture.pcapng"));
-        let page = html::page(&report, &facts);
-        assert!(page.contains("Device-side judge") && page.contains("found nothing"));
-        assert!(page.contains("<svg") && page.contains("tx0 EvtCancel at IRQL 2, 90 us"));
+        let page = page(&facts, &judge(&facts));
+        assert!(page.contains("Device judge") && page.contains("found nothing"));
+        assert!(page.contains("tx0 EvtCancel") && page.contains("90 \u{b5}s IRQL 2"));
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
         assert!(page.contains("a &amp; b"));
         assert!(page.contains("tx0 is not given back"));
         let hang = &facts.hangs[0];
-        assert!(
-            hang.parts().iter().all(|(name, seen)| page.contains(name) && page.contains(&html::escape(seen)))
-        );
-        assert!(!page.contains("src=") && !page.contains("href="));
+        let escaped = |text: &str| maud::html! { (text) }.into_string();
+        assert!(hang.parts().iter().all(|(name, seen)| page.contains(name) && page.contains(&escaped(seen))));
+        assert!(!page.contains("src=") && !page.contains("url(") && !page.contains("@import"));
+        let links: Vec<_> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(links.iter().all(|link| link.starts_with('#') || !link.contains(['/', ':'])), "{links:?}");
+        assert!(links.contains(&"capture.pcapng") && links.contains(&"#run-1"));
+    }
+
+    #[test]
+    fn the_page_begins_with_verdict_and_cause_and_has_each_frame_once() {
+        let mut facts = crate::verdict::tests::good();
+        facts.capture.outbound.push(3);
+        let page = page(&facts, &judge(&facts));
+        let body = page.split("<body>").nth(1).unwrap();
+        let place = |text: &str| body.find(text).unwrap_or_else(|| panic!("{text} is not in the page"));
+        let order = [
+            "badge bad",
+            "TakenBackButOnWire",
+            "class=\"legend\"",
+            "<a class=\"f ",
+            "Time line",
+            "Who saw what",
+        ];
+        assert!(order.map(place).is_sorted(), "{:?}", order.map(place));
+        assert_eq!(page.matches("<a class=\"f ").count(), 10);
+        assert_eq!(page.matches("<a class=\"f contradictory").count(), 1);
+    }
+
+    #[test]
+    fn the_capture_is_named_by_its_way_from_the_json_file() {
+        let way =
+            |folder: &str, file: &str| path_from(Path::new(folder), Path::new(file)).display().to_string();
+        assert_eq!(way("/a/b", "/a/b/capture.pcapng"), "capture.pcapng");
+        assert_eq!(way("/a/out", "/a/b/capture.pcapng"), "../b/capture.pcapng");
+        assert_eq!(way("", "capture.pcapng"), "capture.pcapng");
+        let report = Report::new(&crate::verdict::tests::good(), &[], Path::new("/r/demo/capture.pcapng"));
+        let json: Value = serde_json::from_str(&report.json(Path::new("/r")).unwrap()).unwrap();
+        assert_eq!(json["capture"], "demo/capture.pcapng");
+        validate(&json).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let (here, there) = (root.path().join("run/report.json"), root.path().join("out/r.json"));
+        let report = Report::new(&crate::verdict::tests::good(), &[], &root.path().join("run/capture.pcapng"));
+        write(&here, &report.json(&root.path().join("run")).unwrap()).unwrap();
+        copy_json(&here, &there).unwrap();
+        let json: Value = serde_json::from_slice(&std::fs::read(there).unwrap()).unwrap();
+        assert_eq!(json["capture"], "../run/capture.pcapng");
+    }
+
+    #[test]
+    fn the_fates_in_the_report_are_the_sizes_of_the_queues_sets() {
+        let json = report(&crate::verdict::tests::good());
+        for fate in ["sent", "taken_back", "never_posted"] {
+            assert_eq!(json["fates"][fate], json["queues"][0][fate], "{fate}");
+        }
+        assert_eq!(json["frames"][1], serde_json::json!({ "first": 3, "last": 6, "fate": "taken_back" }));
     }
 }

@@ -281,6 +281,14 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
         "the relay is removed with a passed request under way, which is recalled",
     ),
     ("reload-the-driver", "the driver is unloaded and loaded again, and carries traffic each time"),
+    (
+        "report-page-is-readable-in-a-browser",
+        "the pages of a good, a failing and a long run fit wide and narrow screens, light and dark, and count right",
+    ),
+    (
+        "report-trace-is-sound",
+        "a run's trace is valid, with rig, device and callbacks on one clock, counters and arrows",
+    ),
     ("request-becoming-cancelable", "a recall that meets the receiver while it marks the request cancelable"),
     (
         "request-cancelable",

@@ -16,6 +16,7 @@ mod image;
 mod lifecycle;
 mod machine;
 mod needs;
+mod page;
 mod receive;
 mod requests;
 mod transmit;
@@ -110,6 +111,7 @@ pub fn all() -> Vec<Scenario> {
     [
         windows::all(),
         image::all(),
+        page::all(),
         windbg::all(),
         debugger::all(),
         command::all(),
@@ -170,6 +172,10 @@ impl Scenario {
             "windbg-extension-reads-a-stopped-driver" => {
                 (!windbg::node_is_there(), "node (with its test runner, `node --test`) is not installed")
             }
+            page::IN_A_BROWSER => (
+                crate::browser::find().is_none(),
+                "chromium is not installed (or set CANCELNIC_CHROMIUM)",
+            ),
             // Where the judges are asked for, the scenario runs and reports which is missing.
             name if name.starts_with("image-") => (
                 std::env::var_os("CANCELNIC_JUDGES").is_none() && !image::genisoimage_is_there(),
@@ -220,9 +226,10 @@ impl Scenario {
     /// Runs it under these circumstances; every session in it leaves its files for `evidence`. The error is [`Failed`],
     /// [`CannotRun`], or whatever kept the run from taking place.
     pub fn run(&self, circumstances: &Circumstances, evidence: &Evidence) -> Result<()> {
-        let Circumstances { guest, built, seed, foreign, machines } = circumstances;
+        let Circumstances { guest, built, seed, foreign, machines, again } = circumstances;
         let mut settings = Settings::new(Files::shipped(built));
         settings.name = self.name;
+        settings.command = format!("{again} --exact {}", self.name);
         settings.home = guest.clone();
         settings.guest.seed = *seed;
         settings.machines.clone_from(machines);
@@ -294,6 +301,8 @@ impl Scenario {
 
 /// What all scenarios of a test are run with.
 pub struct Circumstances {
+    /// The command that does it again, but for `--exact` and the scenario's name.
+    pub again: String,
     /// The guest.
     pub guest: Guest,
     /// What the build has made.
