@@ -179,6 +179,8 @@ impl<Q: Traced> State<Q> {
         {
             cancel.get_or_insert(began);
         }
+        // Beside the bars as well: STATE may change within the command.
+        self.mark(command_name(word), json!({ "seq": word.seq() }));
         let turn = act(self);
         self.settle(&turn);
         let Some(Rows { trace, events, .. }) = &self.trace else { return };

@@ -146,7 +146,8 @@ fn trace_shows_states_commands_and_findings() {
         events.filter_map(|event| event["name"].as_str()).filter(|name| *name != "interrupt").collect()
     };
     assert!(rows(0).contains(&"here") && rows(0).contains(&"tx0: sent"), "{:?}", rows(0));
-    assert_eq!(rows(2), ["enters service", "RUNNING", "STOPPED", "SeqSkipped", "RUNNING"]);
+    let expected = ["enters service", "RUNNING", "CANCEL", "STOPPED", "SeqSkipped", "RESUME", "RUNNING"];
+    assert_eq!(rows(2), expected);
     assert_eq!(rows(12), ["doorbell", "CANCEL", "RESUME"]);
     let ends: Vec<_> = events.iter().filter(|event| event["name"] == "CANCEL to STOPPED, COUNT 0").collect();
     assert_eq!(
