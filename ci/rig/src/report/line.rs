@@ -10,6 +10,8 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_millis(100);
 /// The queues with a band of their own.
 const QUEUES: [&str; 2] = ["tx0", "rx0"];
+/// Changes of STATE that follow each other within this time are drawn as one.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// So many uneventful steps in a row are folded.
 const FOLDED: usize = 2;
 
@@ -80,7 +82,12 @@ fn rows<'a>(facts: &'a Facts, commands: &'a [Given]) -> Vec<Row<'a>> {
         }
         match (what, rows.last_mut()) {
             (What::Step(step), _) => rows.push(Row { at, states, kind: Kind::Step(step) }),
-            // A change of STATE begins a row, so that the bands change there.
+            // A change of STATE begins a row, so that the bands change there; changes at once share it.
+            (What::State(_), Some(Row { states: band, kind: Kind::Doings(doings), .. })) if matches!(doings.last(), Some(What::State(other)) if at.saturating_sub(other.at) < AT_ONCE) =>
+            {
+                *band = states;
+                doings.push(what);
+            }
             (What::Callback(_) | What::Command(_), Some(Row { kind: Kind::Doings(doings), .. })) => {
                 doings.push(what)
             }
@@ -205,7 +212,9 @@ fn tag(doings: &[What<'_>]) -> Markup {
                 span.tag.cb.cancel[cancel] title={ "begins at " (ms(first.at)) " ms, IRQL " (first.irql) } {
                     @if first.queue != "device" { (first.queue) " " } (first.what)
                     @if doings.len() > 1 { " \u{d7}" (doings.len()) }
-                    " " span.us { (us) " \u{b5}s" @if first.irql > 0 { " IRQL " (first.irql) } }
+                    @if us > 0 || first.irql > 0 {
+                        " " span.us { (us) " \u{b5}s" @if first.irql > 0 { " IRQL " (first.irql) } }
+                    }
                 }
             }
         }

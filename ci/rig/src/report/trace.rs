@@ -96,8 +96,9 @@ pub fn commands(events: &[Value]) -> Vec<Given> {
 /// The device's events from the run's start on. A bar that was open then begins there; one that is open at the end ends
 /// there.
 fn on_the_clock(events: Vec<Value>, shift: f64, end: f64) -> Vec<Value> {
-    let mut open: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
-    let mut merged = Vec::new();
+    // Places in `merged` of bars without an end up to now, by row.
+    let mut open: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    let mut merged: Vec<Option<Value>> = Vec::new();
     let early: HashSet<u64> = events
         .iter()
         .filter(|event| ts(event) + shift < 0.0)
@@ -110,23 +111,25 @@ fn on_the_clock(events: Vec<Value>, shift: f64, end: f64) -> Vec<Value> {
         match event["ph"].as_str() {
             Some("B") => {
                 event["ts"] = json!(ts(&event).max(0.0));
-                open.entry(row).or_default().push(event);
+                open.entry(row).or_default().push(merged.len());
+                merged.push(Some(event));
             }
-            Some("E") => {
+            Some("E") => match open.entry(row).or_default().pop() {
+                Some(began) if before => merged[began] = None,
+                Some(_) => merged.push(Some(event)),
                 // An end without a beginning closes nothing.
-                if let Some(began) = open.entry(row).or_default().pop().filter(|_| !before) {
-                    merged.extend([began, event]);
-                }
-            }
+                None => {}
+            },
             _ if before || event["id"].as_u64().is_some_and(|id| early.contains(&id)) => {}
-            _ => merged.push(event),
+            _ => merged.push(Some(event)),
         }
     }
     for began in open.into_values().flat_map(|open| open.into_iter().rev()) {
-        let ended = json!({ "ph": "E", "pid": began["pid"], "tid": began["tid"], "ts": ts(&began).max(end) });
-        merged.extend([began, ended]);
+        let Some(began) = &merged[began] else { continue };
+        let ended = json!({ "ph": "E", "pid": began["pid"], "tid": began["tid"], "ts": ts(began).max(end) });
+        merged.push(Some(ended));
     }
-    merged
+    merged.into_iter().flatten().collect()
 }
 
 /// What time 0 is on the clocks of the machine.
