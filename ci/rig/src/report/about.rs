@@ -58,16 +58,17 @@ impl Versions {
     pub fn here() -> &'static Self {
         static HERE: OnceLock<Versions> = OnceLock::new();
         HERE.get_or_init(|| {
-            let workspace = places::workspace();
+            let in_the_tree = |program: &str, arguments: &[&str]| {
+                first_line(Command::new(program).args(arguments).current_dir(places::workspace().ok()?))
+            };
             Self {
                 rig: env!("CARGO_PKG_VERSION").into(),
-                commit: first_line(
-                    Command::new("git")
-                        .args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
-                        .current_dir(&workspace),
+                commit: in_the_tree(
+                    "git",
+                    &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
                 ),
                 qemu: places::qemu().ok().and_then(|qemu| version_of(&qemu)),
-                rustc: first_line(Command::new("rustc").arg("--version").current_dir(&workspace)),
+                rustc: in_the_tree("rustc", &["--version"]),
             }
         })
     }
