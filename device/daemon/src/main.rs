@@ -40,7 +40,7 @@ use crate::backend::Backend;
 use crate::capture::Capture;
 use crate::cli::{Cli, CliExit};
 use crate::control::Control;
-use crate::nic::Nic;
+use crate::nic::{Nic, QueueId};
 use crate::sockets::Bound;
 use crate::stop::{Stop, Woken};
 use crate::trace::Trace;
