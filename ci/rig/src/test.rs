@@ -176,12 +176,8 @@ pub fn test(options: &Options) -> Result<bool> {
     } else {
         select::longest_first(&mut scenarios, |scenario| scenario.name, &durations);
     }
-    let task = Task {
-        circumstances: &circumstances,
-        folder: &folder,
-        retries: options.retries,
-        keep: options.keep,
-    };
+    let task =
+        Task { circumstances: &circumstances, folder: &folder, retries: options.retries, keep: options.keep };
     let mut results = Results::new(Told {
         scenarios: scenarios.iter().map(|scenario| (scenario.name, scenario.description())).collect(),
         folder: folder.path().to_path_buf(),

@@ -241,7 +241,6 @@ impl Report {
         json["capture"] = path_from(folder, &self.capture).to_string_lossy().into();
         Ok(format!("{json:#}\n"))
     }
-
 }
 
 /// Completes what a run has left in `folder`: puts its trace and its capture, as the device wrote them, on the run's
@@ -566,7 +565,8 @@ mod tests {
         validate(&json).unwrap();
         let root = tempfile::tempdir().unwrap();
         let (here, there) = (root.path().join("run/report.json"), root.path().join("out/r.json"));
-        let report = Report::new(&crate::verdict::tests::good(), &[], &root.path().join("run/capture.pcapng"));
+        let report =
+            Report::new(&crate::verdict::tests::good(), &[], &root.path().join("run/capture.pcapng"));
         write(&here, &report.json(&root.path().join("run")).unwrap()).unwrap();
         copy_json(&here, &there).unwrap();
         let json: Value = serde_json::from_slice(&std::fs::read(there).unwrap()).unwrap();

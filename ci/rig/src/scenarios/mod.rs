@@ -172,10 +172,9 @@ impl Scenario {
             "windbg-extension-reads-a-stopped-driver" => {
                 (!windbg::node_is_there(), "node (with its test runner, `node --test`) is not installed")
             }
-            page::IN_A_BROWSER => (
-                crate::browser::find().is_none(),
-                "chromium is not installed (or set CANCELNIC_CHROMIUM)",
-            ),
+            page::IN_A_BROWSER => {
+                (crate::browser::find().is_none(), "chromium is not installed (or set CANCELNIC_CHROMIUM)")
+            }
             // Where the judges are asked for, the scenario runs and reports which is missing.
             name if name.starts_with("image-") => (
                 std::env::var_os("CANCELNIC_JUDGES").is_none() && !image::genisoimage_is_there(),
