@@ -13,6 +13,8 @@
 //! 4. The used elements of cancelled chains carry a [`TxOutcome`] (transmit) or [`RX_RETURNED`] (receive)
 //!    in `len`.
 //!
+//! README.md beside this crate is the interface, rule by rule; `include/cancelnic_registers.h` is this crate for C and C++.
+//!
 //! All words are 32 bits, little-endian. Reading never changes anything.
 
 #![no_std]

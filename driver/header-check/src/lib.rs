@@ -8,8 +8,11 @@
 //!    shows here that a number that is wrong is seen. It keeps the program where [`KEEP`] says, for a machine that has the
 //!    real headers: there the same program is compiled once more.
 //!
+//! [`c_header`] is the other way: it makes C headers of our own crates.
+//!
 //! It knows neither the structures nor Windows.
 
+pub mod c_header;
 mod layout;
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf, process::Command};

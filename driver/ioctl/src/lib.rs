@@ -3,6 +3,8 @@
 //! Every buffer begins with a [`Header`]; all numbers are little-endian. A control request whose input is not exactly
 //! what its code wants is refused with the status of [`Fault`], and changes nothing. The control codes are buffered,
 //! but for one, and want read and write access; the devices are for administrators only.
+//!
+//! `include/cancelnic_ioctl.h` is this crate for C and C++.
 #![no_std]
 
 pub mod filter;
