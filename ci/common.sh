@@ -61,14 +61,21 @@ usage_error() {
 # no_arguments "$@": for a script that takes none but --help.
 no_arguments() { [ $# -eq 0 ] || usage_error "unknown argument: $1"; }
 
+# refuse LINE: ends the script where the machine does not allow what it needs.
+refuse() {
+    say "$1"
+    exit 3
+}
+readonly _elsewhere="set CARGO_TARGET_DIR to a folder on another disk"
+
 # Makes the target folder, or ends the script with one line.
 make_target() {
     local error trial=$target/.writable.$$
     error=$( (mkdir -p "$target" && : >"$trial") 2>&1) && rm -f "$trial" && return
     case $error in
-    *"No space left"*) missing "space in $target" "freeing some, or CARGO_TARGET_DIR with a folder on another disk" ;;
+    *"No space left"*) refuse "no space left in $target: free some, or $_elsewhere" ;;
     esac
-    missing "a target folder that can be written ($target: ${error##*: })" "CARGO_TARGET_DIR with another folder"
+    refuse "cannot write to $target (${error##*: }): set CARGO_TARGET_DIR to a folder that can be written"
 }
 
 free_megabytes() { df -Pm "$target" | awk 'NR == 2 { print $4 }'; }
@@ -77,12 +84,11 @@ free_megabytes() { df -Pm "$target" | awk 'NR == 2 { print $4 }'; }
 need_space() {
     local free
     free=$(free_megabytes)
-    [ "${free:-0}" -ge "$1" ] ||
-        missing "space for $2: $1 MB, and $target has $free MB" "freeing some, or CARGO_TARGET_DIR with a folder on another disk"
+    [ "${free:-0}" -ge "$1" ] || refuse "no space: $2 needs $1 MB, and $target has $free MB left: free some, or $_elsewhere"
 }
 
 # download_failed WHAT HOW: what stopped it may be the disk, not the network.
 download_failed() {
-    [ "$(free_megabytes)" -ge 20 ] || missing "space in $target for $1" "freeing some, or CARGO_TARGET_DIR with a folder on another disk"
+    [ "$(free_megabytes)" -ge 20 ] || refuse "no space left in $target for $1: free some, or $_elsewhere"
     missing "$1 (the download failed)" "$2"
 }
