@@ -2,11 +2,11 @@
 # Sourced by the scripts of ci/ before anything else, with their arguments as they are: their help, the folder that they
 # write to, and the lines that they print when something is missing. The working folder becomes the workspace's top.
 #
-# Sets `top` (the workspace), `name` (the script's, for messages) and `target` (the folder that cargo and the rig use too).
+# Sets `top` (the workspace), `script` (its name, for messages) and `target` (the folder that cargo and the rig use too).
 
 _script=$(readlink -f "${BASH_SOURCE[-1]}")
 top=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
-name=${_script#"$top/ci/"}
+script=${_script#"$top/ci/"}
 cd "$top" || exit 3
 
 # The comment at the top of a script is its help.
@@ -27,7 +27,7 @@ case ${CARGO_TARGET_DIR:-} in
 esac
 [ -z "${CARGO_TARGET_DIR:-}" ] || export CARGO_TARGET_DIR=$target
 
-say() { printf '%s: %s\n' "$name" "$*" >&2; }
+say() { printf '%s: %s\n' "$script" "$*" >&2; }
 
 # background COMMAND...: in a process group of its own, which stop_background ends. Its process is in $started. Without a
 # group of its own it would not see Ctrl-C.
