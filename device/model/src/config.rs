@@ -1,4 +1,6 @@
 //! The configuration space: what the guest reads, and the commands in what it writes.
+//!
+//! Rules: REG3 to REG11 (`device/registers/README.md`).
 
 use cancelnic_registers::{
     CAPS_OFFSET, Caps, CommandWord, Direction, ID, ID_OFFSET, QUEUES_OFFSET, Queues, REVISION_OFFSET,

@@ -1,4 +1,6 @@
 //! The state machine behind a queue's command and status registers. It decides; the queue acts.
+//!
+//! Rules: REG12 to REG16 (`device/registers/README.md`).
 
 use cancelnic_registers::{CommandResult, CommandWord, Op, State, StatusWord};
 

@@ -1,4 +1,6 @@
 //! The little that a queue's callbacks share with the interrupt's DPC and the watchdog's timer.
+//!
+//! Rules: CP7, CP19 (`driver/docs/cancel-path.md`).
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

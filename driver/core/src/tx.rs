@@ -4,6 +4,8 @@
 //! framework in order (BeginIndex), whatever order the device completes them in. Before a packet goes
 //! back, the driver's own bits say what became of it: the packet's Scratch is 1 iff it was cancelled,
 //! its first fragment's Scratch is 1 iff it had been posted.
+//!
+//! Rules: CP13 to CP18 (`driver/docs/cancel-path.md`).
 
 use cancelnic_registers::{Caps, Direction, Op, State, TxOutcome};
 use netadaptercx_sys::NET_PACKET;

@@ -1,5 +1,7 @@
 //! When waiting for the device has lasted too long. One timer serves both queues; time comes from
 //! outside, in milliseconds of any steady clock.
+//!
+//! Rules: CP20 (`driver/docs/cancel-path.md`).
 
 use core::{
     fmt,

@@ -1,4 +1,6 @@
 //! One filter module's books, and everything that is done with them.
+//!
+//! Rules: CP24 to CP26 (`driver/docs/cancel-path.md`).
 
 use cancelnic_ioctl::Header;
 

@@ -1,5 +1,7 @@
 //! Programs' requests: passed on to a target, kept over a loss of power, recalled when their file is closed or the device
 //! goes.
+//!
+//! Rules: CP31 (`driver/docs/cancel-path.md`).
 
 use cancelnic_ioctl::{
     log::event,

@@ -1,4 +1,6 @@
 //! Making, sending, recalling, reusing: the requests themselves.
+//!
+//! Rules: CP27 to CP30 (`driver/docs/cancel-path.md`).
 
 use core::{mem::size_of, ptr::null_mut};
 

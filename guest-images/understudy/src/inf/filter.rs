@@ -1,4 +1,6 @@
 //! The part of an INF that only an NDIS filter has.
+//!
+//! Rules: NF33 to NF37 (`driver/docs/ndis-filter.md`).
 
 use super::{Inf, InfError, fault, number, registry_values};
 use alloc::{format, string::String};

@@ -1,4 +1,6 @@
 //! What a filter module is told of the adapter: parameters of FilterAttach and FilterRestart.
+//!
+//! Rules: NF4, NF5, NF12, NF13 (`driver/docs/ndis-filter.md`).
 
 use super::module::Module;
 use crate::netcx::adapter;

@@ -1,5 +1,7 @@
 //! How lists flow: sends and receives to the next module with a handler, completions and returns the way they came,
 //! cancels by ID from module to module.
+//!
+//! Rules: NF19 to NF21, NF28 to NF30 (`driver/docs/ndis-filter.md`).
 
 use super::books;
 use super::ledger::{List, PAUSED, Party, Way};

@@ -3,6 +3,8 @@
 //!
 //! A list travels away from its maker (a send goes down, a receive up) and comes back the same way. Each hand-over
 //! leaves a [`Level`]: the giver and the list's [`Shape`]. Coming back takes the level off again and compares.
+//!
+//! Rules: NF16, NF19, NF20 (`driver/docs/ndis-filter.md`).
 
 use super::shape::Shape;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};

@@ -1,4 +1,6 @@
 //! What NdisFRegisterFilterDriver looks at before it takes a driver.
+//!
+//! Rules: NF1 to NF3, NF45 (`driver/docs/ndis-filter.md`).
 
 use crate::pnp::Service;
 use alloc::{format, string::String};

@@ -1,4 +1,6 @@
 //! OID requests: down from the protocol or a filter, answered by what stands for the miniport, each completed once.
+//!
+//! Rules: NF8 (`driver/docs/ndis-filter.md`).
 
 use super::ledger::{Broken, Party};
 use super::module::Module;

@@ -1,4 +1,6 @@
 //! A filter module's state, and what may happen in it. Pure.
+//!
+//! Rules: NF9 to NF11 (`driver/docs/ndis-filter.md`).
 
 use super::ledger::Broken;
 use alloc::format;

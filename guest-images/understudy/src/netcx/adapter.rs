@@ -1,4 +1,6 @@
 //! NETADAPTER: from the init structure over its capabilities to start and stop.
+//!
+//! Rules: CX32, CX33 (`driver/docs/netadaptercx.md`).
 
 use super::config::{enter, require_not_null, require_size, violation};
 use crate::agent::trace;

@@ -1,4 +1,6 @@
 //! The parameter checks by NetAdapterCx's codes, and NETCONFIGURATION: the adapter's keywords.
+//!
+//! Rules: CX30, CX31 (`driver/docs/netadaptercx.md`).
 
 use crate::agent::trace;
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};

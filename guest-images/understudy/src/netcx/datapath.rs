@@ -1,4 +1,6 @@
 //! The data path as a whole: creation, start, the way down in the framework's order, destruction. PnP thread.
+//!
+//! Rules: CX10 to CX14, CX34, CX35, CX37 (`driver/docs/netadaptercx.md`).
 
 use super::adapter;
 use super::ec::{Mode, Task};

@@ -4,6 +4,8 @@
 //! an enabled notification ends the polling, so that the loop sleeps as soon as it has armed. A task (start, cancel,
 //! stop) comes before the next poll and always runs on the worker. Whoever notifies while the loop is awake makes it go
 //! round once more; whoever notifies while it sleeps wakes it, by DPC or by worker.
+//!
+//! Rules: CX1, CX2, CX6 (`driver/docs/netadaptercx.md`).
 
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Thread};

@@ -1,4 +1,6 @@
 //! Packet queues: creation, the rings' layout, and the driver's callbacks with every check around them.
+//!
+//! Rules: CX3, CX7, CX9 (`driver/docs/netadaptercx.md`).
 
 mod poll;
 mod sleep;

@@ -1,4 +1,6 @@
 //! The rings in memory that framework and driver share.
+//!
+//! Rules: CX15 to CX17 (`driver/docs/netadaptercx.md`).
 
 use super::element::RingHeader;
 use super::verifier::Ring;

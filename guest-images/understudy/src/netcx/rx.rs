@@ -1,5 +1,7 @@
 //! The translator above the receive ring: gives buffers to the driver, turns the frames that come into net buffer lists,
 //! and takes buffers back when those lists have been returned.
+//!
+//! Rules: CX18, CX23 to CX26 (`driver/docs/netadaptercx.md`).
 
 use super::buffers::{Pool, Slot};
 use super::element::{Fragment, Packet};

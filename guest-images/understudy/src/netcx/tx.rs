@@ -1,5 +1,7 @@
 //! The translator above the transmit ring: turns net buffer lists into packets and fragments, and packets that come back
 //! into completed lists. Cancellation IDs do not concern it.
+//!
+//! Rules: CX19 to CX22 (`driver/docs/netadaptercx.md`).
 
 use super::buffers::{Pool, SIZE, Slot};
 use super::element::{Fragment, Packet};

@@ -3,6 +3,8 @@
 //!
 //! Names and numbers are NetAdapterCx's; [`Broken::code`] is the first parameter of bug check 0x19E. Code 77 is never
 //! raised by the framework and has no rule here. Rules of ours carry no number.
+//!
+//! Rules: CX27 to CX29 (`driver/docs/netadaptercx.md`).
 
 mod rx;
 

@@ -1,4 +1,6 @@
 //! WDFFILEOBJECT, and where a device's IRPs go: creation, cleanup and close here, the others to a queue.
+//!
+//! Rules: RQ31 (`driver/docs/requests.md`).
 
 use super::device::Device;
 use super::object::{self, Attributes, Payload, get, get_ptr, require_irql, violation};

@@ -1,4 +1,6 @@
 //! Net buffer lists, their pools, their MDLs, their data, and the high byte of cancellation IDs.
+//!
+//! Rules: NF17, NF24 (`driver/docs/ndis-filter.md`).
 
 use crate::ke::irqlock::IrqLock;
 use crate::mm::{Owner, fault};

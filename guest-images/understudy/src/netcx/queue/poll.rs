@@ -1,4 +1,6 @@
 //! What a queue's execution context does with it: polls, arming, and the tasks between.
+//!
+//! Rules: CX4 to CX6, CX13 (`driver/docs/netadaptercx.md`).
 
 use super::{Queue, Traffic};
 use crate::agent::trace;

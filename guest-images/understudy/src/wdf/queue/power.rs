@@ -1,4 +1,6 @@
 //! Power transitions of queues: EvtIoStop and EvtIoResume, and the orders in which a device's queues go through them.
+//!
+//! Rules: RQ26 to RQ30 (`driver/docs/requests.md`).
 
 use super::object::Queue;
 use super::state::Power;

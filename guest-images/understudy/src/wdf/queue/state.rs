@@ -1,4 +1,6 @@
 //! What a queue does next, and what it tells of its state: decisions alone, in the framework's order.
+//!
+//! Rules: RQ20 to RQ25 (`driver/docs/requests.md`).
 
 /// A power-managed queue's way through a power transition; a queue that is not stays [`Power::On`] until removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

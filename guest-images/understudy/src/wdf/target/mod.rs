@@ -1,5 +1,7 @@
 //! WDFIOTARGET: where a driver sends its requests, with those sent and those parked. Remote ones are made, opened and
 //! closed by the driver; the local one, the next lower device of its stack, is there from the device's creation on.
+//!
+//! Rules: RQ32 to RQ39 (`driver/docs/requests.md`).
 
 pub(crate) mod api;
 pub(crate) mod pnp;
