@@ -17,13 +17,17 @@ use std::path::PathBuf;
 
 /// What `cargo rig demo` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo rig demo                                this tree's drivers\n  \
+    cargo rig demo --frames 64 --seed 7           fewer frames, another seed\n  \
+    cargo rig demo --guest windows --image win11  the same on a Windows image")]
 pub struct Options {
     #[command(flatten)]
     guest: guest::Options,
     /// Frames to send before the cancel (1 to 255)
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=255))]
     frames: u32,
-    /// Seed for what the guest may vary
+    /// Seed for everything that the guest may vary
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Write the report as JSON

@@ -27,13 +27,13 @@ pub enum GuestKind {
 #[derive(Debug, Args)]
 #[group(id = "which_guest")]
 pub struct Options {
-    /// Which guest
+    /// The guest to run
     #[arg(long, value_enum, default_value_t = GuestKind::Understudy)]
     pub guest: GuestKind,
-    /// With --guest windows: the image, by its name [default: the only one there is]
+    /// With --guest windows: the name of the image [default: the only one]
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
-    /// The folder of images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's folder for data]
+    /// Folder of the images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's data folder]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
 }

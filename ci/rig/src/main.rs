@@ -27,6 +27,7 @@ mod hang;
 mod image;
 mod kdnet;
 mod machine;
+mod manual;
 mod outside;
 mod package;
 mod places;
@@ -45,7 +46,8 @@ mod verdict;
 mod wait;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Builds cancelnic, shows it, tests it, debugs it.
@@ -53,8 +55,19 @@ use std::process::ExitCode;
 #[command(
     name = "cargo rig",
     bin_name = "cargo rig",
-    after_help = "Exit codes: 0 good, 1 the run found a fault, 2 usage, 3 the run could not take place (something is \
-    missing: ci/setup gets it; no space, a driver that cannot be loaded), 130 interrupted, 141 the output's reader has gone."
+    version,
+    after_help = "Examples:\n  \
+        cargo rig demo                    show the whole cancel path once\n  \
+        cargo rig test tx-cancel          run scenarios with that in their names\n  \
+        cargo rig test --driver ../mynic  run them with a driver of your own\n\n\
+        Exit codes:\n    \
+        0  good\n    \
+        1  the run found a fault\n    \
+        2  wrong usage\n    \
+        3  the run could not take place: something is missing (ci/setup gets it), no\n       \
+           space is left, or a driver cannot be loaded\n  \
+        130  interrupted\n  \
+        141  the reader of the output has gone"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -64,11 +77,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Build the device process, understudy, the drivers with INF and PDB, and the agent of Windows guests
+    #[command(after_help = "Examples:\n  \
+        cargo rig build              everything, into target/cancelnic\n  \
+        cargo rig build --drivers    the .sys, .pdb and .inf files alone\n  \
+        cargo rig build --lint       clippy on the code that is not for the host")]
     Build {
-        /// Build the deliberately broken driver of the tests as well
+        /// Build the deliberately broken drivers of the tests as well
         #[arg(long)]
         mutants: bool,
-        /// Build nothing: run clippy over what is not for the host, where a plain `cargo clippy` does not look
+        /// Build nothing: run clippy on the code for other targets, which a plain `cargo clippy` leaves out
         #[arg(long, conflicts_with = "mutants")]
         lint: bool,
         /// Build the agent of Windows guests only
@@ -86,16 +103,49 @@ enum Command {
     /// Show the whole cancel path once
     Demo(demo::Options),
     /// Run the scenarios through QEMU
+    #[command(after_help = "Examples:\n  \
+        cargo rig test                                 all of them\n  \
+        cargo rig test --list                          print their names\n  \
+        cargo rig test --exact tx-cancel-wire-held-64  this one\n  \
+        cargo rig test --driver ../mynic               those for any driver")]
     Test(test::Options),
-    /// Stop in the driver's Cancel callback under gdb; for Windows: what WinDbg needs, and a check of it
+    /// Stop in the driver's Cancel callback under gdb; for Windows: print the commands for WinDbg, and check the connection
     Debug(debug::Options),
     /// Prepare Windows from an installation ISO of your own
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+        cargo rig image windows --iso Win11.iso   list the editions on the ISO\n  \
+        cargo rig image stand-in                  an image for trials without Windows\n  \
+        cargo rig image list                      the images"
+    )]
     Image(image::Options),
+    /// Print completions of `cargo rig` for a shell
+    #[command(after_help = "Examples:\n  \
+        source <(cargo rig completions bash)\n  \
+        cargo rig completions zsh > ~/.zfunc/_rig\n  \
+        cargo rig completions fish > ~/.config/fish/completions/rig.fish")]
+    Completions {
+        /// The shell
+        shell: manual::Completed,
+    },
+    /// Write man pages for the command and its subcommands
+    #[command(after_help = "Examples:\n  \
+        cargo rig man ~/.local/share/man/man1; man cargo-rig-demo")]
+    Man {
+        /// The folder to write them into
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut command = Arguments::command();
+    // Cargo and git are asked only for somebody who wants to know.
+    if std::env::args_os().skip(1).any(|argument| argument == "--version" || argument == "-V") {
+        command = command.version(&*manual::version().leak());
+    }
+    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     match carry_out(arguments.command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(failure::FAULT),
@@ -134,10 +184,18 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
         Command::Image(options) => image::image(&options),
+        Command::Completions { shell } => {
+            manual::completions(Arguments::command(), shell, &mut std::io::stdout())?;
+            Ok(true)
+        }
+        Command::Man { folder } => {
+            manual::man_pages(Arguments::command(), &folder)?;
+            Ok(true)
+        }
     }
 }
 
-/// Tells of a file that was built.
+/// Prints a file that was built, as `sha256sum` does.
 fn list(artefact: &build::Artefact) {
     println!("{}  {}", artefact.sha256, artefact.path.display());
 }
@@ -148,6 +206,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        <Arguments as clap::CommandFactory>::command().debug_assert();
+        Arguments::command().debug_assert();
     }
 }

@@ -28,11 +28,14 @@ const SCRIPT: &str = "install.cmd";
 
 /// Arguments of `cargo rig package`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo rig package                          into target/cancelnic/package\n  \
+    cargo rig package --out /media/usb/driver  into another folder")]
 pub struct Options {
-    /// The folder to write; target/cancelnic/package if not given
+    /// The folder to write [default: target/cancelnic/package]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Sign the .sys files themselves as well; they then differ from those that understudy runs
+    /// Sign the .sys files as well as the catalogs; they then differ from those that understudy runs
     #[arg(long)]
     embed_signature: bool,
     /// Show cargo's own output

@@ -159,4 +159,25 @@ mod tests {
         let folder = two_trees();
         assert_eq!(workspace_seen_from(None, folder.path()), None);
     }
+
+    /// A copied tree's programs and tests would read the tree that they were built in.
+    #[test]
+    fn no_code_of_the_workspace_opens_a_compiled_in_path() {
+        fn look(folder: &Path, found: &mut Vec<PathBuf>) {
+            let needle = concat!("env!(", "\"CARGO_MANIFEST_DIR\")");
+            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                if path.is_dir() && !path.join("CACHEDIR.TAG").exists() && entry.file_name() != ".git" {
+                    look(&path, found);
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && fs::read_to_string(&path).unwrap().contains(needle)
+                {
+                    found.push(path);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        look(&workspace().unwrap(), &mut found);
+        assert!(found.is_empty(), "std::env::var_os instead, which cargo sets at run time: {found:?}");
+    }
 }

@@ -21,7 +21,7 @@ const OTHERS: [&str; 3] = ["target", ".git", "node_modules"];
 const SCENARIOS: &str = "ci/rig/src/scenarios";
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..")
 }
 
 fn read(path: &Path) -> String {

@@ -105,6 +105,19 @@ impl Workspace {
         copy_sources(&self.root, to).with_context(|| format!("copying the sources to {}", to.display()))
     }
 
+    /// The commit that is checked out, with `-dirty` behind it if files differ; `None` where there is no git, or no
+    /// history.
+    pub fn commit(&self) -> Option<String> {
+        // Without a history here, git would answer for a repository around this folder.
+        if !self.root.join(".git").exists() {
+            return None;
+        }
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&self.root).args(["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]);
+        let output = git.output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    }
+
     /// The same workspace, building into another folder.
     #[cfg(test)]
     pub fn with_target(self, target: PathBuf) -> Self {

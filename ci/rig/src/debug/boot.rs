@@ -11,7 +11,7 @@
 use super::{ALL_DAY, Link};
 use crate::agent::{Agent, AgentError, Pending};
 use crate::build;
-use crate::image::store::Store;
+use crate::image::store::Image;
 use crate::machine::{self, Doors, Overlay, Place, Windows, names};
 use crate::places;
 use crate::process::{Folder, wait_any};
@@ -75,15 +75,14 @@ impl Watchdog {
 
 /// Starts the image and stays until it ends; `true` if everything ended as it should.
 pub fn boot(
-    image: &str,
+    image: &Image,
     link: Option<Link>,
     debug_nic: Option<Place>,
     screen: Option<SocketAddr>,
 ) -> Result<bool> {
     let emulator = places::qemu()?;
-    let image = Store::open(None)?.find(image)?;
     let folder = Folder::new()?;
-    let overlay = Overlay::new(folder.path(), &image)?;
+    let overlay = Overlay::new(folder.path(), image)?;
     let built = build::build(build::Options::default())?;
     let settings = Settings::new(Files::shipped(&built));
 

@@ -12,6 +12,7 @@ mod types;
 use crate::build::{self, Workspace};
 use crate::facts::Step;
 use crate::failure::{SetupMissing, Usage};
+use crate::image::store::Store;
 use crate::kdnet;
 use crate::machine::names;
 use crate::places;
@@ -49,38 +50,51 @@ enum Guest {
 
 /// What `cargo rig debug` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo rig debug                                    gdb, in the Cancel callback\n  \
+    cargo rig debug --check                            the same as a test\n  \
+    cargo rig debug --guest windows                    commands for WinDbg\n  \
+    cargo rig debug --guest windows --check --key KEY  does the target call?\n  \
+    cargo rig debug --guest windows --image win11      start an image for WinDbg")]
 pub struct Options {
-    /// Which guest; with `windows`, a machine of your own: says what to type there and in the debugger
+    /// The guest to debug; `windows` is an image, or a machine of your own
     #[arg(long, value_enum, default_value_t = Guest::Understudy)]
     guest: Guest,
-    /// Understudy: run gdb without a person, show that the break point is hit, go on, and end well. Windows: listen in
-    /// the debugger's place and say whether the target calls, whether its key is right, and what to mend if not
+    /// Understudy: run gdb in batch mode and check that it stops in the callback. Windows: listen in the debugger's
+    /// place and report whether the target calls, whether its key is right, and how to fix it if not
     #[arg(long)]
     check: bool,
-    #[command(flatten)]
+    /// Seed for everything that the guest may vary
+    #[arg(long, default_value_t = 1, help_heading = "Understudy")]
+    seed: u64,
+    #[command(flatten, next_help_heading = "Windows, over kdnet")]
     kdnet: kdnet::Options,
-    /// Windows: not by kdnet, but by KD over COM1, which QEMU offers at this address
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:50001")]
+    /// Use KD over COM1 instead of kdnet; QEMU offers COM1 at this address
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:50001", help_heading = OTHER_LINK)]
     #[arg(conflicts_with_all = ["check", "gdb"])]
     serial: Option<SocketAddr>,
-    /// Windows: not by kdnet, but by WinDbg's EXDI over QEMU's own gdb server, which QEMU offers at this address
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:1234")]
+    /// Use WinDbg's EXDI instead of kdnet; QEMU offers its gdb server at this address
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:1234", help_heading = OTHER_LINK)]
     #[arg(conflicts_with = "check")]
     gdb: Option<SocketAddr>,
-    /// Windows: start this image, with what the debugger needs, and hold the wire until told otherwise
-    #[arg(long, value_name = "NAME", conflicts_with = "check")]
+    /// Start this image, set up for the debugger, and hold the wire until Enter is pressed
+    #[arg(long, value_name = "NAME", conflicts_with = "check", help_heading = IMAGE)]
     image: Option<String>,
-    /// Windows: offer that image's screen by VNC at this address, a port from 5900 on
-    #[arg(long, value_name = "ADDRESS", requires = "image", num_args = 0..=1)]
+    /// Folder of the images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's data folder]
+    #[arg(long, value_name = "DIR", requires = "image", help_heading = IMAGE)]
+    images: Option<PathBuf>,
+    /// Offer the image's screen by VNC at this address, a port from 5900 on
+    #[arg(long, value_name = "ADDRESS", requires = "image", num_args = 0..=1, help_heading = IMAGE)]
     #[arg(default_missing_value = "127.0.0.1:5900")]
     screen: Option<SocketAddr>,
-    /// Seed for what the guest may vary
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
 }
 
+/// Headings of the help.
+const OTHER_LINK: &str = "Windows, without kdnet";
+const IMAGE: &str = "Windows, from an image";
+
 impl Options {
-    /// Whether anything was said that concerns a debugger on Windows alone.
+    /// Whether an option is given that concerns a debugger of Windows alone.
     fn concern_windows(&self) -> bool {
         self.kdnet.are_given() || self.serial.is_some() || self.gdb.is_some() || self.image.is_some()
     }
@@ -101,23 +115,27 @@ pub fn debug(options: &Options) -> Result<bool> {
                 return kdnet::check(&options.kdnet, &symbols);
             }
             let link = Link::chosen(options)?;
+            // Before a line is printed: is there such an image?
+            let image =
+                options.image.as_deref().map(|name| Store::open(options.images.as_deref())?.find(name));
+            let image = image.transpose()?;
             let (sheet, place) = match link {
                 Some(link) => (link.sheet(options.kdnet.symbols(), &symbols), None),
                 None => kdnet::sheet(&options.kdnet, &symbols)?,
             };
-            if options.image.is_some() && link.is_none() && place.is_none() {
+            if image.is_some() && link.is_none() && place.is_none() {
                 let error = "--busparams: an image's adapter for kdnet is on bus 0, such as 0.2.0";
                 return Err(Usage(error.into()).into());
             }
             print!("{sheet}");
-            if let Some(image) = &options.image {
+            if let Some(image) = &image {
                 return boot::boot(image, link, place, options.screen);
             }
             return Ok(true);
         }
         Guest::Understudy if options.concern_windows() => {
-            let error = "--port, --key, --host-ip, --busparams, --symbols, --serial, --gdb and --image are for \
-                         --guest windows";
+            let error = "--port, --key, --host-ip, --busparams, --symbols, --serial, --gdb, --image and --images are \
+                         for --guest windows";
             return Err(Usage(error.into()).into());
         }
         Guest::Understudy => {}

@@ -18,20 +18,24 @@ use store::{Entry, Store};
 /// Arguments of `cargo rig image`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Options {
-    /// Install Windows from an ISO of your own; without --index or --edition, list what is on it
+    /// Install Windows from an ISO of your own; without --index or --edition, list the editions on the ISO
     Windows(windows::Windows),
     /// Make an image with understudy in Windows' place: it starts from a disk, through firmware, as Windows does
     StandIn(stand_in::Options),
-    /// List the images that there are
+    /// List the images
+    #[command(after_help = "Examples:\n  cargo rig image list\n  cargo rig image list --images /srv/images")]
     List(Place),
-    /// Compare every byte of an image, or of all, with what was sealed
+    /// Compare every byte of one image, or of all images, with its checksum
+    #[command(after_help = "Examples:\n  cargo rig image verify              all images\n  \
+        cargo rig image verify win11-24h2   this one")]
     Verify {
-        /// The image
+        /// The image; without it, all images
         name: Option<String>,
         #[command(flatten)]
         place: Place,
     },
     /// Remove an image
+    #[command(after_help = "Examples:\n  cargo rig image remove stand-in")]
     Remove {
         /// The image
         name: String,
@@ -43,9 +47,9 @@ pub enum Options {
 /// Where images are.
 #[derive(Debug, clap::Args)]
 pub struct Place {
-    /// The folder of images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's folder for data]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    /// Folder of the images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's data folder]
+    #[arg(long, visible_alias = "out", value_name = "DIR")]
+    images: Option<PathBuf>,
 }
 
 impl Place {
@@ -54,7 +58,7 @@ impl Place {
     /// # Errors
     /// If there is nowhere to keep images.
     pub fn open(&self) -> Result<Store> {
-        Store::open(self.out.as_deref())
+        Store::open(self.images.as_deref())
     }
 }
 
@@ -83,7 +87,7 @@ fn list(store: &Store) -> Result<bool> {
     Ok(true)
 }
 
-/// Says of each image whether it is what was sealed; true if all are.
+/// Reports for each image whether it is unchanged; true if all are.
 fn verify(store: &Store, name: Option<&str>) -> Result<bool> {
     let entries = match name {
         Some(name) => vec![Entry { image: Ok(store.find(name)?), name: name.to_owned() }],

@@ -1,8 +1,10 @@
 //! What the user sees of work that takes minutes: lines that stay, and, on a terminal, one below them that changes.
 
-use std::{env, io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::report::table::Style;
 
 /// Progress on standard output.
 #[derive(Debug)]
@@ -13,10 +15,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For people where they look: a terminal, with neither `NO_COLOR` nor `CI` set. Otherwise plain lines.
+    /// A changing line where [`Style`] allows escape sequences; otherwise plain lines.
     pub fn of_stdout() -> Self {
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let bar = if std::io::stdout().is_terminal() && !set("NO_COLOR") && !set("CI") {
+        let bar = if Style::of_stdout() == Style::Rich {
             let bar = ProgressBar::new_spinner();
             bar.set_draw_target(indicatif::ProgressDrawTarget::stdout());
             // The template is the code's own; a plain spinner would do as well.

@@ -30,11 +30,14 @@ const NAME: &str = "stand-in";
 
 /// Arguments of `cargo rig image stand-in`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo rig image stand-in                         make the image `stand-in`\n  \
+    cargo rig test --guest windows --image stand-in  run the scenarios on it")]
 pub struct Options {
     /// Name of the image
     #[arg(long, default_value = NAME)]
     name: String,
-    /// Ask it only for what Windows can be asked for: frames by the filter, pauses by a disabled device
+    /// Limit the guest to what Windows can do: the filter sends the frames, a disabled device pauses the data path
     #[arg(long)]
     like_windows: bool,
     #[command(flatten)]

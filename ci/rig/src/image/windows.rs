@@ -23,6 +23,13 @@ const PASSWORD: &str = "Cancelnic-1";
 
 /// Arguments of `cargo rig image windows`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo rig image windows --iso Win11.iso\n      \
+        lists the editions on the ISO\n  \
+    cargo rig image windows --iso Win11.iso --index 6 --accept-eula\n      \
+        installs number 6\n  \
+    cargo rig image windows --iso Win11.iso --index 6 --answers answers.iso\n      \
+        only writes the disc with the answers")]
 pub struct Windows {
     /// The ISO, as Microsoft offers it
     #[arg(long, value_name = "FILE")]
@@ -33,7 +40,7 @@ pub struct Windows {
     /// The edition to install, by its name or edition on the ISO
     #[arg(long, value_name = "NAME", conflicts_with = "index")]
     edition: Option<String>,
-    /// Accept the licence terms of that Windows, which come with the ISO; without it nothing is written
+    /// Accept the licence terms that come with the ISO; without this, nothing is installed
     #[arg(long)]
     accept_eula: bool,
     /// A product key of your own; otherwise Microsoft's generic one, and none for evaluation editions
@@ -42,13 +49,13 @@ pub struct Windows {
     /// Name of the image [default: release and edition]
     #[arg(long)]
     name: Option<String>,
-    /// Size of its disk, which takes only what is written to it
+    /// Size of its disk; the file grows only with the data written to it
     #[arg(long, value_name = "GB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(32..=2048))]
     disk: u64,
     /// Memory of the machine that installs
     #[arg(long, value_name = "MB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(2048..=65536))]
     memory: u64,
-    /// Factor on the times after which the installation counts as stalled, for slow machines
+    /// On slow machines: multiply the times after which the installation counts as stalled
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = patience)]
     patience: f64,
     #[command(flatten)]
@@ -270,7 +277,7 @@ mod tests {
             disk: 64,
             memory: 4096,
             patience: 1.0,
-            place: Place { out: None },
+            place: Place { images: None },
             no_prompt: None,
             verbose: false,
         }

@@ -5,7 +5,7 @@ use crate::facts::{Facts, Step};
 use crate::verdict::runs;
 use agent_protocol::{Ids, QueueReport, Violation};
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
@@ -19,12 +19,17 @@ pub enum Style {
 }
 
 impl Style {
-    /// Rich on a terminal, unless NO_COLOR or CI is set.
+    /// That of standard output.
     pub fn of_stdout() -> Self {
-        let told_otherwise = ["NO_COLOR", "CI"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-        if std::io::stdout().is_terminal() && !told_otherwise { Self::Rich } else { Self::Plain }
+        Self::of(&std::io::stdout())
+    }
+
+    /// Rich on a terminal that knows escape sequences, unless NO_COLOR or CI is set.
+    pub fn of(stream: &impl IsTerminal) -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let plain = ["NO_COLOR", "CI"].into_iter().any(|name| set(name).is_some());
+        let dumb = set("TERM").is_none_or(|terminal| terminal == "dumb");
+        if stream.is_terminal() && !plain && !dumb { Self::Rich } else { Self::Plain }
     }
 
     fn paint(self, text: &str, colour: u8) -> String {
@@ -53,11 +58,19 @@ pub fn step_line(step: &Step, style: Style) -> String {
         .to_owned()
 }
 
+/// Width of a table, in characters, unless another is asked for.
+const WIDE: usize = 100;
+
 /// The tables of subgroups and recalled requests, where there were any.
 pub fn cancels(facts: &Facts, style: Style) -> Option<String> {
+    cancels_within(facts, style, WIDE)
+}
+
+/// [`cancels`], in lines of at most `width` characters as far as it is tables.
+pub fn cancels_within(facts: &Facts, style: Style, width: usize) -> Option<String> {
     let mut text = Vec::new();
     if !facts.subgroups.is_empty() {
-        let mut table = new_table(style, &["cancellation ID", "given", "sent", "aborted"]);
+        let mut table = new_table(style, width, &["cancellation ID", "given", "sent", "aborted"]);
         for group in &facts.subgroups {
             table.add_row([
                 format!("{:#x}", group.cancel_id),
@@ -84,8 +97,10 @@ pub fn cancels(facts: &Facts, style: Style) -> Option<String> {
     (!text.is_empty()).then(|| text.join("\n"))
 }
 
-fn new_table(style: Style, header: &[&str]) -> Table {
+fn new_table(style: Style, width: usize, header: &[&str]) -> Table {
     let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width.try_into().unwrap_or(u16::MAX));
     table.load_style(if style == Style::Rich { UTF8_FULL_CONDENSED } else { ASCII_MARKDOWN });
     table.set_header(header);
     table
@@ -101,11 +116,16 @@ fn align(mut table: Table) -> Table {
     table
 }
 
-/// The table of both queues.
+/// The table of both queues, and their sets.
 pub fn queues(facts: &Facts, style: Style) -> String {
+    queues_within(facts, style, WIDE)
+}
+
+/// [`queues`], in lines of at most `width` characters as far as it is a table.
+pub fn queues_within(facts: &Facts, style: Style, width: usize) -> String {
     let header =
         ["queue", "posted", "sent", "taken back", "never posted", "on the wire", "received", "empty"];
-    let mut table = new_table(style, &header);
+    let mut table = new_table(style, width, &header);
     let on_wire = facts.capture.outbound.len().to_string();
     for (name, report) in [("tx0", &facts.tx), ("rx0", &facts.rx)] {
         table.add_row(row(name, report, &on_wire));
@@ -212,6 +232,17 @@ mod tests {
         let tx: Vec<_> =
             text.lines().find(|line| line.contains("tx0")).unwrap().split('|').map(str::trim).collect();
         assert_eq!(tx[1..9], ["tx0", "10", "2", "4", "4", "2", "-", "-"]);
+    }
+
+    #[test]
+    fn a_table_keeps_to_the_width_of_the_terminal() {
+        let facts = crate::verdict::tests::good();
+        for style in [Style::Plain, Style::Rich] {
+            let text = queues_within(&facts, style, 72);
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest.is_some_and(|longest| longest <= 72), "{text}");
+            assert!(text.contains("taken") && text.contains("empty"), "{text}");
+        }
     }
 
     #[test]

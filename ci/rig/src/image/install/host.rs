@@ -49,7 +49,7 @@ fn enough_space(folder: &Path, free: u64, needed: u64) -> Result<(), SetupMissin
     }
     Err(SetupMissing::new(
         format!("disk space: {} of {} in {}", gigabytes(needed), gigabytes(free), folder.display()),
-        "removing files there, or a folder elsewhere with --out",
+        "removing files there, or a folder elsewhere with --images",
     ))
 }
 
@@ -80,7 +80,7 @@ mod tests {
     fn too_little_space_names_the_folder() {
         enough_space(Path::new("/images"), 10, 10).expect("enough");
         let said = enough_space(Path::new("/images"), 0, 20_000_000_000).expect_err("too little").to_string();
-        assert!(said.contains("20.0 GB of 0.0 GB in /images") && said.contains("--out"), "{said}");
+        assert!(said.contains("20.0 GB of 0.0 GB in /images") && said.contains("--images"), "{said}");
     }
 
     #[test]
