@@ -48,11 +48,20 @@ pub enum AgentError {
 #[derive(Debug, Default)]
 struct Heard {
     said: Vec<Message>,
+    /// When each of them was read.
+    times: Vec<Instant>,
     nonsense: Option<String>,
     ended: bool,
 }
 
 impl Heard {
+    fn take_in(&mut self, message: Option<Message>) {
+        if let Some(message) = message {
+            self.said.push(message);
+            self.times.push(Instant::now());
+        }
+    }
+
     fn bug_check(&self) -> Option<AgentError> {
         self.said.iter().find_map(|said| match said {
             Message::BugCheck { violation, code, view, .. } => {
@@ -187,6 +196,12 @@ impl Agent {
         self.shared.lock().said.clone()
     }
 
+    /// The same with the time at which each was read.
+    pub fn said_when(&self) -> Vec<(Instant, Message)> {
+        let heard = self.shared.lock();
+        heard.times.iter().copied().zip(heard.said.iter().cloned()).collect()
+    }
+
     /// Whether the guest has closed its end of the line.
     pub fn has_ended(&self) -> bool {
         self.shared.lock().ended
@@ -216,7 +231,9 @@ impl Agent {
 
     /// Forgets everything that the guest has said up to now.
     pub fn forget(&mut self) {
-        self.shared.lock().said.clear();
+        let mut heard = self.shared.lock();
+        heard.said.clear();
+        heard.times.clear();
     }
 
     /// The bug check that the guest has told, if it has.
@@ -307,7 +324,7 @@ fn listen(stream: UnixStream, port: Port, shared: &Shared) {
         let mut heard = shared.lock();
         match read {
             Ok(read) if read > 0 && line.ends_with(b"\n") => match port.read(&line) {
-                Ok(message) => heard.said.extend(message),
+                Ok(message) => heard.take_in(message),
                 Err(text) => _ = heard.nonsense.get_or_insert(text),
             },
             _ => {

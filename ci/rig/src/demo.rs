@@ -6,9 +6,10 @@ use crate::agent::AgentError;
 use crate::archive::{Evidence, RunFolder};
 use crate::build::{self, Artefact};
 use crate::guest::GuestKind;
+use crate::live::Live;
 use crate::report;
 use crate::report::table::{self, Style};
-use crate::run::Run;
+use crate::run::{Run, StepEvent};
 use crate::settings::{Files, NIC, Settings};
 use crate::{failure, guest, places};
 use anyhow::Result;
@@ -89,7 +90,8 @@ pub fn demo(options: &Options) -> Result<bool> {
         println!("{:<20} sha256 {}", format!("{}.sys", driver.name), driver.image.sha256);
     }
 
-    let watcher = Box::new(move |step: &crate::facts::Step| println!("{}", table::step_line(step, style)));
+    let mut live = Live::new(style);
+    let watcher = Box::new(move |event: StepEvent<'_>| live.show(event));
     let mut run = match Run::start(settings, watcher) {
         Ok(run) => run,
         Err(error) => {
@@ -121,6 +123,9 @@ pub fn demo(options: &Options) -> Result<bool> {
     println!("{}", table::verdict(&violations, style));
     facts.hangs.iter().for_each(|hang| println!("{}", hang.text()));
     facts.crashes.iter().for_each(|crash| println!("{}", crash.text()));
+    if let Some(prints) = table::prints(&facts).filter(|_| !violations.is_empty()) {
+        println!("{prints}");
+    }
     if let Some(why) = &facts.refused {
         println!("this guest cannot run the demo to its end: {why}");
     }

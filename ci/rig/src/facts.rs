@@ -1,4 +1,14 @@
 //! Everything that a run has shown, before anyone judges it.
+//!
+//! All times are on one clock: the machine's monotonic clock as the rig reads it, from the start of the run.
+//!
+//! - The rig's steps are measured on it.
+//! - The device writes its trace on the same machine, and names the monotonic time of its 0 there: its states are as
+//!   exact as the rig's steps.
+//! - The guest counts from its first instruction. Its 0 follows from its greeting, which reports how long the guest has
+//!   run and which the rig has read at a known time: callbacks may be late by as long as that line took, about a
+//!   millisecond on an idle machine.
+//! - A line that a driver prints bears no time: it has that at which the rig read it.
 
 use crate::capture::Capture;
 use crate::control::Stats;
@@ -43,10 +53,19 @@ pub struct Callback {
     pub irql: u8,
 }
 
-/// A queue's STATE as the rig saw it.
+/// A line that a driver printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Print {
+    /// From the start of the run to the moment at which the rig read it.
+    pub at: Duration,
+    /// The line, which begins with the driver's name.
+    pub text: String,
+}
+
+/// The beginning of a STATE of a queue, from the device's trace.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// From the start of the run.
+    /// From the start of the run; 0 if it began earlier.
     pub at: Duration,
     /// `tx0` or `rx0`.
     pub queue: String,
@@ -152,8 +171,10 @@ pub struct Facts {
     pub steps: Vec<Step>,
     /// Callbacks in order.
     pub callbacks: Vec<Callback>,
-    /// States in order.
+    /// Every change of a queue's STATE, in order.
     pub states: Vec<Sample>,
+    /// What the drivers printed, in order.
+    pub prints: Vec<Print>,
     /// Numbers that the rig gave to the sender.
     pub offered: Ids,
     /// Numbers that the rig injected at the device, for receive.
@@ -184,6 +205,8 @@ pub struct Facts {
     pub hangs: Vec<Hang>,
     /// How the guest as a whole failed.
     pub crashes: Vec<Crash>,
+    /// Frames whose fate the guest did not report before it ended: they are in the sets by what the device saw.
+    pub only_at_device: Ids,
     /// Whether the guest tells no frame's fate: then the queues' sets are what was seen at the device.
     pub fates_untold: bool,
     /// Whether the guest waited for its lists before it took the data path down, so that what a gate held was sent.

@@ -14,7 +14,8 @@ mod traffic;
 mod waits;
 
 use crate::agent::{AgentError, Pending};
-use crate::facts::{Facts, Origin, Sample, Step};
+use crate::device_trace;
+use crate::facts::{Facts, Origin, Step};
 use crate::failure::one_line;
 use crate::guest::{Guest, Need};
 use crate::outside;
@@ -32,11 +33,22 @@ use std::time::{Duration, Instant};
 pub use crate::control::{COMPLETE, FETCH, RX_WRITE, WIRE};
 pub use datapath::Pausing;
 
+/// How long a guest is waited for that is asked about its queues after a failure: one that can answer answers at once.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long one look for an answer of the guest may take: in between is looked whether it can still come.
 const ANSWER: Duration = Duration::from_millis(20);
 
-/// Told of every step, as soon as it is over.
-pub type Watcher = Box<dyn FnMut(&Step)>;
+/// What a run tells of its steps while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum StepEvent<'a> {
+    /// The step of this name has begun. Steps can be parts of others.
+    Begins(&'a str),
+    /// The step that began last and was not over is over.
+    Ends(&'a Step),
+}
+
+/// Told of every step when it begins and when it is over.
+pub type Watcher = Box<dyn FnMut(StepEvent<'_>)>;
 
 /// How an answer about both queues came: with which command the lives of the queues ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +65,8 @@ pub struct Run {
     pub facts: Facts,
     /// How long an answer may take.
     pub patience: Duration,
+    /// The guest does not even answer what it can answer at once.
+    mute: bool,
     /// A sign, on the agent's line, of the guest's end.
     trouble: Option<Trouble>,
     settings: Settings,
@@ -86,6 +100,8 @@ impl Run {
         let waiting =
             settings.machines.as_ref().map(|machines| machines.take(&settings)).transpose()?.flatten();
         let waited = waiting.is_some();
+        let name = if waited { "take a machine that runs" } else { "start device, QEMU and guest" };
+        watcher(StepEvent::Begins(name));
         let mut session = waiting.map_or_else(|| Session::start(&settings), Ok)?;
         session.keep_for(settings.evidence.clone());
         settings.files.check_held(&session.greeting.drivers).context(match &settings.home {
@@ -102,7 +118,7 @@ impl Run {
         };
         let greeting = session.greeting.clone();
         let step = Step {
-            name: if waited { "take a machine that runs" } else { "start device, QEMU and guest" }.into(),
+            name: name.into(),
             ok: true,
             at: Duration::ZERO,
             took: started.elapsed(),
@@ -112,12 +128,13 @@ impl Run {
             },
         };
         facts.greeting = Some(greeting);
-        watcher(&step);
+        watcher(StepEvent::Ends(&step));
         facts.steps.push(step);
         let mut run = Self {
             session,
             facts,
             patience: settings.home.patience().act(),
+            mute: false,
             trouble: None,
             settings,
             started,
@@ -158,6 +175,8 @@ impl Run {
         name: impl Into<String>,
         act: impl FnOnce(&mut Self) -> Result<(T, String)>,
     ) -> Result<T> {
+        let name = name.into();
+        (self.watcher)(StepEvent::Begins(&name));
         let at = self.started.elapsed();
         let mut result = act(self).and_then(|done| self.check_driver().map(|()| done));
         if let Err(error) = result {
@@ -172,10 +191,9 @@ impl Run {
             Ok((_, detail)) => (true, detail.clone()),
             Err(error) => (false, one_line(error)),
         };
-        let step = Step { name: name.into(), ok, at, took: self.started.elapsed() - at, detail };
-        (self.watcher)(&step);
+        let step = Step { name, ok, at, took: self.started.elapsed() - at, detail };
+        (self.watcher)(StepEvent::Ends(&step));
         self.facts.steps.push(step);
-        self.sample();
         result.map(|(value, _)| value)
     }
 
@@ -209,7 +227,7 @@ impl Run {
             if seen == expected {
                 Ok(((), format!("{seen:?}")))
             } else {
-                Err(anyhow!("{what}: expected {expected:?}, saw {seen:?}"))
+                Err(anyhow!("expected {expected:?}, saw {seen:?}"))
             }
         })
     }
@@ -295,16 +313,23 @@ impl Run {
         }
     }
 
-    /// Notes the state of the device's queues for the time line.
-    fn sample(&mut self) {
-        let Ok(stats) = self.session.control.stats() else { return };
-        let at = self.started.elapsed();
-        for queue in stats.queues {
-            let state = if queue.in_service { queue.state } else { "-".into() };
-            let last = self.facts.states.iter().rev().find(|sample| sample.queue == queue.queue);
-            if last.is_none_or(|last| last.state != state) {
-                self.facts.states.push(Sample { at, queue: queue.queue, state });
+    /// After a failure: asks the guest once more about its queues, so that what is judged is as complete as can be.
+    /// Whether the guest has reported the fates that there are.
+    fn hear_last(&mut self) -> bool {
+        if self.facts.steps.iter().all(|step| step.ok) || self.facts.fates_untold {
+            return true;
+        }
+        if self.mute || self.trouble == Some(Trouble::Gone) || self.session.agent.bug_check().is_some() {
+            return false;
+        }
+        match self.session.agent.call(Command::Report, LAST_WORDS) {
+            Ok(report) => {
+                self.keep(report);
+                true
             }
+            // A guest that refuses to report, before its drivers are loaded say, has no frames.
+            Err(AgentError::Failed(_) | AgentError::Unsupported(_)) => true,
+            Err(_) => false,
         }
     }
 
@@ -314,6 +339,7 @@ impl Run {
             // A failure is a step like any other: it stands in the facts.
             let _ = self.unload();
         }
+        let fates_are_known = self.hear_last();
         match self.session.control.stats() {
             Ok(stats) => self.facts.device = stats,
             // A device that has gone is named by the step that missed it.
@@ -356,8 +382,14 @@ impl Run {
             Ok(capture) => self.facts.capture = capture,
             Err(error) => self.facts.violations.push(violation("NoCapture", "", one_line(&error))),
         }
+        match device_trace::states(&self.session.folder().join("trace.json"), self.facts.origin.monotonic_us) {
+            Ok(states) => self.facts.states = states,
+            Err(error) => self.facts.violations.push(violation("NoTrace", "", one_line(&error))),
+        }
         if self.facts.fates_untold {
             outside::look(&mut self.facts);
+        } else if !fates_are_known {
+            outside::complete(&mut self.facts);
         }
         (self.facts, self.session)
     }

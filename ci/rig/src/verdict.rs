@@ -44,13 +44,14 @@ const RULES: [(Holds, Judge); 14] = [
 ];
 
 /// Faults seen while a run went on that are mostly consequences of others, which the sets and the device's judge name.
-const CONSEQUENCES: [&str; 10] = [
+const CONSEQUENCES: [&str; 11] = [
     "AgentLost",
     "GuestHangs",
     "GuestRestarted",
     "MachineOff",
     "NoCapture",
     "NoDeviceCounts",
+    "NoTrace",
     "PacketKept",
     "QueueNotCancelled",
     "QueueNotResumed",

@@ -19,7 +19,7 @@ use crate::places;
 use crate::process::{self, Process};
 use crate::report::table::{self, Style};
 use crate::reports::sizes;
-use crate::run::{Pausing, Run, WIRE};
+use crate::run::{Pausing, Run, StepEvent, WIRE};
 use crate::session::LIMIT;
 use crate::settings::{Files, NIC, Settings};
 use anyhow::{Context, Result, bail, ensure};
@@ -164,12 +164,17 @@ struct Stopped {
     entry: u64,
 }
 
-fn stop(mut settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
+fn stop(mut settings: Settings, mut watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
     settings.gdb = true;
     // The machine stands still at a break point; the watchdog must not take that for a hang.
     settings.guest.parameters.insert("WatchdogMs", 0);
     let mut files = settings.files.clone();
-    let mut run = Run::start(settings, Box::new(watcher))?;
+    let told = move |event: StepEvent<'_>| {
+        if let StepEvent::Ends(step) = event {
+            watcher(step);
+        }
+    };
+    let mut run = Run::start(settings, Box::new(told))?;
     run.load()?;
     // One completion first: a queue that never completed anything starts anew when the machine goes on.
     run.send(1)?;

@@ -60,8 +60,10 @@ pub struct Report {
     pub capture: PathBuf,
     /// What the device's judge found, as it saw it.
     pub findings: Vec<QueueFinding>,
-    /// What was wrong.
+    /// What was wrong, the cause first.
     pub violations: Vec<Violation>,
+    /// The lines that the drivers printed, in order.
+    pub prints: Vec<Print>,
     /// Queues that were not given back; left out if there was none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hangs: Vec<Hang>,
@@ -92,6 +94,20 @@ pub struct SeenAtDevice {
     pub foreign: Foreign,
 }
 
+/// A line that a driver printed.
+#[derive(Debug, Serialize)]
+pub struct Print {
+    /// From the start of the run to the moment at which the rig read it, in milliseconds.
+    pub ms: f64,
+    /// The line.
+    pub text: String,
+}
+
+/// To the microsecond.
+fn milliseconds(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
 /// A step of the run.
 #[derive(Debug, Serialize)]
 pub struct Step {
@@ -118,6 +134,8 @@ pub struct Queue {
     pub taken_back: u64,
     /// Frames that were in the packet ring only.
     pub never_posted: u64,
+    /// Frames that were posted and have no fate yet: the driver has not given them back.
+    pub kept: u64,
     /// Frames received.
     pub received: u64,
     /// Receive buffers that came back empty.
@@ -183,6 +201,8 @@ pub struct Sets {
     pub taken_back: Vec<u64>,
     /// Of [`Queue::never_posted`].
     pub never_posted: Vec<u64>,
+    /// Of [`Queue::kept`].
+    pub kept: Vec<u64>,
     /// Of [`Queue::received`].
     pub received: Vec<u64>,
 }
@@ -206,11 +226,11 @@ impl Report {
                 .map(|step| Step {
                     name: step.name.clone(),
                     ok: step.ok,
-                    ms: (step.took.as_secs_f64() * 1e6).round() / 1e3,
+                    ms: milliseconds(step.took),
                     detail: step.detail.clone(),
                 })
                 .collect(),
-            queues: vec![queue("tx0", &facts.tx), queue("rx0", &facts.rx)],
+            queues: vec![queue("tx0", &facts.tx, &facts.kept()), queue("rx0", &facts.rx, &Ids::default())],
             seen_at_device: facts
                 .fates_untold
                 .then_some(SeenAtDevice { lists_first: facts.lists_first, foreign: facts.capture.foreign }),
@@ -229,6 +249,11 @@ impl Report {
                 })
                 .collect(),
             violations: violations.to_vec(),
+            prints: facts
+                .prints
+                .iter()
+                .map(|print| Print { ms: milliseconds(print.at), text: print.text.clone() })
+                .collect(),
             hangs: facts.hangs.clone(),
             crashes: facts.crashes.clone(),
             refused: facts.refused.clone(),
@@ -336,19 +361,21 @@ fn list(ids: &Ids) -> Vec<u64> {
     ids.iter().collect()
 }
 
-fn queue(name: &str, report: &QueueReport) -> Queue {
+fn queue(name: &str, report: &QueueReport, kept: &Ids) -> Queue {
     Queue {
         queue: name.to_owned(),
         posted: report.posted.len(),
         sent: report.sent.len(),
         taken_back: report.taken_back.len(),
         never_posted: report.never_posted.len(),
+        kept: kept.len(),
         received: report.received.len(),
         returned_empty: report.returned_empty,
         ids: Sets {
             sent: list(&report.sent),
             taken_back: list(&report.taken_back),
             never_posted: list(&report.never_posted),
+            kept: list(kept),
             received: list(&report.received),
         },
     }

@@ -123,32 +123,63 @@ pub fn queues(facts: &Facts, style: Style) -> String {
 
 /// [`queues`], in lines of at most `width` characters as far as it is a table.
 pub fn queues_within(facts: &Facts, style: Style, width: usize) -> String {
-    let header =
-        ["queue", "posted", "sent", "taken back", "never posted", "on the wire", "received", "empty"];
+    let kept = facts.kept();
+    let mut header =
+        vec!["queue", "posted", "sent", "taken back", "never posted", "on the wire", "received", "empty"];
+    // Nothing is kept in a good run: then the column says nothing.
+    if !kept.is_empty() {
+        header.insert(5, "kept");
+    }
     let mut table = new_table(style, width, &header);
     let on_wire = facts.capture.outbound.len().to_string();
     for (name, report) in [("tx0", &facts.tx), ("rx0", &facts.rx)] {
-        table.add_row(row(name, report, &on_wire));
+        let mut row = row(name, report, &on_wire).to_vec();
+        if !kept.is_empty() {
+            row.insert(5, if name == "tx0" { kept.len().to_string() } else { "-".into() });
+        }
+        table.add_row(row);
     }
     let mut text = align(table).to_string();
     for (name, ids) in [
         ("sent", &facts.tx.sent),
         ("taken back", &facts.tx.taken_back),
         ("never posted", &facts.tx.never_posted),
+        ("kept", &kept),
         ("on the wire", &facts.capture.outbound.iter().copied().collect::<Ids>()),
         ("received", &facts.rx.received),
     ] {
-        text.push_str(&format!("\n  {name:<12} {}", runs(ids)));
+        if name != "kept" || !ids.is_empty() {
+            text.push_str(&format!("\n  {name:<12} {}", runs(ids)));
+        }
     }
     text.push_str(&format!("\n  {:<12} {}", "device judge", judge_line(facts)));
     seen_at_device(facts).iter().for_each(|note| text.push_str(&format!("\n{note}")));
     text
 }
 
+/// The lines that the drivers printed, the last ones; `None` if there is none.
+pub fn prints(facts: &Facts) -> Option<String> {
+    const SHOWN: usize = 12;
+    let left_out = facts.prints.len().saturating_sub(SHOWN);
+    let lines = facts.prints.iter().skip(left_out);
+    let lines = lines.map(|print| format!("\n{:8.3} s  {}", print.at.as_secs_f64(), print.text));
+    let title = match left_out {
+        0 => "printed by the drivers:".to_owned(),
+        left_out => format!("printed by the drivers ({left_out} earlier lines are in the guest's log):"),
+    };
+    (!facts.prints.is_empty()).then(|| title + &lines.collect::<String>())
+}
+
 /// What is to be known of sets that the device saw, in sentences; none if the guest told them.
 pub fn seen_at_device(facts: &Facts) -> Vec<String> {
     if !facts.fates_untold {
-        return Vec::new();
+        return match facts.only_at_device.is_empty() {
+            true => Vec::new(),
+            false => vec![format!(
+                "The guest ended before it reported the fates of frames {}: theirs are what the device saw.",
+                runs(&facts.only_at_device)
+            )],
+        };
     }
     let mut notes =
         vec!["This guest does not tell what became of a frame: the sets are what the device saw.".to_owned()];
@@ -243,6 +274,36 @@ mod tests {
             assert!(longest.is_some_and(|longest| longest <= 72), "{text}");
             assert!(text.contains("taken") && text.contains("empty"), "{text}");
         }
+    }
+
+    #[test]
+    fn frames_that_were_posted_and_have_no_fate_have_a_column() {
+        let mut facts = crate::verdict::tests::good();
+        assert!(!queues(&facts, Style::Plain).contains("kept"));
+        facts.tx.never_posted = Ids(vec![(7, 8)]);
+        facts.only_at_device = Ids(vec![(3, 6)]);
+        let text = queues(&facts, Style::Plain);
+        let tx: Vec<_> =
+            text.lines().find(|line| line.contains("tx0")).unwrap().split('|').map(str::trim).collect();
+        assert_eq!(tx[1..7], ["tx0", "10", "2", "4", "2", "2"]);
+        assert!(text.contains("\n  kept         9-10\n"), "{text}");
+        assert!(text.contains("the fates of frames 3-6: theirs are what the device saw"), "{text}");
+    }
+
+    #[test]
+    fn the_last_lines_of_the_drivers_are_shown() {
+        let mut facts = crate::verdict::tests::good();
+        assert_eq!(prints(&facts), None);
+        for line in 1..=14 {
+            let text = format!("cancelnic: line {line}");
+            facts.prints.push(crate::facts::Print { at: std::time::Duration::from_millis(line), text });
+        }
+        let text = prints(&facts).unwrap();
+        assert!(
+            text.starts_with("printed by the drivers (2 earlier lines are in the guest's log):\n"),
+            "{text}"
+        );
+        assert!(text.contains("   0.003 s  cancelnic: line 3\n") && text.ends_with("line 14"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Queues that are not given back: what is still owned, and by whom.
 
-use super::Run;
+use super::{LAST_WORDS, Run};
 use crate::agent::AgentError;
 use crate::guest::Need;
 use crate::hang::Hang;
@@ -10,15 +10,12 @@ use agent_protocol::{Command, QueueView};
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 
-/// How long a guest that does not carry a command out is waited for when it is asked about its queues: one that can
-/// answer answers at once.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
 impl Run {
     /// A command does not end: shows every queue that is cancelled and not given back, and names the packets that the
     /// driver keeps although the device has given all back.
     pub(super) fn find_kept(&mut self, limit: Duration) -> anyhow::Error {
         let report = self.session.agent.call(Command::Report, self.patience.min(LAST_WORDS));
+        self.mute = report.is_err();
         let (Ok(report), Ok(hangs)) = (report, self.hangs()) else {
             return self.session.explain(AgentError::TimedOut(limit));
         };

@@ -5,7 +5,6 @@
 
 use super::{Circumstances, Kind, PERIOD, Scenario, Trial};
 use crate::capture::Capture;
-use crate::facts::Step;
 use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
 use crate::foreign::Foreign;
 use crate::guest::Guest;
@@ -371,7 +370,7 @@ fn foreign_driver(trial: &Trial) -> Result<()> {
     let foreign = Foreign::find(folder.path())?;
     let mut settings = trial.settings();
     foreign.take_over(&mut settings.files)?;
-    let mut run = Run::start(settings, Box::new(|_: &Step| ()))?;
+    let mut run = Run::start(settings, Box::new(|_| ()))?;
     let error = run.load().err().context("half a driver was loaded")?;
     ensure!(error.to_string().contains("other.sys"), "{error:#}");
     Ok(())

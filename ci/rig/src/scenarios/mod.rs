@@ -27,7 +27,7 @@ mod windows;
 use crate::archive::Evidence;
 use crate::build::Built;
 use crate::crash::Crash;
-use crate::facts::{Facts, Step};
+use crate::facts::Facts;
 use crate::foreign::Foreign;
 use crate::guest::{Guest, Need};
 use crate::hang::Hang;
@@ -355,7 +355,7 @@ fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result
 
 /// One run and its judgement.
 fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged> {
-    let mut run = Run::start(settings.clone(), Box::new(|_: &Step| ()))?;
+    let mut run = Run::start(settings.clone(), Box::new(|_| ()))?;
     let outcome = body(&mut run);
     let (facts, mut session) = run.finish(outcome);
     if let Some(refused) = &facts.refused {
