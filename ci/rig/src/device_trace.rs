@@ -35,6 +35,9 @@ pub fn states(path: &Path, started_us: f64) -> Result<Vec<Sample>> {
         .with_context(|| format!("the trace {} has no event `clock`", path.display()))
 }
 
+/// The row of a queue's commands is this far behind that of its STATE.
+const COMMANDS: u64 = 10;
+
 /// One event a line. A line that is none, as a killed device may leave it, is left out.
 fn read(text: &str, started_us: f64) -> Option<Vec<Sample>> {
     let events: Vec<Event> = text
@@ -49,12 +52,17 @@ fn read(text: &str, started_us: f64) -> Option<Vec<Sample>> {
         .filter_map(|event| Some((event.tid, event.args["name"].as_str()?)))
         .collect();
 
+    // A command is written when it is over, with the time at which it began.
+    let mut ordered: Vec<&Event> = events.iter().collect();
+    ordered.sort_by(|one, other| one.ts.total_cmp(&other.ts));
     let mut rows_now: BTreeMap<u64, Row> = BTreeMap::new();
     let mut samples: Vec<Sample> = Vec::new();
-    for event in &events {
-        let (Some(queue), Some(name)) = (rows.get(&event.tid), event.name.as_deref()) else { continue };
+    for event in ordered {
+        let row = if event.ph == "X" { event.tid.checked_sub(COMMANDS) } else { Some(event.tid) };
+        let row = row.and_then(|row| Some((row, rows.get(&row)?)));
+        let (Some((row, queue)), Some(name)) = (row, event.name.as_deref()) else { continue };
         let at = Duration::from_secs_f64(((zero + event.ts) / 1e6).max(0.0));
-        let changes = rows_now.entry(event.tid).or_default().take_in(&event.ph, name, at);
+        let changes = rows_now.entry(row).or_default().take_in(&event.ph, name, at);
         let sample = |(at, state)| Sample { at, queue: (*queue).to_owned(), state };
         samples.extend(changes.into_iter().map(sample));
     }
@@ -91,7 +99,7 @@ impl Row {
                 self.in_service = false;
                 self.cancel = None;
             }
-            ("i", "CANCEL") if self.state != STOPPED => self.cancel = Some(at),
+            ("X", "CANCEL") if self.state != STOPPED => self.cancel = Some(at),
             _ => {}
         }
         let now = self.shown();
@@ -122,12 +130,13 @@ mod tests {
 {"ph":"M","name":"clock","pid":1,"tid":0,"ts":0,"args":{"monotonic_us":5000000.0,"unix_us":1.0}},
 {"ph":"M","name":"thread_name","pid":1,"tid":1,"ts":0,"args":{"name":"rx0"}},
 {"ph":"M","name":"thread_name","pid":1,"tid":2,"ts":0,"args":{"name":"tx0"}},
+{"ph":"M","name":"thread_name","pid":1,"tid":12,"ts":0,"args":{"name":"tx0: commands, doorbells, interrupts"}},
 {"ph":"B","name":"RUNNING","pid":1,"tid":2,"ts":50.0},
 {"ph":"i","s":"t","name":"enters service","pid":1,"tid":2,"ts":1000.0,"args":{"size":128}},
-{"ph":"i","s":"t","name":"doorbell","pid":1,"tid":2,"ts":1500.0,"args":{}},
-{"ph":"i","s":"t","name":"CANCEL","pid":1,"tid":2,"ts":2000.0,"args":{"seq":1}},
+{"ph":"X","name":"doorbell","pid":1,"tid":12,"ts":1500.0,"dur":3.0,"args":{}},
 {"ph":"E","pid":1,"tid":2,"ts":2010.0},
 {"ph":"B","name":"STOPPED","pid":1,"tid":2,"ts":2010.0},
+{"ph":"X","name":"CANCEL","pid":1,"tid":12,"ts":2000.0,"dur":12.0,"args":{"seq":1,"state":"STOPPED","count":0}},
 {"ph":"i","s":"t","name":"leaves service","pid":1,"tid":2,"ts":3000.0,"args":{"base":0}}
 ]
 "#;
@@ -156,12 +165,12 @@ mod tests {
     #[test]
     fn a_line_that_was_cut_off_is_left_out() {
         let cut = &TRACE[..TRACE.find("\"STOPPED\"").unwrap()];
-        assert_eq!(seen(cut, 4_999_000.0), [row(2000, "RUNNING"), row(3000, "CANCELLING")]);
+        assert_eq!(seen(cut, 4_999_000.0), [row(2000, "RUNNING")]);
     }
 
     #[test]
     fn a_cancel_of_a_stopped_queue_changes_nothing() {
-        let again = r#"{"ph":"i","s":"t","name":"CANCEL","pid":1,"tid":2,"ts":2500.0,"args":{"seq":2}},"#;
+        let again = r#"{"ph":"X","name":"CANCEL","pid":1,"tid":12,"ts":2500.0,"dur":1.0,"args":{"seq":2}},"#;
         let at = TRACE.find("{\"ph\":\"i\",\"s\":\"t\",\"name\":\"leaves").unwrap();
         let twice = format!("{}{again}\n{}", &TRACE[..at], &TRACE[at..]);
         assert_eq!(seen(&twice, 4_999_000.0), seen(TRACE, 4_999_000.0));

@@ -382,7 +382,8 @@ impl Run {
             Ok(capture) => self.facts.capture = capture,
             Err(error) => self.facts.violations.push(violation("NoCapture", "", one_line(&error))),
         }
-        match device_trace::states(&self.session.folder().join("trace.json"), self.facts.origin.monotonic_us) {
+        match device_trace::states(&self.session.folder().join("trace.json"), self.facts.origin.monotonic_us)
+        {
             Ok(states) => self.facts.states = states,
             Err(error) => self.facts.violations.push(violation("NoTrace", "", one_line(&error))),
         }
