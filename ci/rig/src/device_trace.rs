@@ -99,7 +99,7 @@ impl Row {
                 self.in_service = false;
                 self.cancel = None;
             }
-            ("X", "CANCEL") if self.state != STOPPED => self.cancel = Some(at),
+            ("i" | "X", "CANCEL") if self.state != STOPPED => self.cancel = Some(at),
             _ => {}
         }
         let now = self.shown();

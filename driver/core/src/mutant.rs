@@ -21,6 +21,10 @@ impl Mutant {
     /// reads STOPPED · 3: wait inside EvtCancel (the glue does it) · 4: forget RESUME at start · 5: leave the receive
     /// buffers that EvtCancel could return to a later EvtAdvance, and be woken by nobody · 6, 7: do not notify of what
     /// came while the transmit (6) or receive (7) queue was armed.
+    ///
+    /// Of transmit · 10: mark every fourth sent packet as taken back · 11: return the packet at index 19 without its
+    /// completion, so that each later one is told of the fate of another · 12: never write CANCEL · 13: never ring the
+    /// doorbell · 14: return packets as sent before the device has used them.
     #[must_use]
     #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
     pub const fn from_number(number: u32) -> Self {
@@ -62,6 +66,26 @@ impl Mutant {
 
     pub(crate) const fn forgets_to_notify_rx(self) -> bool {
         self.is(7)
+    }
+
+    pub(crate) const fn marks_sent_as_taken_back(self) -> bool {
+        self.is(10)
+    }
+
+    pub(crate) const fn skips_a_completion(self) -> bool {
+        self.is(11)
+    }
+
+    pub(crate) const fn forgets_cancel(self) -> bool {
+        self.is(12)
+    }
+
+    pub(crate) const fn forgets_doorbell(self) -> bool {
+        self.is(13)
+    }
+
+    pub(crate) const fn returns_before_used(self) -> bool {
+        self.is(14)
     }
 
     pub(crate) const fn forgets_resume(self) -> bool {

@@ -93,7 +93,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         let before = self.rings.packets.begin();
         let mut fault = self.reap();
         self.take_up();
-        if self.virtqueue.publish() {
+        if self.virtqueue.publish() && !self.mutant.forgets_doorbell() {
             doorbell.ring();
         }
         // Packets that were skipped go back at once if nothing older is outstanding.
@@ -137,7 +137,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         let mut fault = None;
         if self.can_cancel {
             self.cancelled = true;
-            if !self.signals.is_lost() {
+            if !self.signals.is_lost() && !self.mutant.forgets_cancel() {
                 let told = self.port.issue(registers, Op::Cancel);
                 fault = told.and_then(|()| self.port.answer(registers)).err();
             }
@@ -292,7 +292,8 @@ impl<'q, 'm> TxQueue<'q, 'm> {
 
     /// Whether the packet at BeginIndex may go back; marks and counts it where the device is done with it.
     fn is_finished(&mut self, index: u32, lost: bool) -> bool {
-        if self.virtqueue.oldest() == Some(index) {
+        let skipped = self.mutant.returns_before_used() || self.mutant.skips_a_completion() && index == 19;
+        if self.virtqueue.oldest() == Some(index) && !skipped {
             if let Some(completed) = self.virtqueue.pop() {
                 self.settle(index, completed.len);
             } else if lost && self.virtqueue.abandon_oldest().is_some() {
@@ -321,7 +322,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
             // virtio lets a device write anything here for a frame that it sent
             Some(TxOutcome::Sent) | None => {
                 self.counters.sent += 1;
-                false
+                self.mutant.marks_sent_as_taken_back() && self.counters.sent.is_multiple_of(4)
             }
         };
         if cancelled {

@@ -1,6 +1,7 @@
 //! What `cargo rig test` runs: every scenario by its name, each in a session of its own.
 
 mod broken;
+mod cause;
 mod command;
 mod copied;
 mod debugger;
@@ -129,6 +130,7 @@ pub fn all() -> Vec<Scenario> {
         machine::all(),
         requests::all(),
         broken::all(),
+        cause::all(),
         hang::all(),
     ]
     .into_iter()
