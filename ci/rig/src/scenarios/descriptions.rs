@@ -59,6 +59,26 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ("caught-target-without-power", "a relay that leaves its target running without power is caught"),
     ("caught-wait-in-cancel", "a driver that waits in EvtCancel, at DISPATCH_LEVEL, is caught"),
     (
+        "cause-cancel-never-written",
+        "a driver that never writes CANCEL fails by its own reset of the device, with its watchdog's line",
+    ),
+    (
+        "cause-completion-skipped",
+        "a driver that skips a completion fails by the frames that it reports as sent and that never left",
+    ),
+    (
+        "cause-doorbell-not-rung",
+        "a driver that rings no doorbell fails by the device judge's finding, before any wait has run out",
+    ),
+    (
+        "cause-returned-before-used",
+        "a driver that returns packets before the device has used them fails by those frames",
+    ),
+    (
+        "cause-sent-marked-taken-back",
+        "a driver that marks sent frames as taken back fails by those frames, not by the wait for them",
+    ),
+    (
         "copied-tree-builds-its-own-driver",
         "a copied checkout with its target folder builds its own driver, not the one it was copied from",
     ),
@@ -361,6 +381,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (
         "stand-in-like-windows-runs-demo-and-scenarios",
         "a guest limited to what Windows offers runs the demo and every scenario it can",
+    ),
+    (
+        "states-are-the-devices-own",
+        "the report's states are the device's, on the rig's clock, and a short cancel shows",
     ),
     ("stop-a-slow-wire", "a data path with a slow wire is stopped under traffic"),
     ("stop-while-traffic-flows", "the data path is stopped while traffic flows: every frame has one fate"),
