@@ -78,7 +78,7 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
 
-    /// Write a Chrome trace (JSON) of the queues: states, commands, doorbells, interrupts and the judge's findings
+    /// Write a Chrome trace (JSON) of the queues: states, commands, doorbells, interrupts, counters and the judge's findings
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
 

@@ -159,6 +159,8 @@ struct Witnesses {
     subgroups: Vec<(u64, HashSet<u64>)>,
     /// What was under way at a device that was given up may be in no set of the device's.
     device_given_up: bool,
+    /// The run ended before its end: the guest may not have reported on every frame.
+    unfinished: bool,
 }
 
 impl Witnesses {
@@ -191,7 +193,12 @@ impl Witnesses {
         note(&capture(&facts.capture.taken_back), Said::AtDeviceTakenBack);
         let subgroups =
             facts.subgroups.iter().map(|group| (group.cancel_id, group.given.iter().collect())).collect();
-        Self { said, subgroups, device_given_up: facts.device_given_up }
+        Self {
+            said,
+            subgroups,
+            device_given_up: facts.device_given_up,
+            unfinished: facts.steps.iter().any(|step| !step.ok),
+        }
     }
 
     /// Fate and note of a frame.
@@ -238,6 +245,9 @@ impl Witnesses {
             }
             None => match waits {
                 Some(place) => (Fate::Kept, format!("waits {place}")),
+                None if self.unfinished => {
+                    (Fate::Kept, "the guest had not reported on it when the run ended".into())
+                }
                 None => (Fate::Lost, self.subgroup(id)),
             },
         }
@@ -323,6 +333,12 @@ mod tests {
         assert_eq!(waiting, (Fate::Kept, "waits in the packet ring".into()));
         let lost = fate_after(10, |facts| facts.tx.never_posted = Ids(vec![(7, 9)]));
         assert_eq!(lost.0, Fate::Lost);
+        // A run that failed may have ended before the guest's report.
+        let unknown = fate_after(10, |facts| {
+            facts.tx.never_posted = Ids(vec![(7, 9)]);
+            facts.steps[0].ok = false;
+        });
+        assert_eq!(unknown, (Fate::Kept, "the guest had not reported on it when the run ended".into()));
     }
 
     #[test]

@@ -161,14 +161,19 @@ fn trace_is_sound(trial: &Trial) -> Result<()> {
     ] {
         ensure!(count(ph, name) >= least, "{} events {ph} {name}, and not {least}", count(ph, name));
     }
-    // On one clock: the device carries CANCEL out while the driver is in EvtCancel.
+    // On one clock: the device carries CANCEL out after the rig has asked for it, and before the rig has seen its end.
     let span = |name: &str| {
         let event = events.iter().find(|event| event["ph"] == "X" && event["name"] == name)?;
         let began = event["ts"].as_f64()?;
         Some((began, began + event["dur"].as_f64()?))
     };
-    let (step, command) = span("pause: cancel both queues").zip(span("CANCEL")).context("no such spans")?;
-    ensure!(step.0 <= command.0 && command.1 <= step.1, "CANCEL {command:?} is not within its step {step:?}");
+    let asked = span("pause: cancel both queues").context("no span of the pause")?;
+    let seen = span("every packet back, queues stopped").context("no span of its end")?;
+    let command = span("CANCEL").context("no span of a CANCEL")?;
+    ensure!(
+        asked.0 <= command.0 && command.1 <= seen.1,
+        "CANCEL {command:?} is not between {asked:?} and the end of {seen:?}"
+    );
     Ok(())
 }
 
