@@ -3,6 +3,7 @@
 //! A background reader keeps everything that the guest says, in order and with the time at which it came; commands
 //! are answered out of that record, so that several can be under way at once.
 
+use crate::fair::FairClock;
 use agent_protocol::{
     Command, FailureKind, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation,
 };
@@ -10,7 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Why a command has no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -243,16 +244,19 @@ impl Agent {
 
     /// Waits at most `limit` for the end of the connection, so that everything that the guest said has been read.
     pub fn hear_out(&self, limit: Duration) {
-        let (heard, _) = self
-            .shared
-            .changed
-            .wait_timeout_while(self.shared.lock(), limit, |heard| !heard.ended)
-            .unwrap_or_else(PoisonError::into_inner);
-        drop(heard);
+        let mut clock = FairClock::start();
+        let mut heard = self.shared.lock();
+        loop {
+            let left = clock.left(limit);
+            if heard.ended || left.is_zero() {
+                return;
+            }
+            heard = self.shared.changed.wait_timeout(heard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn wait(&self, limit: Duration, is_it: impl Fn(&Message) -> bool) -> Result<Message, AgentError> {
-        let deadline = Instant::now() + limit;
+        let mut clock = FairClock::start();
         let mut heard = self.shared.lock();
         let mut looked_at = 0;
         loop {
@@ -269,7 +273,7 @@ impl Agent {
             if heard.ended {
                 return Err(AgentError::Gone);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = clock.left(limit);
             if left.is_zero() {
                 return Err(AgentError::TimedOut(limit));
             }

@@ -1,9 +1,10 @@
 //! The device's control socket: JSON-RPC 2.0, one object a line.
 
+use crate::line::{self, NoLine};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -128,9 +129,7 @@ impl Control {
     pub fn connect(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path)
             .with_context(|| format!("cannot connect to the device's control socket {}", path.display()))?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        Ok(Self { reader: BufReader::new(stream), next: 1, before: Stats::default() })
+        Ok(Self { reader: line::reader(stream, LIMIT)?, next: 1, before: Stats::default() })
     }
 
     /// Calls `method` and waits for its result.
@@ -140,12 +139,10 @@ impl Control {
         let mut line = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
         line.push('\n');
         self.reader.get_mut().write_all(line.as_bytes()).map_err(|_| Closed)?;
-        let mut answer = String::new();
-        match self.reader.read_line(&mut answer) {
-            Ok(0) => return Err(Closed.into()),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(Closed.into()),
-            read => read.with_context(|| format!("the device does not answer `{method}`"))?,
-        };
+        let answer = line::read(&mut self.reader, LIMIT).map_err(|error| match error {
+            NoLine::Closed => Closed.into(),
+            error => anyhow::Error::from(error).context(format!("the device does not answer `{method}`")),
+        })?;
         let mut answer: Value = serde_json::from_str(&answer)
             .with_context(|| format!("the device answers `{method}` with {answer:?}"))?;
         if let Some(error) = answer.get("error") {
@@ -264,6 +261,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::BufRead as _;
     use std::os::unix::net::UnixListener;
     use std::thread;
     use std::thread::JoinHandle;

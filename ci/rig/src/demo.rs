@@ -7,6 +7,7 @@ use crate::archive::{Evidence, RunFolder};
 use crate::build::{self, Artefact};
 use crate::guest::GuestKind;
 use crate::live::Live;
+use crate::process::Folder;
 use crate::report;
 use crate::report::table::{self, Style};
 use crate::run::{Run, StepEvent};
@@ -67,7 +68,8 @@ pub fn demo(options: &Options) -> Result<bool> {
     }
     let guest = options.guest.choose()?;
     places::qemu()?;
-    // Before anything that takes long.
+    // Before anything that takes long: the folder that was asked for, and a place for temporary files.
+    drop(Folder::new()?);
     let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
     let style = Style::of_stdout();
     let built = build::build(build::Options::default())?;

@@ -6,6 +6,7 @@
 
 use crate::archive::Evidence;
 use crate::failure::{INTERRUPTED, Machine};
+use crate::fair::FairClock;
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -50,7 +51,7 @@ impl Group {
     fn has_ended(self, limit: Duration) -> bool {
         // Without the process there is nothing to open.
         rustix::process::pidfd_open(self.pid, PidfdFlags::empty())
-            .map_or(true, |pidfd| readable(pidfd.as_fd(), limit))
+            .map_or(true, |pidfd| wait_by_the_wall(&[pidfd.as_fd()], limit).is_some())
     }
 }
 
@@ -133,8 +134,33 @@ pub fn readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
     wait_any(&[fd], limit).is_some()
 }
 
-/// Waits until one of `fds` is readable; its index, or `None` when `limit` has passed.
+/// Waits until one of `fds` is readable; its index, or `None` when `limit` has passed, without the time in which somebody
+/// stood in line for a processor.
 pub fn wait_any(fds: &[BorrowedFd<'_>], limit: Duration) -> Option<usize> {
+    if limit >= BY_THE_WALL {
+        return wait_by_the_wall(fds, limit);
+    }
+    let mut clock = FairClock::start();
+    loop {
+        let left = clock.left(limit);
+        if let Some(found) = wait_by_the_wall(fds, left) {
+            return Some(found);
+        }
+        if left.is_zero() {
+            return None;
+        }
+    }
+}
+
+/// From here on a limit is a person's patience.
+const BY_THE_WALL: Duration = Duration::from_secs(3600);
+
+/// The children that run.
+pub fn children() -> Vec<u32> {
+    left().groups.iter().map(|group| group.pid.as_raw_nonzero().get().unsigned_abs()).collect()
+}
+
+fn wait_by_the_wall(fds: &[BorrowedFd<'_>], limit: Duration) -> Option<usize> {
     let deadline = Instant::now() + limit;
     loop {
         let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();

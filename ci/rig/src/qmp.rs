@@ -1,10 +1,11 @@
 //! The few commands of QEMU's machine protocol that the rig needs.
 
+use crate::line::{self, NoLine};
 use crate::machine::Place;
 use crate::process::readable;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -45,6 +46,8 @@ impl PciFunction {
 #[derive(Debug)]
 pub struct Qmp {
     reader: BufReader<UnixStream>,
+    /// For an answer.
+    limit: Duration,
     /// What QEMU told while an answer was waited for.
     events: Vec<Value>,
 }
@@ -59,10 +62,8 @@ impl AsFd for Qmp {
 impl Qmp {
     /// Takes up the conversation on a fresh connection.
     pub fn new(stream: UnixStream) -> Result<Self> {
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        let mut qmp = Self { reader: BufReader::new(stream), events: Vec::new() };
-        let greeting = qmp.read()?;
+        let mut qmp = Self { reader: line::reader(stream, LIMIT)?, limit: LIMIT, events: Vec::new() };
+        let greeting = qmp.read().context("waiting for the greeting of QEMU's monitor")?;
         if greeting.get("QMP").is_none() {
             bail!("QEMU's monitor greets with {greeting}");
         }
@@ -155,9 +156,9 @@ impl Qmp {
     /// Writes the machine's memory and the state of its processors to an ELF core file, which takes at most `limit`.
     pub fn dump_memory(&mut self, file: &Path, limit: Duration) -> Result<()> {
         let arguments = json!({ "paging": false, "protocol": format!("file:{}", file.display()) });
-        self.reader.get_ref().set_read_timeout(Some(limit))?;
+        self.limit = limit;
         let written = self.execute_with("dump-guest-memory", &arguments);
-        self.reader.get_ref().set_read_timeout(Some(LIMIT))?;
+        self.limit = LIMIT;
         written.map(drop)
     }
 
@@ -175,7 +176,8 @@ impl Qmp {
         line.push('\n');
         self.reader.get_mut().write_all(line.as_bytes()).context("QEMU's monitor")?;
         loop {
-            let mut answer = self.read()?;
+            let mut answer =
+                self.read().with_context(|| format!("waiting for QEMU's answer to `{command}`"))?;
             if let Some(error) = answer.get("error") {
                 bail!("QEMU refuses `{command}`: {}", error["desc"].as_str().unwrap_or("without a reason"));
             }
@@ -187,11 +189,10 @@ impl Qmp {
     }
 
     fn read(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        let read = self.reader.read_line(&mut line).context("QEMU's monitor does not answer")?;
-        if read == 0 {
-            bail!("QEMU has closed its monitor");
-        }
+        let line = line::read(&mut self.reader, self.limit).map_err(|error| match error {
+            NoLine::Closed => anyhow!("QEMU has closed its monitor"),
+            error => error.into(),
+        })?;
         serde_json::from_str(&line).with_context(|| format!("QEMU's monitor says {line:?}"))
     }
 }
@@ -199,6 +200,7 @@ impl Qmp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::BufRead as _;
 
     #[test]
     fn events_between_command_and_answer_are_kept() {

@@ -13,12 +13,14 @@ use crate::archive::Evidence;
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::capture::Capture;
 use crate::control::Control;
+use crate::fair::FairClock;
 use crate::guest::Guest;
 use crate::machine::{self, Overlay, Understudy, Windows, names};
 use crate::places;
 use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
 use crate::settings::Settings;
+use crate::wait::{Limits, Progress};
 use agent_protocol::{Command as Ask, DriverFile, Message};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -111,8 +113,8 @@ impl Session {
             Guest::Image(_) => Agent::behind_firmware(agent)?,
         };
         let patience = settings.home.patience();
-        let hello = agent.hello(patience.start()).map_err(|error| {
-            let log = &folder.path().join(names::GUEST_LOG);
+        let log = &folder.path().join(names::GUEST_LOG);
+        let hello = await_hello(&mut agent, patience.start(), log).map_err(|error| {
             Parties { agent: &agent, qemu: &mut qemu, device: &mut device, log }.explain(error.into())
         })?;
         let Message::Hello { guest, drivers, boot_us, .. } = hello else {
@@ -259,6 +261,23 @@ impl Session {
     }
 }
 
+/// Waits for the guest's greeting. The limit begins again whenever the guest, or its firmware, has written to its log.
+fn await_hello(agent: &mut Agent, limit: Duration, log: &Path) -> Result<Message, AgentError> {
+    const LOOK: Duration = Duration::from_millis(500);
+    let mut clock = FairClock::start();
+    let mut progress = Progress::new(Limits::of(limit), clock.now());
+    loop {
+        match agent.hello(LOOK.min(limit)) {
+            Err(AgentError::TimedOut(_)) => {}
+            heard => return heard,
+        }
+        let written = std::fs::metadata(log).map_or(0, |log| log.len());
+        if let Some(how) = progress.see(clock.now(), format!("{written} bytes")) {
+            return Err(AgentError::TimedOut(how.waited()));
+        }
+    }
+}
+
 /// Waits for connections to `path`.
 pub fn listen(path: &Path) -> Result<UnixListener> {
     UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
@@ -269,7 +288,7 @@ pub fn accept(listener: &UnixListener, process: &mut Process) -> Result<UnixStre
     match wait_any(&[listener.as_fd(), process.ended()], LIMIT) {
         Some(0) => Ok(listener.accept()?.0),
         Some(_) => bail!("{}", process.epitaph()),
-        None => bail!("{} does not connect", process.name()),
+        None => bail!("{} runs, and has not connected within {} s", process.name(), LIMIT.as_secs()),
     }
 }
 
@@ -292,9 +311,10 @@ pub fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Co
     let stdout = device.take_stdout().context("the device's standard output is not piped")?;
     // Readable at the first line as well as at the end of the process.
     let mut line = String::new();
-    if readable(stdout.as_fd(), LIMIT) {
-        BufReader::new(stdout).read_line(&mut line).context("the device's standard output")?;
+    if !readable(stdout.as_fd(), LIMIT) {
+        bail!("the device process runs, and has not reported within {} s that it listens", LIMIT.as_secs());
     }
+    BufReader::new(stdout).read_line(&mut line).context("the device's standard output")?;
     if !line.starts_with("listening") {
         device.wait(Duration::from_secs(2));
         bail!("{}", device.epitaph());

@@ -1,9 +1,11 @@
 //! Waiting for what nobody announces: looking again and again, with a limit.
 //!
 //! [`follow`] is for everything that shows how far it has come. Its limit counts from the last change that was seen, so
-//! that a busy machine is given time and one on which nothing moves is not. A look that finds out that its goal cannot
+//! that a busy machine is given time and one on which nothing moves is not. Every limit is measured by the [`FairClock`]:
+//! the time in which somebody stood in line for a processor does not count. A look that finds out that its goal cannot
 //! be reached any more returns an error, which ends the wait at once. [`until`] is for the rest: its limit is fixed.
 
+use crate::fair::FairClock;
 use anyhow::Result;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,12 +147,13 @@ pub fn follow<T>(
     period: Duration,
     mut look: impl FnMut() -> Result<Look<T>>,
 ) -> Result<T> {
-    let mut progress = Progress::new(limits, Instant::now());
+    let mut clock = FairClock::start();
+    let mut progress = Progress::new(limits, clock.now());
     loop {
         match look()? {
             Look::Found(found) => return Ok(found),
             Look::NotYet(seen) => {
-                if let Some(how) = progress.see(Instant::now(), seen) {
+                if let Some(how) = progress.see(clock.now(), seen) {
                     let (what, last) = (what.to_owned(), progress.last().to_owned());
                     return Err(InVain { what, last, how }.into());
                 }
@@ -171,12 +174,12 @@ pub fn until<T>(
     period: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let deadline = Instant::now() + limit;
+    let mut clock = FairClock::start();
     loop {
         if let Some(found) = look()? {
             return Ok(Some(found));
         }
-        if Instant::now() >= deadline {
+        if clock.elapsed() >= limit {
             return Ok(None);
         }
         thread::park_timeout(period);

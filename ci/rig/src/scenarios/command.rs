@@ -5,7 +5,7 @@
 
 use super::{Circumstances, Kind, PERIOD, Scenario, Trial};
 use crate::capture::Capture;
-use crate::failure::{FAULT, INTERRUPTED, SETUP, USAGE};
+use crate::failure::{FAULT, INTERRUPTED, PIPE_CLOSED, SETUP, USAGE};
 use crate::foreign::Foreign;
 use crate::guest::Guest;
 use crate::process::{Folder, Process};
@@ -16,19 +16,25 @@ use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 /// The step after which a run is disturbed: device, machine and driver are up, frames are about to be sent.
 const MOMENT: &str = "hold the wire gate";
 
+/// Between two looks at all processes.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// One use of the command.
 struct Use {
     process: Process,
-    output: BufReader<ChildStdout>,
+    /// Until it is closed.
+    output: Option<BufReader<ChildStdout>>,
     seen: String,
     /// For its temporary files.
     folder: Folder,
@@ -71,7 +77,7 @@ impl Use {
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut process = Process::start_rig(command, kept.join("errors.txt"))?;
-        let output = BufReader::new(process.take_stdout().context("piped above")?);
+        let output = process.take_stdout().map(BufReader::new);
         Ok(Self { process, output, seen: String::new(), folder, kept })
     }
 
@@ -93,7 +99,8 @@ impl Use {
     fn reach(&mut self, text: &str) -> Result<()> {
         loop {
             let from = self.seen.len();
-            if self.output.read_line(&mut self.seen)? == 0 {
+            let output = self.output.as_mut().context("the output is closed")?;
+            if output.read_line(&mut self.seen)? == 0 {
                 bail!("the command ended before `{text}`:\n{}{}", self.seen, self.errors()?);
             }
             if self.seen[from..].contains(text) {
@@ -125,7 +132,9 @@ impl Use {
 
     /// Reads the rest and waits for the end.
     fn end(&mut self) -> Result<Ended> {
-        self.output.read_to_string(&mut self.seen)?;
+        if let Some(output) = &mut self.output {
+            output.read_to_string(&mut self.seen)?;
+        }
         let code = self.process.wait_for_end()?.code();
         Ok(Ended { code, output: self.seen.clone(), errors: self.errors()? })
     }
@@ -191,7 +200,7 @@ fn processes_with(texts: &[&str]) -> Result<Vec<Pid>> {
         // Gone meanwhile, or a zombie: empty.
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line);
-        if texts.iter().all(|text| line.contains(text)) && !line.contains("\0--report\0") {
+        if texts.iter().all(|text| line.contains(text)) {
             found.push(pid);
         }
     }
@@ -237,6 +246,93 @@ fn interrupted(trial: &Trial) -> Result<()> {
     demo.signal(Signal::INT)?;
     demo.end()?.expect(INTERRUPTED, "interrupted")?;
     demo.nothing_left()
+}
+
+/// Ctrl-C in a test while its scenario runs a rig of its own: the inner rig cleans up before it is ended.
+fn interrupted_inside(trial: &Trial) -> Result<()> {
+    let arguments = ["--exact", "demo-report-is-whole"];
+    let mut test = Use::of(trial, "test", &arguments, &[])?;
+    // The machine of the inner rig, whose temporary files are inside those of the outer one.
+    let inner = until(30 * LIMIT, LOOK, || {
+        ensure!(test.process.status().is_none(), "it ended too soon: {}", test.errors()?);
+        Ok(processes_with(&[&test.marker(), "qemu-system"])?.pop())
+    })?;
+    inner.context("the inner rig never started a machine")?;
+    test.signal(Signal::INT)?;
+    test.end()?.expect(INTERRUPTED, "interrupted")?;
+    test.nothing_left()
+}
+
+/// Whoever reads the output goes away, or the output cannot be written: the command ends, and leaves nothing.
+fn output_cut_off(trial: &Trial) -> Result<()> {
+    let mut demo = Use::demo::<&str>(trial, &[], &[])?;
+    demo.reach("sha256")?;
+    demo.output = None;
+    let ended = demo.end()?;
+    let complaint = ended.errors.lines().find(|line| !line.starts_with("building "));
+    ensure!(
+        ended.code == Some(PIPE_CLOSED.into()) && complaint.is_none(),
+        "after its reader had gone: {:?}, {}",
+        ended.code,
+        ended.errors
+    );
+    demo.nothing_left()?;
+
+    let folder = trial.folder()?;
+    let full = File::options().write(true).open("/dev/full").context("/dev/full")?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["test", "--list"]).stdin(Stdio::null()).stdout(full);
+    rig_ends(command, folder.path(), SETUP, "cannot write to standard output: No space left on device")
+}
+
+/// What is wrong with the machine, and with files that are given, is never taken for a fault of the driver.
+fn machine_is_no_fault(trial: &Trial) -> Result<()> {
+    let folder = trial.folder()?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("file"), "")?;
+    let long = path(&"x".repeat(90));
+    std::fs::create_dir(&long)?;
+    let nowhere = path("nowhere");
+    let report = path("report");
+    for subcommand in ["demo", "test"] {
+        for (temporary, report, wanted) in [
+            (&nowhere, &report, "cannot make a temporary folder"),
+            (&long, &report, "is too long for the path of a socket"),
+            (&folder.path().to_path_buf(), &path("file"), "cannot create"),
+        ] {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg(subcommand).arg("--report").arg(report).env("TMPDIR", temporary);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            rig_ends(command, folder.path(), SETUP, wanted)
+                .with_context(|| format!("{subcommand}, TMPDIR {}", temporary.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The rig ends with this exit code and one line that contains `text`.
+fn rig_ends(command: Command, folder: &Path, code: u8, text: &str) -> Result<()> {
+    let errors = folder.join("errors.txt");
+    let status = Process::start_rig(command, errors.clone())?.wait_for_end()?;
+    let errors = std::fs::read_to_string(&errors)?;
+    Ended { code: status.code(), output: String::new(), errors }.expect(code, text)
+}
+
+/// A driver that imports a function which understudy does not offer: no scenario is run, and the function is named.
+fn missing_import(trial: &Trial) -> Result<()> {
+    const IMPORT: &[u8] = b"KeBugCheckEx\0";
+    let folder = foreign_package(trial)?;
+    let image = folder.path().join("other.sys");
+    let mut bytes = std::fs::read(&image)?;
+    let at = bytes.windows(IMPORT.len()).position(|piece| piece == IMPORT);
+    let at = at.context("the driver does not import KeBugCheckEx")? + IMPORT.len() - 2;
+    bytes[at] = b'9';
+    std::fs::write(&image, bytes)?;
+    let mut test = Use::of(trial, "test", &["--driver".as_ref(), folder.path().as_os_str()], &[])?;
+    let ended = test.end()?;
+    ended.expect(SETUP, "imports that understudy does not offer: ntoskrnl.exe!KeBugCheckE9")?;
+    ensure!(!ended.output.contains("running"), "scenarios were run:\n{}", ended.output);
+    test.nothing_left()
 }
 
 /// A rig that is killed cannot clean its folder, but nothing goes on running.
@@ -388,6 +484,10 @@ pub fn all() -> Vec<Scenario> {
         command("debug-stops-in-cancel-callback", debugger_stops_in_cancel),
         command("failure-device-killed", device_killed),
         command("failure-interrupted", interrupted),
+        command("failure-interrupted-inside-a-scenario", interrupted_inside),
+        command("failure-output-cut-off", output_cut_off),
+        command("failure-of-the-machine-is-no-fault", machine_is_no_fault),
+        command("failure-driver-imports-what-is-not-offered", missing_import),
         command("failure-rig-killed", rig_killed),
         command("failure-qemu-without-the-device", qemu_without_the_device),
         command("failure-truncated-driver", truncated_driver),

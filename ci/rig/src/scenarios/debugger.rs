@@ -1,7 +1,7 @@
 //! `cargo rig debug --guest windows --image`: an image is started for a debugger, which finds its way in, and its agent turns
 //! the driver's watchdog off.
 
-use super::{Kind, Scenario, Trial};
+use super::{Kind, PERIOD, Scenario, Trial};
 use crate::build;
 use crate::image::stand_in;
 use crate::image::store::Store;
@@ -9,11 +9,13 @@ use crate::image::store::manifest::{Description, Guest, Machine};
 use crate::places;
 use crate::process::{Folder, Process};
 use crate::session::LIMIT;
+use crate::wait::{Limits, Look, follow};
 use anyhow::{Context, Result, bail, ensure};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 const EMPTY: &str = "empty";
 const STAND_IN: &str = "stand-in";
@@ -118,17 +120,23 @@ impl Drop for Use {
     }
 }
 
-/// Waits for `wanted` from a debugger's connection.
+/// Waits for `wanted` from a debugger's connection, as long as something new comes.
 fn hears(stream: &mut TcpStream, wanted: &str) -> Result<()> {
-    stream.set_read_timeout(Some(3 * LIMIT))?;
+    stream.set_read_timeout(Some(Duration::from_millis(250)))?;
     let mut heard = Vec::new();
     let mut piece = [0; 512];
-    while !String::from_utf8_lossy(&heard).contains(wanted) {
-        let length = stream.read(&mut piece).with_context(|| format!("waiting for `{wanted}`"))?;
-        ensure!(length != 0, "the connection ended after {:?}", String::from_utf8_lossy(&heard));
-        heard.extend_from_slice(&piece[..length]);
-    }
-    Ok(())
+    let what = format!("`{wanted}` on the debugger's connection");
+    follow(&what, Limits::of(3 * LIMIT), PERIOD, || {
+        match stream.read(&mut piece) {
+            Ok(0) => bail!("the connection ended after {:?}", String::from_utf8_lossy(&heard)),
+            Ok(length) => heard.extend_from_slice(&piece[..length]),
+            // Nothing came meanwhile.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error).with_context(|| format!("waiting for {what}")),
+        }
+        let text = String::from_utf8_lossy(&heard);
+        Ok(if text.contains(wanted) { Look::Found(()) } else { Look::NotYet(format!("{text:?}")) })
+    })
 }
 
 fn boots_for_a_debugger(trial: &Trial) -> Result<()> {

@@ -448,4 +448,20 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
     ("caught-marked-twice", "an interface that marks a request cancelable twice is caught"),
     ("caught-used-after-completion", "an interface that uses a request after its completion is caught"),
+    (
+        "failure-interrupted-inside-a-scenario",
+        "Ctrl-C in a test whose scenario runs a rig of its own leaves no process and no file of either",
+    ),
+    (
+        "failure-output-cut-off",
+        "a closed pipe ends the command in silence with exit code 141, a full output with one line and 3",
+    ),
+    (
+        "failure-of-the-machine-is-no-fault",
+        "no place for temporary files or for the report is one line and exit code 3, before anything is built",
+    ),
+    (
+        "failure-driver-imports-what-is-not-offered",
+        "a driver with an import that understudy does not offer ends the test at once with its name",
+    ),
 ];
