@@ -464,4 +464,30 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
         "failure-driver-imports-what-is-not-offered",
         "a driver with an import that understudy does not offer ends the test at once with its name",
     ),
+    (
+        "tx-completion-before-arming",
+        "a completion between the last EvtAdvance and the arming of tx0 is not lost",
+    ),
+    ("tx-completion-after-arming", "a completion just after tx0's notification is armed wakes the queue"),
+    (
+        "rx-frames-before-arming",
+        "frames that arrive between the last EvtAdvance and the arming of rx0 are not lost",
+    ),
+    ("rx-frames-after-arming", "frames that arrive just after rx0's notification is armed wake the queue"),
+    (
+        "caught-tx-notify-forgotten",
+        "a driver that does not look again after arming tx0 (a lost wake-up) is caught",
+    ),
+    (
+        "caught-rx-notify-forgotten",
+        "a driver that does not look again after arming rx0 (a lost wake-up) is caught",
+    ),
+    (
+        "tx-notify-forgotten-as-source",
+        "the lost wake-up of tx0 where the framework polls again, as in its source",
+    ),
+    (
+        "rx-notify-forgotten-as-source",
+        "the lost wake-up of rx0 where the framework polls again, as in its source",
+    ),
 ];
