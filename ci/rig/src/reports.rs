@@ -27,6 +27,7 @@ pub fn join_lists(earlier: &ListReport, mut report: ListReport) -> ListReport {
         (&mut report.paused, &earlier.paused),
         (&mut report.failed, &earlier.failed),
         (&mut report.received, &earlier.received),
+        (&mut report.filtered, &earlier.filtered),
     ] {
         *mine = before.iter().chain(mine.iter()).collect();
     }

@@ -36,6 +36,8 @@ statuses! {
     NDIS_STATUS_BAD_CHARACTERISTICS = 0xC001_0005;
     /// There is no such adapter.
     NDIS_STATUS_ADAPTER_NOT_FOUND = 0xC001_0006;
+    /// The multicast list has more addresses than the adapter can take.
+    NDIS_STATUS_MULTICAST_FULL = 0xC001_0009;
     /// An OID request was cancelled. Not for sends: see [`NDIS_STATUS_SEND_ABORTED`].
     NDIS_STATUS_REQUEST_ABORTED = 0xC001_000C;
     /// The adapter is not ready.

@@ -46,6 +46,16 @@ const DEFAULT_MAC: [u8; 6] = [0x02, b'c', b'n', b'i', b'c', 0];
 /// Fragments of a transmit packet at most; the system copies together what has more.
 const MAXIMUM_FRAGMENTS: u64 = 16;
 
+/// Every kind of frame: the device delivers all of them, and NDIS passes to each protocol those that its filter names. A
+/// protocol whose filter the adapter does not have does not bind (OID_GEN_CURRENT_PACKET_FILTER).
+const PACKET_FILTERS: NET_PACKET_FILTER_FLAGS = NetPacketFilterFlagDirected
+    | NetPacketFilterFlagMulticast
+    | NetPacketFilterFlagAllMulticast
+    | NetPacketFilterFlagBroadcast
+    | NetPacketFilterFlagPromiscuous;
+/// Multicast addresses that a protocol may set at once. The driver keeps none of them, so the number is free.
+const MULTICAST_ADDRESSES: usize = 32;
+
 /// Makes the adapter in EvtDriverDeviceAdd. PASSIVE_LEVEL.
 ///
 /// # Safety
@@ -138,6 +148,9 @@ pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATU
     tx.MaximumNumberOfFragments = MAXIMUM_FRAGMENTS;
     let frame = u64::from(mtu + ETHERNET_HEADER);
     let mut rx = NET_ADAPTER_RX_CAPABILITIES_INIT_SYSTEM_MANAGED_DMA(&raw mut dma, frame, 1);
+    let mut filter = NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES_INIT(Some(evt_set_receive_filter));
+    filter.SupportedPacketFilters = PACKET_FILTERS;
+    filter.MaximumMulticastAddresses = MULTICAST_ADDRESSES;
     let mut link = if identity.link_up {
         let duplex = if identity.full_duplex { MediaDuplexStateFull } else { MediaDuplexStateUnknown };
         NET_ADAPTER_LINK_STATE_INIT(
@@ -157,7 +170,12 @@ pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATU
         net().NetAdapterSetPermanentLinkLayerAddress(adapter, &raw mut address);
         net().NetAdapterSetCurrentLinkLayerAddress(adapter, &raw mut address);
         net().NetAdapterSetDataPathCapabilities(adapter, &raw mut tx, &raw mut rx);
+        net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter);
         net().NetAdapterSetLinkState(adapter, &raw mut link);
         check(net().NetAdapterStart(adapter))
     }
 }
+
+/// EvtSetReceiveFilter. PASSIVE_LEVEL. The device has no filter to set: it delivers every frame that its link carries, which
+/// every filter allows.
+unsafe extern "win64" fn evt_set_receive_filter(_adapter: NETADAPTER, _filter: NETRECEIVEFILTER) {}

@@ -27,7 +27,8 @@ static CLASS: [u16; 13] = utf16(b"NetAdapterCx");
 static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
     Size: size_of::<WDF_CLASS_BIND_INFO>() as u32,
     ClassName: CLASS.as_ptr(),
-    Version: WDF_VERSION { Major: 2, Minor: 0, Build: 0 },
+    // 2.0 has no receive filter: the system could set none, and TCP/IP would not bind
+    Version: WDF_VERSION { Major: 2, Minor: 1, Build: 0 },
     FunctionTable: NET_FUNCTIONS.get().cast(),
     FunctionTableCount: NET_FUNCTION_COUNT as u32,
     ClassBindInfo: NET_GLOBALS.get().cast(),

@@ -113,6 +113,59 @@ pub const fn NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT(
     }
 }
 
+handle! {
+    /// A receive filter that the system wants, alive in EvtSetReceiveFilter alone.
+    NETRECEIVEFILTER, NETRECEIVEFILTER__
+}
+
+/// Kinds of frame that a receive filter lets through; a set of flags.
+pub type NET_PACKET_FILTER_FLAGS = i32;
+/// Frames to the adapter's own address.
+pub const NetPacketFilterFlagDirected: NET_PACKET_FILTER_FLAGS = 1;
+/// Frames to an address of the multicast list.
+pub const NetPacketFilterFlagMulticast: NET_PACKET_FILTER_FLAGS = 2;
+/// Frames to any multicast address.
+pub const NetPacketFilterFlagAllMulticast: NET_PACKET_FILTER_FLAGS = 4;
+/// Frames to the broadcast address.
+pub const NetPacketFilterFlagBroadcast: NET_PACKET_FILTER_FLAGS = 8;
+/// Every frame.
+pub const NetPacketFilterFlagPromiscuous: NET_PACKET_FILTER_FLAGS = 0x20;
+
+/// Filter received frames as the handle describes from now on. PASSIVE_LEVEL.
+pub type PFN_NET_ADAPTER_SET_RECEIVE_FILTER =
+    Option<unsafe extern "win64" fn(Adapter: NETADAPTER, ReceiveFilter: NETRECEIVEFILTER)>;
+
+/// The receive filters that an adapter has, from version 2.1 on.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES {
+    /// Size of this structure.
+    pub Size: u32,
+    /// What the adapter can filter by. Without a flag the system cannot set it, and an upper layer that needs it does
+    /// not bind.
+    pub SupportedPacketFilters: NET_PACKET_FILTER_FLAGS,
+    /// Places in the multicast list; not 0 if and only if the Multicast flag is set.
+    pub MaximumMulticastAddresses: usize,
+    /// Required if any flag is set.
+    pub EvtSetReceiveFilter: PFN_NET_ADAPTER_SET_RECEIVE_FILTER,
+}
+assert_layout!(NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES: 24 align 8 {
+    Size @ 0, SupportedPacketFilters @ 4, MaximumMulticastAddresses @ 8, EvtSetReceiveFilter @ 0x10,
+});
+
+/// No flags and no multicast list yet.
+#[must_use]
+pub const fn NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES_INIT(
+    EvtSetReceiveFilter: PFN_NET_ADAPTER_SET_RECEIVE_FILTER,
+) -> NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES {
+    NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES {
+        Size: size_of::<NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES>() as u32,
+        SupportedPacketFilters: 0,
+        MaximumMulticastAddresses: 0,
+        EvtSetReceiveFilter,
+    }
+}
+
 /// Whether there is a link.
 pub type NET_IF_MEDIA_CONNECT_STATE = i32;
 /// Not known.

@@ -1,4 +1,4 @@
-//! Bindings of the network adapter class extension (NetAdapterCx) for clients of version 2.0, x64.
+//! Bindings of the network adapter class extension (NetAdapterCx) for clients of version 2.1, x64.
 //!
 //! windows-drivers-rs has none. Names, layouts and values are those of the published headers; each
 //! layout is asserted at compile time and compared with published numbers in `tests/`.

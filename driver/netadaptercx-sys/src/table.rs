@@ -1,17 +1,19 @@
-//! The class extension's function table for clients of version 2.0: where each function stands, and
+//! The class extension's function table for clients of version 2.1: the index of each function, and
 //! the types of those that this project calls.
 //!
-//! The class extension copies its table into an array of the client's. Every function takes the
-//! client's globals first.
+//! A later version appends to the table of an earlier one (`NetAdapterCxBindClient` in version.cpp of
+//! the published source serves every stable version from one table), so an index holds for each version that
+//! has the function. The class extension copies as many entries as the client asks for into an array of the
+//! client's. Every function takes the client's globals first.
 
 use core::{ffi::c_void, mem::transmute};
 
 use crate::{
     adapter::{
         NET_ADAPTER_DATAPATH_CALLBACKS, NET_ADAPTER_LINK_LAYER_ADDRESS, NET_ADAPTER_LINK_LAYER_CAPABILITIES,
-        NET_ADAPTER_LINK_STATE, NET_ADAPTER_RX_CAPABILITIES, NET_ADAPTER_TX_CAPABILITIES,
-        NET_CONFIGURATION_QUERY_ULONG_FLAGS, NET_DRIVER_GLOBALS, NETADAPTER, NETCONFIGURATION,
-        PNETADAPTER_INIT,
+        NET_ADAPTER_LINK_STATE, NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES, NET_ADAPTER_RX_CAPABILITIES,
+        NET_ADAPTER_TX_CAPABILITIES, NET_CONFIGURATION_QUERY_ULONG_FLAGS, NET_DRIVER_GLOBALS,
+        NET_PACKET_FILTER_FLAGS, NETADAPTER, NETCONFIGURATION, NETRECEIVEFILTER, PNETADAPTER_INIT,
     },
     extension::{NET_EXTENSION, NET_EXTENSION_QUERY},
     queue::{NET_PACKET_QUEUE_CONFIG, NETPACKETQUEUE, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT},
@@ -20,7 +22,9 @@ use crate::{
 };
 
 /// Functions in the table of version 2.0.
-pub const NET_FUNCTION_COUNT: usize = 75;
+pub const NET_FUNCTION_COUNT_2_0: usize = 75;
+/// Functions in the table of version 2.1, which this project's driver binds.
+pub const NET_FUNCTION_COUNT: usize = 80;
 
 /// Numbers the functions in the order given, and keeps their names.
 macro_rules! indices {
@@ -118,6 +122,12 @@ indices! {
     NetDeviceGetWakeSourceList,
     NetWakeSourceListGetCount,
     NetWakeSourceListGetElement,
+    // from version 2.1 on
+    NetAdapterWakeSetEapolPacketCapabilities,
+    NetAdapterSetReceiveFilterCapabilities,
+    NetReceiveFilterGetPacketFilter,
+    NetReceiveFilterGetMulticastAddressCount,
+    NetReceiveFilterGetMulticastAddressList,
 }
 
 /// Declares a function's pointer type and the method that calls it through the table.
@@ -204,6 +214,18 @@ functions! {
     /// PASSIVE_LEVEL.
     NetAdapterSetCurrentLinkLayerAddress as PFN_NETADAPTERSETCURRENTLINKLAYERADDRESS(
         Adapter: NETADAPTER, LinkLayerAddress: *mut NET_ADAPTER_LINK_LAYER_ADDRESS);
+    /// PASSIVE_LEVEL, before NetAdapterStart.
+    NetAdapterSetReceiveFilterCapabilities as PFN_NETADAPTERSETRECEIVEFILTERCAPABILITIES(
+        Adapter: NETADAPTER, ReceiveFilter: *const NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES);
+    /// At most DISPATCH_LEVEL, in EvtSetReceiveFilter on its thread.
+    NetReceiveFilterGetPacketFilter as PFN_NETRECEIVEFILTERGETPACKETFILTER(
+        ReceiveFilter: NETRECEIVEFILTER) -> NET_PACKET_FILTER_FLAGS;
+    /// At most DISPATCH_LEVEL, in EvtSetReceiveFilter on its thread.
+    NetReceiveFilterGetMulticastAddressCount as PFN_NETRECEIVEFILTERGETMULTICASTADDRESSCOUNT(
+        ReceiveFilter: NETRECEIVEFILTER) -> usize;
+    /// At most DISPATCH_LEVEL, in EvtSetReceiveFilter on its thread. Null if there is none.
+    NetReceiveFilterGetMulticastAddressList as PFN_NETRECEIVEFILTERGETMULTICASTADDRESSLIST(
+        ReceiveFilter: NETRECEIVEFILTER) -> *const NET_ADAPTER_LINK_LAYER_ADDRESS;
     /// PASSIVE_LEVEL.
     NetAdapterOpenConfiguration as PFN_NETADAPTEROPENCONFIGURATION(
         Adapter: NETADAPTER, ConfigurationAttributes: PWDF_OBJECT_ATTRIBUTES, Configuration: *mut NETCONFIGURATION,

@@ -8,9 +8,6 @@ use core::ffi::c_void;
 /// Functions in the KMDF table of versions 1.31 and 1.33. The framework refuses any other count.
 pub const KMDF_1_31_FUNCTION_COUNT: u32 = 458;
 
-/// Functions in the table of NetAdapterCx 2.0.
-pub const NETADAPTERCX_2_0_FUNCTION_COUNT: u32 = 75;
-
 /// A framework or class-extension version.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -472,4 +472,7 @@ pub struct ListReport {
     pub outstanding: Ids,
     /// Received.
     pub received: Ids,
+    /// Delivered by the device to an address that the protocol's packet filter does not let through.
+    #[serde(default)]
+    pub filtered: Ids,
 }

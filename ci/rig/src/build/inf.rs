@@ -72,7 +72,7 @@ mod tests {
         stamp(&Workspace::find().expect("a workspace"), &DRIVERS[0], &to).expect("a stamped INF");
         let text = std::fs::read_to_string(to).expect("the INF");
         for wanted in [
-            "[Cancelnic.NTamd64.10.0...19041]",
+            "[Cancelnic.NTamd64.10.0...20348]",
             "PCI\\VEN_1AF4&DEV_1041",
             "ServiceBinary = %13%\\cancelnic.sys",
             "KmdfLibraryVersion = 1.31",

@@ -14,6 +14,7 @@ pub struct Account {
     paused: Ids,
     failed: Ids,
     received: Ids,
+    filtered: Ids,
     outstanding: BTreeSet<u64>,
 }
 
@@ -27,6 +28,7 @@ impl Account {
             paused: Ids(alloc::vec::Vec::new()),
             failed: Ids(alloc::vec::Vec::new()),
             received: Ids(alloc::vec::Vec::new()),
+            filtered: Ids(alloc::vec::Vec::new()),
             outstanding: BTreeSet::new(),
         }
     }
@@ -59,6 +61,11 @@ impl Account {
         self.received.push(number);
     }
 
+    /// A frame came in that the packet filter does not let through.
+    pub fn filtered(&mut self, number: u64) {
+        self.filtered.push(number);
+    }
+
     /// How many frames are out.
     #[must_use]
     pub fn outstanding(&self) -> usize {
@@ -75,6 +82,7 @@ impl Account {
             failed: self.failed.clone(),
             outstanding: self.outstanding.iter().copied().collect(),
             received: self.received.clone(),
+            filtered: self.filtered.clone(),
         }
     }
 }
@@ -91,12 +99,13 @@ mod tests {
             account.completed(number, status).unwrap();
         }
         account.received(9);
+        account.filtered(10);
 
         let report = account.report();
         let one = |number| [number].into_iter().collect::<Ids>();
         assert_eq!((report.success, report.aborted), (one(0), one(1)));
         assert_eq!((report.paused, report.failed), (one(2), one(3)));
-        assert_eq!((report.outstanding, report.received), (one(4), one(9)));
+        assert_eq!((report.outstanding, report.received, report.filtered), (one(4), one(9), one(10)));
     }
 
     #[test]

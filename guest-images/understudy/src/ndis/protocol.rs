@@ -9,11 +9,13 @@ use super::ledger::{List, Party, Way};
 use super::memory::{self, Extent};
 use super::violation::{checked, stop};
 use super::{flow, requests};
+use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
 use crate::netcx::adapter;
 use crate::netcx::buffers::{Pool, SIZE, Slot};
 use crate::netcx::frame::{self, Reading};
+use crate::netcx::receive_filter::Filter;
 use agent_protocol::ListReport;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -62,6 +64,10 @@ struct Protocol {
     slots: BTreeMap<List, Vec<Slot>>,
     /// Received lists that go back from the DPC.
     later: Vec<List>,
+    /// What is received through the binding.
+    filter: Filter,
+    /// Why there is no binding, where the adapter is to blame.
+    refusal: String,
 }
 
 static PROTOCOL: IrqLock<Protocol> = IrqLock::new(Protocol {
@@ -70,6 +76,8 @@ static PROTOCOL: IrqLock<Protocol> = IrqLock::new(Protocol {
     pool: Pool::empty(),
     slots: BTreeMap::new(),
     later: Vec::new(),
+    filter: Filter { flags: 0, multicast: Vec::new() },
+    refusal: String::new(),
 });
 /// Set when a list came back.
 static BACK: Event = Event::auto();
@@ -77,12 +85,39 @@ static BACK: Event = Event::auto();
 static SENDING: AtomicU32 = AtomicU32::new(0);
 static RETURNER: Once<Dpc> = Once::new();
 
-/// Opens the binding and asks the adapter what a protocol asks. PASSIVE_LEVEL.
+/// Opens the binding once the adapter has answered what a protocol asks. PASSIVE_LEVEL.
 pub fn bind() {
-    let was = PROTOCOL.with(|protocol| core::mem::replace(&mut protocol.binding, Binding::Open));
-    if was == Binding::Closed {
-        requests::ask_as_protocol();
+    if PROTOCOL.with(|protocol| protocol.binding != Binding::Closed) {
+        return;
     }
+    let (opened, refusal) = match requests::ask_as_protocol() {
+        Ok(filter) => (Some(filter), String::new()),
+        Err(why) => {
+            trace::note("device", &why);
+            crate::log!("the protocol does not bind: {why}");
+            (None, why)
+        }
+    };
+    let old = PROTOCOL.with(|protocol| {
+        if let Some(filter) = opened {
+            protocol.binding = Binding::Open;
+            protocol.filter = filter;
+        }
+        core::mem::replace(&mut protocol.refusal, refusal)
+    });
+    drop(old);
+}
+
+/// Why sends are refused.
+fn not_bound() -> String {
+    let mut why = String::from("the protocol is not bound to the adapter");
+    let refusal = PROTOCOL.with(|protocol| core::mem::take(&mut protocol.refusal));
+    if !refusal.is_empty() {
+        why.push_str(": ");
+        why.push_str(&refusal);
+    }
+    PROTOCOL.with(|protocol| protocol.refusal = refusal);
+    why
 }
 
 /// Whether the binding is open.
@@ -122,6 +157,7 @@ pub fn unbind() {
         protocol.binding = Binding::Closed;
         protocol.pool.check_free().err()
     });
+    requests::forget_filter();
     if let Some(place) = damaged {
         stop("TxBufferWrittenAfterReturn", place);
     }
@@ -172,7 +208,7 @@ pub fn send(frames: Frames) -> Result<(), String> {
 
 fn send_chain(numbers: core::ops::Range<u64>, frames: Frames, seed: u64) -> Result<(), String> {
     if !is_bound() {
-        return Err("the protocol is not bound to the adapter".into());
+        return Err(not_bound());
     }
     // half of all chains go down at DISPATCH_LEVEL, as from a timer or another driver's completion
     let raise = seed.rotate_right(numbers.start as u32 % 64) & 1 != 0;
@@ -270,7 +306,7 @@ pub fn sent(lists: &[List]) {
 /// The binding is closed.
 pub fn cancel(id: u64) -> Result<(), String> {
     if !is_bound() {
-        return Err("the protocol is not bound to the adapter".into());
+        return Err(not_bound());
     }
     SENDING.fetch_add(1, Relaxed);
     flow::cancel(Party::Protocol, id);
@@ -282,14 +318,16 @@ pub fn cancel(id: u64) -> Result<(), String> {
 /// Frames from below. Some lists go back inside the call, some from a DPC. Up to DISPATCH_LEVEL.
 pub fn received(lists: &[List], flags: u32) {
     let bound = is_bound();
+    let own = adapter::current().map(|(_, adapter)| adapter.mac()).unwrap_or_default();
     let (mut now, mut later) = (Vec::new(), Vec::new());
     for &list in lists {
         for buffer in checked(books::live(list).buffers()) {
             let bytes = checked(buffer.copy());
             match frame::read(&bytes) {
-                Reading::Numbered(number) if bound => {
-                    PROTOCOL.with(|protocol| protocol.account.received(number));
-                }
+                Reading::Numbered(number) if bound => PROTOCOL.with(|protocol| {
+                    let passes = bytes.first_chunk().is_some_and(|to| protocol.filter.lets_through(*to, own));
+                    if passes { protocol.account.received(number) } else { protocol.account.filtered(number) }
+                }),
                 Reading::Damaged(place) => {
                     stop("RxFrameDamaged", format!("as the protocol reads it: {place}"))
                 }

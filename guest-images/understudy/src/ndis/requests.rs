@@ -10,12 +10,14 @@ use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
 use crate::mm::Owner;
+use crate::netcx::receive_filter::{Filter, Mac};
 use crate::netcx::{adapter, frame};
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use ndis_sys::*;
 use spin::Once;
+use wdk_offline::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER};
 
 /// Objects that the protocol asks for, and the miniport knows.
 const OID_GEN_MAXIMUM_FRAME_SIZE: NDIS_OID = 0x0001_0106;
@@ -23,8 +25,13 @@ const OID_GEN_CURRENT_PACKET_FILTER: NDIS_OID = 0x0001_010E;
 const OID_GEN_STATISTICS: NDIS_OID = 0x0002_0106;
 const OID_802_3_PERMANENT_ADDRESS: NDIS_OID = 0x0101_0101;
 const OID_802_3_CURRENT_ADDRESS: NDIS_OID = 0x0101_0102;
+const OID_802_3_MULTICAST_LIST: NDIS_OID = 0x0101_0103;
 /// One that nobody knows.
 const OID_UNKNOWN: NDIS_OID = 0x00ff_00ff;
+/// What TCP/IP asks for: NDIS_PACKET_TYPE_DIRECTED, MULTICAST and BROADCAST, whose values are NetAdapterCx's flags.
+const PROTOCOL_FILTER: i32 = 0xB;
+/// The group of all hosts, which TCP/IP joins at once.
+const ALL_HOSTS: Mac = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x01];
 /// How long a request may take: NdisTimedOidComplete.
 const BOUND_US: u64 = 12_000_000;
 
@@ -49,6 +56,8 @@ struct Requests {
 
 static REQUESTS: IrqLock<Requests> =
     IrqLock::new(Requests { entries: BTreeMap::new(), pending: Vec::new(), result: None });
+/// What the OIDs have set at the miniport.
+static FILTER: IrqLock<Filter> = IrqLock::new(Filter { flags: 0, multicast: Vec::new() });
 static ENDED: Event = Event::auto();
 static ANSWERER: Once<Dpc> = Once::new();
 
@@ -265,6 +274,9 @@ pub fn cancel(from: Party, id: *mut c_void) {
 /// The miniport's part: half of what it knows is answered from a DPC, statistics only when they are cancelled.
 fn answer_or_pend(request: *mut NDIS_OID_REQUEST) -> i32 {
     let oid = information(request).Oid;
+    if matches!(oid, OID_GEN_CURRENT_PACKET_FILTER | OID_802_3_MULTICAST_LIST) {
+        return set_filter(request);
+    }
     let later = crate::settings::seed().rotate_right(oid) & 1 != 0;
     if oid == OID_GEN_STATISTICS || later {
         REQUESTS.with(|requests| requests.pending.push(request as usize));
@@ -297,16 +309,11 @@ fn answer(request: *mut NDIS_OID_REQUEST) -> i32 {
     let value: &[u8] = match asked.Oid {
         OID_802_3_CURRENT_ADDRESS | OID_802_3_PERMANENT_ADDRESS => &mac,
         OID_GEN_MAXIMUM_FRAME_SIZE => &size,
-        OID_GEN_CURRENT_PACKET_FILTER => &[],
         _ => return NDIS_STATUS_NOT_SUPPORTED,
     };
     // SAFETY: the request is the miniport's now; its maker vouches for the buffer and its length.
     unsafe {
         let place = &mut (*request).DATA.Information;
-        if (*request).RequestType == NdisRequestSetInformation {
-            place.BytesTransferred = asked.InformationBufferLength;
-            return NDIS_STATUS_SUCCESS;
-        }
         if (asked.InformationBufferLength as usize) < value.len() {
             place.BytesNeeded = value.len() as u32;
             return NDIS_STATUS_BUFFER_TOO_SHORT;
@@ -317,35 +324,124 @@ fn answer(request: *mut NDIS_OID_REQUEST) -> i32 {
     NDIS_STATUS_SUCCESS
 }
 
-/// Asks what a protocol asks when it binds: values, a set, one that nobody knows, one that it cancels. PASSIVE_LEVEL.
-pub fn ask_as_protocol() {
+/// The two OIDs of the receive filter, answered on the thread that brings them, as the adapter's callback runs at
+/// PASSIVE_LEVEL. As `NxTranslationApp::SetPacketFilter` and `SetMulticastList` (nxtranslationapp.cpp): the answer to a
+/// filter is the adapter's, a list is always accepted; NDIS itself refuses one with too many addresses.
+fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
+    let asked = information(request);
+    if crate::ke::irql() != 0 {
+        trace::not_offered("a receive filter set above PASSIVE_LEVEL");
+    }
+    // SAFETY: the request is the miniport's now.
+    if unsafe { (*request).RequestType } != NdisRequestSetInformation {
+        return NDIS_STATUS_NOT_SUPPORTED;
+    }
+    let Some((handle, adapter)) = adapter::current() else { return NDIS_STATUS_NOT_SUPPORTED };
+    // SAFETY: the request's maker vouches for the buffer and its length.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(
+            asked.InformationBuffer.cast::<u8>(),
+            asked.InformationBufferLength as usize,
+        )
+    };
+    let mut filter = FILTER.with(core::mem::take);
+    let status = if asked.Oid == OID_GEN_CURRENT_PACKET_FILTER {
+        match bytes.first_chunk() {
+            Some(flags) => {
+                filter.flags = i32::from_le_bytes(*flags);
+                adapter.set_receive_filter(handle, &filter)
+            }
+            None => STATUS_BUFFER_TOO_SMALL,
+        }
+    } else {
+        let (addresses, rest) = bytes.as_chunks::<6>();
+        if !rest.is_empty() {
+            STATUS_INVALID_PARAMETER
+        } else if addresses.len() > adapter.multicast_addresses() {
+            NDIS_STATUS_MULTICAST_FULL
+        } else {
+            filter.multicast = addresses.to_vec();
+            let _ = adapter.set_receive_filter(handle, &filter);
+            NDIS_STATUS_SUCCESS
+        }
+    };
+    let old = FILTER.with(|kept| core::mem::replace(kept, filter));
+    drop(old);
+    if status == NDIS_STATUS_SUCCESS {
+        // SAFETY: as above.
+        unsafe { (*request).DATA.Information.BytesTransferred = asked.InformationBufferLength };
+    }
+    status
+}
+
+/// Asks what a protocol asks when it binds: values, one that nobody knows, one that it cancels, and last the receive
+/// filter, which decides. PASSIVE_LEVEL. Returns the filter that is in force.
+///
+/// # Errors
+/// The adapter refused the filter: an upper layer does not bind. Says why no frame can arrive.
+pub fn ask_as_protocol() -> Result<Filter, String> {
+    let multicast = adapter::current().is_some_and(|(_, adapter)| adapter.multicast_addresses() > 0);
     let asked = [
         (OID_802_3_CURRENT_ADDRESS, 6, NDIS_STATUS_SUCCESS),
         (OID_802_3_PERMANENT_ADDRESS, 2, NDIS_STATUS_BUFFER_TOO_SHORT),
         (OID_GEN_MAXIMUM_FRAME_SIZE, 4, NDIS_STATUS_SUCCESS),
         (OID_UNKNOWN, 4, NDIS_STATUS_NOT_SUPPORTED),
-        (OID_GEN_CURRENT_PACKET_FILTER, 4, NDIS_STATUS_SUCCESS),
         (OID_GEN_STATISTICS, 8, NDIS_STATUS_REQUEST_ABORTED),
     ];
-    for (number, (oid, len, expected)) in asked.into_iter().enumerate() {
+    for (oid, len, expected) in asked {
         let mut buffer = [0_u8; 16];
-        let kind = if oid == OID_GEN_CURRENT_PACKET_FILTER {
-            NdisRequestSetInformation
-        } else {
-            NdisRequestQueryInformation
-        };
-        let id = (number + 1) as *mut c_void;
-        let mut request = Box::new(request(oid, kind, id, (&mut buffer, len)));
-        let status = ask(&raw mut *request, oid == OID_GEN_STATISTICS);
+        let status = query_or_set(oid, NdisRequestQueryInformation, &mut buffer, len);
         if status != expected {
             let place =
                 format!("OID {oid:#010x} ended with {:#010x}, not {:#010x}", status as u32, expected as u32);
             stop("OidAnswerChanged", place);
         }
         if oid == OID_802_3_CURRENT_ADDRESS {
-            trace::note("device", &format!("the protocol binds to {:02x?}", &buffer[..6]));
+            trace::note("device", &format!("the protocol asks for the address: {:02x?}", &buffer[..6]));
         }
     }
+    let mut filter = Filter { flags: PROTOCOL_FILTER, multicast: Vec::new() };
+    if multicast {
+        filter.multicast.push(ALL_HOSTS);
+        let mut buffer = [0_u8; 16];
+        buffer[..ALL_HOSTS.len()].copy_from_slice(&ALL_HOSTS);
+        set(OID_802_3_MULTICAST_LIST, &mut buffer, ALL_HOSTS.len() as u32).map_err(|status| {
+            format!("OID_802_3_MULTICAST_LIST ended with {status:#010x}: no protocol binds to the adapter")
+        })?;
+    }
+    let mut buffer = [0_u8; 16];
+    buffer[..4].copy_from_slice(&PROTOCOL_FILTER.to_le_bytes());
+    set(OID_GEN_CURRENT_PACKET_FILTER, &mut buffer, 4).map_err(|status| {
+        let offered = adapter::current().map_or(0, |(_, adapter)| adapter.supported_filters());
+        format!(
+            "OID_GEN_CURRENT_PACKET_FILTER to {PROTOCOL_FILTER:#x} ended with {status:#010x}: the adapter offers the \
+             packet filters {offered:#x}, so TCP/IP does not bind to it and no frame can arrive \
+             (NetAdapterSetReceiveFilterCapabilities, NetAdapterCx 2.1)"
+        )
+    })?;
+    trace::note("device", "the protocol is bound");
+    Ok(filter)
+}
+
+/// The binding is gone, and its filter with it.
+pub fn forget_filter() {
+    let old = FILTER.with(core::mem::take);
+    drop(old);
+}
+
+fn set(oid: NDIS_OID, buffer: &mut [u8; 16], len: u32) -> Result<(), u32> {
+    match query_or_set(oid, NdisRequestSetInformation, buffer, len) {
+        NDIS_STATUS_SUCCESS => Ok(()),
+        status => Err(status as u32),
+    }
+}
+
+/// One request of the protocol's, its end awaited; the statistics, which nobody answers, are cancelled.
+fn query_or_set(oid: NDIS_OID, kind: NDIS_REQUEST_TYPE, buffer: &mut [u8; 16], len: u32) -> i32 {
+    // a request's ID is its maker's own number, never NULL
+    let id = oid as usize as *mut c_void;
+    let mut request = Box::new(request(oid, kind, id, (buffer, len)));
+    ask(&raw mut *request, oid == OID_GEN_STATISTICS)
 }
 
 fn request(

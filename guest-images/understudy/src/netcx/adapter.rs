@@ -3,21 +3,24 @@
 //! Rules: CX32, CX33 (`driver/docs/netadaptercx.md`).
 
 use super::config::{enter, require_not_null, require_size, violation};
+use super::receive_filter::{self, Filter};
 use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};
 use crate::wdf::{device, dma, table::Handle};
-use alloc::{format, sync::Arc};
+use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use netadaptercx_sys::{
     NET_ADAPTER_DATAPATH_CALLBACKS, NET_ADAPTER_DMA_CAPABILITIES, NET_ADAPTER_LINK_LAYER_ADDRESS,
-    NET_ADAPTER_LINK_LAYER_CAPABILITIES, NET_ADAPTER_LINK_STATE, NET_ADAPTER_RX_CAPABILITIES,
-    NET_ADAPTER_TX_CAPABILITIES, NET_DRIVER_GLOBALS, NETADAPTER, NetMemoryMappingRequirementDmaMapped,
-    NetRxFragmentBufferAllocationModeSystem, NetRxFragmentBufferAttachmentModeSystem, PNETADAPTER_INIT,
+    NET_ADAPTER_LINK_LAYER_CAPABILITIES, NET_ADAPTER_LINK_STATE, NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES,
+    NET_ADAPTER_RX_CAPABILITIES, NET_ADAPTER_TX_CAPABILITIES, NET_DRIVER_GLOBALS, NET_PACKET_FILTER_FLAGS,
+    NETADAPTER, NETRECEIVEFILTER, NetMemoryMappingRequirementDmaMapped,
+    NetRxFragmentBufferAllocationModeSystem, NetRxFragmentBufferAttachmentModeSystem,
+    PFN_NET_ADAPTER_SET_RECEIVE_FILTER, PNETADAPTER_INIT,
 };
 use wdk_offline::{
-    NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
-    WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
+    NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
+    STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
 };
 
 /// What an adapter is made from.
@@ -42,11 +45,27 @@ pub struct Capabilities {
     rx_frame: u64,
 }
 
+/// The receive filters that the driver offers.
+#[derive(Clone, Copy)]
+struct Filtering {
+    supported: NET_PACKET_FILTER_FLAGS,
+    multicast_addresses: usize,
+    callback: PFN_NET_ADAPTER_SET_RECEIVE_FILTER,
+}
+
+/// A filter on its way to the driver: a NETRECEIVEFILTER points to one.
+struct Handed {
+    flags: NET_PACKET_FILTER_FLAGS,
+    multicast: Vec<NET_ADAPTER_LINK_LAYER_ADDRESS>,
+    thread: u64,
+}
+
 /// An adapter.
 pub struct Adapter {
     /// Queue creation callbacks.
     pub callbacks: NET_ADAPTER_DATAPATH_CALLBACKS,
     capabilities: IrqLock<Option<Capabilities>>,
+    filtering: IrqLock<Option<Filtering>>,
     link_layer: AtomicBool,
     mtu: AtomicU32,
     permanent: IrqLock<Option<NET_ADAPTER_LINK_LAYER_ADDRESS>>,
@@ -85,6 +104,42 @@ impl Adapter {
     /// Bytes of payload of the longest frame.
     pub fn mtu(&self) -> u32 {
         self.mtu.load(Relaxed)
+    }
+
+    /// The packet filters that the driver offers; 0 without NetAdapterSetReceiveFilterCapabilities.
+    pub fn supported_filters(&self) -> NET_PACKET_FILTER_FLAGS {
+        self.filtering.with(|filtering| filtering.map_or(0, |filtering| filtering.supported))
+    }
+
+    /// How many addresses the multicast list may have.
+    pub fn multicast_addresses(&self) -> usize {
+        self.filtering.with(|filtering| filtering.map_or(0, |filtering| filtering.multicast_addresses))
+    }
+
+    /// Sets the receive filter, as OID_GEN_CURRENT_PACKET_FILTER and OID_802_3_MULTICAST_LIST ask. PASSIVE_LEVEL.
+    pub fn set_receive_filter(&self, handle: Handle, filter: &Filter) -> NTSTATUS {
+        let filtering = self.filtering.with(|filtering| *filtering);
+        let supported = filtering.map_or(0, |filtering| filtering.supported);
+        let callback = filtering.and_then(|filtering| filtering.callback);
+        let Some(callback) = callback.filter(|_| receive_filter::can_set(supported, filter.flags)) else {
+            return STATUS_NOT_SUPPORTED;
+        };
+        let address = |mac: &receive_filter::Mac| {
+            let mut address = NET_ADAPTER_LINK_LAYER_ADDRESS { Length: mac.len() as u16, Address: [0; 32] };
+            address.Address[..mac.len()].copy_from_slice(mac);
+            address
+        };
+        let handed = Handed {
+            flags: filter.flags,
+            multicast: filter.multicast.iter().map(address).collect(),
+            thread: crate::ke::current_thread(),
+        };
+        let raw = (&raw const handed).cast_mut().cast();
+        trace::callback("device", "EvtSetReceiveFilter", || {
+            // SAFETY: the driver's callback with its adapter; the filter lives until the callback has returned.
+            unsafe { callback(handle.raw() as NETADAPTER, raw) }
+        });
+        STATUS_SUCCESS
     }
 
     /// The address that frames come from.
@@ -214,6 +269,7 @@ pub unsafe extern "win64" fn create(
     let made = Adapter {
         callbacks,
         capabilities: IrqLock::new(None),
+        filtering: IrqLock::new(None),
         link_layer: AtomicBool::new(false),
         mtu: AtomicU32::new(0),
         permanent: IrqLock::new(None),
@@ -255,6 +311,72 @@ pub unsafe extern "win64" fn set_link_layer_capabilities(
     // SAFETY: checked for NULL.
     require_size(FUNCTION, unsafe { (*capabilities).Size }, size_of::<NET_ADAPTER_LINK_LAYER_CAPABILITIES>());
     adapter.link_layer.store(true, Relaxed);
+}
+
+/// NetAdapterSetReceiveFilterCapabilities: PASSIVE_LEVEL, before the start. Codes 11 and 12.
+pub unsafe extern "win64" fn set_receive_filter_capabilities(
+    globals: *mut NET_DRIVER_GLOBALS,
+    adapter: NETADAPTER,
+    capabilities: *const NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES,
+) {
+    const FUNCTION: &str = "NetAdapterSetReceiveFilterCapabilities";
+    enter(FUNCTION, globals, 0);
+    require_not_null(FUNCTION, capabilities);
+    // SAFETY: checked for NULL.
+    let given = unsafe { *capabilities };
+    require_size(FUNCTION, given.Size, size_of::<NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES>());
+    let adapter = before_start(FUNCTION, adapter);
+    let (flags, addresses) = (given.SupportedPacketFilters, given.MaximumMulticastAddresses);
+    if let Err(wrong) = receive_filter::check(flags, addresses, given.EvtSetReceiveFilter.is_some()) {
+        let (code, rule) = wrong.code();
+        let place = format!("{FUNCTION}: {wrong:?}: filters {flags:#x}, {addresses} multicast addresses");
+        violation(code, rule, flags as u64, addresses as u64, place);
+    }
+    let offered =
+        Filtering { supported: flags, multicast_addresses: addresses, callback: given.EvtSetReceiveFilter };
+    adapter.filtering.with(|slot| *slot = Some(offered));
+}
+
+/// What a NETRECEIVEFILTER stands for; code 13 on another thread than that of EvtSetReceiveFilter.
+fn handed<'a>(function: &str, filter: NETRECEIVEFILTER) -> &'a Handed {
+    require_not_null(function, filter);
+    // SAFETY: checked for NULL; the driver passes the handle that its running EvtSetReceiveFilter was given.
+    let filter = unsafe { &*filter.cast::<Handed>() };
+    if filter.thread != crate::ke::current_thread() {
+        violation(13, "SetReceiveFilterFromWrongThread", 0, 0, function.into());
+    }
+    filter
+}
+
+/// NetReceiveFilterGetPacketFilter: up to DISPATCH_LEVEL, in EvtSetReceiveFilter.
+pub unsafe extern "win64" fn packet_filter(
+    globals: *mut NET_DRIVER_GLOBALS,
+    filter: NETRECEIVEFILTER,
+) -> NET_PACKET_FILTER_FLAGS {
+    const FUNCTION: &str = "NetReceiveFilterGetPacketFilter";
+    enter(FUNCTION, globals, 2);
+    handed(FUNCTION, filter).flags
+}
+
+/// NetReceiveFilterGetMulticastAddressCount: up to DISPATCH_LEVEL, in EvtSetReceiveFilter.
+pub unsafe extern "win64" fn multicast_count(
+    globals: *mut NET_DRIVER_GLOBALS,
+    filter: NETRECEIVEFILTER,
+) -> usize {
+    const FUNCTION: &str = "NetReceiveFilterGetMulticastAddressCount";
+    enter(FUNCTION, globals, 2);
+    handed(FUNCTION, filter).multicast.len()
+}
+
+/// NetReceiveFilterGetMulticastAddressList: up to DISPATCH_LEVEL, in EvtSetReceiveFilter. NULL for an empty list.
+pub unsafe extern "win64" fn multicast_list(
+    globals: *mut NET_DRIVER_GLOBALS,
+    filter: NETRECEIVEFILTER,
+) -> *const NET_ADAPTER_LINK_LAYER_ADDRESS {
+    const FUNCTION: &str = "NetReceiveFilterGetMulticastAddressList";
+    enter(FUNCTION, globals, 2);
+    let list = &handed(FUNCTION, filter).multicast;
+    if list.is_empty() { core::ptr::null() } else { list.as_ptr() }
 }
 
 /// NetAdapterSetLinkLayerMtuSize: PASSIVE_LEVEL, any time.
@@ -450,5 +572,6 @@ pub unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapter: NET
     adapter.started.store(false, Relaxed);
     // before 2.2 the framework forgets the capabilities
     adapter.capabilities.with(|slot| *slot = None);
+    adapter.filtering.with(|slot| *slot = None);
     adapter.link_layer.store(false, Relaxed);
 }

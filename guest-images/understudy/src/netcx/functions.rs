@@ -1,4 +1,4 @@
-//! NetAdapterCx 2.0's function table, and the functions of packet queues in it.
+//! NetAdapterCx 2.1's function table, and the functions of packet queues in it.
 
 use super::config::{self, enter, require_not_null, require_size, violation};
 use super::element::{Fragment, Packet};
@@ -27,7 +27,7 @@ macro_rules! typed {
 }
 
 /// What understudy offers, by index.
-pub fn offered() -> [(usize, usize); 26] {
+pub fn offered() -> [(usize, usize); 30] {
     [
         (index::NetDeviceInitConfig, typed!(PFN_NETDEVICEINITCONFIG, adapter::device_init_config)),
         (index::NetAdapterInitAllocate, typed!(PFN_NETADAPTERINITALLOCATE, adapter::init_allocate)),
@@ -47,6 +47,22 @@ pub fn offered() -> [(usize, usize); 26] {
         (
             index::NetAdapterSetDataPathCapabilities,
             typed!(PFN_NETADAPTERSETDATAPATHCAPABILITIES, adapter::set_datapath_capabilities),
+        ),
+        (
+            index::NetAdapterSetReceiveFilterCapabilities,
+            typed!(PFN_NETADAPTERSETRECEIVEFILTERCAPABILITIES, adapter::set_receive_filter_capabilities),
+        ),
+        (
+            index::NetReceiveFilterGetPacketFilter,
+            typed!(PFN_NETRECEIVEFILTERGETPACKETFILTER, adapter::packet_filter),
+        ),
+        (
+            index::NetReceiveFilterGetMulticastAddressCount,
+            typed!(PFN_NETRECEIVEFILTERGETMULTICASTADDRESSCOUNT, adapter::multicast_count),
+        ),
+        (
+            index::NetReceiveFilterGetMulticastAddressList,
+            typed!(PFN_NETRECEIVEFILTERGETMULTICASTADDRESSLIST, adapter::multicast_list),
         ),
         (index::NetAdapterSetLinkState, typed!(PFN_NETADAPTERSETLINKSTATE, adapter::set_link_state)),
         (

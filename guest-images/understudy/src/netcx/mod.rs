@@ -1,10 +1,11 @@
-//! The stand-in for NetAdapterCx 2.0: adapters, packet queues with real rings, execution contexts, and the checks.
+//! The stand-in for NetAdapterCx 2.1: adapters, packet queues with real rings, execution contexts, and the checks.
 
 pub mod arms;
 pub mod element;
 pub mod frame;
 pub mod hang;
 pub mod ledger;
+pub mod receive_filter;
 pub mod unseen;
 pub mod verifier;
 

@@ -7,9 +7,8 @@ use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
-use wdk_offline::loader::{
-    KMDF_1_31_FUNCTION_COUNT, NETADAPTERCX_2_0_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO,
-};
+use netadaptercx_sys::{NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0};
+use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO, WDF_VERSION};
 use wdk_offline::{
     DRIVER_OBJECT, NTSTATUS, PFN_WDF_DRIVER_DEVICE_ADD, PFN_WDF_DRIVER_UNLOAD, STATUS_INFO_LENGTH_MISMATCH,
     STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
@@ -193,7 +192,16 @@ pub unsafe extern "win64" fn version_unbind(
     STATUS_SUCCESS
 }
 
-/// WdfVersionBindClass: PASSIVE_LEVEL. NetAdapterCx 2.0 with its 75 functions, copied into the client's array.
+/// Functions in the table of a released NetAdapterCx 2.x; `None` where understudy does not offer that version.
+fn net_functions(version: WDF_VERSION) -> Option<usize> {
+    match (version.Major, version.Minor, version.Build) {
+        (2, 0, 0) => Some(NET_FUNCTION_COUNT_2_0),
+        (2, 1, 0) => Some(NET_FUNCTION_COUNT),
+        _ => None,
+    }
+}
+
+/// WdfVersionBindClass: PASSIVE_LEVEL. NetAdapterCx 2.0 or 2.1, its functions copied into the client's array.
 pub unsafe extern "win64" fn version_bind_class(
     _info: *mut WDF_BIND_INFO,
     globals: *mut WDF_DRIVER_GLOBALS,
@@ -214,20 +222,20 @@ pub unsafe extern "win64" fn version_bind_class(
         return refuse_bind(STATUS_OBJECT_NAME_NOT_FOUND, &format!("no class extension {name:?}"));
     }
     let version = request.Version;
-    if (version.Major, version.Minor, version.Build) != (2, 0, 0) {
+    let Some(count) = net_functions(version) else {
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
             &format!(
-                "NetAdapterCx {}.{}.{} is not here, only 2.0",
+                "NetAdapterCx {}.{}.{} is not offered, only 2.0 and 2.1",
                 version.Major, version.Minor, version.Build
             ),
         );
-    }
-    if request.FunctionTableCount != NETADAPTERCX_2_0_FUNCTION_COUNT {
-        let count = request.FunctionTableCount;
+    };
+    if request.FunctionTableCount as usize != count {
+        let (asked, minor) = (request.FunctionTableCount, version.Minor);
         return refuse_bind(
             STATUS_INVALID_PARAMETER,
-            &format!("NetAdapterCx 2.0 has 75 functions, not {count}"),
+            &format!("NetAdapterCx 2.{minor} has {count} functions, not {asked}"),
         );
     }
     let net = with_client(globals, "WdfVersionBindClass", |client| {
@@ -237,7 +245,7 @@ pub unsafe extern "win64" fn version_bind_class(
     let table = functions::net_table();
     // SAFETY: the client's array has FunctionTableCount entries, ClassBindInfo is the address of its globals pointer.
     unsafe {
-        core::ptr::copy_nonoverlapping(table.as_ptr(), request.FunctionTable.cast::<usize>(), table.len());
+        core::ptr::copy_nonoverlapping(table.as_ptr(), request.FunctionTable.cast::<usize>(), count);
         *request.ClassBindInfo.cast::<u64>() = net;
     }
     STATUS_SUCCESS

@@ -18,7 +18,7 @@ use wdk_offline::{
 /// Entries of the KMDF table.
 pub const WDF_FUNCTIONS: usize = 458;
 /// Entries of the NetAdapterCx 2.0 table.
-pub const NET_FUNCTIONS: usize = 75;
+pub const NET_FUNCTIONS: usize = netadaptercx_sys::NET_FUNCTION_COUNT;
 /// Bytes of one trap stub.
 const STUB: usize = 16;
 

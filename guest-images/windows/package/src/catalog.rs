@@ -19,9 +19,9 @@ use crate::{
     signature::{self, SignFault},
 };
 
-/// The Windows versions that the package is for, in Inf2Cat's names: Windows 10 2004 (build 19041, the oldest that
-/// the INFs take) to Windows 11 24H2, which 25H2 shares its name with; Server 2022 and Server 2025. x64 all.
-pub const OS: &str = "_v100_X64_Vb,_v100_X64_21H2,_v100_X64_22H2,_v100_X64_24H2,Server_v100_X64_21H2,\
+/// The Windows versions that the package is for, in Inf2Cat's names: Windows 11 21H2 to 24H2, which 25H2 shares its name
+/// with; Server 2022 (build 20348, the oldest that the NIC's INF takes) and Server 2025. x64 all.
+pub const OS: &str = "_v100_X64_21H2,_v100_X64_22H2,_v100_X64_24H2,Server_v100_X64_21H2,\
                       Server_v100_X64_24H2";
 /// What each member says of Windows' version: platform 2 (NT), version 10.0, which all of [`OS`] carry.
 pub const OS_VERSION: &str = "2:10.0";

@@ -367,8 +367,8 @@ fn infs(machine: &mut Machine) {
             &[
                 "Version|Provider|cancelnic",
                 "Version|DriverVer|11/21/2026|1.2.3.4",
-                "Manufacturer|cancelnic|Cancelnic|NTamd64.10.0...19041",
-                r"Cancelnic.NTamd64.10.0...19041|cancelnic virtual Ethernet adapter|Cancelnic_Device|PCI\VEN_1AF4&DEV_1041",
+                "Manufacturer|cancelnic|Cancelnic|NTamd64.10.0...20348",
+                r"Cancelnic.NTamd64.10.0...20348|cancelnic virtual Ethernet adapter|Cancelnic_Device|PCI\VEN_1AF4&DEV_1041",
                 "Cancelnic_CopyFiles|cancelnic.sys|cancelnic.sys",
                 "Cancelnic_Service|ServiceType|1",
                 "Cancelnic_Wdf|KmdfLibraryVersion|1.31",
