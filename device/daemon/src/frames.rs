@@ -1,4 +1,4 @@
-//! Numbered frames, as everything in the project sends them: to everyone, from the NIC, EtherType
+//! Numbered frames, as everything in the project sends them: usually to everyone, from the NIC, EtherType
 //! 0x88B5 (IEEE 802, local experiments), then the number and filler bytes that follow from it.
 
 /// Shortest frame without its check sequence (IEEE 802.3), in bytes.
@@ -13,11 +13,14 @@ pub fn longest(mtu: u16) -> usize {
     usize::from(mtu) + LONGEST_HEADER
 }
 
-/// Frame `number`, `len` bytes long (at least [`SHORTEST_NUMBERED`]), from `mac`.
+/// Every station: the broadcast address.
+pub const EVERYONE: [u8; 6] = [0xff; 6];
+
+/// Frame `number`, `len` bytes long (at least [`SHORTEST_NUMBERED`]), from `mac` to `destination`.
 /// Byte i from 22 on is `(number + i) as u8`.
-pub fn numbered(number: u64, len: usize, mac: [u8; 6]) -> Vec<u8> {
+pub fn numbered(number: u64, len: usize, mac: [u8; 6], destination: [u8; 6]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(len);
-    frame.extend_from_slice(&[0xff; 6]);
+    frame.extend_from_slice(&destination);
     frame.extend_from_slice(&mac);
     frame.extend_from_slice(&[0x88, 0xb5]);
     frame.extend_from_slice(&number.to_be_bytes());
@@ -41,9 +44,9 @@ mod tests {
 
     #[test]
     fn numbered_frame_is_laid_out_as_written_down() {
-        let frame = numbered(0x0102, 60, [2, 0, 0, 0, 0, 7]);
+        let frame = numbered(0x0102, 60, [2, 0, 0, 0, 0, 7], [2, 0, 0, 0, 0, 8]);
         assert_eq!(frame.len(), 60);
-        assert_eq!(frame[..6], [0xff; 6]);
+        assert_eq!(frame[..6], [2, 0, 0, 0, 0, 8]);
         assert_eq!(frame[6..14], [2, 0, 0, 0, 0, 7, 0x88, 0xb5]);
         assert_eq!(frame[14..22], [0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!((frame[22], frame[59]), (0x02 + 22, 0x02 + 59));

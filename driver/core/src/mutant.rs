@@ -25,6 +25,8 @@ impl Mutant {
     /// Of transmit · 10: mark every fourth sent packet as taken back · 11: return the packet at index 19 without its
     /// completion, so that each later one is told of the fate of another · 12: never write CANCEL · 13: never ring the
     /// doorbell · 14: return packets as sent before the device has used them.
+    ///
+    /// Of the adapter · 30: offer no receive filter (the glue does it).
     #[must_use]
     #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
     pub const fn from_number(number: u32) -> Self {
@@ -54,6 +56,12 @@ impl Mutant {
     #[must_use]
     pub const fn waits_in_cancel(self) -> bool {
         self.is(3)
+    }
+
+    /// Whether the glue shall offer no receive filter.
+    #[must_use]
+    pub const fn offers_no_receive_filter(self) -> bool {
+        self.is(30)
     }
 
     pub(crate) const fn leaves_the_rest_to_advance(self) -> bool {

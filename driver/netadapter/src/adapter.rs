@@ -170,7 +170,9 @@ pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATU
         net().NetAdapterSetPermanentLinkLayerAddress(adapter, &raw mut address);
         net().NetAdapterSetCurrentLinkLayerAddress(adapter, &raw mut address);
         net().NetAdapterSetDataPathCapabilities(adapter, &raw mut tx, &raw mut rx);
-        net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter);
+        if !context.mutant().offers_no_receive_filter() {
+            net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter);
+        }
         net().NetAdapterSetLinkState(adapter, &raw mut link);
         check(net().NetAdapterStart(adapter))
     }

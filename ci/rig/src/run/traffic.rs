@@ -123,13 +123,19 @@ impl Run {
         (first, last)
     }
 
-    /// Lets `count` frames of 60 bytes arrive at the device from outside.
+    /// Lets `count` frames of 60 bytes to everyone arrive at the device from outside.
     pub fn inject(&mut self, count: u32) -> Result<()> {
+        self.inject_to(count, "ffffffffffff")
+    }
+
+    /// The same with the Ethernet address in hexadecimal that the frames go to.
+    pub fn inject_to(&mut self, count: u32, to: &str) -> Result<()> {
         let (first, last) = (self.next, self.next + u64::from(count) - 1);
         self.step(format!("{count} frames arrive at the device"), |run| {
             run.next = last + 1;
             run.facts.injected.0.push((first, last));
-            let params = serde_json::json!({ "queue": "rx0", "first": first, "count": count, "len": 60 });
+            let params =
+                serde_json::json!({ "queue": "rx0", "first": first, "count": count, "len": 60, "to": to });
             let injected = run.session.control.call("rx.inject", params);
             injected.map_err(|error| run.session.explain(error))?;
             Ok(((), format!("numbers {first} to {last}")))

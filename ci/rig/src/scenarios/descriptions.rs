@@ -20,6 +20,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
         "an interface that completes a request without unmarking it is caught",
     ),
     ("caught-deleted-while-sent", "a relay that deletes a request which is under way is caught"),
+    (
+        "caught-no-receive-filter",
+        "a driver that offers no receive filter, as every client of NetAdapterCx 2.0, is bound by no protocol",
+    ),
     ("caught-filter-completes-own-up", "a filter that hands its own lists to the driver above is caught"),
     ("caught-filter-completes-twice", "a filter that completes a list twice is caught"),
     ("caught-filter-forgets-to-pass-on", "a filter that does not pass a cancel by ID down is caught"),
@@ -299,6 +303,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (
         "relay-removal-with-a-request-pending",
         "the relay is removed with a passed request under way, which is recalled",
+    ),
+    (
+        "receive-filter-lets-its-frames-through",
+        "the protocol gets the frames that its packet filter names; those to other addresses are counted apart",
     ),
     ("reload-the-driver", "the driver is unloaded and loaded again, and carries traffic each time"),
     (

@@ -1,5 +1,6 @@
 //! What `cargo rig test` runs: every scenario by its name, each in a session of its own.
 
+mod binding;
 mod broken;
 mod cause;
 mod command;
@@ -131,6 +132,7 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         broken::all(),
         cause::all(),
+        binding::all(),
         hang::all(),
     ]
     .into_iter()

@@ -41,6 +41,7 @@ pub const NEEDS: &[(&str, &[Need])] = &[
     ("forms-alike-without-hardware-cancel", &[Fates]),
     ("forms-same-frames-same-order", &[Fates]),
     ("hang-reported-device-holds", &[Views, Fates]),
+    ("receive-filter-lets-its-frames-through", &[Protocol]),
     ("request-becoming-cancelable", &[Windows]),
     ("request-cancelable", &[Windows]),
     ("request-cancelled-twice", &[Windows]),

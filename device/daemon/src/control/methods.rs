@@ -120,6 +120,13 @@ fn queue_and_gate(params: &mut Params) -> Result<(QueueId, Gate), RpcError> {
     Ok((queue, *gate))
 }
 
+/// The destination of injected frames.
+fn address(text: &str) -> Result<[u8; 6], RpcError> {
+    frames::from_hex(text)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| RpcError::params("`to` must be an Ethernet address: six bytes in hexadecimal"))
+}
+
 /// The frames of `rx.inject`: numbered ones, or one given byte by byte.
 fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<Vec<Vec<u8>>, RpcError> {
     if queue(params)? != QueueId::Rx0 {
@@ -143,5 +150,6 @@ fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<Vec<Vec<u8>>,
     if first.checked_add(count).is_none() {
         return Err(RpcError::params("`first` and `count` run past the largest number"));
     }
-    Ok((first..first + count).map(|number| frames::numbered(number, len as usize, mac)).collect())
+    let to = if params.has("to") { address(&params.string("to")?)? } else { frames::EVERYONE };
+    Ok((first..first + count).map(|number| frames::numbered(number, len as usize, mac, to)).collect())
 }

@@ -322,6 +322,7 @@ fn control_errors_name_the_bad_field() {
         ("rx.inject", json!({"queue": "tx0", "first": 0, "count": 1, "len": 60}), "`queue`"),
         ("rx.inject", json!({"queue": "rx0", "first": 0, "count": 1, "len": 20}), "`len`"),
         ("rx.inject", json!({"queue": "rx0", "frame": "zz"}), "`frame`"),
+        ("rx.inject", json!({"queue": "rx0", "first": 0, "count": 1, "len": 60, "to": "0a0b"}), "`to`"),
         ("clock.advance", json!({"us": 5}), "--clock manual"),
         ("link.set", json!({"up": false}), "not supported"),
         ("fault.arm", json!({}), "not supported"),
