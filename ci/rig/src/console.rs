@@ -9,9 +9,38 @@ use crate::failure::{PIPE_CLOSED, SETUP};
 use crate::process;
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stderr, stdout};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Prints to standard output.
+/// Whether standard output is for a file's content, and lines for people go to the error output.
+static FOR_A_FILE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the file that is asked for, if any, is standard output: `-`. From then on all lines for people go to the error
+/// output, and only [`print_file`] writes to standard output.
+pub fn is_output(file: Option<&Path>) -> bool {
+    let is_output = file.is_some_and(|file| file == Path::new("-"));
+    if is_output {
+        FOR_A_FILE.store(true, Ordering::Relaxed);
+    }
+    is_output
+}
+
+/// Whether lines for people go to the error output.
+pub fn is_on_errors() -> bool {
+    FOR_A_FILE.load(Ordering::Relaxed)
+}
+
+/// Prints the content of a file that was asked for as `-`.
+pub fn print_file(text: &str) {
+    to_output(format_args!("{text}"), "");
+}
+
+/// Prints a line for people.
 pub fn print(text: Arguments<'_>, end: &str) {
+    if is_on_errors() { print_error(text, end) } else { to_output(text, end) }
+}
+
+fn to_output(text: Arguments<'_>, end: &str) {
     if cfg!(test) {
         // The test harness takes what goes this way, and shows it for a test that failed.
         return std::print!("{text}{end}");

@@ -4,18 +4,18 @@ pub mod path;
 
 use crate::agent::AgentError;
 use crate::archive::{Evidence, RunFolder};
-use crate::build::{self, Artefact};
-use crate::guest::GuestKind;
+use crate::build;
 use crate::live::Live;
 use crate::process::Folder;
 use crate::report;
-use crate::report::table::{self, Style};
+use crate::report::table;
 use crate::run::{Run, StepEvent};
 use crate::settings::{Files, NIC, Settings};
-use crate::{failure, guest, places};
+use crate::terminal::Terminal;
+use crate::{console, failure, foreign, guest, places};
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `cargo rig demo` takes.
 #[derive(Debug, Args)]
@@ -32,59 +32,46 @@ pub struct Options {
     /// Seed for everything that the guest may vary
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the report as JSON
+    /// Write the report as JSON; `-` is standard output, and everything else then goes to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Folder for page, capture and logs [default: a new one in target/rig/runs, to which target/rig/latest leads]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Run this driver of the NIC instead of the one built here (needs its INF)
-    #[arg(long, value_name = "SYS", requires = "inf")]
-    driver: Option<PathBuf>,
-    /// INF of the driver
-    #[arg(long, value_name = "INF")]
-    inf: Option<PathBuf>,
+    #[command(flatten)]
+    driver: foreign::Options,
 }
 
 impl Options {
     /// The command line that does the same run again.
     fn replay(&self) -> String {
-        let mut line =
-            format!("cargo rig demo --frames {} --seed {}{}", self.frames, self.seed, self.guest.replay());
-        for (name, file) in [("--driver", &self.driver), ("--inf", &self.inf)] {
-            if let Some(file) = file {
-                line.push_str(&format!(" {name} {}", file.display()));
-            }
-        }
-        line
+        let (guest, driver) = (self.guest.replay(), self.driver.replay());
+        format!("cargo rig demo --frames {} --seed {}{guest}{driver}", self.frames, self.seed)
     }
 }
 
 /// Runs the demo; `true` if the verdict is good.
 pub fn demo(options: &Options) -> Result<bool> {
-    if (options.driver.is_some() || options.inf.is_some()) && options.guest.guest != GuestKind::Understudy {
-        let usage = "--driver and --inf are for --guest understudy: an image holds its own drivers";
-        return Err(failure::Usage(usage.into()).into());
-    }
+    let json_on_output = console::is_output(options.json.as_deref());
+    let foreign = options.driver.find(options.guest.guest)?;
     let guest = options.guest.choose()?;
     places::qemu()?;
     // Before anything that takes long: the folder that was asked for, and a place for temporary files.
     drop(Folder::new()?);
     let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
-    let style = Style::of_stdout();
+    let terminal = Terminal::of_stdout();
+    let style = terminal.style;
     let built = build::build(build::Options::default())?;
     let folder = folder.map_or_else(RunFolder::new, Ok)?;
     let evidence = Evidence::new(folder.path().to_path_buf());
     let mut settings = Settings::new(Files::shipped(&built));
     settings.home = guest;
     settings.evidence = Some(evidence.clone());
-    let nic = settings.files.driver(NIC)?;
-    if let Some(chosen) = &options.driver {
-        nic.image = Artefact::of(chosen)?;
+    if let Some(foreign) = &foreign {
+        foreign.take_over(&mut settings.files)?;
     }
-    if let Some(chosen) = &options.inf {
-        nic.inf.clone_from(chosen);
-    }
+    // Another project's driver has no interface for the relay's requests, and takes descriptors as it likes.
+    let path = if settings.files.driver(NIC).is_ok() { path::cancel_path } else { path::of_any_driver };
     settings.device.queue_size = path::QUEUE_SIZE;
     settings.guest.seed = options.seed;
     settings.command = options.replay();
@@ -92,7 +79,7 @@ pub fn demo(options: &Options) -> Result<bool> {
         println!("{:<20} sha256 {}", format!("{}.sys", driver.name), driver.image.sha256);
     }
 
-    let mut live = Live::new(style);
+    let mut live = Live::new(terminal);
     let watcher = Box::new(move |event: StepEvent<'_>| live.show(event));
     let mut run = match Run::start(settings, watcher) {
         Ok(run) => run,
@@ -102,7 +89,7 @@ pub fn demo(options: &Options) -> Result<bool> {
             return Err(error.context(format!("no run (logs: {logs}; again: {})", options.replay())));
         }
     };
-    let outcome = path::cancel_path(&mut run, options.frames);
+    let outcome = path(&mut run, options.frames);
     let unloadable = match outcome.as_ref().map_err(|error| error.downcast_ref()) {
         Err(Some(error @ AgentError::NotLoadable(_))) => Some(error.to_string()),
         _ => None,
@@ -110,26 +97,36 @@ pub fn demo(options: &Options) -> Result<bool> {
     let (facts, mut session) = run.finish(outcome);
     let violations = crate::verdict::judge(&facts);
     evidence.run(&mut session, &facts, &violations);
-    println!("\n{}\n", table::queues(&facts, style));
-    if let Some(cancels) = table::cancels(&facts, style) {
-        println!("{cancels}\n");
+    let width = terminal.table_width();
+    println!();
+    terminal.print(&table::queues(&facts, style, width), table::SET_MARGIN);
+    println!();
+    if let Some(cancels) = table::cancels(&facts, style, width) {
+        terminal.print(&cancels, 2);
+        println!();
     }
     let kept = evidence.settle(true).and_then(|()| {
-        if let Some(file) = &options.json {
-            report::copy_json(&folder.path().join("report.json"), file)?;
+        let json = folder.path().join("report.json");
+        match &options.json {
+            Some(_) if json_on_output => console::print_file(&report::json_seen_from(&json, Path::new(""))?),
+            Some(file) => report::copy_json(&json, file)?,
+            None => {}
+        }
+        if table::has_long_sets(&facts) {
+            println!("sets: {} (each set whole, at \"queues\", \"ids\")", json.display());
         }
         println!("page: {}", folder.path().join("report.html").display());
         println!("wire: {}", folder.path().join("capture.pcapng").display());
         Ok(())
     });
-    println!("{}", table::verdict(&violations, style));
-    facts.hangs.iter().for_each(|hang| println!("{}", hang.text()));
-    facts.crashes.iter().for_each(|crash| println!("{}", crash.text()));
+    terminal.print(&table::verdict(&violations, style), 4);
+    facts.hangs.iter().for_each(|hang| terminal.print(&hang.text(), 2));
+    facts.crashes.iter().for_each(|crash| terminal.print(&crash.text(), 2));
     if let Some(prints) = table::prints(&facts).filter(|_| !violations.is_empty()) {
         println!("{prints}");
     }
     if let Some(why) = &facts.refused {
-        println!("this guest cannot run the demo to its end: {why}");
+        terminal.print(&format!("this guest cannot run the demo to its end: {why}"), 2);
     }
     if let Some(why) = unloadable {
         // Nothing of the driver has run: nothing was judged.

@@ -1,12 +1,14 @@
-//! Another project's driver of the NIC, in the place of ours: a folder with its `.sys` and `.inf`.
+//! Another project's driver of the NIC, in the place of ours: a folder with its `.sys` and `.inf`, or these two files.
 //!
 //! It must drive the NIC of `device/registers` through NetAdapterCx. Our filter and our relay stay in the guest beside it;
 //! scenarios that talk to cancelnic.sys itself do not concern it.
 
 use crate::build::Artefact;
 use crate::failure::Usage;
+use crate::guest::GuestKind;
 use crate::settings::{DriverFiles, Files, NIC};
 use anyhow::{Context, Result};
+use clap::Args;
 use driver_package::Inf;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,57 @@ use std::path::{Path, PathBuf};
 /// The NIC's hardware id, as [`Inf`] gives it.
 const HARDWARE: &str = "pci\\ven_1af4&dev_1041";
 
-/// A driver that was found in a folder.
+/// Options that name such a driver.
+#[derive(Debug, Args)]
+#[group(id = "which_driver")]
+pub struct Options {
+    /// Run another project's driver of the NIC in place of ours: the folder with its .sys and .inf, or its .sys
+    #[arg(long, value_name = "DIR|SYS")]
+    driver: Option<PathBuf>,
+    /// The INF of the driver, where --driver names a .sys file
+    #[arg(long, value_name = "INF", requires = "driver")]
+    inf: Option<PathBuf>,
+}
+
+impl Options {
+    /// The driver, if one is named.
+    ///
+    /// # Errors
+    /// [`Usage`]: `guest` is an image, or there is no such driver.
+    pub fn find(&self, guest: GuestKind) -> Result<Option<Foreign>> {
+        let Some(driver) = &self.driver else { return Ok(None) };
+        if guest != GuestKind::Understudy {
+            let usage = "--driver is for --guest understudy: an image holds its own drivers";
+            return Err(Usage(usage.into()).into());
+        }
+        match &self.inf {
+            None if driver.is_file() => {
+                let usage = format!("--driver {}: name the INF of this file with --inf", driver.display());
+                Err(Usage(usage).into())
+            }
+            None => Foreign::find(driver).map(Some),
+            Some(_) if driver.is_dir() => {
+                let usage = format!("--inf goes with a .sys file; {} is a folder", driver.display());
+                Err(Usage(usage).into())
+            }
+            Some(inf) => Foreign::of_files(driver, inf).map(Some),
+        }
+    }
+
+    /// Whether one is named.
+    pub fn is_given(&self) -> bool {
+        self.driver.is_some()
+    }
+
+    /// The same as arguments, for doing a run again.
+    pub fn replay(&self) -> String {
+        let named = [("--driver", &self.driver), ("--inf", &self.inf)];
+        let given = named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        given.map(|(name, path)| format!(" {name} {}", path.display())).collect()
+    }
+}
+
+/// A driver that was found.
 #[derive(Debug, Clone)]
 pub struct Foreign(DriverFiles);
 
@@ -30,9 +82,8 @@ impl Foreign {
         let mut infs = Vec::new();
         let mut others = Vec::new();
         for path in with_extension(&paths, "inf") {
-            let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let inf = Inf::parse(&bytes).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
-            if inf.hardware_ids.iter().any(|id| id.starts_with(HARDWARE)) {
+            let inf = read_inf(&path).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
+            if is_for_the_nic(&inf) {
                 infs.push((path, inf));
             } else {
                 others.push(format!("{} is for {}", file_name(&path), inf.hardware_ids.join(", ")));
@@ -47,22 +98,39 @@ impl Foreign {
                 return Err(refuse(format!("several INFs are for the NIC: {}", names.join(", "))).into());
             }
         };
-        let images: Vec<&String> =
-            inf.files.iter().filter(|file| file.to_ascii_lowercase().ends_with(".sys")).collect();
-        let [image] = images[..] else {
-            return Err(
-                refuse(format!("{} names {} .sys files, not one", file_name(path), images.len())).into()
-            );
-        };
+        let image = image_of(inf).map_err(|why| refuse(format!("{} {why}", file_name(path))))?;
         let found = paths.iter().find(|path| file_name(path).eq_ignore_ascii_case(image));
         let found =
             found.ok_or_else(|| refuse(format!("{} names {image}, which is not there", file_name(path))))?;
-        let (stem, _) = image.rsplit_once('.').context("it ends with .sys")?;
+        Self::of(image, found, path)
+    }
+
+    /// The NIC's driver `image`, whatever that file is called, with its INF.
+    ///
+    /// # Errors
+    /// [`Usage`]: one of them cannot be read, or the INF is not for the NIC.
+    pub fn of_files(image: &Path, inf: &Path) -> Result<Self> {
+        let refuse = |why: String| Usage(format!("--inf {}: {why}", inf.display()));
+        let parsed = read_inf(inf).map_err(|error| refuse(error.to_string()))?;
+        if !is_for_the_nic(&parsed) {
+            let ids = parsed.hardware_ids.join(", ");
+            return Err(refuse(format!("it is for {ids}, not for {HARDWARE}")).into());
+        }
+        let name = image_of(&parsed).map_err(|why| refuse(format!("it {why}")))?;
+        if let Err(error) = fs::File::open(image) {
+            return Err(Usage(format!("--driver {}: {error}", image.display())).into());
+        }
+        Self::of(name, image, inf)
+    }
+
+    /// `name` is the file's name in the INF, `found` the file.
+    fn of(name: &str, found: &Path, inf: &Path) -> Result<Self> {
+        let (stem, _) = name.rsplit_once('.').context("it ends with .sys")?;
         Ok(Self(DriverFiles {
             // One for the whole use of the command.
             name: String::leak(stem.to_owned()),
             image: Artefact::of(found)?,
-            inf: path.clone(),
+            inf: inf.to_path_buf(),
             symbols: found.with_extension("pdb"),
         }))
     }
@@ -75,6 +143,24 @@ impl Foreign {
         *files.driver(NIC)? = self.0.clone();
         files.foreign = true;
         Ok(())
+    }
+}
+
+fn read_inf(path: &Path) -> Result<Inf> {
+    Ok(Inf::parse(&fs::read(path)?)?)
+}
+
+fn is_for_the_nic(inf: &Inf) -> bool {
+    inf.hardware_ids.iter().any(|id| id.starts_with(HARDWARE))
+}
+
+/// The `.sys` file that an INF names; the error is a verb and its object.
+fn image_of(inf: &Inf) -> Result<&String, String> {
+    let images: Vec<&String> =
+        inf.files.iter().filter(|file| file.to_ascii_lowercase().ends_with(".sys")).collect();
+    match images[..] {
+        [image] => Ok(image),
+        _ => Err(format!("names {} .sys files, not one", images.len())),
     }
 }
 
@@ -142,6 +228,40 @@ mod tests {
         fs::write(folder.path().join("a.inf"), utf_16(u16::to_be_bytes)).unwrap();
         let error = Foreign::find(folder.path()).unwrap_err();
         assert!(error.is::<Usage>() && error.to_string().contains("a.inf: it is UTF-16 BE"), "{error:#}");
+    }
+
+    fn options(driver: &Path, inf: Option<&Path>) -> Options {
+        Options { driver: Some(driver.to_path_buf()), inf: inf.map(Path::to_path_buf) }
+    }
+
+    #[test]
+    fn a_file_under_any_name_takes_the_one_in_its_inf() {
+        let folder = folder(&[("a.inf", INF), ("built.dll", "MZ")]);
+        let (file, inf) = (folder.path().join("built.dll"), folder.path().join("a.inf"));
+        let options = options(&file, Some(&inf));
+        let Foreign(found) = options.find(GuestKind::Understudy).unwrap().unwrap();
+        assert_eq!((found.name, &found.image.path, &found.inf), ("other", &file, &inf));
+        let again = format!(" --driver {} --inf {}", file.display(), inf.display());
+        assert_eq!(options.replay(), again);
+    }
+
+    #[test]
+    fn a_file_that_does_not_go_with_its_inf_is_wrong_usage() {
+        let other = INF.replace("1041", "1042");
+        let folder = folder(&[("a.inf", INF), ("b.inf", &other), ("a.sys", "MZ")]);
+        let path = |name| folder.path().join(name);
+        for (driver, inf, why) in [
+            ("a.sys", Some("b.inf"), "it is for pci\\ven_1af4&dev_1042, not for pci\\ven_1af4&dev_1041"),
+            ("b.sys", Some("a.inf"), "b.sys: No such file"),
+            ("a.sys", None, "name the INF of this file with --inf"),
+            ("", Some("a.inf"), "is a folder"),
+        ] {
+            let options = options(&path(driver), inf.map(path).as_deref());
+            let error = options.find(GuestKind::Understudy).unwrap_err();
+            assert!(error.is::<Usage>() && error.to_string().contains(why), "{error:#}");
+            let error = options.find(GuestKind::Windows).unwrap_err();
+            assert!(error.to_string().contains("for --guest understudy"), "{error:#}");
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! On a terminal the running step is one line with its seconds, which the result replaces. Elsewhere a quick run prints
 //! results only, and a step that takes long is announced before it is over, with the seconds that it has taken.
 
-use crate::report::table::{Style, step_line};
+use crate::console;
+use crate::report::table::{MARGIN, Style, step_line};
 use crate::run::StepEvent;
+use crate::terminal::Terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -17,7 +19,7 @@ const ANNOUNCED: [u64; 3] = [2, 5, 10];
 
 /// Prints the steps of a run to standard output.
 pub struct Live {
-    style: Style,
+    terminal: Terminal,
     output: Output,
 }
 
@@ -27,18 +29,19 @@ enum Output {
 }
 
 impl Live {
-    /// For a run whose steps are printed in this style.
-    pub fn new(style: Style) -> Self {
-        let output = match style {
+    /// For a run whose steps are printed on this terminal.
+    pub fn new(terminal: Terminal) -> Self {
+        let output = match terminal.style {
             Style::Rich => Output::Terminal { bar: bar(), running: Vec::new() },
             Style::Plain => Output::Lines(Announcer::start()),
         };
-        Self { style, output }
+        Self { terminal, output }
     }
 
     /// Shows what a run reports.
     pub fn show(&mut self, event: StepEvent<'_>) {
-        let style = self.style;
+        let terminal = self.terminal;
+        let print = |step| terminal.print(&step_line(step, terminal.style), MARGIN);
         match (&mut self.output, event) {
             (Output::Terminal { bar, running }, StepEvent::Begins(name)) => {
                 running.push(name.to_owned());
@@ -48,12 +51,12 @@ impl Live {
             (Output::Terminal { bar, running }, StepEvent::Ends(step)) => {
                 running.pop();
                 bar.set_message(running.last().cloned().unwrap_or_default());
-                bar.suspend(|| println!("{}", step_line(step, style)));
+                bar.suspend(|| print(step));
             }
             (Output::Lines(announcer), StepEvent::Begins(name)) => announcer.begins(name),
             (Output::Lines(announcer), StepEvent::Ends(step)) => {
                 announcer.ends();
-                println!("{}", step_line(step, style));
+                print(step);
             }
         }
     }
@@ -68,7 +71,9 @@ impl Drop for Live {
 }
 
 fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+    let errors = console::is_on_errors();
+    let target = if errors { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::stdout() };
+    let bar = ProgressBar::with_draw_target(None, target);
     // Without the template the bar's own default is shown.
     if let Ok(style) = ProgressStyle::with_template("{elapsed:>10}  {spinner}     {wide_msg}") {
         bar.set_style(style);

@@ -44,6 +44,7 @@ mod run;
 mod scenarios;
 mod session;
 mod settings;
+mod terminal;
 mod test;
 mod timeline;
 mod verdict;

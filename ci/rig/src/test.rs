@@ -10,9 +10,10 @@ mod workers;
 
 use crate::archive::{Evidence, RunFolder};
 use crate::build;
-use crate::failure::{self, Class, Machine, Usage};
-use crate::foreign::Foreign;
-use crate::guest::{self, Guest, GuestKind};
+use crate::console;
+use crate::failure::{self, Class, Machine};
+use crate::foreign;
+use crate::guest::{self, Guest};
 use crate::places;
 use crate::pool::Pool;
 use crate::process::{Folder, stand_aside_if_interrupted};
@@ -63,10 +64,8 @@ pub struct Options {
     shard: Option<Shard>,
     #[command(flatten)]
     guest: guest::Options,
-    /// Run another project's driver of the NIC, the .sys and .inf in this folder, in place of ours; only the scenarios
-    /// that concern any such driver
-    #[arg(long, value_name = "DIR")]
-    driver: Option<PathBuf>,
+    #[command(flatten)]
+    driver: foreign::Options,
     /// With --guest windows: start a machine for each scenario, also where one could run several
     #[arg(long)]
     boot_each: bool,
@@ -88,7 +87,7 @@ pub struct Options {
     /// Folder for the evidence and index.html [default: a new one in target/rig/runs, to which target/rig/latest leads]
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Write the results as JUnit XML, again after each result
+    /// Write the results as JUnit XML, again after each result; `-` is standard output, once at the end
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Seed for what the guest may vary
@@ -99,7 +98,8 @@ pub struct Options {
 impl Options {
     /// The scenarios that are wanted.
     fn choose(&self) -> Result<Vec<Scenario>> {
-        let mut scenarios = if self.driver.is_some() { scenarios::of_any_driver() } else { scenarios::all() };
+        let foreign = self.driver.is_given();
+        let mut scenarios = if foreign { scenarios::of_any_driver() } else { scenarios::all() };
         let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
         let wanted =
             Wanted { filters: &self.filters, skips: &self.skips, exact: self.exact, shard: self.shard };
@@ -110,10 +110,8 @@ impl Options {
 
     /// The command that runs a scenario again, but for `--exact` and its name.
     fn again(&self, on_image: bool) -> String {
-        let mut again = format!("cargo rig test --seed {}{}", self.seed, self.guest.replay());
-        if let Some(driver) = &self.driver {
-            again.push_str(&format!(" --driver {}", driver.display()));
-        }
+        let (guest, driver) = (self.guest.replay(), self.driver.replay());
+        let mut again = format!("cargo rig test --seed {}{guest}{driver}", self.seed);
         if on_image {
             again.push_str(" --boot-each");
         }
@@ -137,11 +135,9 @@ impl Options {
 
 /// Runs the scenarios; `true` if none failed.
 pub fn test(options: &Options) -> Result<bool> {
-    if options.driver.is_some() && options.guest.guest != GuestKind::Understudy {
-        return Err(Usage("--driver is for --guest understudy: an image holds its own drivers".into()).into());
-    }
+    let junit_on_output = console::is_output(options.junit.as_deref());
+    let foreign = options.driver.find(options.guest.guest)?;
     let guest = options.guest.choose()?;
-    let foreign = options.driver.as_deref().map(Foreign::find).transpose()?;
     let mut scenarios = options.choose()?;
     if options.list {
         list(&scenarios, &guest);
@@ -182,7 +178,7 @@ pub fn test(options: &Options) -> Result<bool> {
         scenarios: scenarios.iter().map(|scenario| (scenario.name, scenario.description())).collect(),
         folder: folder.path().to_path_buf(),
         command: options.command(on_image),
-        junit: options.junit.clone(),
+        junit: options.junit.clone().filter(|_| !junit_on_output),
         jobs: options.jobs.into(),
         style: Style::of_stdout(),
         durations,
@@ -215,6 +211,12 @@ pub fn test(options: &Options) -> Result<bool> {
     let (outcomes, kept) = results.end(not_begun.len(), remembered.as_deref());
     let verdict = verdict(&outcomes);
     kept?;
+    if junit_on_output {
+        let file = folder.path().join(results::JUNIT);
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        console::print_file(&text);
+    }
     ended?;
     verdict
 }
@@ -352,6 +354,7 @@ impl Task<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Usage;
     use outcome::Counts;
 
     /// A failure with this cause.

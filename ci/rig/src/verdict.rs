@@ -380,16 +380,18 @@ fn first_difference(left_name: &str, left: &[u64], right_name: &str, right: &[u6
     ))
 }
 
+/// Runs of consecutive numbers that [`runs`] shows of a set.
+pub const RUNS_SHOWN: usize = 12;
+
 /// Numbers for people: `1-5, 9`.
 pub fn runs(ids: &Ids) -> String {
-    const SHOWN: usize = 12;
     let mut text: Vec<String> = ids
         .0
         .iter()
-        .take(SHOWN)
+        .take(RUNS_SHOWN)
         .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
         .collect();
-    if ids.0.len() > SHOWN {
+    if ids.0.len() > RUNS_SHOWN {
         text.push(format!("... ({} in all)", ids.len()));
     }
     if text.is_empty() { "none".to_owned() } else { text.join(", ") }

@@ -27,6 +27,30 @@ const IN_SUBGROUP: u32 = 30;
 /// NTSTATUS of a request that was recalled in time.
 const STATUS_CANCELLED: u32 = 0xC000_0120;
 
+/// The same for another project's driver: no request is recalled, and how many frames are on the hardware is for the driver
+/// to choose. The verdict still judges the sets of frames.
+pub fn of_any_driver(run: &mut Run, frames: u32) -> Result<()> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(frames)?;
+    // A part of the virtqueue that is full with eight descriptors a packet too.
+    let some = u64::from(QUEUE_SIZE / 8).min(frames.into());
+    run.await_device("tx0", "frames on the hardware", |tx| tx.available + tx.fetched + tx.on_wire >= some)?;
+    let passing = LET_PASS.min(frames);
+    run.let_pass(WIRE, passing.into())?;
+    let sent = u64::from(passing);
+    run.await_traffic("those sent and received", sent, sent)?;
+    run.pause()?;
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(SECOND_ROUND)?;
+    let sent = sent + u64::from(SECOND_ROUND);
+    run.await_traffic("the second round sent and received", sent, sent)?;
+    cancel_by_id(run, sent)?;
+    run.pause()?;
+    run.unload()
+}
+
 /// Load, hold the wire, send, cancel, every packet back, restart, send again, receive, cancel by ID, recall a request,
 /// cancel receive, unload.
 pub fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {

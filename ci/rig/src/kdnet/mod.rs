@@ -179,7 +179,7 @@ pub fn sheet(options: &Options, pdb: &Path) -> Result<(String, Option<Place>)> {
 /// Listens in the debugger's place; `true` if a debugger could attach.
 pub fn check(options: &Options, pdb: &Path) -> Result<bool> {
     let setup = options.setup()?;
-    print!("{}", setup.sheet(options.symbols(), pdb));
+    let (sheet, sheet_key) = (setup.sheet(options.symbols(), pdb), setup.key.to_string());
     let limit = Duration::from_secs(options.patience);
     let any: IpAddr = if setup.host_ip.is_ipv6() {
         std::net::Ipv6Addr::UNSPECIFIED.into()
@@ -187,14 +187,21 @@ pub fn check(options: &Options, pdb: &Path) -> Result<bool> {
         Ipv4Addr::UNSPECIFIED.into()
     };
     let socket = listen(SocketAddr::new(any, setup.port))?;
-    println!("\nListening at UDP port {} for at most {} s; answering nothing.", setup.port, limit.as_secs());
+    println!("Listening at UDP port {} for at most {} s; answering nothing.", setup.port, limit.as_secs());
     let findings = listen_for(&socket, setup, limit, &mut |line| println!("{line}"))?;
     println!();
     let style = Style::of_stdout();
     for finding in &findings {
         print!("{}", lines(finding, style));
     }
-    Ok(findings.iter().all(|finding| finding.good))
+    let good = findings.iter().all(|finding| finding.good);
+    if !good {
+        print!("\nThe whole set-up:\n{sheet}");
+        if options.key.is_none() {
+            println!("Then, on this machine:\n  cargo rig debug --guest windows --check --key {sheet_key}");
+        }
+    }
+    Ok(good)
 }
 
 fn listen(address: SocketAddr) -> Result<UdpSocket> {

@@ -298,12 +298,17 @@ pub fn leave(folder: &Path, facts: &Facts, violations: &[Violation]) -> Result<(
 
 /// Copies a JSON form to another place, where the way to the capture is another one.
 pub fn copy_json(from: &Path, to: &Path) -> Result<()> {
-    let folder = |path: &Path| path.parent().unwrap_or(Path::new("")).to_path_buf();
+    write(to, &json_seen_from(from, to.parent().unwrap_or(Path::new("")))?)
+}
+
+/// A JSON form for somebody in `folder`, from which the way to the capture begins.
+pub fn json_seen_from(from: &Path, folder: &Path) -> Result<String> {
     let text = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     let mut json: Value = serde_json::from_slice(&text)?;
-    let capture = folder(from).join(json["capture"].as_str().unwrap_or_default());
-    json["capture"] = path_from(&folder(to), &capture).to_string_lossy().into();
-    write(to, &format!("{json:#}\n"))
+    let beside = from.parent().unwrap_or(Path::new(""));
+    let capture = beside.join(json["capture"].as_str().unwrap_or_default());
+    json["capture"] = path_from(folder, &capture).to_string_lossy().into();
+    Ok(format!("{json:#}\n"))
 }
 
 /// Puts other bytes in a file's place. A file that is not there stays away, one that cannot be read as it should stays as
@@ -441,7 +446,7 @@ mod tests {
         validate(&seen).unwrap();
         assert_eq!(seen["seen_at_device"]["foreign"]["outbound"], 7);
         let page = page(&facts, &[]);
-        let text = table::queues(&facts, table::Style::Plain);
+        let text = table::queues(&facts, table::Style::Plain, 100);
         for seen in [page, text] {
             assert!(seen.contains("lists come back before") && seen.contains("7 sent"), "{seen}");
         }
@@ -506,11 +511,11 @@ mod tests {
         assert_eq!(json["recalls"][0]["status"], "0xc0000120");
 
         let page = page(&facts, &[]);
-        let text = table::cancels(&facts, table::Style::Plain).unwrap();
+        let text = table::cancels(&facts, table::Style::Plain, 100).unwrap();
         for part in ["0x100000000000002", "EvtRequestCancel", "0xc0000120", "returned TRUE"] {
             assert!(page.contains(part) && text.contains(part), "{part}\n{text}");
         }
-        assert_eq!(table::cancels(&crate::verdict::tests::good(), table::Style::Plain), None);
+        assert_eq!(table::cancels(&crate::verdict::tests::good(), table::Style::Plain, 100), None);
     }
 
     #[test]

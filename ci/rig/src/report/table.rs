@@ -1,8 +1,9 @@
 //! The table and the step lines on a terminal.
 
 use crate::capture::Foreign;
+use crate::console;
 use crate::facts::{Facts, Step};
-use crate::verdict::runs;
+use crate::verdict::{RUNS_SHOWN, runs};
 use agent_protocol::{Ids, QueueReport, Violation};
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -19,13 +20,13 @@ pub enum Style {
 }
 
 impl Style {
-    /// That of standard output.
+    /// That of the stream to which `println!` goes.
     pub fn of_stdout() -> Self {
-        Self::of(&std::io::stdout())
+        if console::is_on_errors() { Self::of(&std::io::stderr()) } else { Self::of(&std::io::stdout()) }
     }
 
     /// Rich on a terminal that knows escape sequences, unless NO_COLOR or CI is set.
-    pub fn of(stream: &impl IsTerminal) -> Self {
+    fn of(stream: &impl IsTerminal) -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let plain = ["NO_COLOR", "CI"].into_iter().any(|name| set(name).is_some());
         let dumb = set("TERM").is_none_or(|terminal| terminal == "dumb");
@@ -58,16 +59,19 @@ pub fn step_line(step: &Step, style: Style) -> String {
         .to_owned()
 }
 
-/// Width of a table, in characters, unless another is asked for.
-const WIDE: usize = 100;
+/// Where the detail of a step goes on if it is too long for one line.
+pub const MARGIN: usize = 20;
+/// The same for the numbers of a set.
+pub const SET_MARGIN: usize = 15;
 
-/// The tables of subgroups and recalled requests, where there were any.
-pub fn cancels(facts: &Facts, style: Style) -> Option<String> {
-    cancels_within(facts, style, WIDE)
+/// Whether a set of frames is too long for the terminal, and shown only in part.
+pub fn has_long_sets(facts: &Facts) -> bool {
+    let of_tx = [&facts.tx.sent, &facts.tx.taken_back, &facts.tx.never_posted];
+    of_tx.into_iter().chain([&facts.rx.received]).any(|ids| ids.0.len() > RUNS_SHOWN)
 }
 
-/// [`cancels`], in lines of at most `width` characters as far as it is tables.
-pub fn cancels_within(facts: &Facts, style: Style, width: usize) -> Option<String> {
+/// The tables of subgroups and recalled requests, where there were any; tables are at most `width` characters wide.
+pub fn cancels(facts: &Facts, style: Style, width: usize) -> Option<String> {
     let mut text = Vec::new();
     if !facts.subgroups.is_empty() {
         let mut table = new_table(style, width, &["cancellation ID", "given", "sent", "aborted"]);
@@ -116,13 +120,8 @@ fn align(mut table: Table) -> Table {
     table
 }
 
-/// The table of both queues, and their sets.
-pub fn queues(facts: &Facts, style: Style) -> String {
-    queues_within(facts, style, WIDE)
-}
-
-/// [`queues`], in lines of at most `width` characters as far as it is a table.
-pub fn queues_within(facts: &Facts, style: Style, width: usize) -> String {
+/// The table of both queues, at most `width` characters wide, and their sets.
+pub fn queues(facts: &Facts, style: Style, width: usize) -> String {
     let kept = facts.kept();
     let mut header =
         vec!["queue", "posted", "sent", "taken back", "never posted", "on the wire", "received", "empty"];
@@ -257,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_plain_table_has_no_escape_and_every_number() {
-        let text = queues(&crate::verdict::tests::good(), Style::Plain);
+        let text = queues(&crate::verdict::tests::good(), Style::Plain, 100);
         assert!(text.is_ascii(), "{text}");
         assert!(!text.contains('\x1b'));
         let tx: Vec<_> =
@@ -269,7 +268,7 @@ mod tests {
     fn a_table_keeps_to_the_width_of_the_terminal() {
         let facts = crate::verdict::tests::good();
         for style in [Style::Plain, Style::Rich] {
-            let text = queues_within(&facts, style, 72);
+            let text = queues(&facts, style, 72);
             let longest = text.lines().map(|line| line.chars().count()).max();
             assert!(longest.is_some_and(|longest| longest <= 72), "{text}");
             assert!(text.contains("taken") && text.contains("empty"), "{text}");
@@ -279,10 +278,10 @@ mod tests {
     #[test]
     fn frames_that_were_posted_and_have_no_fate_have_a_column() {
         let mut facts = crate::verdict::tests::good();
-        assert!(!queues(&facts, Style::Plain).contains("kept"));
+        assert!(!queues(&facts, Style::Plain, 100).contains("kept"));
         facts.tx.never_posted = Ids(vec![(7, 8)]);
         facts.only_at_device = Ids(vec![(3, 6)]);
-        let text = queues(&facts, Style::Plain);
+        let text = queues(&facts, Style::Plain, 100);
         let tx: Vec<_> =
             text.lines().find(|line| line.contains("tx0")).unwrap().split('|').map(str::trim).collect();
         assert_eq!(tx[1..7], ["tx0", "10", "2", "4", "2", "2"]);
@@ -309,10 +308,10 @@ mod tests {
     #[test]
     fn the_table_names_what_the_device_found() {
         let mut facts = crate::verdict::tests::good();
-        assert!(queues(&facts, Style::Plain).ends_with("device judge found nothing"));
+        assert!(queues(&facts, Style::Plain, 100).ends_with("device judge found nothing"));
         let finding = Finding { rule: "DoorbellNeedless".into(), descriptor: None, us: 7 };
         facts.device.queues[1].findings = vec![finding.clone(), finding];
-        assert!(queues(&facts, Style::Plain).ends_with("device judge tx0 DoorbellNeedless x2"));
+        assert!(queues(&facts, Style::Plain, 100).ends_with("device judge tx0 DoorbellNeedless x2"));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// The JUnit file in the folder of the evidence.
+pub const JUNIT: &str = "junit.xml";
+
 /// A scenario that runs for so long gets a line where there is no progress line, and again each time as long.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -181,7 +184,7 @@ impl Results {
             outcomes: &self.outcomes,
             over,
         };
-        let own = self.told.folder.join("junit.xml");
+        let own = self.told.folder.join(JUNIT);
         let written = [&Some(own), &self.told.junit]
             .into_iter()
             .flatten()
