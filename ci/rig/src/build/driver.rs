@@ -149,6 +149,12 @@ pub fn build(
 fn write_bindings(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let folder = workspace.out().join("wdk-sys");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let place = workspace.target().display().to_string();
+    let stamp = folder.join("target-folder");
+    if fs::read(&stamp).ok().as_deref() != Some(place.as_bytes()) {
+        forget_scratch_folders(workspace)?;
+        write_if_changed(&stamp, place.as_bytes())?;
+    }
     let types = folder.join("types.rs").display().to_string();
     for (name, text) in wdk_offline::sources::FILES {
         let text = text.replace("TYPES_PATH", &types);
@@ -159,9 +165,25 @@ fn write_bindings(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// wdk-sys's macros keep files in a folder whose path is compiled into them, through the crate `scratch`. In a target
+/// folder that was copied or moved, cargo takes that crate for fresh, and the path is the one of the old place: the macros
+/// would write into another tree, or fail. Without its fingerprint, cargo compiles it again, and the macros after it.
+fn forget_scratch_folders(workspace: &Workspace) -> anyhow::Result<()> {
+    for kept in folders(workspace.target()).flat_map(|profile| folders(&profile.join(".fingerprint"))) {
+        if kept.file_name().is_some_and(|name| name.to_string_lossy().starts_with("scratch-")) {
+            fs::remove_dir_all(&kept).with_context(|| format!("removing {}", kept.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a folder; none if there is no such folder.
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
 /// wdk-sys's macros keep what they read from `types.rs`, in each profile's folder, and never look again.
 fn forget_parsed_types(workspace: &Workspace) -> anyhow::Result<()> {
-    let folders = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     for build in folders(workspace.target()).flat_map(|profile| folders(&profile.join("build"))) {
         let kept = build.join("out/wdk_macros_ast_fragments/cached_function_info_map.json");
         if kept.is_file() {
