@@ -162,7 +162,7 @@ impl Filter {
     /// What is held, in order; an error if that is more than one answer lists.
     pub fn held(self, run: &mut Run) -> Result<Vec<HeldList>> {
         let room = size_of::<Held>() + MOST_LISTED * size_of::<HeldList>();
-        let output = self.ask(run, "filter: what is held", HELD, &select(), room)?;
+        let output = self.ask(run, "filter: list the frames held", HELD, &select(), room)?;
         let (held, rest) = Held::read_from_prefix(&output).ok().context("the answer has no head")?;
         let lists: Option<Vec<HeldList>> =
             rest.chunks(size_of::<HeldList>()).map(|list| HeldList::read_from_bytes(list).ok()).collect();

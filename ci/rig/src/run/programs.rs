@@ -1,5 +1,6 @@
 //! What a scenario does as a program in the guest: files and control requests.
 
+use super::requests::name_of;
 use super::{Lives, Pending, Run};
 use agent_protocol::{Command, IoResult};
 use anyhow::{Context, Result, bail};
@@ -51,7 +52,7 @@ impl Run {
     /// # Errors
     /// IRP_MJ_CREATE failed, or there is no such device.
     pub fn open(&mut self, device: &str) -> Result<File> {
-        self.step(format!("open {device}"), |run| {
+        self.step(format!("open {}", name_of(device)), |run| {
             run.session.last_file += 1;
             let file = run.session.last_file;
             let answer = Answer::of(run.ask(Command::Open { file, device: device.into() })?)?;
@@ -65,7 +66,8 @@ impl Run {
 
     /// Closes a file: cleanup, then close.
     pub fn close(&mut self, file: File) -> Result<()> {
-        self.step(format!("close file {}", file.0), |run| {
+        let device = self.session.open_files.get(&file.0).map_or("a file", |device| name_of(device));
+        self.step(format!("close {device}"), |run| {
             run.ask(Command::Close { file: file.0 })?;
             run.session.open_files.remove(&file.0);
             Ok(((), String::new()))

@@ -86,6 +86,15 @@ fn held(window: &str) -> String {
     format!("held at {}", window.split('@').next().unwrap_or(window))
 }
 
+/// A device's name for people.
+pub(super) fn name_of(device: &str) -> &str {
+    match device {
+        _ if device == class(NIC_INTERFACE) => "cancelnic's device interface",
+        _ if device == class(RELAY_INTERFACE) => "cancelnic-relay's device interface",
+        _ => device,
+    }
+}
+
 /// What is in the answer to a request that must succeed.
 fn told<T: FromBytes + KnownLayout + Immutable>(answer: &Answer) -> Result<T> {
     ensure!(answer.status == 0, "status {:#010x}", answer.status);
@@ -236,61 +245,79 @@ impl Requests {
 
     /// The relay's target.
     pub fn target(self, run: &mut Run, action: u32) -> Result<TargetAnswer> {
-        let what = format!("relay: target action {action}");
+        let what = format!("relay: {} its I/O target", target_verb(action));
         Self::ask(run, &what, self.relay, relay::TARGET, &Target::new(way::NIC, action))
     }
 
     /// The relay's local target.
     pub fn target_below(self, run: &mut Run, action: u32) -> Result<TargetAnswer> {
-        let what = format!("relay: local target action {action}");
+        let what = format!("relay: {} its local I/O target", target_verb(action));
         Self::ask(run, &what, self.relay, relay::TARGET, &Target::new(way::BELOW, action))
     }
 
     /// The same; [`Self::finish`] gives a [`TargetAnswer`].
     pub fn begin_target(self, run: &mut Run, action: u32) -> Result<Controlling> {
-        let what = format!("relay: target action {action}");
+        let what = format!("relay: {} its I/O target", target_verb(action));
         Self::begin::<TargetAnswer>(run, &what, self.relay, relay::TARGET, &Target::new(way::NIC, action))
     }
 
     /// Makes the request of a slot.
     pub fn create(self, run: &mut Run, slot: u32) -> Result<Outcome> {
-        Self::ask(run, &format!("relay: create {slot}"), self.relay, relay::CREATE, &Slot::new(slot))
+        Self::ask(run, &format!("relay: create request {slot}"), self.relay, relay::CREATE, &Slot::new(slot))
     }
 
     /// Sends the request of a slot.
     pub fn send(self, run: &mut Run, send: &Send) -> Result<Outcome> {
-        Self::ask(run, &format!("relay: send {}", send.slot), self.relay, relay::SEND, send)
+        Self::ask(
+            run,
+            &format!("relay: WdfRequestSend, request {}", send.slot),
+            self.relay,
+            relay::SEND,
+            send,
+        )
     }
 
     /// The same; [`Self::finish`] gives an [`Outcome`].
     pub fn begin_send(self, run: &mut Run, send: &Send) -> Result<Controlling> {
-        Self::begin::<Outcome>(run, &format!("relay: send {}", send.slot), self.relay, relay::SEND, send)
+        Self::begin::<Outcome>(
+            run,
+            &format!("relay: WdfRequestSend, request {}", send.slot),
+            self.relay,
+            relay::SEND,
+            send,
+        )
     }
 
     /// Recalls the request of a slot.
     pub fn cancel(self, run: &mut Run, slot: u32) -> Result<Outcome> {
-        Self::ask(run, &format!("relay: recall {slot}"), self.relay, relay::CANCEL, &Slot::new(slot))
+        Self::ask(
+            run,
+            &format!("relay: cancel sent request {slot}"),
+            self.relay,
+            relay::CANCEL,
+            &Slot::new(slot),
+        )
     }
 
     /// The same; [`Self::finish`] gives an [`Outcome`].
     pub fn begin_cancel(self, run: &mut Run, slot: u32) -> Result<Controlling> {
-        let what = format!("relay: recall {slot}");
+        let what = format!("relay: cancel sent request {slot}");
         Self::begin::<Outcome>(run, &what, self.relay, relay::CANCEL, &Slot::new(slot))
     }
 
     /// Makes the request of a slot ready to be sent again.
     pub fn reuse(self, run: &mut Run, slot: u32) -> Result<Outcome> {
-        Self::ask(run, &format!("relay: reuse {slot}"), self.relay, relay::REUSE, &Slot::new(slot))
+        Self::ask(run, &format!("relay: reuse request {slot}"), self.relay, relay::REUSE, &Slot::new(slot))
     }
 
     /// Deletes the request of a slot.
     pub fn delete(self, run: &mut Run, slot: u32) -> Result<Outcome> {
-        Self::ask(run, &format!("relay: delete {slot}"), self.relay, relay::DELETE, &Slot::new(slot))
+        Self::ask(run, &format!("relay: delete request {slot}"), self.relay, relay::DELETE, &Slot::new(slot))
     }
 
     /// How a slot stands.
     pub fn state(self, run: &mut Run, slot: u32) -> Result<SlotState> {
-        Self::ask(run, &format!("relay: state of {slot}"), self.relay, relay::STATE, &Slot::new(slot))
+        Self::ask(run, &format!("relay: state of request {slot}"), self.relay, relay::STATE, &Slot::new(slot))
     }
 
     /// How the next requests of programs are passed on.
@@ -363,10 +390,26 @@ impl Requests {
     }
 }
 
+/// The function that a step of the relay's target calls, as a verb.
+fn target_verb(action: u32) -> &'static str {
+    use relay::target;
+    match action {
+        target::OPEN => "open",
+        target::CLOSE => "close",
+        target::START => "start",
+        target::STOP_CANCEL => "stop, with cancel,",
+        target::STOP_WAIT => "stop, with a wait,",
+        target::STOP_LEAVE => "stop, leaving requests,",
+        target::PURGE_WAIT => "purge, with a wait,",
+        target::PURGE => "purge",
+        _ => "look at",
+    }
+}
+
 /// Takes the log of one driver.
 pub fn read_log(run: &mut Run, driver: &'static str, file: File, code: u32) -> Result<Vec<Logged>> {
     let room = size_of::<LogAnswer>() + LOG_RECORDS * size_of::<Record>();
-    let answer = run.control(&format!("log of {driver}"), file, code, &[], room as u32)?;
+    let answer = run.control(&format!("read the request log of {driver}"), file, code, &[], room as u32)?;
     ensure!(answer.status == 0, "status {:#010x}", answer.status);
     let (head, rest) = LogAnswer::read_from_prefix(&answer.output).ok().context("no head")?;
     ensure!(head.lost == 0, "{driver} dropped {} records", head.lost);
