@@ -4,23 +4,23 @@ use core::fmt::{self, Write as _};
 
 use wdk_sys::{_DPFLTR_TYPE, DPFLTR_ERROR_LEVEL, DPFLTR_INFO_LEVEL, ntddk::DbgPrintEx};
 
-/// Longest line, terminator included.
-const LINE: usize = 200;
-
-/// A text of bounded length; what does not fit is cut off.
-pub struct Line {
-    bytes: [u8; LINE],
+/// A text of at most `ROOM` bytes, terminator included; what does not fit is cut off.
+pub struct Text<const ROOM: usize> {
+    bytes: [u8; ROOM],
     used: usize,
 }
 
-impl Line {
+/// A text of the usual length.
+pub type Line = Text<200>;
+
+impl<const ROOM: usize> Text<ROOM> {
     /// The text of `arguments`.
     #[must_use]
     pub fn of(arguments: fmt::Arguments<'_>) -> Self {
-        let mut line = Self { bytes: [0; LINE], used: 0 };
-        // writing to a line cuts, it does not fail
-        let _ = line.write_fmt(arguments);
-        line
+        let mut text = Self { bytes: [0; ROOM], used: 0 };
+        // writing to a text cuts, it does not fail
+        let _ = text.write_fmt(arguments);
+        text
     }
 
     /// The text, without terminator.
@@ -30,10 +30,10 @@ impl Line {
     }
 }
 
-impl fmt::Write for Line {
+impl<const ROOM: usize> fmt::Write for Text<ROOM> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // the last byte stays 0
-        let room = LINE - 1 - self.used;
+        let room = ROOM - 1 - self.used;
         let take = text.len().min(room);
         self.bytes[self.used..self.used + take].copy_from_slice(&text.as_bytes()[..take]);
         self.used += take;
@@ -52,13 +52,17 @@ pub enum Level {
 
 /// Prints one line under component IHVNETWORK; the newline is added. Any IRQL up to DISPATCH_LEVEL.
 pub fn line(level: Level, arguments: fmt::Arguments<'_>) {
+    text(level, &Line::of(format_args!("{arguments}\n")));
+}
+
+/// Prints a text as it is. Any IRQL up to the device's.
+pub fn text<const ROOM: usize>(level: Level, text: &Text<ROOM>) {
     let level = match level {
         Level::Error => DPFLTR_ERROR_LEVEL,
         Level::Info => DPFLTR_INFO_LEVEL,
     };
-    let line = Line::of(format_args!("{arguments}\n"));
     // SAFETY: one argument for the one conversion, a zero-terminated text that lives over the call.
     unsafe {
-        DbgPrintEx(_DPFLTR_TYPE::DPFLTR_IHVNETWORK_ID as u32, level, c"%s".as_ptr(), line.bytes.as_ptr());
+        DbgPrintEx(_DPFLTR_TYPE::DPFLTR_IHVNETWORK_ID as u32, level, c"%s".as_ptr(), text.bytes.as_ptr());
     }
 }

@@ -3,9 +3,15 @@
 //! All but the panic handler come from the kernel. The kernel's stack probe is the one that its own
 //! compiler emits calls to, with the same register rules.
 
-use core::{ffi::c_void, panic::PanicInfo};
+use core::{
+    ffi::c_void,
+    panic::PanicInfo,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use wdk_sys::ntddk::KeBugCheckEx;
+
+use crate::print::{self, Level, Text};
 
 #[expect(dead_code, reason = "only code that the compiler generates calls these")]
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -20,14 +26,25 @@ unsafe extern "C" {
 /// Bug check code of a panic in this driver; its name in the system's list is MANUALLY_INITIATED_CRASH1.
 const BUG_CHECK_PANIC: u32 = 0xDEAD_DEAD;
 
-/// Stops the machine: a kernel driver has no smaller thing to stop. Parameters: address of the
-/// source file's name, its length, line, column.
+/// Room for what a panic says: DbgPrintEx passes at most 512 bytes on.
+const MESSAGE: usize = 480;
+
+/// Set by the first panic: a message whose formatting panics is not formatted again.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Prints `panicked at FILE:LINE:COLUMN: MESSAGE` and stops the machine: a kernel driver has no smaller thing to stop.
+/// Parameters: address of the source file's name, its length, line, column.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let (file, line, column) = match info.location() {
         Some(location) => (location.file(), location.line(), location.column()),
         None => ("", 0, 0),
     };
+    if !PANICKED.swap(true, Ordering::Relaxed) {
+        let message = info.message();
+        let text = Text::<MESSAGE>::of(format_args!("panicked at {file}:{line}:{column}: {message}\n"));
+        print::text(Level::Error, &text);
+    }
     // SAFETY: may be called at any IRQL and does not return.
     unsafe {
         KeBugCheckEx(
