@@ -26,6 +26,9 @@ impl Mutant {
     /// completion, so that each later one is told of the fate of another · 12: never write CANCEL · 13: never ring the
     /// doorbell · 14: return packets as sent before the device has used them.
     ///
+    /// Of the glue · 20: loop inside EvtCancel for ever · 21: sleep inside EvtDevicePrepareHardware for ever · 22: panic
+    /// inside EvtCancel · 23: read through a null pointer inside EvtCancel.
+    ///
     /// Of the adapter · 30: offer no receive filter (the glue does it).
     #[must_use]
     #[cfg_attr(not(feature = "mutants"), expect(unused_variables, reason = "there is nothing to choose"))]
@@ -62,6 +65,30 @@ impl Mutant {
     #[must_use]
     pub const fn offers_no_receive_filter(self) -> bool {
         self.is(30)
+    }
+
+    /// Whether the glue shall not come back from EvtCancel.
+    #[must_use]
+    pub const fn loops_in_cancel(self) -> bool {
+        self.is(20)
+    }
+
+    /// Whether the glue shall not come back from EvtDevicePrepareHardware.
+    #[must_use]
+    pub const fn sleeps_in_prepare_hardware(self) -> bool {
+        self.is(21)
+    }
+
+    /// Whether the glue shall panic inside EvtCancel.
+    #[must_use]
+    pub const fn panics_in_cancel(self) -> bool {
+        self.is(22)
+    }
+
+    /// Whether the glue shall read through a null pointer inside EvtCancel.
+    #[must_use]
+    pub const fn reads_null_in_cancel(self) -> bool {
+        self.is(23)
     }
 
     pub(crate) const fn leaves_the_rest_to_advance(self) -> bool {

@@ -29,6 +29,7 @@ use crate::{
     class::net,
     hardware::{Failure, Hardware},
     io::{self, Interface},
+    misbehave,
     queue::PacketQueues,
     report,
     virtqueues::Virtqueues,
@@ -286,6 +287,7 @@ unsafe extern "C" fn evt_prepare_hardware(
 ) -> NTSTATUS {
     // SAFETY: the device has this context.
     let context: &DeviceContext = unsafe { context::get(device.cast()) };
+    misbehave::in_prepare_hardware(context.mutant());
     // SAFETY: the arguments are this callback's.
     let result = unsafe { Hardware::map(device, raw, translated) }.and_then(|hardware| {
         let (_, identity) = hardware.begin()?;

@@ -27,6 +27,7 @@ mod driver;
 mod hardware;
 mod io;
 mod memory;
+mod misbehave;
 mod pci;
 mod queue;
 mod report;

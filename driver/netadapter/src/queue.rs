@@ -24,14 +24,11 @@ use cancelnic_kernel::{
     print::{self, Level},
 };
 use netadaptercx_sys::*;
-use wdk_sys::{
-    LARGE_INTEGER, NTSTATUS, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
-    WDFOBJECT, ntddk::KeDelayExecutionThread,
-};
+use wdk_sys::{NTSTATUS, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDFOBJECT};
 
 use crate::{
-    adapter, anchor::ANCHOR, class::net, device::DeviceContext, hardware::Hardware, io::Observed, wake,
-    watchdog,
+    adapter, anchor::ANCHOR, class::net, device::DeviceContext, hardware::Hardware, io::Observed, misbehave,
+    wake, watchdog,
 };
 
 /// A packet queue's context.
@@ -388,7 +385,7 @@ unsafe extern "win64" fn tx_cancel(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Tx> = unsafe { Call::new(queue) };
     call.record(Event::Cancel, Side::Tx, call.queue.counters().progress());
-    misbehave_in_cancel(call.device);
+    misbehave::in_cancel(call.device.mutant());
     let outcome = call.queue.cancel(call.hardware);
     call.record(Event::CancelReturned, Side::Tx, call.queue.counters().progress());
     call.settle(Side::Tx, outcome);
@@ -400,7 +397,7 @@ unsafe extern "win64" fn rx_cancel(queue: NETPACKETQUEUE) {
     // SAFETY: this callback's own queue.
     let call: Call<Rx> = unsafe { Call::new(queue) };
     call.record(Event::Cancel, Side::Rx, call.queue.counters().progress());
-    misbehave_in_cancel(call.device);
+    misbehave::in_cancel(call.device.mutant());
     let outcome = call.queue.cancel(call.hardware);
     call.record(Event::CancelReturned, Side::Rx, call.queue.counters().progress());
     call.settle(Side::Rx, outcome);
@@ -425,15 +422,4 @@ unsafe extern "win64" fn rx_stop(queue: NETPACKETQUEUE) {
     print::line(Level::Info, format_args!("{}", call.queue.stop()));
     call.observe(false);
     call.record(Event::Stop, Side::Rx, call.queue.counters().progress());
-}
-
-/// In a test build with that fault: waits where nothing may wait. The shipped driver's constant no
-/// leaves nothing of it.
-fn misbehave_in_cancel(device: &DeviceContext) {
-    if device.mutant().waits_in_cancel() {
-        // one millisecond, relative
-        let mut interval = LARGE_INTEGER { QuadPart: -10_000 };
-        // SAFETY: against the rules if the IRQL is raised, which is the purpose.
-        let _ = unsafe { KeDelayExecutionThread(0, 0, &raw mut interval) };
-    }
 }

@@ -1,0 +1,40 @@
+//! The deliberate faults that the callbacks themselves show, in a test build that was told to. The shipped driver's
+//! constant no leaves nothing of them.
+
+use cancelnic_core::Mutant;
+use wdk_sys::{LARGE_INTEGER, ntddk::KeDelayExecutionThread};
+
+/// One millisecond and one second, relative.
+const MILLISECOND: i64 = -10_000;
+const SECOND: i64 = -10_000_000;
+/// In the page that nothing is in.
+const NOWHERE: usize = 0x18;
+
+/// In EvtCancel.
+pub fn in_cancel(mutant: Mutant) {
+    if mutant.waits_in_cancel() {
+        // against the rules if the IRQL is raised, which is the purpose
+        sleep(MILLISECOND);
+    }
+    while mutant.loops_in_cancel() {
+        core::hint::spin_loop();
+    }
+    if mutant.reads_null_in_cancel() {
+        // SAFETY: there is nothing to read, which is the purpose: the machine stops.
+        let _ = unsafe { core::ptr::without_provenance::<u32>(NOWHERE).read_volatile() };
+    }
+    assert!(!mutant.panics_in_cancel(), "a queue with {} packets too many", 7);
+}
+
+/// In EvtDevicePrepareHardware.
+pub fn in_prepare_hardware(mutant: Mutant) {
+    while mutant.sleeps_in_prepare_hardware() {
+        sleep(SECOND);
+    }
+}
+
+fn sleep(interval: i64) {
+    let mut interval = LARGE_INTEGER { QuadPart: interval };
+    // SAFETY: the interval lives over the call.
+    let _ = unsafe { KeDelayExecutionThread(0, 0, &raw mut interval) };
+}
