@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod hang;
 mod machine;
+mod processor;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,9 @@ pub use hang::{
     DeviceView, FragmentOwner, KeptPacket, MOST_LISTED, Owner, QueueView, RingView, VirtqueueView,
 };
 pub use machine::{Chunk, DumpFile, MOST_CHUNK, Machine};
+pub use processor::{LoadedImage, MOST_STACK, Processor};
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; both sides refuse another one.
@@ -287,6 +289,9 @@ pub enum Message {
         /// The queue, where the rule is that a queue has to be given back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         view: Option<QueueView>,
+        /// Where the guest was; of a callback that does not return, where that callback is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        processor: Option<Box<Processor>>,
     },
 }
 

@@ -1,12 +1,21 @@
 //! The end of a run that broke a rule: told on both ports, then the machine is off.
 
+use crate::ke::Registers;
 use agent_protocol::{Message, QueueView, Violation};
+use alloc::boxed::Box;
 
 /// Exit value of a bug check at the debug-exit device.
 pub const EXIT_BUG_CHECK: u8 = 0x20;
 
-/// Reports the violation, with the queue that it is about where a queue hangs, and powers off. Any IRQL.
-pub fn stop(code: u32, parameters: [u64; 4], violation: Violation, view: Option<QueueView>) -> ! {
+/// Reports the violation, with the place of the code that it is about, and the queue where a queue hangs; then powers
+/// off. Any IRQL.
+pub fn stop(
+    registers: &Registers,
+    code: u32,
+    parameters: [u64; 4],
+    violation: Violation,
+    view: Option<QueueView>,
+) -> ! {
     x86_64::instructions::interrupts::disable();
     crate::log!(
         "*** STOP {code:#x} {parameters:x?}: {} in {}, {}",
@@ -14,7 +23,8 @@ pub fn stop(code: u32, parameters: [u64; 4], violation: Violation, view: Option<
         violation.callback,
         violation.place
     );
-    match serde_json::to_string(&Message::BugCheck { violation, code, parameters, view }) {
+    let processor = Some(Box::new(registers.describe()));
+    match serde_json::to_string(&Message::BugCheck { violation, code, parameters, view, processor }) {
         Ok(line) => crate::serial::write_line(&line),
         Err(error) => crate::log!("the bug check cannot be told: {error}"),
     }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub verifier: bool,
     /// `wake`: milliseconds that completions may lie before a queue whose driver has to notify; 0: not looked at.
     pub wake_ms: u32,
+    /// `callback`: how long a driver's callback may go on, in milliseconds; 0: for ever.
+    pub callback_ms: u64,
     /// `param.NAME=VALUE`: adapter keywords.
     pub params: Vec<(String, String)>,
 }
@@ -24,7 +26,15 @@ pub struct Settings {
 impl Settings {
     /// Those of an empty command line.
     const fn usual() -> Self {
-        Self { seed: 1, documented: false, ring: 256, verifier: true, wake_ms: 2000, params: Vec::new() }
+        Self {
+            seed: 1,
+            documented: false,
+            ring: 256,
+            verifier: true,
+            wake_ms: 2000,
+            callback_ms: 5000,
+            params: Vec::new(),
+        }
     }
 
     /// Reads a command line.
@@ -49,6 +59,7 @@ impl Settings {
                 }
                 ("wake", _) => settings.wake_ms = value.parse().map_err(|_| wrong())?,
                 ("verifier", "0" | "1") => settings.verifier = value == "1",
+                ("callback", _) => settings.callback_ms = value.parse().map_err(|_| wrong())?,
                 _ => {
                     let name =
                         key.strip_prefix("param.").filter(|name| !name.is_empty()).ok_or_else(wrong)?;
@@ -94,6 +105,15 @@ pub fn documented() -> bool {
 #[must_use]
 pub fn ring() -> u32 {
     get().ring
+}
+
+/// How long a driver's callback may go on, in microseconds; `None`: for ever.
+#[must_use]
+pub fn callback_bound_us() -> Option<u64> {
+    match get().callback_ms {
+        0 => None,
+        ms => Some(ms.saturating_mul(1000)),
+    }
 }
 
 /// Whether the driver runs under the verifier.
@@ -165,8 +185,8 @@ mod tests {
     fn an_empty_line_gives_the_defaults() {
         let settings = Settings::parse("").unwrap();
         assert_eq!(
-            (settings.seed, settings.ring, settings.verifier, settings.documented),
-            (1, 256, true, false)
+            (settings.seed, settings.ring, settings.verifier, settings.documented, settings.callback_ms),
+            (1, 256, true, false, 5_000)
         );
         assert_eq!(settings.wake_ms, 2000);
     }
@@ -174,10 +194,11 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let settings =
-            Settings::parse("seed=7 as=documented ring=64 verifier=0 wake=0 param.Mutant=3").unwrap();
+            Settings::parse("seed=7 as=documented ring=64 verifier=0 wake=0 callback=0 param.Mutant=3")
+                .unwrap();
         assert_eq!(
-            (settings.seed, settings.ring, settings.verifier, settings.documented),
-            (7, 64, false, true)
+            (settings.seed, settings.ring, settings.verifier, settings.documented, settings.callback_ms),
+            (7, 64, false, true, 0)
         );
         assert_eq!(settings.wake_ms, 0);
         assert_eq!(settings.params, [("Mutant".into(), "3".into())]);
@@ -185,9 +206,17 @@ mod tests {
 
     #[test]
     fn a_word_that_is_not_understood_is_named() {
-        for word in
-            ["sed=1", "as=wrong", "ring=100", "ring=2", "verifier=2", "wake=soon", "quiet", "param.=1"]
-        {
+        for word in [
+            "sed=1",
+            "as=wrong",
+            "ring=100",
+            "ring=2",
+            "verifier=2",
+            "wake=soon",
+            "callback=5s",
+            "quiet",
+            "param.=1",
+        ] {
             assert!(Settings::parse(word).unwrap_err().contains(word), "{word}");
         }
     }

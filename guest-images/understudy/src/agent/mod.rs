@@ -26,10 +26,24 @@ enum Work {
 static WORK: IrqLock<VecDeque<Work>> = IrqLock::new(VecDeque::new());
 static WORK_EVENT: Once<Event> = Once::new();
 
+/// What a driver printed last.
+static LAST_DEBUG_LINE: IrqLock<String> = IrqLock::new(String::new());
+
 /// A line that the driver printed. Any IRQL.
 pub fn debug_line(text: &str) {
     let text = String::from(text.trim_end_matches(['\r', '\n']));
+    let kept = text.clone();
+    let old = LAST_DEBUG_LINE.with(|last| core::mem::replace(last, kept));
+    drop(old);
     output::push(Message::Debug { text });
+}
+
+/// What a driver printed last. Any IRQL.
+pub fn last_debug_line() -> String {
+    let taken = LAST_DEBUG_LINE.with(core::mem::take);
+    let kept = taken.clone();
+    LAST_DEBUG_LINE.with(|last| *last = kept);
+    taken
 }
 
 /// Greets, then obeys for ever. Called on a thread once everything below is up.

@@ -1,7 +1,9 @@
 //! Every call into the driver goes through here: it is timed for the report, and IRQL and locks are compared after it.
 
 use super::output;
+use crate::ke::Registers;
 use crate::ke::irqlock::IrqLock;
+use crate::ke::thread;
 use crate::wdf::HELD_LOCKS;
 use agent_protocol::{Message, QueueView, Violation};
 use alloc::{format, string::String};
@@ -10,17 +12,37 @@ use alloc::{format, string::String};
 #[derive(Clone, Copy)]
 struct Frame {
     thread: u64,
+    /// The how manyth call it is: of two on one thread the later is the inner one.
+    number: u64,
     queue: &'static str,
     what: &'static str,
+    /// How long it has gone on, less what its inner calls and other threads took, in microseconds.
+    spent_us: u64,
+    /// It sleeps because it wants to, not because a framework has something to wait for.
+    sleeps: bool,
+}
+
+impl Frame {
+    fn name(&self) -> String {
+        format!("{} {}", self.queue, self.what)
+    }
 }
 
 /// Nested and pre-empted calls; deeper ones are not recorded.
 struct Active {
     frames: [Option<Frame>; 16],
-    depth: usize,
+    calls: u64,
 }
 
-static ACTIVE: IrqLock<Active> = IrqLock::new(Active { frames: [None; 16], depth: 0 });
+impl Active {
+    /// The innermost call on a thread.
+    fn innermost(&mut self, thread: u64) -> Option<&mut Frame> {
+        let frames = self.frames.iter_mut().flatten();
+        frames.filter(|frame| frame.thread == thread).max_by_key(|frame| frame.number)
+    }
+}
+
+static ACTIVE: IrqLock<Active> = IrqLock::new(Active { frames: [None; 16], calls: 0 });
 /// Why the last operation failed, where a status alone would not say it.
 static REASON: IrqLock<Option<String>> = IrqLock::new(None);
 
@@ -37,12 +59,12 @@ pub fn take_reason() -> Option<String> {
 }
 
 fn enter(queue: &'static str, what: &'static str) {
-    let frame = Frame { thread: crate::ke::current_thread(), queue, what };
+    let thread = crate::ke::current_thread();
     ACTIVE.with(|active| {
-        let at = active.frames.iter().position(Option::is_none);
-        if let Some(at) = at {
-            active.frames[at] = Some(frame);
-            active.depth = active.depth.max(at + 1);
+        active.calls += 1;
+        let number = active.calls;
+        if let Some(free) = active.frames.iter_mut().find(|frame| frame.is_none()) {
+            *free = Some(Frame { thread, number, queue, what, spent_us: 0, sleeps: false });
         }
     });
 }
@@ -50,10 +72,13 @@ fn enter(queue: &'static str, what: &'static str) {
 fn leave(queue: &'static str, what: &'static str) {
     let thread = crate::ke::current_thread();
     ACTIVE.with(|active| {
-        let mine = |frame: &Option<Frame>| {
-            frame.is_some_and(|frame| frame.thread == thread && frame.queue == queue && frame.what == what)
-        };
-        if let Some(at) = active.frames.iter().rposition(mine) {
+        let Some(inner) = active.innermost(thread) else { return };
+        // a call that was too deep to be recorded leaves nothing
+        let number = (inner.queue == queue && inner.what == what).then_some(inner.number);
+        let mine = |frame: &Option<Frame>| frame.map(|frame| frame.number) == number;
+        if number.is_some()
+            && let Some(at) = active.frames.iter().position(mine)
+        {
             active.frames[at] = None;
         }
     });
@@ -62,11 +87,68 @@ fn leave(queue: &'static str, what: &'static str) {
 /// The innermost callback on this thread: `tx0 EvtCancel`.
 pub fn current() -> String {
     let thread = crate::ke::current_thread();
-    let frame = ACTIVE.with(|active| {
-        let frames = active.frames.iter().rev().flatten();
-        frames.copied().find(|frame| frame.thread == thread)
+    let frame = ACTIVE.with(|active| active.innermost(thread).copied());
+    frame.map_or_else(|| String::from("none"), |frame| frame.name())
+}
+
+/// The same for an interrupt that no lock keeps out; `None` if there is none, or it cannot be known.
+pub fn try_current() -> Option<String> {
+    let thread = crate::ke::current_thread();
+    let frame = ACTIVE.try_with(|active| active.innermost(thread).copied())??;
+    Some(frame.name())
+}
+
+/// The driver sleeps, as it asked to.
+pub fn sleep<R>(wait: impl FnOnce() -> R) -> R {
+    let thread = crate::ke::current_thread();
+    let mark = |sleeps| {
+        ACTIVE.with(|active| {
+            if let Some(frame) = active.innermost(thread) {
+                frame.sleeps = sleeps;
+            }
+        });
+    };
+    mark(true);
+    let result = wait();
+    mark(false);
+    result
+}
+
+/// A callback that has gone on for too long.
+pub struct Stuck {
+    /// `tx0 EvtCancel`
+    pub name: String,
+    /// Its thread.
+    pub thread: u64,
+    /// For how long, in microseconds.
+    pub spent_us: u64,
+}
+
+/// NDIS gives a module time for these, and says so itself.
+const WATCHED_BY_NDIS: [&str; 3] = ["FilterPause", "FilterRestart", "FilterDetach"];
+
+/// `us` microseconds have passed, at DISPATCH_LEVEL or above for the running thread alone: the callback that has had
+/// more than `bound_us` by now, if there is one. A callback that waits for a framework is not asked for that time.
+pub fn spend(us: u64, bound_us: u64, raised: bool) -> Option<Stuck> {
+    let running = crate::ke::current_thread();
+    let found = ACTIVE.with(|active| {
+        for at in 0..active.frames.len() {
+            let Some(frame) = active.frames[at] else { continue };
+            let inner = active.innermost(frame.thread).is_some_and(|inner| inner.number != frame.number);
+            let asleep = thread::waits(frame.thread);
+            let excused = asleep && (!frame.sleeps || WATCHED_BY_NDIS.contains(&frame.what));
+            if inner || excused || raised && frame.thread != running {
+                continue;
+            }
+            let spent_us = frame.spent_us + us;
+            active.frames[at] = Some(Frame { spent_us, ..frame });
+            if spent_us > bound_us {
+                return active.frames[at];
+            }
+        }
+        None
     });
-    frame.map_or_else(|| String::from("none"), |frame| format!("{} {}", frame.queue, frame.what))
+    found.map(|frame| Stuck { name: frame.name(), thread: frame.thread, spent_us: frame.spent_us })
 }
 
 /// Whether another thread is inside a callback of a driver.
@@ -139,16 +221,28 @@ pub fn stop(code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
 
 /// Stops the machine for a rule that was broken in a callback which has returned.
 pub fn stop_in(callback: String, code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
+    stop_at(&Registers::here(), callback, code, parameters, rule, place)
+}
+
+/// Stops the machine for what code with these registers does.
+pub fn stop_at(
+    registers: &Registers,
+    callback: String,
+    code: u32,
+    parameters: [u64; 4],
+    rule: &str,
+    place: String,
+) -> ! {
     let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
-    crate::bugcheck::stop(code, parameters, violation, None)
+    crate::bugcheck::stop(registers, code, parameters, violation, None)
 }
 
 /// Stops the machine for a queue that is not given back.
 pub fn stop_hung(callback: String, code: u32, rule: &str, place: String, view: QueueView) -> ! {
     let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
-    crate::bugcheck::stop(code, [0; 4], violation, Some(view))
+    crate::bugcheck::stop(&Registers::here(), code, [0; 4], violation, Some(view))
 }
 
 /// Stops because the driver uses something that understudy refuses to fake.

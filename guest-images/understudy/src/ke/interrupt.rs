@@ -1,7 +1,7 @@
 //! Interrupts and exceptions: the descriptor table, the local APIC, and who serves which vector.
 
 use super::irqlock::IrqLock;
-use super::{dispatch, irql, lower, set_irql};
+use super::{Registers, dispatch, irql, lower, set_irql, watchdog};
 use alloc::{boxed::Box, format, string::String, sync::Arc};
 use core::arch::asm;
 use x86_64::instructions::interrupts;
@@ -38,13 +38,16 @@ unsafe extern "C" {
 /// What a stub leaves on the stack.
 #[repr(C)]
 pub struct Frame {
-    registers: [u64; 15],
+    /// R15 to R8, RDI, RSI, RBP, RBX, RDX, RCX, RAX.
+    pub registers: [u64; 15],
     vector: u64,
     error: u64,
-    rip: u64,
+    /// The interrupted instruction.
+    pub rip: u64,
     _cs: u64,
     rflags: u64,
-    rsp: u64,
+    /// The interrupted code's stack.
+    pub rsp: u64,
     _ss: u64,
 }
 
@@ -151,6 +154,7 @@ extern "C" fn interrupt_entry(frame: &Frame) {
     let handler = HANDLERS.with(|handlers| handlers[usize::from(vector)].clone());
     if vector == CLOCK_VECTOR {
         dispatch::clock();
+        watchdog::tick(|| Registers::of(frame, old), old);
     } else if let Some(handler) = handler {
         interrupts::enable();
         handler();
@@ -161,6 +165,9 @@ extern "C" fn interrupt_entry(frame: &Frame) {
     write_msr(APIC_EOI, 0);
     lower(old);
 }
+
+/// The vector of a non-maskable interrupt.
+const NMI: u8 = 2;
 
 const NAMES: [&str; 20] = [
     "divide error",
@@ -186,6 +193,9 @@ const NAMES: [&str; 20] = [
 ];
 
 fn exception(vector: u8, frame: &Frame) -> ! {
+    if vector == NMI {
+        watchdog::interrupted(&Registers::of(frame, irql()));
+    }
     let name = NAMES.get(usize::from(vector)).copied().unwrap_or("exception");
     let address = Cr2::read_raw();
     let at = crate::pnp::describe(frame.rip);
@@ -201,7 +211,7 @@ fn exception(vector: u8, frame: &Frame) -> ! {
         crate::log!("  r[{index}] = {value:#018x}");
     }
     let callback = crate::agent::trace::current();
-    if vector == 2 || !(crate::pnp::in_driver(frame.rip) || callback != "none") {
+    if vector == NMI || !(crate::pnp::in_driver(frame.rip) || callback != "none") {
         crate::fatal(&format!("{name} in understudy itself"));
     }
     let (rule, place) = if vector == 14 {
@@ -209,7 +219,8 @@ fn exception(vector: u8, frame: &Frame) -> ! {
     } else {
         ("Exception", format!("{name} at {at}"))
     };
-    crate::agent::trace::stop(0x7E, [frame.error, address, frame.rip, vector.into()], rule, place)
+    let parameters = [frame.error, address, frame.rip, vector.into()];
+    crate::agent::trace::stop_at(&Registers::of(frame, irql()), callback, 0x7E, parameters, rule, place)
 }
 
 fn access(error: u64) -> String {

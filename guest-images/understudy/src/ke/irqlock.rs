@@ -31,4 +31,10 @@ impl<T> IrqLock<T> {
             result
         })
     }
+
+    /// The same from an interrupt that comes even inside such a section; `None` if it has come inside one of this lock.
+    pub fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let busy = self.busy.load(core::sync::atomic::Ordering::Relaxed);
+        (!busy).then(|| self.with(section))
+    }
 }

@@ -3,11 +3,14 @@
 pub mod dispatch;
 pub mod interrupt;
 pub mod irqlock;
+mod registers;
 pub mod thread;
 pub mod time;
+mod watchdog;
 pub mod worker;
 
 pub use dispatch::{Dpc, Timer};
+pub use registers::Registers;
 pub use thread::{Event, Thread, current_thread};
 pub use time::{delay_us, now_us, stall_us};
 

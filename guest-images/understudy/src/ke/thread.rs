@@ -84,6 +84,24 @@ pub fn current_thread() -> u64 {
     SCHEDULER.with(|scheduler| scheduler.current as u64)
 }
 
+/// The registers of a thread that waits; `None` of one that runs, or could.
+pub fn waiting(thread: u64) -> Option<super::Registers> {
+    SCHEDULER.with(|scheduler| {
+        let record = scheduler.threads.get(thread as usize)?;
+        // SAFETY: a thread that waits stands in `switch_context`, and interrupts are off: it does not run meanwhile.
+        matches!(record.state, State::Waiting(..))
+            .then(|| unsafe { super::Registers::of_waiting(record.stack_pointer) })
+    })
+}
+
+/// Whether a thread waits.
+pub fn waits(thread: u64) -> bool {
+    SCHEDULER.with(|scheduler| {
+        let record = scheduler.threads.get(thread as usize);
+        record.is_some_and(|record| matches!(record.state, State::Waiting(..)))
+    })
+}
+
 /// Makes the boot flow thread 0, which becomes the idle thread.
 pub fn start() {
     let boot = Record {

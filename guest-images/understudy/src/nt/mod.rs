@@ -7,7 +7,7 @@ use crate::agent::trace;
 use crate::io::api;
 use crate::ke;
 use crate::wdf::object::require_irql;
-use alloc::{format, vec};
+use alloc::{format, string::String, vec};
 use core::arch::naked_asm;
 use core::ffi::c_void;
 use wdk_offline::{IO_ERROR_LOG_PACKET, LARGE_INTEGER, PHYSICAL_ADDRESS, UNICODE_STRING};
@@ -135,7 +135,33 @@ unsafe extern "win64" fn ex_free_pool_with_tag(block: *mut c_void, tag: u32) {
 }
 
 unsafe extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
-    trace::stop(code, [p1, p2, p3, p4], "KeBugCheckEx", format!("the driver's own bug check {code:#x}"))
+    let parameters = [p1, p2, p3, p4];
+    if let Some(place) = panic_place(code, parameters) {
+        trace::stop(code, parameters, "DriverPanicked", place);
+    }
+    trace::stop(code, parameters, "KeBugCheckEx", format!("the driver's own bug check {code:#x}"))
+}
+
+/// Bug check code of a Rust panic in the drivers of this project, see `driver/kernel/src/runtime.rs`.
+const PANIC: u32 = 0xDEAD_DEAD;
+/// Longest name of a source file.
+const LONGEST_FILE: u64 = 1024;
+
+/// File, line, column and message of a panic: the first three from the parameters (address and length of the name, line,
+/// column), the message from the line that was printed just before. `None` if it is no such bug check.
+fn panic_place(code: u32, [file, len, line, column]: [u64; 4]) -> Option<String> {
+    let is_name = code == PANIC && (1..=LONGEST_FILE).contains(&len) && crate::pnp::in_driver(file);
+    if !is_name || !crate::pnp::in_driver(file + len - 1) {
+        return None;
+    }
+    // SAFETY: both ends lie in a driver's image, which is mapped whole.
+    let name = unsafe { core::slice::from_raw_parts(file as *const u8, len as usize) };
+    let place = format!("{}:{line}:{column}", core::str::from_utf8(name).ok()?);
+    let printed = crate::agent::last_debug_line();
+    let message = printed.strip_prefix("panicked at ").and_then(|rest| rest.strip_prefix(place.as_str()));
+    // a message of several lines becomes one
+    let words = message.unwrap_or_default().split_whitespace();
+    Some(words.fold(place, |text, word| if word == ":" { text + word } else { format!("{text} {word}") }))
 }
 
 unsafe extern "win64" fn mm_map_io_space_ex_for(
@@ -206,7 +232,7 @@ unsafe extern "win64" fn ke_delay_execution_thread(
     if units > 0 {
         trace::not_offered("KeDelayExecutionThread with an absolute time");
     }
-    ke::delay_us(units.unsigned_abs().div_ceil(10));
+    trace::sleep(|| ke::delay_us(units.unsigned_abs().div_ceil(10)));
     0
 }
 

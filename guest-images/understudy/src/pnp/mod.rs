@@ -16,7 +16,9 @@ use crate::wdf::target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
-pub use service::{Service, by_driver, describe, in_driver, is_service, label, owner_of, service_name};
+pub use service::{
+    Service, by_driver, describe, images, in_driver, is_service, label, owner_of, service_name,
+};
 use wdk_offline::NTSTATUS;
 
 /// What BUS_INTERFACE_STANDARD carries as its context: no address.

@@ -7,6 +7,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::pe::{self, Image};
 use crate::wdf::{device, dma, driver, object};
+use agent_protocol::LoadedImage;
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use wdk_offline::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
@@ -93,6 +94,18 @@ pub fn owner_of(address: u64) -> Owner {
 /// Whether the address lies in a driver's image.
 pub fn in_driver(address: u64) -> bool {
     owner_of(address) != Owner::UNDERSTUDY
+}
+
+/// Where the drivers' images are.
+pub fn images() -> Vec<LoadedImage> {
+    all()
+        .iter()
+        .map(|service| LoadedImage {
+            file: service.image.name.clone(),
+            base: service.image.base as u64,
+            size: service.image.size as u64,
+        })
+        .collect()
 }
 
 /// An address in words: `cancelnic.sys+0x1234`.

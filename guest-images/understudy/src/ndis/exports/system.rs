@@ -1,5 +1,6 @@
 //! Memory and events.
 
+use crate::agent::trace;
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::stack;
@@ -67,8 +68,8 @@ pub unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
     require_irql("WaitEventAtHighIrql", "NdisWaitEvent", 0);
     let event = event(at, "NdisWaitEvent");
     if ms == 0 {
-        event.wait();
+        trace::sleep(|| event.wait());
         return 1;
     }
-    u8::from(event.wait_timeout(u64::from(ms) * 1000))
+    u8::from(trace::sleep(|| event.wait_timeout(u64::from(ms) * 1000)))
 }

@@ -1,0 +1,115 @@
+//! The registers of some code, and the stack behind them: what a stack walk begins with.
+
+use super::interrupt::Frame;
+use super::irql;
+use agent_protocol::{MOST_STACK, Processor};
+use alloc::string::String;
+use core::arch::naked_asm;
+
+/// Registers at one instruction.
+#[derive(Debug, Clone, Copy)]
+pub struct Registers {
+    /// The instruction.
+    pub rip: u64,
+    /// In the processor's own numbering, as [`Processor::registers`].
+    pub general: [u64; 16],
+    /// IRQL of that code.
+    pub irql: u8,
+}
+
+/// Stores RAX to R15 and the return address, as the caller has them after the call.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn store(to: *mut [u64; 17]) {
+    naked_asm!(
+        "mov [rdi], rax",
+        "mov [rdi + 8], rcx",
+        "mov [rdi + 16], rdx",
+        "mov [rdi + 24], rbx",
+        "lea rax, [rsp + 8]",
+        "mov [rdi + 32], rax",
+        "mov [rdi + 40], rbp",
+        "mov [rdi + 48], rsi",
+        "mov [rdi + 56], rdi",
+        "mov [rdi + 64], r8",
+        "mov [rdi + 72], r9",
+        "mov [rdi + 80], r10",
+        "mov [rdi + 88], r11",
+        "mov [rdi + 96], r12",
+        "mov [rdi + 104], r13",
+        "mov [rdi + 112], r14",
+        "mov [rdi + 120], r15",
+        "mov rax, [rsp]",
+        "mov [rdi + 128], rax",
+        "ret",
+    )
+}
+
+impl Registers {
+    /// Those of whoever calls this. They hold while the caller has not returned.
+    #[inline(always)]
+    pub fn here() -> Self {
+        let mut all = [0_u64; 17];
+        // SAFETY: the routine writes these seventeen words and changes RAX alone.
+        unsafe { store(&raw mut all) };
+        let mut general = [0; 16];
+        general.copy_from_slice(&all[..16]);
+        Self { rip: all[16], general, irql: irql() }
+    }
+
+    /// Those of the code that an interrupt or an exception has interrupted at `irql`.
+    pub fn of(frame: &Frame, irql: u8) -> Self {
+        let [r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax] = frame.registers;
+        let general = [rax, rcx, rdx, rbx, frame.rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
+        Self { rip: frame.rip, general, irql }
+    }
+
+    /// Those of a thread that waits: what `switch_context` has left at `stack_pointer`.
+    ///
+    /// # Safety
+    /// `stack_pointer` is the one that `switch_context` has stored, and the thread has not run since.
+    pub unsafe fn of_waiting(stack_pointer: u64) -> Self {
+        // SAFETY: behind the FPU image stands the address of the pushed registers, by contract.
+        let pushed = unsafe { *((stack_pointer + 512) as *const u64) };
+        // SAFETY: as above: six registers and the return address.
+        let [r15, r14, r13, r12, rbp, rbx, rip] = unsafe { *(pushed as *const [u64; 7]) };
+        let rsp = pushed + 7 * 8;
+        let general = [0, 0, 0, rbx, rsp, rbp, 0, 0, 0, 0, 0, 0, r12, r13, r14, r15];
+        Self { rip, general, irql: 0 }
+    }
+
+    /// With the stack's top and the drivers' images, for the rig.
+    pub fn describe(&self) -> Processor {
+        Processor {
+            irql: self.irql,
+            rip: self.rip,
+            registers: self.general,
+            stack: stack(self.general[Processor::RSP]),
+            images: crate::pnp::images(),
+        }
+    }
+}
+
+/// The stack's bytes from `from` upwards, in hexadecimal, as far as there is RAM; nothing where that is no stack.
+fn stack(from: u64) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::new();
+    let physical = crate::mm::virt_to_phys(from as usize);
+    let Some(len) = (1..=MOST_STACK / 512)
+        .rev()
+        .map(|blocks| blocks * 512)
+        .find(|len| crate::mm::is_ram(physical, *len as u64))
+    else {
+        return text;
+    };
+    if !from.is_multiple_of(8) {
+        return text;
+    }
+    // SAFETY: RAM that is mapped; whoever writes to it is interrupted or is this code itself.
+    let bytes = unsafe { core::slice::from_raw_parts(from as *const u8, len) };
+    text.reserve(2 * len);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
