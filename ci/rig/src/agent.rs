@@ -4,6 +4,7 @@
 //! are answered out of that record, so that several can be under way at once.
 
 use crate::fair::FairClock;
+use crate::symbols::{Stack, Symbols};
 use agent_protocol::{
     Command, FailureKind, MAX_LINE, Message, QueueView, Reply, Request, VERSION, Violation,
 };
@@ -25,6 +26,8 @@ pub enum AgentError {
         code: u32,
         /// The queue, if the rule is that a queue has to be given back.
         view: Option<Box<QueueView>>,
+        /// The calls that had not returned.
+        stack: Option<Box<Stack>>,
     },
     /// The guest could not carry the command out, and goes on.
     #[error("{0}")]
@@ -51,6 +54,8 @@ struct Heard {
     said: Vec<Message>,
     /// When each of them was read.
     times: Vec<Instant>,
+    /// The stack that the bug check came with.
+    stack: Option<Box<Stack>>,
     nonsense: Option<String>,
     ended: bool,
 }
@@ -67,7 +72,7 @@ impl Heard {
         self.said.iter().find_map(|said| match said {
             Message::BugCheck { violation, code, view, .. } => {
                 let (violation, view) = (violation.clone(), view.clone().map(Box::new));
-                Some(AgentError::BugCheck { violation, code: *code, view })
+                Some(AgentError::BugCheck { violation, code: *code, view, stack: self.stack.clone() })
             }
             _ => None,
         })
@@ -119,22 +124,28 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Listens to a guest that has `stream` for itself.
+    /// Listens to a guest that has `stream` for itself, and of whose drivers nothing is known.
+    #[cfg(test)]
     pub fn new(stream: UnixStream) -> std::io::Result<Self> {
-        Self::over(stream, Port::Own)
+        Self::over(stream, Port::Own, Arc::default())
+    }
+
+    /// The same, of whose drivers `symbols` are known: a bug check comes with places in their sources.
+    pub fn with_symbols(stream: UnixStream, symbols: Arc<Symbols>) -> std::io::Result<Self> {
+        Self::over(stream, Port::Own, symbols)
     }
 
     /// Listens to a guest whose firmware writes to the same port, whenever the machine starts.
-    pub fn behind_firmware(stream: UnixStream) -> std::io::Result<Self> {
-        Self::over(stream, Port::Shared)
+    pub fn behind_firmware(stream: UnixStream, symbols: Arc<Symbols>) -> std::io::Result<Self> {
+        Self::over(stream, Port::Shared, symbols)
     }
 
-    fn over(stream: UnixStream, port: Port) -> std::io::Result<Self> {
+    fn over(stream: UnixStream, port: Port, symbols: Arc<Symbols>) -> std::io::Result<Self> {
         stream.set_write_timeout(Some(Duration::from_secs(10)))?;
         let shared = Arc::new(Shared::default());
         let reader = std::thread::Builder::new().name("agent".into()).spawn({
             let (stream, shared) = (stream.try_clone()?, Arc::clone(&shared));
-            move || listen(stream, port, &shared)
+            move || listen(stream, port, &shared, &symbols)
         })?;
         Ok(Self { stream, shared, next: 1, reader: Some(reader) })
     }
@@ -320,15 +331,21 @@ impl Port {
     }
 }
 
-fn listen(stream: UnixStream, port: Port, shared: &Shared) {
+fn listen(stream: UnixStream, port: Port, shared: &Shared, symbols: &Symbols) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
         let read = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line);
+        // Symbols are read before the lock is taken: they may be large.
+        let message = port.read(&line).map(|message| message.map(|message| in_places(message, symbols)));
         let mut heard = shared.lock();
         match read {
-            Ok(read) if read > 0 && line.ends_with(b"\n") => match port.read(&line) {
-                Ok(message) => heard.take_in(message),
+            Ok(read) if read > 0 && line.ends_with(b"\n") => match message {
+                Ok(Some((message, stack))) => {
+                    heard.take_in(Some(message));
+                    heard.stack = stack.or(heard.stack.take());
+                }
+                Ok(None) => {}
                 Err(text) => _ = heard.nonsense.get_or_insert(text),
             },
             _ => {
@@ -339,6 +356,16 @@ fn listen(stream: UnixStream, port: Port, shared: &Shared) {
         }
         shared.changed.notify_all();
     }
+}
+
+/// A bug check with the places of its addresses, and its stack; any other message as it is.
+fn in_places(mut message: Message, symbols: &Symbols) -> (Message, Option<Box<Stack>>) {
+    let Message::BugCheck { violation, processor, .. } = &mut message else { return (message, None) };
+    let of = format!("{} in {}", violation.rule, violation.callback);
+    // What it takes place from is many bytes, and nobody looks at them again.
+    let stack = processor.take().map(|processor| Box::new(symbols.walk(of, &processor)));
+    symbols.explain_violation(violation, stack.as_deref());
+    (message, stack)
 }
 
 #[cfg(test)]
@@ -426,7 +453,7 @@ mod tests {
     #[test]
     fn firmware_may_talk_before_the_guest_and_after_a_restart() {
         let (ours, mut guest) = UnixStream::pair().unwrap();
-        let mut agent = Agent::behind_firmware(ours).unwrap();
+        let mut agent = Agent::behind_firmware(ours, Arc::default()).unwrap();
         let hello = r#"{"say":"hello","version":1,"guest":"understudy","drivers":[],"boot_us":1}"#;
         write!(guest, "\x1b[2J\x1b[01;01HBdsDxe: starting Boot0001\r\nno end of line {hello}\n\x1b[2J\n")
             .unwrap();

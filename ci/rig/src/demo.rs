@@ -121,6 +121,7 @@ pub fn demo(options: &Options) -> Result<bool> {
     });
     terminal.print(&table::verdict(&violations, style), 4);
     facts.hangs.iter().for_each(|hang| terminal.print(&hang.text(), 2));
+    facts.stacks.iter().for_each(|stack| terminal.print(&stack.text(), 2));
     facts.crashes.iter().for_each(|crash| terminal.print(&crash.text(), 2));
     if let Some(prints) = table::prints(&facts).filter(|_| !violations.is_empty()) {
         println!("{prints}");

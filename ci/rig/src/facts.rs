@@ -17,6 +17,7 @@ use crate::driver_log::DriverLog;
 use crate::guest::Need;
 use crate::hang::Hang;
 use crate::session::Greeting;
+use crate::symbols::Stack;
 use agent_protocol::{Ids, ListReport, QueueReport, Violation};
 use chrono::{DateTime, Utc};
 use rustix::time::{ClockId, clock_gettime};
@@ -203,6 +204,8 @@ pub struct Facts {
     pub must_arrive: Vec<Stretch>,
     /// Queues that were not given back.
     pub hangs: Vec<Hang>,
+    /// The calls that had not returned where the guest stopped.
+    pub stacks: Vec<Stack>,
     /// How the guest as a whole failed.
     pub crashes: Vec<Crash>,
     /// Frames whose fate the guest did not report before it ended: they are in the sets by what the device saw.

@@ -45,6 +45,7 @@ mod scenarios;
 mod session;
 mod settings;
 mod terminal;
+mod symbols;
 mod test;
 mod timeline;
 mod verdict;

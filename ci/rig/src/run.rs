@@ -23,6 +23,7 @@ use crate::process::stand_aside_if_interrupted;
 use crate::reports::{join, join_lists};
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::symbols::Stack;
 use crate::verdict::{fault_of, violation};
 use crate::wait::{InVain, Limits, Look};
 use agent_protocol::{Command, IoResult, ListReport, QueueReport, QueueView, Reply, Violation};
@@ -207,13 +208,21 @@ impl Run {
     /// A bug check is the fault of the rule that it names.
     fn name_bug_check(&mut self, error: anyhow::Error) -> anyhow::Error {
         match error.downcast() {
-            Ok(AgentError::BugCheck { violation, view, .. }) => self.note_bug_check(violation, view),
+            Ok(AgentError::BugCheck { violation, view, stack, .. }) => {
+                self.note_bug_check(violation, view, stack)
+            }
             Ok(error) => error.into(),
             Err(error) => error,
         }
     }
 
-    fn note_bug_check(&mut self, violation: Violation, view: Option<Box<QueueView>>) -> anyhow::Error {
+    fn note_bug_check(
+        &mut self,
+        violation: Violation,
+        view: Option<Box<QueueView>>,
+        stack: Option<Box<Stack>>,
+    ) -> anyhow::Error {
+        self.facts.stacks.extend(stack.map(|stack| *stack));
         if let Some(view) = view {
             let hang = self.hang(&view);
             self.facts.hangs.push(hang);
@@ -348,11 +357,11 @@ impl Run {
         }
         let bug_check = self.session.bug_check();
         let stopped = bug_check.is_some();
-        if let Some(AgentError::BugCheck { violation, view, .. }) = bug_check
+        if let Some(AgentError::BugCheck { violation, view, stack, .. }) = bug_check
             && !self.facts.violations.contains(&violation)
         {
             // A step that failed for another reason, as the machine was off already.
-            self.note_bug_check(violation, view);
+            self.note_bug_check(violation, view, stack);
         }
         let went_well = self.facts.steps.iter().all(|step| step.ok);
         let on_an_image = self.settings.home.image().is_some();

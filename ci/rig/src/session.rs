@@ -20,6 +20,7 @@ use crate::places;
 use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
 use crate::settings::Settings;
+use crate::symbols::Symbols;
 use crate::wait::{Limits, Progress};
 use agent_protocol::{Command as Ask, DriverFile, Message};
 use anyhow::{Context, Result, bail};
@@ -30,6 +31,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bound for anything that takes milliseconds on an idle machine.
@@ -80,6 +82,8 @@ pub struct Session {
     pub last_file: u32,
     /// The files that are open, by number, with their devices.
     pub open_files: BTreeMap<u32, String>,
+    /// What is known of the guest's drivers.
+    pub symbols: Arc<Symbols>,
     home: Guest,
     /// The scenarios that it has run, since it was started.
     ran: Vec<&'static str>,
@@ -108,9 +112,10 @@ impl Session {
         let mut qemu = start_qemu(&emulator, &folder, settings)?;
         let agent = accept(&agent, &mut qemu)?;
         let monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
+        let symbols = Arc::new(Symbols::of(&settings.files));
         let mut agent = match &settings.home {
-            Guest::Understudy => Agent::new(agent)?,
-            Guest::Image(_) => Agent::behind_firmware(agent)?,
+            Guest::Understudy => Agent::with_symbols(agent, Arc::clone(&symbols))?,
+            Guest::Image(_) => Agent::behind_firmware(agent, Arc::clone(&symbols))?,
         };
         let patience = settings.home.patience();
         let log = &folder.path().join(names::GUEST_LOG);
@@ -133,6 +138,7 @@ impl Session {
             greeting,
             last_file: 0,
             open_files: BTreeMap::new(),
+            symbols,
             home,
             ran,
             captured,

@@ -99,7 +99,7 @@ pub fn boot(
     let machine = Windows { debug_nic, debug_port, ..overlay.machine(settings.device.queue_size) };
     let mut qemu = machine::start(&emulator, &machine.arguments_with(Doors { gdb, screen }), folder.path())?;
     // Its reader takes what the guest writes, so that the guest never waits for it.
-    let mut agent = Agent::behind_firmware(accept(&agent, &mut qemu)?)?;
+    let mut agent = Agent::behind_firmware(accept(&agent, &mut qemu)?, std::sync::Arc::default())?;
     // It greets when all of QEMU is up, gdb's server too.
     let _monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
 

@@ -8,6 +8,7 @@ use super::{QueueFinding, Report, line, strip};
 use crate::crash::Crash;
 use crate::facts::Facts;
 use crate::hang::Hang;
+use crate::symbols::Stack;
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -49,6 +50,7 @@ pub fn page(report: &Report, facts: &Facts, commands: &[Given], beside: impl Fn(
                 main {
                     h2 { "What became of the frames" }
                     (strip::strip(runs))
+                    @for stack in &report.stacks { (self::stack(stack)) }
                     @for hang in &report.hangs { (self::hang(hang)) }
                     @for crash in &report.crashes { (self::crash(crash)) }
                     h2 { "Time line" }
@@ -118,6 +120,14 @@ const SHOWN: usize = 12;
 
 fn crash(crash: &Crash) -> Markup {
     html! { h2 { (crash.title()) } pre { (crash.text()) } }
+}
+
+fn stack(stack: &Stack) -> Markup {
+    html! {
+        h2 { (stack.title()) }
+        ol.stack { @for line in stack.lines() { li { code { (line) } } } }
+        @for note in &stack.notes { p { (note) } }
+    }
 }
 
 fn hang(hang: &Hang) -> Markup {

@@ -16,6 +16,7 @@ use crate::control::Finding;
 use crate::crash::Crash;
 use crate::facts::{self, Facts};
 use crate::hang::Hang;
+use crate::symbols::Stack;
 use about::About;
 use agent_protocol::{DriverFile, Ids, QueueReport, Violation};
 use anyhow::{Context, Result};
@@ -67,6 +68,9 @@ pub struct Report {
     /// Queues that were not given back; left out if there was none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hangs: Vec<Hang>,
+    /// The calls that had not returned where the guest stopped; absent if it did not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stacks: Vec<Stack>,
     /// How the guest as a whole failed, with its dumps; left out if it did not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub crashes: Vec<Crash>,
@@ -255,6 +259,7 @@ impl Report {
                 .map(|print| Print { ms: milliseconds(print.at), text: print.text.clone() })
                 .collect(),
             hangs: facts.hangs.clone(),
+            stacks: facts.stacks.clone(),
             crashes: facts.crashes.clone(),
             refused: facts.refused.clone(),
         }
@@ -431,6 +436,7 @@ mod tests {
         });
         bad.violations.push(violation("WaitAtDispatch", "EvtCancel", "tx0"));
         bad.hangs.push(Hang::new(&crate::hang::tests::view(), None));
+        bad.stacks.push(crate::symbols::tests::stack());
         assert_eq!(report(&bad)["verdict"], "bad");
         assert_eq!(report(&bad)["hangs"][0]["queue"], "tx0");
         validate(&report(&bad)).unwrap();

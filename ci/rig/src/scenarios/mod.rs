@@ -21,6 +21,7 @@ mod needs;
 mod page;
 mod receive;
 mod requests;
+mod stuck;
 mod transmit;
 mod wake_up;
 mod windbg;
@@ -38,6 +39,7 @@ use crate::process::Folder;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
 use crate::settings::{Files, Mutant, Settings};
+use crate::symbols::Stack;
 use crate::verdict::judge;
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail, ensure};
@@ -133,6 +135,7 @@ pub fn all() -> Vec<Scenario> {
         broken::all(),
         cause::all(),
         binding::all(),
+        stuck::all(),
         hang::all(),
     ]
     .into_iter()
@@ -353,7 +356,9 @@ struct Judged {
 fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result<()> {
     let broken = built.driver(mutant.driver)?.mutants.as_ref();
     let broken = broken.context("the broken drivers are not built")?;
-    settings.files.driver(mutant.driver)?.image = broken.clone();
+    let driver = settings.files.driver(mutant.driver)?;
+    driver.symbols = broken.path.with_extension("pdb");
+    driver.image = broken.clone();
     Ok(())
 }
 
@@ -369,7 +374,7 @@ fn judged(settings: Settings, body: fn(&mut Run) -> Result<()>) -> Result<Judged
     let log = std::fs::read(session.guest_log()).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let tail: Vec<&str> = log.lines().rev().take(12).collect();
-    let log = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+    let log = session.symbols.explain(&tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
     let violations = judge(&facts);
     if let Some(evidence) = &settings.evidence {
         evidence.run(&mut session, &facts, &violations);
@@ -386,6 +391,7 @@ fn account(facts: &Facts, violations: &[Violation], log: &str) -> String {
     let mut text: Vec<String> = facts.steps.iter().map(|step| step_line(step, Style::Plain)).collect();
     text.extend(violations.iter().map(fault_line));
     text.extend(facts.hangs.iter().map(Hang::text));
+    text.extend(facts.stacks.iter().map(Stack::text));
     text.extend(facts.crashes.iter().map(Crash::text));
     text.push("end of the guest's log:".into());
     text.extend(log.lines().map(|line| format!("  {line}")));
