@@ -55,6 +55,16 @@ impl SetupMissing {
     }
 }
 
+/// A program that every run stands on has given up before there was anything to judge.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}{}", .todo.as_ref().map_or_else(String::new, |todo| format!("; {todo}")))]
+pub struct GaveUp {
+    /// Which program, and its own last words.
+    pub what: String,
+    /// What may help, where that is known.
+    pub todo: Option<String>,
+}
+
 /// An argument that clap could not judge.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -76,9 +86,13 @@ pub fn class(error: &anyhow::Error) -> Class {
     } else if error.is::<Usage>() || any(|cause| cause.is::<Usage>()) {
         Class::Usage
     } else if error.is::<Machine>()
+        || error.is::<GaveUp>()
         || matches!(error.downcast_ref(), Some(AgentError::NotLoadable(_)))
         || any(|cause| {
-            cause.is::<Machine>() || cause.is::<std::io::Error>() || cause.is::<rustix::io::Errno>()
+            cause.is::<Machine>()
+                || cause.is::<GaveUp>()
+                || cause.is::<std::io::Error>()
+                || cause.is::<rustix::io::Errno>()
         })
     {
         Class::Machine

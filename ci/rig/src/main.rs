@@ -44,6 +44,7 @@ mod run;
 mod scenarios;
 mod session;
 mod settings;
+mod startup;
 mod terminal;
 mod symbols;
 mod test;

@@ -3,6 +3,7 @@
 use crate::line::{self, NoLine};
 use crate::machine::Place;
 use crate::process::readable;
+use agent_protocol::{MOST_STACK, Processor};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use std::io::{BufReader, Write};
@@ -10,6 +11,20 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+
+/// As QEMU prints them, in the order of [`Processor::registers`].
+const REGISTERS: [&str; 16] = [
+    "RAX=", "RCX=", "RDX=", "RBX=", "RSP=", "RBP=", "RSI=", "RDI=", "R8 =", "R9 =", "R10=", "R11=", "R12=",
+    "R13=", "R14=", "R15=",
+];
+
+/// The hexadecimal number behind `name` in what QEMU has printed.
+fn register(printed: &str, name: &str) -> Result<u64> {
+    let value = printed.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next());
+    let value =
+        value.with_context(|| format!("no {name} in what QEMU says of the processor: {printed:?}"))?;
+    u64::from_str_radix(value, 16).with_context(|| format!("{name}{value}"))
+}
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// PCI vendor and device of a modern virtio-net function.
@@ -101,14 +116,37 @@ impl Qmp {
         Ok(devices.filter_map(PciFunction::read).collect())
     }
 
+    /// What QEMU prints at a command for people.
+    fn print(&mut self, command: &str) -> Result<String> {
+        let printed = self.execute_with("human-monitor-command", &json!({ "command-line": command }))?;
+        Ok(printed.as_str().unwrap_or_default().to_owned())
+    }
+
     /// The processor's CR3.
     pub fn page_table(&mut self) -> Result<u64> {
-        let arguments = json!({ "command-line": "info registers" });
-        let told = self.execute_with("human-monitor-command", &arguments)?;
-        let told = told.as_str().unwrap_or_default();
-        let value = told.split_once("CR3=").and_then(|(_, rest)| rest.split_whitespace().next());
-        let value = value.with_context(|| format!("no CR3 in what QEMU says of the processor: {told:?}"))?;
-        u64::from_str_radix(value, 16).with_context(|| format!("CR3 is {value:?}"))
+        register(&self.print("info registers")?, "CR3=")
+    }
+
+    /// The processor's registers and IRQL, and what the guest's stack has at most. Images are not QEMU's to know.
+    /// `folder` takes a file for a moment.
+    pub fn processor(&mut self, folder: &Path) -> Result<Processor> {
+        let printed = self.print("info registers")?;
+        let mut registers = [0; 16];
+        for (value, name) in registers.iter_mut().zip(REGISTERS) {
+            *value = register(&printed, name)?;
+        }
+        let priority = register(&self.print("info lapic")?, "TPR 0x")?;
+        let rip = register(&printed, "RIP=")?;
+        let mut processor = Processor { irql: (priority >> 4) as u8, rip, registers, ..Processor::default() };
+        let file = folder.join("stack");
+        let from = registers[Processor::RSP];
+        self.print(&format!("memsave {from:#x} {MOST_STACK} {}", file.display()))?;
+        // Without a file there is no memory there: registers alone tell something too.
+        if let Ok(bytes) = std::fs::read(&file) {
+            processor.stack = hex::encode(bytes);
+            let _ = std::fs::remove_file(&file);
+        }
+        Ok(processor)
     }
 
     /// What QEMU has told since the last look, each as `{"event": NAME, "data": {...}, ...}`. Does not wait. QEMU may be
@@ -260,6 +298,17 @@ mod tests {
             writeln!(theirs, "{line}").unwrap();
         }
         assert_eq!(Qmp::new(ours).unwrap().traffic().unwrap(), (11, 22));
+    }
+
+    #[test]
+    fn registers_are_read_from_what_qemu_prints() {
+        let printed = "CPU#0\r\nRAX=0000000000000000 RBX=00000000deadbeef\r\nR8 =0000000000000010 R9 =1\r\n\
+            RIP=fffff800123480c9 RFL=00000046 [---Z-P-] CPL=0\r\n";
+        for (name, value) in [("RBX=", 0xdead_beef), ("R8 =", 0x10), ("RIP=", 0xffff_f800_1234_80c9)] {
+            assert_eq!(register(printed, name).unwrap(), value, "{name}");
+        }
+        assert_eq!(register("APR 0x00 TPR 0x20 DFR 0x0f", "TPR 0x").unwrap(), 0x20);
+        assert!(register(printed, "R15=").unwrap_err().to_string().contains("no R15= in"));
     }
 
     #[test]

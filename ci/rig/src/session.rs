@@ -13,16 +13,15 @@ use crate::archive::Evidence;
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::capture::Capture;
 use crate::control::Control;
-use crate::fair::FairClock;
 use crate::guest::Guest;
-use crate::machine::{self, Overlay, Understudy, Windows, names};
+use crate::machine::{self, Accelerator, Overlay, Understudy, Windows, names};
 use crate::places;
 use crate::process::{Folder, Process, readable, wait_any};
 use crate::qmp::Qmp;
 use crate::settings::Settings;
-use crate::symbols::Symbols;
-use crate::wait::{Limits, Progress};
-use agent_protocol::{Command as Ask, DriverFile, Message};
+use crate::startup::greet;
+use crate::symbols::{Symbols, images};
+use agent_protocol::{Command as Ask, DriverFile};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -34,12 +33,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long a guest may take to tell what an NMI has found.
+const NMI_LIMIT: Duration = Duration::from_secs(5);
+
 /// Bound for anything that takes milliseconds on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// How the guest's kernel ends QEMU: value v on isa-debug-exit is exit code 2v + 1.
 const EXIT_ORDERLY: i32 = 0x10 * 2 + 1;
-const EXIT_BUG_CHECK: i32 = 0x20 * 2 + 1;
+pub const EXIT_BUG_CHECK: i32 = 0x20 * 2 + 1;
 
 /// What the guest said of itself.
 #[derive(Debug, Clone)]
@@ -110,25 +112,9 @@ impl Session {
 
         let (mut device, control) = start_device(&folder, settings)?;
         let mut qemu = start_qemu(&emulator, &folder, settings)?;
-        let agent = accept(&agent, &mut qemu)?;
-        let monitor = Qmp::new(accept(&monitor, &mut qemu)?)?;
         let symbols = Arc::new(Symbols::of(&settings.files));
-        let mut agent = match &settings.home {
-            Guest::Understudy => Agent::with_symbols(agent, Arc::clone(&symbols))?,
-            Guest::Image(_) => Agent::behind_firmware(agent, Arc::clone(&symbols))?,
-        };
-        let patience = settings.home.patience();
-        let log = &folder.path().join(names::GUEST_LOG);
-        let hello = await_hello(&mut agent, patience.start(), log).map_err(|error| {
-            Parties { agent: &agent, qemu: &mut qemu, device: &mut device, log }.explain(error.into())
-        })?;
-        let Message::Hello { guest, drivers, boot_us, .. } = hello else {
-            bail!("the guest greets with something else");
-        };
-        let at = Instant::now();
-        let guest = settings.home.kind().map_or(guest, |kind| kind.to_string());
-        let image = settings.home.image().map(|image| image.manifest().name.clone());
-        let greeting = Greeting { guest, image, drivers, boot: Duration::from_micros(boot_us), at };
+        let greeted = greet([&agent, &monitor], &mut qemu, &mut device, &folder, settings, &symbols);
+        let (agent, monitor, greeting) = greeted?;
         let home = settings.home.clone();
         let (ran, captured) = (Vec::new(), Capture::default());
         Ok(Self {
@@ -205,6 +191,36 @@ impl Session {
             .explain(error)
     }
 
+    /// The guest is silent: what stands behind it. QEMU shows what the processor does; an NMI makes understudy name the
+    /// callback that is open, even where interrupts are off. The machine is of no use afterwards.
+    pub fn interrogate(&mut self, silence: Duration) -> anyhow::Error {
+        let error = AgentError::TimedOut(silence);
+        if self.home.image().is_some() {
+            // An image's end is looked into when the run ends.
+            return self.explain(error);
+        }
+        let seen = self.monitor.processor(self.folder.path()).map(|mut processor| {
+            let log = std::fs::read(self.guest_log()).unwrap_or_default();
+            processor.images = images(&String::from_utf8_lossy(&log));
+            self.symbols.walk("the silent guest".into(), &processor)
+        });
+        if self.monitor.inject_nmi().is_ok() {
+            self.qemu.wait(NMI_LIMIT);
+        }
+        if let Some(bug_check) = self.bug_check() {
+            return bug_check.into();
+        }
+        match seen {
+            Ok(stack) => {
+                let place = stack.frames.first().map_or_else(String::new, |frame| frame.address.clone());
+                let place = stack.driver().unwrap_or(place);
+                let words = format!("its processor is at IRQL {} in {place}", stack.irql);
+                self.explain(error).context(words)
+            }
+            Err(_) => self.explain(error),
+        }
+    }
+
     /// The bug check, if the guest has told one. If the machine is off, what it said is read to its end first.
     pub fn bug_check(&mut self) -> Option<AgentError> {
         if self.qemu.status().is_some() {
@@ -267,23 +283,6 @@ impl Session {
     }
 }
 
-/// Waits for the guest's greeting. The limit begins again whenever the guest, or its firmware, has written to its log.
-fn await_hello(agent: &mut Agent, limit: Duration, log: &Path) -> Result<Message, AgentError> {
-    const LOOK: Duration = Duration::from_millis(500);
-    let mut clock = FairClock::start();
-    let mut progress = Progress::new(Limits::of(limit), clock.now());
-    loop {
-        match agent.hello(LOOK.min(limit)) {
-            Err(AgentError::TimedOut(_)) => {}
-            heard => return heard,
-        }
-        let written = std::fs::metadata(log).map_or(0, |log| log.len());
-        if let Some(how) = progress.see(clock.now(), format!("{written} bytes")) {
-            return Err(AgentError::TimedOut(how.waited()));
-        }
-    }
-}
-
 /// Waits for connections to `path`.
 pub fn listen(path: &Path) -> Result<UnixListener> {
     UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
@@ -332,6 +331,7 @@ pub fn start_device(folder: &Folder, settings: &Settings) -> Result<(Process, Co
 fn start_qemu(emulator: &Path, folder: &Folder, settings: &Settings) -> Result<Process> {
     let arguments = match &settings.home {
         Guest::Understudy => {
+            Accelerator::chosen_or("tcg").check_choice()?;
             let bundle = folder.path().join(Understudy::BUNDLE);
             std::fs::write(&bundle, settings.files.bundle()?)
                 .with_context(|| format!("cannot write {}", bundle.display()))?;

@@ -22,6 +22,7 @@ use crate::reports::sizes;
 use crate::run::{Pausing, Run, StepEvent, WIRE};
 use crate::session::LIMIT;
 use crate::settings::{Files, NIC, Settings};
+use crate::symbols::images;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use link::Link;
@@ -198,14 +199,10 @@ fn stop(mut settings: Settings, mut watcher: impl FnMut(&Step) + 'static) -> Res
     Ok(Stopped { run, pausing, script, entry })
 }
 
-/// Where the log says that a driver is: `cancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0x...`.
+/// Where the log says that a driver is: first address and size.
 fn image(log: &str, driver: &str) -> Option<(u64, u64)> {
-    let start = format!("{driver}.sys: ");
-    let line = log.lines().find_map(|line| line.trim().strip_prefix(&start))?;
-    let mut parts = line.split(", ");
-    let base = u64::from_str_radix(parts.next()?.strip_prefix("0x")?, 16).ok()?;
-    let size = parts.next()?.strip_suffix(" bytes")?.parse().ok()?;
-    Some((base, size))
+    let file = format!("{driver}.sys");
+    images(log).into_iter().find(|image| image.file == file).map(|image| (image.base, image.size))
 }
 
 fn write_script(

@@ -61,10 +61,35 @@ impl Accelerator {
         self.0 == "kvm" || self.0.starts_with("kvm,")
     }
 
+    /// Whether it was asked for by `CANCELNIC_ACCEL`.
+    fn is_asked_for() -> bool {
+        std::env::var_os("CANCELNIC_ACCEL").is_some_and(|name| !name.is_empty())
+    }
+
+    /// What may help where QEMU gives up; nothing where nobody has chosen.
+    pub fn advice() -> Option<String> {
+        let advice = || "without CANCELNIC_ACCEL QEMU runs understudy by TCG, which every host can: unset CANCELNIC_ACCEL";
+        Self::is_asked_for().then(|| advice().to_owned())
+    }
+
+    fn kvm() -> std::io::Result<std::fs::File> {
+        OpenOptions::new().read(true).write(true).open("/dev/kvm")
+    }
+
+    /// Fails in one line if `CANCELNIC_ACCEL` asks for KVM and this user cannot use that here.
+    pub fn check_choice(&self) -> Result<(), SetupMissing> {
+        match self.is_kvm().then(Self::kvm) {
+            Some(Err(error)) => Err(SetupMissing::new(
+                format!("KVM, which CANCELNIC_ACCEL asks for (/dev/kvm: {error})"),
+                "unset CANCELNIC_ACCEL, which leaves the guest to TCG, or a host and a user that may use KVM",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Fails in one line if it is KVM and this user cannot use that here.
     pub fn check(&self) -> Result<(), SetupMissing> {
-        let kvm = || OpenOptions::new().read(true).write(true).open("/dev/kvm");
-        match self.is_kvm().then(kvm) {
+        match self.is_kvm().then(Self::kvm) {
             Some(Err(error)) => Err(SetupMissing::new(
                 format!("KVM, which a Windows guest needs (/dev/kvm: {error})"),
                 "a machine with virtualisation switched on, its module kvm_intel or kvm_amd loaded, and this user in \

@@ -17,7 +17,7 @@ impl Run {
         let report = self.session.agent.call(Command::Report, self.patience.min(LAST_WORDS));
         self.mute = report.is_err();
         let (Ok(report), Ok(hangs)) = (report, self.hangs()) else {
-            return self.session.explain(AgentError::TimedOut(limit));
+            return self.session.interrogate(limit);
         };
         self.keep(report);
         self.facts.hangs.extend(hangs);

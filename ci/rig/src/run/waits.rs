@@ -8,6 +8,7 @@ use super::Run;
 use crate::agent::AgentError;
 use crate::control::Stats;
 use crate::session::LIMIT;
+use crate::startup::GIVEN_UP;
 use crate::verdict::{self, fault_of};
 use crate::wait::{Limits, Look, follow};
 use anyhow::{Result, bail};
@@ -76,7 +77,7 @@ impl Run {
         if now.saturating_duration_since(hopes.qemu) >= ASK_QEMU {
             hopes.qemu = now;
             let status = self.session.monitor.status().map_err(|error| self.session.explain(error))?;
-            if NOT_RUNNING.contains(&status.as_str()) {
+            if GIVEN_UP.contains(&status.as_str()) {
                 bail!("QEMU reports that the machine has stopped: {status}");
             }
         }
@@ -112,6 +113,3 @@ impl Run {
         Ok(line.collect::<Vec<_>>().join("; "))
     }
 }
-
-/// States of QEMU's machine (RunState of its qapi/run-state.json) out of which it does not come by itself.
-const NOT_RUNNING: [&str; 5] = ["guest-panicked", "internal-error", "io-error", "shutdown", "watchdog"];

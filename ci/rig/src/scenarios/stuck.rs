@@ -1,10 +1,19 @@
-//! Drivers that crash, panic or do not come back: the first line of each names callback, function, file and line.
+//! Drivers that crash, panic or do not come back: the first line of each names callback, function, file and line; where
+//! those come from; and a QEMU that gives up.
 
-use super::{Kind, Scenario, Shows, no_watchdog};
+use super::{Kind, Scenario, Shows, Trial, no_watchdog};
+use crate::build::Artefact;
 use crate::facts::Facts;
+use crate::failure::SETUP;
+use crate::machine::names;
 use crate::run::{Run, WIRE};
-use crate::settings::{Mutant, NIC};
+use crate::settings::{Files, Mutant, NIC};
+use crate::symbols::Symbols;
+use agent_protocol::{LoadedImage, Processor};
 use anyhow::{Context, Result, ensure};
+use object::Object as _;
+use object::read::pe::PeFile64;
+use std::process::{Command, Stdio};
 
 /// Where the driver shows these faults.
 const SOURCE: &str = "driver/netadapter/src/misbehave.rs:";
@@ -53,6 +62,67 @@ fn crash_is_named(facts: &Facts) -> Result<()> {
     named(facts, "tx0 EvtCancel", "cancelnic::queue::tx_cancel", &words)
 }
 
+/// Another project's driver has its PDB beside it, under its own name or the linker's; one of another build is refused.
+fn foreign_symbols(trial: &Trial) -> Result<()> {
+    let built = &trial.built;
+    const BASE: u64 = 0xffff_f800_1234_0000;
+    let folder = tempfile::tempdir()?;
+    let ours = built.driver(NIC)?;
+    let image = folder.path().join("other.sys");
+    std::fs::copy(&ours.image.path, &image)?;
+    let mut files = Files::shipped(built);
+    let driver = files.driver(NIC)?;
+    (driver.name, driver.image) = ("other", Artefact::of(&image)?);
+    let symbols = Symbols::of(&files);
+
+    let bytes = std::fs::read(&image)?;
+    let entry = PeFile64::parse(&*bytes)?.entry() - PeFile64::parse(&*bytes)?.relative_address_base();
+    let at = format!("stopped at other.sys+{entry:#x}");
+    let images = vec![LoadedImage { file: "other.sys".into(), base: BASE, size: 1 << 20 }];
+    let processor = Processor { rip: BASE + entry, images, ..Processor::default() };
+    let without = |why: &str| {
+        ensure!(symbols.explain(&at) == at, "{}", symbols.explain(&at));
+        let stack = symbols.walk("a test".into(), &processor);
+        let note = stack.notes.first().map(String::as_str).unwrap_or_default();
+        ensure!(note.starts_with("other.sys has offsets only: ") && note.contains(why), "{:?}", stack.notes);
+        ensure!(stack.lines() == [format!("other.sys+{entry:#x}")], "{:?}", stack.lines());
+        Ok(())
+    };
+    without("no other.pdb or cancelnic.pdb beside ")?;
+    for name in ["other.pdb", "CancelNIC.PDB"] {
+        let pdb = folder.path().join(name);
+        std::fs::copy(&ours.symbols.path, &pdb)?;
+        let told = symbols.explain(&at);
+        let place = ["stopped at ", "FxDriverEntry, ", ".rs:"];
+        ensure!(place.iter().all(|part| told.contains(part)), "{told}");
+        let broken = ours.mutants.as_ref().context("the broken drivers are not built")?;
+        std::fs::copy(broken.path.with_extension("pdb"), &pdb)?;
+        without("is of another build than ")?;
+        std::fs::remove_file(&pdb)?;
+    }
+    Ok(())
+}
+
+/// QEMU ends because it does not know what it was asked for: its own line is the failure, and nothing is judged.
+fn qemu_gives_up(trial: &Trial) -> Result<()> {
+    let built = &trial.built;
+    let nic = built.driver(NIC)?;
+    let mut rig = Command::new(std::env::current_exe()?);
+    rig.arg("demo").arg("--driver").arg(&nic.image.path).arg("--inf").arg(&nic.inf.path);
+    let folder = tempfile::tempdir()?;
+    rig.arg("--report").arg(folder.path()).env("CANCELNIC_ACCEL", "foo").stdin(Stdio::null());
+    let ended = rig.output()?;
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    ensure!(ended.status.code() == Some(SETUP.into()), "exit {:?}: {told}", ended.status.code());
+    for part in ["invalid accelerator foo", "unset CANCELNIC_ACCEL"] {
+        ensure!(told.contains(part), "no {part:?} in: {told}");
+    }
+    let kept =
+        std::fs::read_to_string(folder.path().join(names::QEMU_LOG)).context("QEMU's log is not kept")?;
+    ensure!(kept.contains("invalid accelerator foo"), "{kept}");
+    Ok(())
+}
+
 const fn caught(name: &'static str, number: u32, rules: &'static [&'static str], shows: Shows) -> Scenario {
     let mutant = Mutant { driver: NIC, number };
     Scenario { name, kind: Kind::Caught { mutant, prepare: no_watchdog, body: cancel_64, rules, shows } }
@@ -60,6 +130,8 @@ const fn caught(name: &'static str, number: u32, rules: &'static [&'static str],
 
 pub fn all() -> Vec<Scenario> {
     vec![
+        Scenario { name: "foreign-driver-with-its-pdb", kind: Kind::Command(foreign_symbols) },
+        Scenario { name: "failure-qemu-gives-up", kind: Kind::Command(qemu_gives_up) },
         caught("caught-loop-in-cancel", 20, &["CallbackDoesNotReturn"], loop_is_named),
         caught("caught-sleep-in-prepare-hardware", 21, &["CallbackDoesNotReturn"], sleep_is_named),
         caught("caught-panic-in-cancel", 22, &["DriverPanicked"], panic_is_named),

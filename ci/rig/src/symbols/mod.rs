@@ -8,7 +8,7 @@ mod pdb;
 mod stack;
 
 use crate::settings::Files;
-use agent_protocol::Violation;
+use agent_protocol::{LoadedImage, Violation};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -129,6 +129,26 @@ fn in_one_line(places: &[Place]) -> Option<String> {
         Some(outer) => format!("{text}, inlined into {}", outer.text()),
         None => text,
     })
+}
+
+/// Where the guest's log says that its drivers are: `cancelnic.sys: 0xfffff80012340000, 69632 bytes, entry 0x...`.
+pub fn images(log: &str) -> Vec<LoadedImage> {
+    let mut images: Vec<LoadedImage> = Vec::new();
+    for line in log.lines() {
+        let image = (|| {
+            let (file, rest) = line.trim().split_once(": 0x")?;
+            let mut parts = rest.split(", ");
+            let base = u64::from_str_radix(parts.next()?, 16).ok()?;
+            let size = parts.next()?.strip_suffix(" bytes")?.parse().ok()?;
+            Some(LoadedImage { file: file.to_owned(), base, size })
+        })();
+        // Loaded again, a driver is where it was said to be last.
+        if let Some(image) = image.filter(|image| image.file.ends_with(".sys")) {
+            images.retain(|known| known.file != image.file);
+            images.push(image);
+        }
+    }
+    images
 }
 
 /// An address as understudy writes it, within a text.

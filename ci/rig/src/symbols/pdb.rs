@@ -44,7 +44,7 @@ pub fn look_up(image: &Path, offsets: &[u32]) -> Result<Vec<Places>, String> {
 }
 
 /// A source's name without the folders that every build hides (see `build/workspace.rs`), or that are the compiler's.
-fn shorten(file: &str) -> String {
+pub fn shorten(file: &str) -> String {
     let file = file.replace('\\', "/");
     if let Some(ours) = file.strip_prefix("/cancelnic/") {
         return ours.into();
