@@ -43,7 +43,13 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ("caught-filter-sets-no-status", "a filter that aborts a list without its status is caught"),
     ("caught-handle-of-another-kind", "a relay that passes a handle of another kind is caught"),
     ("caught-local-target-closed", "a relay that closes its local I/O target is caught"),
+    (
+        "caught-loop-in-cancel",
+        "an endless loop in EvtCancel is named with callback, function, file, line and IRQL",
+    ),
+    ("caught-null-read-in-cancel", "a read at 0x18 in EvtCancel is named with function, file and line"),
     ("caught-packet-kept", "a driver that keeps one cancelled transmit packet is caught"),
+    ("caught-panic-in-cancel", "a Rust panic in EvtCancel is named with file, line, column and message"),
     ("caught-purge-ignored", "a relay that ignores EvtIoStop with Purge is caught"),
     (
         "caught-recall-without-reference",
@@ -58,6 +64,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (
         "caught-sent-without-reuse",
         "a relay that sends a completed request again without reusing it is caught",
+    ),
+    (
+        "caught-sleep-in-prepare-hardware",
+        "an endless sleep in EvtDevicePrepareHardware is named with function, file and line",
     ),
     ("caught-stop-not-acknowledged", "a relay that forgets to acknowledge a stop is caught"),
     ("caught-target-without-power", "a relay that leaves its target running without power is caught"),
@@ -102,6 +112,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ("failure-device-killed", "a killed device process is named as the cause, and nothing is left behind"),
     ("failure-inf-does-not-match", "an INF of another device ends the demo with one line and exit code 3"),
     ("failure-interrupted", "Ctrl-C in a demo ends it with exit code 130 and leaves no process and no file"),
+    (
+        "failure-qemu-gives-up",
+        "a QEMU that ends at its start is named with its own last line and exit code 3",
+    ),
     ("failure-qemu-without-the-device", "a QEMU without the vhost-user device is named, with exit code 3"),
     ("failure-rig-killed", "a rig that is killed takes its device and its machine along"),
     (
@@ -202,6 +216,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (
         "foreign-driver-in-the-place-of-ours",
         "a package under other names runs in the place of ours; half of it is refused by name",
+    ),
+    (
+        "foreign-driver-with-its-pdb",
+        "another project's driver gets lines from the PDB beside it, unless that is of another build",
     ),
     (
         "forms-alike-across-ring-wrap",
