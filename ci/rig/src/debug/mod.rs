@@ -162,7 +162,8 @@ struct Stopped {
     run: Run,
     pausing: Pausing,
     script: PathBuf,
-    entry: u64,
+    /// File and line of the callback.
+    line: String,
 }
 
 fn stop(mut settings: Settings, mut watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
@@ -188,15 +189,18 @@ fn stop(mut settings: Settings, mut watcher: impl FnMut(&Step) + 'static) -> Res
 
     let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
     let (base, size) = image(&log, NIC).context("the guest's log does not say where cancelnic.sys is")?;
-    let nic = files.driver(NIC)?;
-    let functions = symbols::functions(&nic.symbols)?;
+    let pdb = files.driver(NIC)?.symbols.clone();
+    let functions = symbols::functions(&pdb)?;
     let callback = functions
         .iter()
         .find(|function| function.name == CALLBACK)
-        .with_context(|| format!("{} has no {CALLBACK}", nic.symbols.display()))?;
+        .with_context(|| format!("{} has no {CALLBACK}", pdb.display()))?;
     let entry = base + u64::from(callback.rva);
     let script = write_script(run.session.folder(), &files.kernel, base, size, &functions, entry)?;
-    Ok(Stopped { run, pausing, script, entry })
+    let line =
+        callback.lines.first().with_context(|| format!("{} has no lines of {CALLBACK}", pdb.display()))?;
+    let line = format!("{}:{}", line.file, line.line);
+    Ok(Stopped { run, pausing, script, line })
 }
 
 /// Where the log says that a driver is: first address and size.
@@ -214,7 +218,7 @@ fn write_script(
     entry: u64,
 ) -> Result<PathBuf> {
     let driver = folder.join("cancelnic.elf");
-    std::fs::write(&driver, symbols::elf(functions, size)?)?;
+    std::fs::write(&driver, symbols::elf(functions, (base, size), &places::workspace()?)?)?;
     let mut script = String::new();
     for line in [
         "set pagination off".to_owned(),
@@ -229,6 +233,7 @@ fn write_script(
         format!("break *{entry:#x}"),
         "continue".to_owned(),
         "info symbol $pc".to_owned(),
+        "info line *$pc".to_owned(),
         "backtrace 6".to_owned(),
     ] {
         writeln!(script, "{line}")?;
@@ -240,7 +245,7 @@ fn write_script(
 
 /// Runs gdb without a person. What it said, if the callback was reached and the run ended well.
 pub fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result<String> {
-    let Stopped { mut run, pausing, script, entry } = stop(settings, watcher)?;
+    let Stopped { mut run, pausing, script, line } = stop(settings, watcher)?;
     let told = run.step("gdb: break in the Cancel callback, go on", |run| {
         let said = run.session.folder().join("gdb.txt");
         let mut command = Command::new("gdb");
@@ -253,8 +258,16 @@ pub fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result
         let ended = gdb.wait(LIMIT);
         let said = std::fs::read_to_string(&said)?;
         ensure!(ended.is_some_and(|status| status.success()), "{}; it said: {said}", gdb.epitaph());
-        let hit = format!("Breakpoint 1, {entry:#018x} in {CALLBACK}");
-        ensure!(said.contains(&hit), "gdb did not stop in {CALLBACK}; it said: {said}");
+        let hit = said.lines().find(|line| line.starts_with("Breakpoint 1, ") && line.contains(CALLBACK));
+        let hit = hit.with_context(|| format!("gdb did not stop in {CALLBACK}; it said: {said}"))?.to_owned();
+        ensure!(hit.ends_with(&format!(" at {line}")), "gdb stopped, and not at {line}; it said: {said}");
+        // The source itself follows, behind its number.
+        let number = line.rsplit(':').next().unwrap_or_default();
+        let source = said.lines().find_map(|told| told.strip_prefix(number)?.strip_prefix('\t'));
+        ensure!(
+            source.is_some_and(|text| text.contains("fn tx_cancel")),
+            "gdb did not show {line}; it said: {said}"
+        );
         Ok((said, hit))
     })?;
     run.finish_pause(&pausing)?;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use self::pdb::shorten;
 #[cfg(test)]
 use stack::Frame;
 pub use stack::Stack;
