@@ -54,7 +54,12 @@ fn sleep_is_named(facts: &Facts) -> Result<()> {
 }
 
 fn panic_is_named(facts: &Facts) -> Result<()> {
-    named(facts, "tx0 EvtCancel", "cancelnic::queue::tx_cancel", &["a queue with 7 packets too many"])
+    named(
+        facts,
+        "tx0 EvtCancel",
+        "cancelnic::queue::tx_cancel",
+        &["a queue with 7 packets too many, in cancelnic::misbehave::in_cancel, "],
+    )
 }
 
 fn crash_is_named(facts: &Facts) -> Result<()> {

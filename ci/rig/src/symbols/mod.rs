@@ -111,7 +111,8 @@ impl Symbols {
         if Address::find(&violation.place).is_none()
             && let Some(caller) = stack.and_then(Stack::driver)
         {
-            violation.place = format!("{explained}, called from {caller}");
+            let how = if violation.rule == "DriverPanicked" { "in" } else { "called from" };
+            violation.place = format!("{explained}, {how} {caller}");
         } else {
             violation.place = explained;
         }
@@ -245,6 +246,23 @@ pub(crate) mod tests {
             violation.place,
             "a wait at IRQL 2, called from cancelnic::misbehave::sleep, driver/netadapter/src/misbehave.rs:41, inlined \
              into cancelnic::queue::tx_cancel, driver/netadapter/src/queue.rs:380 (cancelnic.sys+0x80c9)"
+        );
+    }
+
+    #[test]
+    fn a_panic_is_in_the_function_that_panicked() {
+        let mut stack = stack();
+        let handler = place("cancelnic_kernel::runtime::panic", "driver/kernel/src/runtime.rs", 50);
+        let way = place("core::panicking::panic_fmt", "library/core/src/panicking.rs", 80);
+        for place in [way, handler] {
+            let (address, image) = ("cancelnic.sys+0x10".into(), Some("cancelnic.sys".into()));
+            stack.frames.insert(1, Frame { address, image, places: vec![place] });
+        }
+        let mut violation = crate::verdict::violation("DriverPanicked", "tx0 EvtCancel", "a.rs:1:2: seven");
+        Symbols::default().explain_violation(&mut violation, Some(&stack));
+        assert!(
+            violation.place.starts_with("a.rs:1:2: seven, in cancelnic::misbehave::sleep, "),
+            "{violation:?}"
         );
     }
 

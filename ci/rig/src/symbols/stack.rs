@@ -55,6 +55,11 @@ impl Frame {
     fn is_of_driver(&self) -> bool {
         self.image.as_deref().is_some_and(|image| image != KERNEL)
     }
+
+    /// Whether it is the compiler's own way from a panic to the panic handler.
+    fn is_of_panic(&self) -> bool {
+        self.is_of_driver() && self.places.iter().any(|place| place.function.starts_with("core::panicking::"))
+    }
 }
 
 /// A stack with the place of each call.
@@ -71,9 +76,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The driver's innermost call, in one line.
+    /// The driver's innermost call, in one line; of a Rust panic the one that panicked.
     pub fn driver(&self) -> Option<String> {
-        let frame = self.frames.iter().find(|frame| frame.is_of_driver())?;
+        let panicked = self.frames.iter().rposition(Frame::is_of_panic).map_or(0, |last| last + 1);
+        let frame = self.frames[panicked..].iter().find(|frame| frame.is_of_driver())?;
         Some(match in_one_line(&frame.places) {
             Some(place) => format!("{place} ({})", frame.address),
             None => frame.address.clone(),
@@ -185,6 +191,8 @@ fn without_the_end(mut frames: Vec<Frame>) -> Vec<Frame> {
     {
         frames.drain(..driver - 1);
     }
+    // Its assembly has no names, and nothing to tell.
+    frames.retain(|frame| !frame.places.is_empty() || frame.image.as_deref() != Some(KERNEL));
     frames
 }
 
@@ -319,8 +327,10 @@ impl Kernel<'_, '_> {
 
     fn function(elf: &ElfFile64<'_>, address: u64) -> Option<super::Place> {
         let functions = elf.symbols().filter(|symbol| symbol.kind() == object::SymbolKind::Text);
-        let nearest =
-            functions.filter(|symbol| symbol.address() <= address).max_by_key(|symbol| symbol.address())?;
+        let of = |symbol: &object::read::elf::ElfSymbol64<'_, '_>| {
+            (symbol.address()..symbol.address() + symbol.size()).contains(&address)
+        };
+        let nearest = functions.filter(of).max_by_key(|symbol| symbol.address())?;
         let name = rustc_demangle::demangle(nearest.name().ok()?);
         Some(super::Place { function: format!("{name:#}"), file: None, line: None })
     }
