@@ -156,6 +156,7 @@ pub mod tests {
             queue: "tx0".into(),
             last_callback: "EvtAdvance".into(),
             polls: 41,
+            asleep: false,
             cancelled: true,
             packets: RingView { begin: 7, next: 1, end: 1, elements: 8 },
             fragments: RingView { begin: 7, next: 0, end: 2, elements: 8 },

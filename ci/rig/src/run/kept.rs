@@ -6,8 +6,9 @@ use crate::guest::Need;
 use crate::hang::Hang;
 use crate::reports::describe;
 use crate::verdict::{runs, violation};
+use crate::wait::Look;
 use agent_protocol::{Command, QueueView};
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use std::time::Duration;
 
 impl Run {
@@ -55,6 +56,22 @@ impl Run {
             let hangs = run.hangs().map_err(|error| run.session.explain(error))?;
             let detail = hangs.iter().map(Hang::title).collect::<Vec<_>>().join(", ");
             Ok((hangs, detail))
+        })
+    }
+
+    /// Waits until a queue, `tx0` or `rx0`, sleeps: its notification is enabled, and only that polls it.
+    pub fn await_asleep(&mut self, queue: &str) -> Result<()> {
+        self.step(format!("wait until {queue} sleeps"), |run| {
+            run.require(Need::Views)?;
+            run.wait(&format!("{queue} to sleep"), |run| {
+                let inspected = run.session.agent.call(Command::Inspect, run.patience);
+                let inspected = inspected.map_err(|error| run.session.explain(error))?;
+                let view = inspected.views.iter().find(|view| view.queue == queue);
+                let view = view.with_context(|| format!("the guest has no queue {queue}"))?;
+                let seen = format!("{}, after {} polls", view.last_callback, view.polls);
+                Ok(if view.asleep { Look::Found(()) } else { Look::NotYet(seen) })
+            })?;
+            Ok(((), String::new()))
         })
     }
 

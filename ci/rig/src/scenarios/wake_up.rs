@@ -15,6 +15,8 @@ const RX_FORGETS: Mutant = Mutant { driver: NIC, number: 7 };
 /// the queue comes there, and the rest would wake it.
 fn tx_completed_at(run: &mut Run, window: &str) -> Result<()> {
     run.load()?;
+    // Asleep: else the queue could be on its way to the window before the frame.
+    run.await_asleep("tx0")?;
     run.hold(COMPLETE)?;
     run.hold_at(window, |run| run.send(1))?;
     run.await_device("tx0", "the frame off the wire", |tx| tx.off_wire == 1)?;
@@ -30,6 +32,7 @@ fn tx_completed_at(run: &mut Run, window: &str) -> Result<()> {
 fn rx_arrived_at(run: &mut Run, window: &str) -> Result<()> {
     run.load()?;
     let before = run.await_device("rx0", "buffers at the device", |rx| rx.posted > 0)?.received;
+    run.await_asleep("rx0")?;
     run.hold_at(window, |run| {
         run.inject(1)?;
         run.await_received("the first received", 1)
