@@ -258,7 +258,7 @@ fn received_was_delivered(facts: &Facts, found: &mut Vec<Violation>) {
     let delivered: HashSet<u64> = facts.capture.inbound.iter().copied().collect();
     let never: Ids = facts.rx.received.iter().filter(|id| !delivered.contains(id)).collect();
     if !never.is_empty() {
-        let place = format!("frames {}: received, never delivered by the device", runs(&never));
+        let place = format!("{}: received, never delivered by the device", frames(&never));
         found.push(violation("ReceivedDiffersFromDelivered", "rx0", place));
     }
     let sources: HashSet<u64> = facts.capture.outbound.iter().copied().chain(facts.injected.iter()).collect();
@@ -382,6 +382,12 @@ fn first_difference(left_name: &str, left: &[u64], right_name: &str, right: &[u6
 
 /// Runs of consecutive numbers that [`runs`] shows of a set.
 pub const RUNS_SHOWN: usize = 12;
+
+/// Frames for people: `frame 3`, `frames 1-5, 9`.
+fn frames(ids: &Ids) -> String {
+    let noun = if ids.len() == 1 { "frame" } else { "frames" };
+    format!("{noun} {}", runs(ids))
+}
 
 /// Numbers for people: `1-5, 9`.
 pub fn runs(ids: &Ids) -> String {

@@ -4,7 +4,7 @@
 use super::table::{fault_line, seen_at_device};
 use super::trace::Given;
 use super::witness::{self, Difference};
-use super::{QueueFinding, Report, line, strip};
+use super::{Print, QueueFinding, Report, line, strip};
 use crate::crash::Crash;
 use crate::facts::Facts;
 use crate::hang::Hang;
@@ -50,6 +50,7 @@ pub fn page(report: &Report, facts: &Facts, commands: &[Given], beside: impl Fn(
                 main {
                     h2 { "What became of the frames" }
                     (strip::strip(runs))
+                    @if report.verdict != "good" { (self::prints(&report.prints)) }
                     @for stack in &report.stacks { (self::stack(stack)) }
                     @for hang in &report.hangs { (self::hang(hang)) }
                     @for crash in &report.crashes { (self::crash(crash)) }
@@ -117,6 +118,16 @@ fn cause(report: &Report, facts: &Facts) -> Markup {
 
 /// Faults behind the first one that are shown.
 const SHOWN: usize = 12;
+
+/// The drivers' own lines: of a driver that gave up, they have the reason.
+fn prints(prints: &[Print]) -> Markup {
+    html! {
+        @if !prints.is_empty() {
+            h2 { "Printed by the drivers" }
+            pre { @for print in prints { (format!("{:9.1} ms  {}\n", print.ms, print.text)) } }
+        }
+    }
+}
 
 fn crash(crash: &Crash) -> Markup {
     html! { h2 { (crash.title()) } pre { (crash.text()) } }

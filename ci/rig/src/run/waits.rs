@@ -100,10 +100,21 @@ impl Run {
     }
 
     fn check_device(&self, seen: &Stats) -> Result<()> {
-        match verdict::device_faults(seen, self.facts.device_given_up).first() {
-            Some(fault) => bail!("{}", fault_of(fault)),
-            None => Ok(()),
+        if let Some(fault) = verdict::device_faults(seen, self.facts.device_given_up).first() {
+            bail!("{}", fault_of(fault));
         }
+        // The driver's fates were reported before the device was asked, whose counts only grow.
+        let told = !self.facts.device_given_up && !self.facts.fates_untold;
+        let Some(tx) = seen.queue("tx0").filter(|_| told) else { return Ok(()) };
+        for (fate, reported, counted) in [
+            ("sent", self.facts.tx.sent.len(), tx.sent),
+            ("taken back", self.facts.tx.taken_back.len(), tx.taken_back),
+        ] {
+            if reported > counted {
+                bail!("tx0: the driver reports {reported} frames {fate}, the device has {counted}");
+            }
+        }
+        Ok(())
     }
 
     /// The numbers of the device's queues at this moment, for the description of how far a wait has come.

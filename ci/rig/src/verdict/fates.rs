@@ -1,6 +1,6 @@
 //! The fate of each transmitted frame, as the driver reports it and as the device saw it.
 
-use super::{driver_reset, first_difference, runs, violation};
+use super::{driver_reset, first_difference, frames, violation};
 use crate::facts::Facts;
 use agent_protocol::{Ids, Violation};
 use std::collections::{BTreeMap, HashSet};
@@ -89,12 +89,12 @@ pub(super) fn contradictions(facts: &Facts, found: &mut Vec<Violation>) {
     for ((reported, seen), ids) in faults {
         if let Some((rule, words)) = fault(reported, seen) {
             let ids: Ids = ids.into_iter().collect();
-            found.push(violation(rule, "tx0", format!("frames {}: {words}", runs(&ids))));
+            found.push(violation(rule, "tx0", format!("{}: {words}", frames(&ids))));
         }
     }
     let both: Ids = facts.capture.outbound.iter().copied().filter(|id| taken_back.contains(id)).collect();
     if !both.is_empty() && !facts.fates_untold {
-        let place = format!("frames {}: on the wire, and taken back by the device", runs(&both));
+        let place = format!("{}: on the wire, and taken back by the device", frames(&both));
         found.push(violation("InTwoSets", "tx0", place));
     }
 }
