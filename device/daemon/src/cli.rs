@@ -16,11 +16,13 @@ const MTUS: std::ops::RangeInclusive<i64> = 68..=65535;
 const EXAMPLE: &str = "\
 Example: a NIC of 10 Mbit/s whose frames come back, its capture, and the QEMU that uses it:
 
-  vhost-device-cancelnic --socket-path /tmp/nic.sock --speed 10M --wire loopback --capture nic.pcapng &
+  vhost-device-cancelnic --socket-path /tmp/nic.sock --speed 10M \\
+    --wire loopback --capture nic.pcapng &
   qemu-system-x86_64 -machine q35,memory-backend=ram -m 512M \\
     -object memory-backend-memfd,id=ram,size=512M,share=on \\
     -chardev socket,id=nic,path=/tmp/nic.sock \\
-    -device vhost-user-test-device-pci,chardev=nic,virtio-id=1,num_vqs=2,vq_size=1024,config_size=256 ...";
+    -device vhost-user-test-device-pci,chardev=nic,virtio-id=1,\\
+num_vqs=2,vq_size=1024,config_size=256 ...";
 
 /// A virtio NIC with registers that take transmits back, as a vhost-user back end.
 ///
@@ -386,7 +388,9 @@ mod tests {
 
     #[test]
     fn cli_example_is_a_command_line_that_is_accepted() {
-        let text = help();
+        assert!(EXAMPLE.lines().skip(1).all(|line| line.len() <= 80), "wrapped on a terminal: {EXAMPLE}");
+        // as a shell joins lines
+        let text = help().replace("\\\n", "");
         let line = text.lines().find_map(|line| line.trim().strip_prefix("vhost-device-cancelnic ")).unwrap();
         let args: Vec<&str> = line.trim_end_matches('&').split_whitespace().collect();
         let cli = parse(&args).unwrap();

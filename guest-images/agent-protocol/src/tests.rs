@@ -55,7 +55,7 @@ fn a_refusal_is_told_from_a_failure() {
     assert_eq!(line, r#"{"say":"failed","id":4,"error":"no such import","kind":"not_loadable"}"#);
     assert_eq!(
         serde_json::from_str::<Message>(&line).unwrap(),
-        Message::unsupported(4, "no windows here".into())
+        Message::not_loadable(4, "no such import".into())
     );
 }
 

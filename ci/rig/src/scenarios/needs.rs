@@ -54,6 +54,7 @@ pub const NEEDS: &[(&str, &[Need])] = &[
     ("rx-cancel-unfinished-as-documented", &[Fates]),
     ("rx-cancel-unfinished-as-source", &[Fates]),
     ("rx-watchdog-resets-the-device", &[Fates, Callbacks]),
+    ("states-are-the-devices-own", &[Pause]),
     ("stop-a-slow-wire", &[Pause]),
     ("caught-tx-notify-forgotten", &[Windows, Views]),
     ("caught-rx-notify-forgotten", &[Windows, Views]),

@@ -9,6 +9,7 @@ use crate::report::table::Style;
 use anyhow::Result;
 use chrono::{SubsecRound, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -215,10 +216,10 @@ impl Results {
         for outcome in self.outcomes.iter().filter(|outcome| outcome.is_flaky()) {
             println!("flaky: {}, passed at attempt {}", outcome.name, outcome.earlier.len() + 1);
         }
-        let skipped = |outcome: &&Outcome| matches!(outcome.end, End::Skipped(_));
-        for outcome in self.outcomes.iter().filter(skipped) {
-            if let End::Skipped(why) = &outcome.end {
-                println!("skipped: {}: {why}", outcome.name);
+        for (why, names) in skipped(&self.outcomes) {
+            match &names[..] {
+                [name] => println!("skipped: {name}: {why}"),
+                names => println!("skipped: {} scenarios: {why}", names.len()),
             }
         }
         if not_begun > 0 {
@@ -228,6 +229,17 @@ impl Results {
         println!("{counts}");
         (self.outcomes, self.trouble.map_or(Ok(()), Err))
     }
+}
+
+/// The scenarios that were skipped, by the reason; each has had its line while the others ran.
+fn skipped(outcomes: &[Outcome]) -> BTreeMap<&str, Vec<&str>> {
+    let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
+    for outcome in outcomes {
+        if let End::Skipped(why) = &outcome.end {
+            reasons.entry(why).or_default().push(outcome.name);
+        }
+    }
+    reasons
 }
 
 #[cfg(test)]
