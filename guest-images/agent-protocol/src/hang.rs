@@ -15,7 +15,7 @@ pub struct QueueView {
     pub last_callback: String,
     /// How often the queue has been polled since its creation.
     pub polls: u64,
-    /// Whether the queue sleeps with its notification enabled: nothing but a notification polls it.
+    /// Whether the queue sleeps: nothing polls it until it is woken.
     #[serde(default)]
     pub asleep: bool,
     /// Whether EvtCancel has been called in this life of the queue, and EvtStop has not.

@@ -59,7 +59,7 @@ impl Run {
         })
     }
 
-    /// Waits until a queue, `tx0` or `rx0`, sleeps: its notification is enabled, and only that polls it.
+    /// Waits until a queue, `tx0` or `rx0`, sleeps: nothing polls it until it is woken.
     pub fn await_asleep(&mut self, queue: &str) -> Result<()> {
         self.step(format!("wait until {queue} sleeps"), |run| {
             run.require(Need::Views)?;

@@ -218,7 +218,7 @@ impl Queue {
             queue: self.name.into(),
             last_callback: self.last.with(|last| *last).into(),
             polls: self.ec.polls(),
-            asleep: self.ec.sleeps() && self.arms.is_waiting(),
+            asleep: self.ec.sleeps(),
             cancelled: self.started.load(Relaxed) && self.cancelled.load(Relaxed),
             device: watch::view(direction),
             ..hang::view(&Parts { direction, packets, fragments, owned: &owned, numbers: &numbers })
