@@ -159,7 +159,7 @@ fn oid_requests_pass(facts: &Facts) -> Result<()> {
         facts.callbacks.iter().filter(|callback| callback.queue == FILTER && callback.what == what).count()
     };
     let seen = ["FilterOidRequest", "FilterCancelOidRequest"].map(count);
-    ensure!(seen == [12, 2], "twice six requests, of which one is cancelled; seen {seen:?}");
+    ensure!(seen == [14, 2], "twice seven requests, of which one is cancelled; seen {seen:?}");
     let completed = count("FilterOidRequestComplete");
     ensure!(completed >= 2, "what is cancelled has been pended; {completed} completions");
     Ok(())
