@@ -46,8 +46,10 @@ fn first(facts: &Facts, rule: &str, queue: &str, place: &str) -> Result<()> {
         cause.rule == rule && cause.callback == queue && cause.place.starts_with(place),
         "first comes {cause:?}, not {rule} in {queue}: {place}"
     );
-    if let Some(step) = facts.steps.iter().find(|step| step.detail.contains("waited for")) {
-        bail!("`{}` waited for what cannot come: {}", step.name, step.detail);
+    let to_its_limit =
+        |detail: &str| detail.contains("waited for") && !detail.contains("cannot come any more");
+    if let Some(step) = facts.steps.iter().find(|step| to_its_limit(&step.detail)) {
+        bail!("`{}` went on waiting: {}", step.name, step.detail);
     }
     Ok(())
 }
