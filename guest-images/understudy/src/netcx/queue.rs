@@ -99,6 +99,8 @@ pub struct Queue {
     started: AtomicBool,
     /// EvtCancel has been called in this life.
     pub cancelled: AtomicBool,
+    /// STATE as the last call of EvtAdvance or EvtCancel left it, where the device may still write the buffers.
+    writing: IrqLock<Option<&'static str>>,
     /// As documented: after an unfinished Rx cancel no callback of this queue before the driver notifies.
     muted: AtomicBool,
     /// STATE has been seen not STOPPED since EvtStart.
@@ -172,6 +174,7 @@ impl Queue {
             used_ring: AtomicU64::new(0),
             started: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
+            writing: IrqLock::new(None),
             muted: AtomicBool::new(false),
             resumed: AtomicBool::new(true),
             ready: crate::ke::Event::manual(),
@@ -289,8 +292,13 @@ impl Queue {
         let suspicion = self.note_used();
         let old = raise.then(|| crate::ke::raise(2)).filter(|&old| old < 2);
         let handle = self.handle() as NETPACKETQUEUE;
-        // SAFETY: the driver's callback with its own handle; callbacks of one queue never run at the same time.
-        trace::datapath_callback(self.name, what, || unsafe { callback(handle) }, || self.progress(&before));
+        let call = || {
+            // SAFETY: the driver's callback with its own handle; callbacks of one queue never run at the same time.
+            unsafe { callback(handle) };
+            // before the rig hears that the callback has returned, and lets the device go on
+            self.note_writing();
+        };
+        trace::datapath_callback(self.name, what, call, || self.progress(&before));
         if let Some(old) = old {
             crate::ke::lower(old);
         }
@@ -323,11 +331,17 @@ impl Queue {
         self.packets.held() == 0 && (self.direction == Direction::Tx || self.fragments.held() == 0)
     }
 
-    /// After a call of EvtCancel or EvtAdvance that gave back receive buffers unused: may the device still write them?
+    /// A callback of a cancelled queue has returned: notes whether the device may still write its receive buffers.
+    fn note_writing(&self) {
+        let looks = self.direction == Direction::Rx && self.cancelled.load(Relaxed);
+        let writing = if looks { watch::may_write(self.direction) } else { None };
+        self.writing.with(|slot| *slot = writing);
+    }
+
+    /// After a call of EvtCancel or EvtAdvance that gave back receive buffers unused: could the device still write them?
     fn require_quiet(&self, what: &str, ignored: usize) {
         if ignored != 0
-            && self.cancelled.load(Relaxed)
-            && let Some(state) = watch::may_write(self.direction)
+            && let Some(state) = self.writing.with(|writing| *writing)
         {
             self.stop(
                 "RxBufferReturnedEarly",
