@@ -7,6 +7,7 @@
 use crate::agent::{Agent, AgentError};
 use crate::control::Closed;
 use crate::process::Process;
+use crate::qmp;
 use crate::session::LIMIT;
 use anyhow::anyhow;
 use std::path::Path;
@@ -43,7 +44,7 @@ impl Parties<'_> {
                 None => error.context(format!("its log ends with: {}", last_line(self.log))),
             },
             Some(_) => error,
-            None if error.is::<Closed>() => {
+            None if error.is::<Closed>() || error.is::<qmp::Closed>() => {
                 self.device.wait(LIMIT);
                 self.name_end(error)
             }
@@ -129,6 +130,13 @@ mod tests {
             Some(AgentError::BugCheck { violation, .. }) => Some(&violation.rule),
             _ => None,
         }
+    }
+
+    #[test]
+    fn a_bug_check_is_read_before_the_monitors_end_is_blamed() {
+        let error = anyhow::Error::from(qmp::Closed).context("waiting for QEMU's answer to `query-status`");
+        let error = explained(error, 0, 65, &format!("{BUG_CHECK}\n"));
+        assert_eq!(rule(&error), Some("QueueNotDrained"), "{error:#}");
     }
 
     #[test]

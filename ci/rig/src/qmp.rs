@@ -4,9 +4,9 @@ use crate::line::{self, NoLine};
 use crate::machine::Place;
 use crate::process::readable;
 use agent_protocol::{MOST_STACK, Processor};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::io::{BufReader, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -25,6 +25,11 @@ fn register(printed: &str, name: &str) -> Result<u64> {
         value.with_context(|| format!("no {name} in what QEMU says of the processor: {printed:?}"))?;
     u64::from_str_radix(value, 16).with_context(|| format!("{name}{value}"))
 }
+
+/// QEMU has closed its monitor, which it does only by ending.
+#[derive(Debug, thiserror::Error)]
+#[error("QEMU has closed its monitor")]
+pub struct Closed;
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// PCI vendor and device of a modern virtio-net function.
@@ -212,7 +217,10 @@ impl Qmp {
     fn execute_with(&mut self, command: &str, arguments: &Value) -> Result<Value> {
         let mut line = json!({ "execute": command, "arguments": arguments }).to_string();
         line.push('\n');
-        self.reader.get_mut().write_all(line.as_bytes()).context("QEMU's monitor")?;
+        self.reader.get_mut().write_all(line.as_bytes()).map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => anyhow::Error::from(Closed),
+            _ => anyhow::Error::from(error).context("QEMU's monitor"),
+        })?;
         loop {
             let mut answer =
                 self.read().with_context(|| format!("waiting for QEMU's answer to `{command}`"))?;
@@ -228,7 +236,7 @@ impl Qmp {
 
     fn read(&mut self) -> Result<Value> {
         let line = line::read(&mut self.reader, self.limit).map_err(|error| match error {
-            NoLine::Closed => anyhow!("QEMU has closed its monitor"),
+            NoLine::Closed => anyhow::Error::from(Closed),
             error => error.into(),
         })?;
         serde_json::from_str(&line).with_context(|| format!("QEMU's monitor says {line:?}"))
