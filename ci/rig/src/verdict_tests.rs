@@ -164,7 +164,7 @@ fn the_difference_of_a_frames_fates_is_told_in_words() {
     });
     assert_eq!(skipped, "frames 3-4: the driver reported sent, never on the wire: the device took them back");
     let early = place_after(|facts| _ = facts.capture.outbound.pop());
-    assert_eq!(early, "frames 2: the driver reported sent, never on the wire");
+    assert_eq!(early, "frame 2: the driver reported sent, never on the wire");
     let leaked = place_after(|facts| facts.capture.outbound.extend([5, 6]));
     assert_eq!(leaked, "frames 5-6: the driver reported taken back, on the wire all the same");
 }
