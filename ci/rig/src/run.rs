@@ -351,8 +351,9 @@ impl Run {
         let fates_are_known = self.hear_last();
         match self.session.control.stats() {
             Ok(stats) => self.facts.device = stats,
-            // A device that has gone is named by the step that missed it.
-            Err(_) if self.facts.steps.iter().any(|step| !step.ok) => {}
+            // A device that has gone is named by the step that missed it. It leaves when QEMU does, and QEMU when the guest
+            // has stopped: the guest's last words may still be on their way.
+            Err(_) if self.facts.steps.iter().any(|step| !step.ok) => self.session.hear_out(),
             Err(error) => self.facts.violations.push(violation("NoDeviceCounts", "", one_line(&error))),
         }
         let bug_check = self.session.bug_check();

@@ -221,6 +221,15 @@ impl Session {
         }
     }
 
+    /// The device has closed its socket: if it has ended in order, because QEMU has left it, what the guest said is read to
+    /// its end.
+    pub fn hear_out(&mut self) {
+        self.device.wait(LIMIT);
+        if self.device.status().is_some_and(|status| status.success()) {
+            self.agent.hear_out(LIMIT);
+        }
+    }
+
     /// The bug check, if the guest has told one. If the machine is off, what it said is read to its end first.
     pub fn bug_check(&mut self) -> Option<AgentError> {
         if self.qemu.status().is_some() {

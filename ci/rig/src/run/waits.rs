@@ -72,7 +72,11 @@ impl Run {
         if hopes.device.is_none_or(|asked| now.saturating_duration_since(asked) >= ASK_DEVICE) {
             hopes.device = Some(now);
             let seen = self.session.control.stats().map_err(|error| self.session.explain(error))?;
-            self.check_device(&seen)?;
+            if let Err(fault) = self.check_device(&seen) {
+                // kept: the device may be gone when the run ends
+                self.facts.device = seen;
+                return Err(fault);
+            }
         }
         if now.saturating_duration_since(hopes.qemu) >= ASK_QEMU {
             hopes.qemu = now;

@@ -54,7 +54,7 @@ pub fn all() -> Vec<Scenario> {
             2,
             no_watchdog,
             cancel_half_written,
-            &["RxBufferReturnedEarly"],
+            &["RxBufferReturnedEarly", "ReceiveBufferTouched"],
         ),
         caught("caught-wait-in-cancel", 3, no_watchdog, cancel_64, &["WaitAtDispatch"]),
         caught("caught-resume-forgotten", 4, no_watchdog, cancel_and_restart, &["QueueNotResumed"]),
