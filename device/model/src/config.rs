@@ -3,8 +3,8 @@
 //! Rules: REG3 to REG11 (`device/registers/README.md`).
 
 use cancelnic_registers::{
-    CAPS_OFFSET, Caps, CommandWord, Direction, ID, ID_OFFSET, QUEUES_OFFSET, Queues, REVISION_OFFSET,
-    Revision, SPACE_SIZE, command_offset, next_seq, status_offset,
+    CAPS_OFFSET, Caps, CommandWord, Direction, ID, ID_OFFSET, QUEUES_OFFSET, QueueId, Queues,
+    REVISION_OFFSET, Revision, SPACE_SIZE, next_seq,
 };
 
 use crate::{Rule, StatusRegister};
@@ -94,8 +94,8 @@ impl ConfigSpace {
         let tx = tx.into_iter().enumerate().map(|(pair, register)| (Direction::Tx, pair, register));
         let rx = rx.into_iter().enumerate().map(|(pair, register)| (Direction::Rx, pair, register));
         let registers = tx.chain(rx).filter_map(|(direction, pair, register)| {
-            let command = command_offset(direction, pair)?;
-            let status = status_offset(direction, pair)?;
+            let queue = QueueId::new(direction, u8::try_from(pair).ok()?)?;
+            let (command, status) = (queue.command_offset(), queue.status_offset());
             Some(Registers { direction, pair, command, status, seen: [0; WORD], taken: 0, register })
         });
         ConfigSpace { fixed, registers: registers.collect(), misuses: Vec::new() }

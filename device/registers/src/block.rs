@@ -20,44 +20,6 @@ pub const MAX_PAIRS: usize = 8;
 /// What the word at [`ID_OFFSET`] reads: the bytes `C I N C` in memory order.
 pub const ID: u32 = u32::from_le_bytes(*b"CINC");
 
-const TX_COMMANDS: usize = 0x80;
-const RX_COMMANDS: usize = 0xc0;
-/// Bytes from one queue's registers to the next queue's.
-const STRIDE: usize = 8;
-/// Bytes from a command register to the status register of the same queue.
-const STATUS: usize = 4;
-
-/// Which way a queue's frames go, seen from the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Guest to wire.
-    Tx,
-    /// Wire to guest.
-    Rx,
-}
-
-/// Offset of the command register of queue `pair` (0..[`MAX_PAIRS`]) in `direction`; `None` if the block
-/// has none.
-pub const fn command_offset(direction: Direction, pair: usize) -> Option<usize> {
-    if pair >= MAX_PAIRS {
-        return None;
-    }
-    let first = match direction {
-        Direction::Tx => TX_COMMANDS,
-        Direction::Rx => RX_COMMANDS,
-    };
-    Some(first + STRIDE * pair)
-}
-
-/// Offset of the status register of queue `pair` (0..[`MAX_PAIRS`]) in `direction`; `None` if the block
-/// has none.
-pub const fn status_offset(direction: Direction, pair: usize) -> Option<usize> {
-    match command_offset(direction, pair) {
-        Some(offset) => Some(offset + STATUS),
-        None => None,
-    }
-}
-
 /// The interface's revision. A driver refuses a major that it does not know.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
@@ -127,16 +89,5 @@ mod tests {
     #[test]
     fn queues_have_tx_in_the_lowest_byte() {
         assert_eq!(Queues::new().with_tx(3).with_rx(5).into_bits(), 0x0503);
-    }
-
-    #[test]
-    fn registers_of_every_queue_are_where_the_interface_says() {
-        assert_eq!(command_offset(Direction::Tx, 0), Some(0x80));
-        assert_eq!(status_offset(Direction::Tx, 0), Some(0x84));
-        assert_eq!(command_offset(Direction::Tx, 7), Some(0xb8));
-        assert_eq!(command_offset(Direction::Rx, 0), Some(0xc0));
-        assert_eq!(status_offset(Direction::Rx, 7), Some(0xfc));
-        assert_eq!(command_offset(Direction::Rx, 8), None);
-        assert_eq!(status_offset(Direction::Tx, usize::MAX), None);
     }
 }

@@ -5,6 +5,8 @@
 //! `virtio_net_config` (virtio 1.3 section 5.1.4), the *cancel block*: per queue a command register and a
 //! status register, through which work already given to the hardware is taken back.
 //!
+//! A queue is a [`QueueId`]: a [`Direction`] and a pair.
+//!
 //! 1. The driver checks [`ID`] and [`Revision`], and reads [`Caps`].
 //! 2. It writes a [`CommandWord`] to the command register of a queue, with the SEQ that follows
 //!    ([`next_seq`]) the one in the queue's status register.
@@ -22,13 +24,15 @@
 
 mod block;
 mod command;
+mod queue;
 mod status;
 mod used;
 
 pub use block::{
-    CAPS_OFFSET, Caps, Direction, ID, ID_OFFSET, MAX_PAIRS, NET_CONFIG_SIZE, QUEUES_OFFSET, Queues,
-    REVISION_OFFSET, Revision, SPACE_SIZE, command_offset, status_offset,
+    CAPS_OFFSET, Caps, ID, ID_OFFSET, MAX_PAIRS, NET_CONFIG_SIZE, QUEUES_OFFSET, Queues, REVISION_OFFSET,
+    Revision, SPACE_SIZE,
 };
 pub use command::{CommandWord, Op, next_seq};
+pub use queue::{Direction, NotAQueue, QueueId};
 pub use status::{CommandResult, State, StatusWord};
 pub use used::{NET_HEADER_SIZE, RX_RETURNED, TxOutcome};

@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 
 use cancelnic_registers::{
-    Caps, CommandWord, Direction, MAX_PAIRS, Op, Queues, Revision, StatusWord, TxOutcome, command_offset,
-    status_offset,
+    Caps, CommandWord, Direction, MAX_PAIRS, Op, QueueId, Queues, Revision, StatusWord, TxOutcome,
 };
 use header_check::c_header::{Source, compiles, generate, kept};
 
@@ -36,8 +35,8 @@ fn field(ones: u32) -> (u32, u32) {
 
 /// Macros for what Rust has as functions and bit fields.
 fn more() -> String {
-    let offset = |direction, of: fn(Direction, usize) -> Option<usize>| {
-        let [first, second] = [0, 1].map(|pair| of(direction, pair).expect("a register"));
+    let offset = |direction, of: fn(QueueId) -> usize| {
+        let [first, second] = [0, 1].map(|pair| of(QueueId::new(direction, pair).expect("a queue")));
         format!("(0x{first:02x} + {} * (q))", second - first)
     };
     let status = |ones: StatusWord| {
@@ -59,10 +58,10 @@ fn more() -> String {
     let (op_at, _) = field(CommandWord::new().with_op_bits(0xff).into_bits());
     let mut text = String::from("\n/* Registers of queue q, 0 to CANCELNIC_MAX_PAIRS - 1. */\n");
     for (name, direction, of) in [
-        ("TX_COMMAND", Direction::Tx, command_offset as fn(_, _) -> _),
-        ("TX_STATUS", Direction::Tx, status_offset),
-        ("RX_COMMAND", Direction::Rx, command_offset),
-        ("RX_STATUS", Direction::Rx, status_offset),
+        ("TX_COMMAND", Direction::Tx, QueueId::command_offset as fn(_) -> _),
+        ("TX_STATUS", Direction::Tx, QueueId::status_offset),
+        ("RX_COMMAND", Direction::Rx, QueueId::command_offset),
+        ("RX_STATUS", Direction::Rx, QueueId::status_offset),
     ] {
         text += &format!("#define CANCELNIC_{name}(q) {}\n", offset(direction, of));
     }
@@ -131,8 +130,9 @@ fn values() -> Vec<(String, u64)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    values.push(("CANCELNIC_TX_COMMAND(7)".into(), command_offset(Direction::Tx, 7).expect("it") as u64));
-    values.push(("CANCELNIC_RX_STATUS(7)".into(), status_offset(Direction::Rx, 7).expect("it") as u64));
+    let last = |direction| QueueId::new(direction, 7).expect("a queue");
+    values.push(("CANCELNIC_TX_COMMAND(7)".into(), last(Direction::Tx).command_offset() as u64));
+    values.push(("CANCELNIC_RX_STATUS(7)".into(), last(Direction::Rx).status_offset() as u64));
     let command = CommandWord::command(0xab, Op::Cancel).into_bits().into();
     values.push(("CANCELNIC_COMMAND(0xab, CANCELNIC_OP_CANCEL)".into(), command));
     let word = StatusWord::new()

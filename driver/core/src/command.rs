@@ -1,8 +1,6 @@
 //! One queue's command and status register.
 
-use cancelnic_registers::{
-    CommandResult, CommandWord, Direction, Op, State, StatusWord, command_offset, next_seq, status_offset,
-};
+use cancelnic_registers::{CommandResult, CommandWord, Direction, Op, QueueId, State, StatusWord, next_seq};
 
 use crate::{hardware::Registers, outcome::Fault};
 
@@ -27,10 +25,10 @@ impl CommandPort {
     /// The registers of queue pair `pair`; `None` if the block has none.
     #[must_use]
     pub fn new(direction: Direction, pair: u8) -> Option<Self> {
-        let pair = usize::from(pair);
+        let queue = QueueId::new(direction, pair)?;
         Some(Self {
-            command: command_offset(direction, pair)? as u32,
-            status: status_offset(direction, pair)? as u32,
+            command: queue.command_offset() as u32,
+            status: queue.status_offset() as u32,
             last: None,
         })
     }
