@@ -25,8 +25,6 @@ mod agent;
 #[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
-mod bugcheck;
-#[cfg(target_os = "none")]
 mod hal;
 #[cfg(target_os = "none")]
 mod io;
@@ -41,9 +39,4 @@ mod pe;
 #[cfg(target_os = "none")]
 mod pnp;
 #[cfg(target_os = "none")]
-mod serial;
-#[cfg(target_os = "none")]
-mod window;
-
-#[cfg(target_os = "none")]
-pub(crate) use boot::{exit, fatal, power_off};
+mod verifier;

@@ -1,10 +1,10 @@
 //! What programs do with devices: open, control, cancel, close. Each waits on a worker thread of its own.
 
-use super::output;
 use crate::io::file::File;
 use crate::io::{Irp, interface, names};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::worker;
+use crate::verifier::output;
 use agent_protocol::{IoResult, Message, Reply};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use wdk_offline::NTSTATUS;

@@ -1,14 +1,15 @@
 //! The guest's side of the agent protocol, over COM2: quick commands are answered at once, long ones by the PnP worker.
 
-pub mod files;
-pub mod output;
-pub mod trace;
+mod files;
+pub mod input;
 
+use crate::hal::{power, serial};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread, worker};
 use crate::ndis::{protocol, stack};
 use crate::netcx::{datapath, frame};
 use crate::pnp::{self, NotLoaded};
+use crate::verifier::{fault, output, trace, window};
 use agent_protocol::{Command, DriverFile, Message, QueueReport, Reply, Request, VERSION};
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
@@ -26,36 +27,16 @@ enum Work {
 static WORK: IrqLock<VecDeque<Work>> = IrqLock::new(VecDeque::new());
 static WORK_EVENT: Once<Event> = Once::new();
 
-/// What a driver printed last.
-static LAST_DEBUG_LINE: IrqLock<String> = IrqLock::new(String::new());
-
-/// A line that the driver printed. Any IRQL.
-pub fn debug_line(text: &str) {
-    let text = String::from(text.trim_end_matches(['\r', '\n']));
-    let kept = text.clone();
-    let old = LAST_DEBUG_LINE.with(|last| core::mem::replace(last, kept));
-    drop(old);
-    output::push(Message::Debug { text });
-}
-
-/// What a driver printed last. Any IRQL.
-pub fn last_debug_line() -> String {
-    let taken = LAST_DEBUG_LINE.with(core::mem::take);
-    let kept = taken.clone();
-    LAST_DEBUG_LINE.with(|last| *last = kept);
-    taken
-}
-
 /// Greets, then obeys for ever. Called on a thread once everything below is up.
 pub fn run() -> ! {
     let work = WORK_EVENT.call_once(Event::auto);
     Thread::spawn("agent writer", Box::new(output::writer));
     Thread::spawn("pnp", Box::new(worker));
     // ends the line that firmware has left on the port, which is its console
-    crate::serial::write_line("");
+    serial::write_line("");
     output::push(hello());
     loop {
-        let line = crate::serial::read_line();
+        let line = input::read_line();
         let request: Request = match serde_json::from_str(&line) {
             Ok(request) => request,
             Err(error) => {
@@ -82,11 +63,11 @@ pub fn run() -> ! {
                 parameters.iter().for_each(|(name, value)| crate::settings::configure(name, *value));
                 answer(request.id, Ok(()));
             }
-            Command::Hold { window } => answer(request.id, crate::window::hold(&window)),
+            Command::Hold { window } => answer(request.id, window::hold(&window)),
             Command::FailAllocation { service, after } => {
-                answer(request.id, crate::mm::fault::arm(service, after));
+                answer(request.id, fault::arm(service, after));
             }
-            Command::Release { window } => answer(request.id, crate::window::release(&window)),
+            Command::Release { window } => answer(request.id, window::release(&window)),
             Command::Report => output::push(done(request.id, datapath::report())),
             Command::Greet => {
                 output::push(hello());
@@ -99,7 +80,7 @@ pub fn run() -> ! {
             Command::Quit => {
                 output::push(done(request.id, Vec::new()));
                 output::flush();
-                crate::power_off();
+                power::off_in_order();
             }
             _ => {
                 WORK.with(|waiting| waiting.push_back(Work::Command(request)));

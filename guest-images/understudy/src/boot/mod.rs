@@ -1,6 +1,8 @@
 //! From the entry point to the agent, and out of the machine again.
 
-use crate::{agent, hal, ke, mm, ram, serial, settings};
+use crate::hal::power::fatal;
+use crate::hal::{self, serial};
+use crate::{agent, ke, mm, ram, settings, verifier};
 use alloc::{boxed::Box, string::String};
 use core::arch::global_asm;
 use core::ops::Range;
@@ -12,47 +14,16 @@ global_asm!(include_str!("start.s"));
 /// Longest command line that is read.
 const LONGEST: usize = 4096;
 
-/// Values for the debug-exit device: QEMU ends with `2 * value + 1`.
-const EXIT_ORDERLY: u8 = 0x10;
-const EXIT_INTERNAL: u8 = 0x30;
-const DEBUG_EXIT: u16 = 0xf4;
-
 unsafe extern "C" {
     static understudy_start: [u8; 0];
     static understudy_end: [u8; 0];
-}
-
-/// Ends the run, once everything that was said is out: a machine that has the debug-exit device goes with this value,
-/// in another one nothing runs any more.
-pub fn exit(value: u8) -> ! {
-    crate::serial::drain();
-    hal::port::write8(DEBUG_EXIT, value);
-    loop {
-        x86_64::instructions::interrupts::disable();
-        x86_64::instructions::hlt();
-    }
-}
-
-/// Ends the run in order: the machine is off.
-pub fn power_off() -> ! {
-    crate::serial::drain();
-    hal::port::write8(DEBUG_EXIT, EXIT_ORDERLY);
-    hal::power::off();
-    exit(EXIT_ORDERLY)
-}
-
-/// Ends the run for a fault of understudy itself.
-pub fn fatal(what: &str) -> ! {
-    x86_64::instructions::interrupts::disable();
-    crate::log!("understudy: {what}");
-    exit(EXIT_INTERNAL)
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     x86_64::instructions::interrupts::disable();
     crate::log!("understudy: {info}");
-    exit(EXIT_INTERNAL)
+    hal::power::exit(hal::power::EXIT_INTERNAL)
 }
 
 /// First Rust code: long mode, interrupts off, RAM identity mapped.
@@ -80,12 +51,13 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     }
     crate::log!("understudy: {line:?}, bundle of {} bytes", bundle.len());
     hal::pci::start();
+    verifier::start();
     ke::thread::start();
     ke::interrupt::start();
-    serial::listen();
+    agent::input::listen();
     ke::interrupt::start_clock();
     ke::Thread::spawn("agent", Box::new(|| agent::run()));
-    ke::lower(0);
+    ke::lower(ke::Irql::PASSIVE);
     x86_64::instructions::interrupts::enable();
     ke::dispatch::request_dispatch(true);
     // this flow is the idle thread now

@@ -1,5 +1,6 @@
-//! Hardware access below everything: ports, PCI, the power management block.
+//! Hardware access below everything: ports, serial lines, PCI, the power management block and the ways to end.
 
 pub mod pci;
 pub mod port;
 pub mod power;
+pub mod serial;

@@ -35,7 +35,7 @@ pub fn start() {
     };
     let low = read(PCIEXBAR);
     if low & 1 == 0 {
-        crate::fatal("the machine has no PCI Express configuration space; q35 is needed");
+        super::power::fatal("the machine has no PCI Express configuration space; q35 is needed");
     }
     ECAM.store((low & 0xf000_0000) as usize, Relaxed);
 }

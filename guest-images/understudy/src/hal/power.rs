@@ -1,6 +1,7 @@
 //! The chipset's power management block (ICH9, LPC bridge 00:1f.0): a timer that always runs, and the way off.
 
-use super::port::{read32, write16, write32};
+use super::port::{read32, write8, write16, write32};
+use super::serial;
 
 /// Steps of the timer per second, and its width.
 pub const FREQUENCY: u64 = 3_579_545;
@@ -46,4 +47,36 @@ pub fn off() {
     if let Some(block) = block() {
         write16(block + CONTROL, SLEEP);
     }
+}
+
+/// Values for the debug-exit device: QEMU ends with `2 * value + 1`. An orderly end.
+const EXIT_ORDERLY: u8 = 0x10;
+/// A fault of understudy itself.
+pub const EXIT_INTERNAL: u8 = 0x30;
+const DEBUG_EXIT: u16 = 0xf4;
+
+/// Ends the run, once everything that was said is out: a machine that has the debug-exit device goes with this value,
+/// in another one nothing runs any more.
+pub fn exit(value: u8) -> ! {
+    serial::drain();
+    write8(DEBUG_EXIT, value);
+    loop {
+        x86_64::instructions::interrupts::disable();
+        x86_64::instructions::hlt();
+    }
+}
+
+/// Ends the run in order: the machine is off.
+pub fn off_in_order() -> ! {
+    serial::drain();
+    write8(DEBUG_EXIT, EXIT_ORDERLY);
+    off();
+    exit(EXIT_ORDERLY)
+}
+
+/// Ends the run for a fault of understudy itself.
+pub fn fatal(what: &str) -> ! {
+    x86_64::instructions::interrupts::disable();
+    crate::log!("understudy: {what}");
+    exit(EXIT_INTERNAL)
 }

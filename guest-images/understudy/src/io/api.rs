@@ -1,7 +1,8 @@
 //! The I/O manager's functions as drivers import them from ntoskrnl.
 
 use super::{Irp, device, interface, irp, names};
-use crate::wdf::object::require_irql;
+use crate::ke::Irql;
+use crate::verifier::require_irql;
 use alloc::{string::String, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{
@@ -40,9 +41,9 @@ pub unsafe extern "win64" fn create_device(
     _exclusive: u8,
     made: *mut *mut DEVICE_OBJECT,
 ) -> NTSTATUS {
-    require_irql("IoCreateDevice", 0);
+    require_irql("IoCreateDevice", Irql::PASSIVE);
     let name = text(name);
-    let Some(service) = crate::pnp::by_driver(driver) else { return STATUS_INVALID_PARAMETER };
+    let Some(service) = crate::verifier::owners::by_driver(driver) else { return STATUS_INVALID_PARAMETER };
     let new = device::New {
         driver,
         owner: service.owner,
@@ -65,7 +66,7 @@ pub unsafe extern "win64" fn create_device(
 
 /// IoDeleteDevice: PASSIVE_LEVEL here; files on it are closed first.
 pub unsafe extern "win64" fn delete_device(object: *mut DEVICE_OBJECT) {
-    require_irql("IoDeleteDevice", 0);
+    require_irql("IoDeleteDevice", Irql::PASSIVE);
     super::file::close_all(object);
     device::delete(object);
 }
@@ -77,13 +78,13 @@ pub unsafe extern "win64" fn create_symbolic_link_for(
     _unused: u64,
     caller: u64,
 ) -> NTSTATUS {
-    require_irql("IoCreateSymbolicLink", 0);
-    status_of(names::link(&text(name), &text(device), crate::pnp::owner_of(caller)))
+    require_irql("IoCreateSymbolicLink", Irql::PASSIVE);
+    status_of(names::link(&text(name), &text(device), crate::verifier::owners::owner_of(caller)))
 }
 
 /// IoDeleteSymbolicLink: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn delete_symbolic_link(name: *const UNICODE_STRING) -> NTSTATUS {
-    require_irql("IoDeleteSymbolicLink", 0);
+    require_irql("IoDeleteSymbolicLink", Irql::PASSIVE);
     status_of(names::unlink(&text(name)))
 }
 
@@ -106,12 +107,12 @@ pub unsafe extern "win64" fn cancel_irp(irp: *mut IRP) -> u8 {
 pub unsafe extern "win64" fn acquire_cancel_spin_lock(irql: *mut u8) {
     let old = irp::acquire_cancel_lock();
     // SAFETY: the driver passes the place for its IRQL.
-    unsafe { *irql = old };
+    unsafe { *irql = old.number() };
 }
 
 /// IoReleaseCancelSpinLock: at DISPATCH_LEVEL.
 pub unsafe extern "win64" fn release_cancel_spin_lock(irql: u8) {
-    irp::release_cancel_lock(irql);
+    irp::release_cancel_lock(Irql::new(irql));
 }
 
 /// IoGetDeviceInterfaces: PASSIVE_LEVEL. A list of zero-terminated links with an empty one at its end, in paged pool.
@@ -122,9 +123,9 @@ pub unsafe extern "win64" fn get_device_interfaces_for(
     list: *mut *mut u16,
     caller: u64,
 ) -> NTSTATUS {
-    require_irql("IoGetDeviceInterfaces", 0);
+    require_irql("IoGetDeviceInterfaces", Irql::PASSIVE);
     if flags & INCLUDE_NONACTIVE != 0 {
-        crate::agent::trace::not_offered("IoGetDeviceInterfaces with instances that are not enabled");
+        crate::verifier::trace::not_offered("IoGetDeviceInterfaces with instances that are not enabled");
     }
     // SAFETY: the driver passes the address of a GUID.
     let links = interface::links(unsafe { &*class });
@@ -134,8 +135,8 @@ pub unsafe extern "win64" fn get_device_interfaces_for(
         units.push(0);
     }
     units.push(0);
-    let owner = crate::pnp::owner_of(caller);
-    let block = crate::mm::pool_alloc(owner, INTERFACES_TAG, units.len() * 2, true).cast::<u16>();
+    let owner = crate::verifier::owners::owner_of(caller);
+    let block = crate::verifier::pool::alloc(owner, INTERFACES_TAG, units.len() * 2, true).cast::<u16>();
     if block.is_null() {
         return STATUS_INSUFFICIENT_RESOURCES;
     }

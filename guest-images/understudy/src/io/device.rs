@@ -1,9 +1,9 @@
 //! Device objects of every driver, and who takes the IRPs that are sent to them.
 
 use super::{Irp, STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_NAME_COLLISION};
-use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
+use crate::verifier::{BugCheck, trace};
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST};
@@ -99,7 +99,7 @@ pub fn delete(object: *mut DEVICE_OBJECT) {
     });
     if gone.is_none() {
         trace::stop(
-            0xC4,
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [0, object as u64, 0, 0],
             "DeviceDeletedTwice",
             format!("IoDeleteDevice of {object:p}, which is no device object"),
@@ -159,7 +159,8 @@ pub(super) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     };
     match routine {
         Some(routine) => {
-            let label = crate::pnp::label(crate::pnp::owner_of(routine as usize as u64));
+            let label =
+                crate::verifier::owners::label(crate::verifier::owners::owner_of(routine as usize as u64));
             // SAFETY: the driver's dispatch routine with a device of its own and an IRP at its location.
             trace::quick_callback(label, "dispatch routine", || unsafe { routine(object, irp.raw()) })
         }

@@ -159,7 +159,7 @@ impl File {
             self.quiet.wait();
         } else if !self.quiet.wait_timeout(CLEANUP_BOUND_US) {
             let left = self.outstanding.with(|count| *count);
-            crate::wdf::object::violation(
+            crate::verifier::violation(
                 "RequestNeverCompleted",
                 6,
                 self.object as u64,

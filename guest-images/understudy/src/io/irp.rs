@@ -1,9 +1,9 @@
 //! I/O request packets: stack locations, IoCallDriver, IoCompleteRequest, IoCancelIrp and the cancel spin lock.
 
 use super::{STATUS_MORE_PROCESSING_REQUIRED, device};
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::wdf::object::require_irql;
+use crate::verifier::{BugCheck, require_irql, trace};
 use alloc::{boxed::Box, collections::BTreeMap, format, vec, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst};
@@ -39,7 +39,7 @@ unsafe impl Send for Irp {}
 // SAFETY: as above.
 unsafe impl Sync for Irp {}
 
-fn violation(code: u32, irp: Irp, rule: &str, place: &str) -> ! {
+fn violation(code: BugCheck, irp: Irp, rule: &str, place: &str) -> ! {
     trace::stop(code, [irp.0 as u64, 0, 0, 0], rule, format!("IRP {:p}: {place}", irp.0))
 }
 
@@ -84,7 +84,7 @@ impl Irp {
         let this = Self(irp);
         if !LIVE.with(|live| live.get(&(irp as usize)).is_some_and(|record| !record.freed)) {
             violation(
-                0x44,
+                BugCheck::MULTIPLE_IRP_COMPLETE_REQUESTS,
                 this,
                 "IrpCompletedTwice",
                 &format!("{function} of an IRP that is over, or was never one"),
@@ -142,7 +142,12 @@ impl Irp {
     /// The next lower driver's stack location; there must be one.
     pub fn next(self) -> *mut IO_STACK_LOCATION {
         if self.locations_left() == 0 {
-            violation(0x35, self, "NoMoreIrpStackLocations", "no stack location for the next driver");
+            violation(
+                BugCheck::NO_MORE_IRP_STACK_LOCATIONS,
+                self,
+                "NoMoreIrpStackLocations",
+                "no stack location for the next driver",
+            );
         }
         // SAFETY: CurrentLocation is above 1, so there is one below.
         unsafe { self.current().sub(1) }
@@ -251,7 +256,7 @@ impl Irp {
 
     /// IoCallDriver: the next stack location is the device's. Up to DISPATCH_LEVEL.
     pub fn call(self, to: *mut DEVICE_OBJECT) -> NTSTATUS {
-        require_irql("IoCallDriver", 2);
+        require_irql("IoCallDriver", Irql::DISPATCH);
         self.set_next();
         // SAFETY: the current location lies in the IRP.
         unsafe { (*self.current()).DeviceObject = to };
@@ -260,15 +265,25 @@ impl Irp {
 
     /// IoCompleteRequest: upwards through the completion routines. Up to DISPATCH_LEVEL.
     pub fn complete(self) {
-        require_irql("IoCompleteRequest", 2);
+        require_irql("IoCompleteRequest", Irql::DISPATCH);
         Self::from_raw(self.0, "IoCompleteRequest");
         // SAFETY: a live IRP.
         let (count, routine) = unsafe { ((*self.0).StackCount, (*self.0).CancelRoutine) };
         if routine.is_some() {
-            violation(0xC9, self, "IrpCompletedCancelable", "completed with its cancel routine still set");
+            violation(
+                BugCheck::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+                self,
+                "IrpCompletedCancelable",
+                "completed with its cancel routine still set",
+            );
         }
         if self.status().0 == super::STATUS_PENDING {
-            violation(0xC9, self, "IrpCompletedPending", "completed with STATUS_PENDING");
+            violation(
+                BugCheck::DRIVER_VERIFIER_IOMANAGER_VIOLATION,
+                self,
+                "IrpCompletedPending",
+                "completed with STATUS_PENDING",
+            );
         }
         // SAFETY: a live IRP.
         while unsafe { (*self.0).CurrentLocation } <= count {
@@ -307,13 +322,18 @@ impl Irp {
                 origin(self);
                 self.free();
             }
-            None => violation(0x44, self, "IrpCompletedTwice", "it has come all the way up already"),
+            None => violation(
+                BugCheck::MULTIPLE_IRP_COMPLETE_REQUESTS,
+                self,
+                "IrpCompletedTwice",
+                "it has come all the way up already",
+            ),
         }
     }
 
     /// IoCancelIrp: sets Cancel and runs the cancel routine, if there is one; returns whether. Up to DISPATCH_LEVEL.
     pub fn cancel(self) -> bool {
-        require_irql("IoCancelIrp", 2);
+        require_irql("IoCancelIrp", Irql::DISPATCH);
         let irql = acquire_cancel_lock();
         // SAFETY: the caller keeps the IRP alive.
         unsafe { (&raw mut (*self.0).Cancel).write_volatile(1) };
@@ -322,15 +342,15 @@ impl Irp {
             return false;
         };
         // SAFETY: the caller keeps the IRP alive.
-        unsafe { (*self.0).CancelIrql = irql };
+        unsafe { (*self.0).CancelIrql = irql.number() };
         let location = self.current();
         // SAFETY: a cancel routine is set only by the driver that has the current location.
         let device = unsafe { (*location).DeviceObject };
         // SAFETY: the routine's contract: the cancel spin lock is held, and it releases that with CancelIrql.
         unsafe { routine(device, self.0) };
-        if CANCEL_LOCK.load(SeqCst) && crate::ke::irql() >= 2 && irql < 2 {
+        if CANCEL_LOCK.load(SeqCst) && crate::ke::irql() >= Irql::DISPATCH && irql < Irql::DISPATCH {
             violation(
-                0xC4,
+                BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
                 self,
                 "CancelSpinLockHeld",
                 "the cancel routine has returned with the cancel spin lock",
@@ -344,19 +364,29 @@ impl Irp {
 static CANCEL_LOCK: AtomicBool = AtomicBool::new(false);
 
 /// IoAcquireCancelSpinLock: returns the IRQL to go back to.
-pub fn acquire_cancel_lock() -> u8 {
-    require_irql("IoAcquireCancelSpinLock", 2);
-    let old = crate::ke::raise(2);
+pub fn acquire_cancel_lock() -> Irql {
+    require_irql("IoAcquireCancelSpinLock", Irql::DISPATCH);
+    let old = crate::ke::raise(Irql::DISPATCH);
     if CANCEL_LOCK.swap(true, SeqCst) {
-        trace::stop(0xC4, [0; 4], "SpinLockAcquiredTwice", "the cancel spin lock is held already".into());
+        trace::stop(
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            [0; 4],
+            "SpinLockAcquiredTwice",
+            "the cancel spin lock is held already".into(),
+        );
     }
     old
 }
 
 /// IoReleaseCancelSpinLock.
-pub fn release_cancel_lock(irql: u8) {
+pub fn release_cancel_lock(irql: Irql) {
     if !CANCEL_LOCK.swap(false, SeqCst) {
-        trace::stop(0xC4, [0; 4], "SpinLockNotHeld", "the cancel spin lock is not held".into());
+        trace::stop(
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            [0; 4],
+            "SpinLockNotHeld",
+            "the cancel spin lock is not held".into(),
+        );
     }
     crate::ke::lower(irql);
 }

@@ -1,8 +1,8 @@
 //! Interrupts and exceptions: the descriptor table, the local APIC, and who serves which vector.
 
 use super::irqlock::IrqLock;
-use super::{Registers, dispatch, irql, lower, set_irql, watchdog};
-use alloc::{boxed::Box, format, string::String, sync::Arc};
+use super::{Irql, Registers, dispatch, hooks, irql, lower, set_irql};
+use alloc::{boxed::Box, sync::Arc};
 use core::arch::asm;
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
@@ -98,7 +98,7 @@ pub fn start() {
     crate::hal::port::write8(0xa1, 0xff);
     // CPUID 1, ECX bit 21: the MSR form of the APIC
     if core::arch::x86_64::__cpuid(1).ecx >> 21 & 1 == 0 {
-        crate::fatal("the processor has no x2APIC; -cpu max has one");
+        crate::hal::power::fatal("the processor has no x2APIC; -cpu max has one");
     }
     // SAFETY: reads the APIC base.
     let base = unsafe { Msr::new(APIC_BASE).read() };
@@ -141,7 +141,7 @@ extern "C" fn interrupt_entry(frame: &Frame) {
         return;
     }
     let old = irql();
-    set_irql(vector >> 4);
+    set_irql(Irql::of_vector(vector));
     if vector == DISPATCH_VECTOR {
         // acknowledged first: the thread may change in here
         write_msr(APIC_EOI, 0);
@@ -154,7 +154,9 @@ extern "C" fn interrupt_entry(frame: &Frame) {
     let handler = HANDLERS.with(|handlers| handlers[usize::from(vector)].clone());
     if vector == CLOCK_VECTOR {
         dispatch::clock();
-        watchdog::tick(|| Registers::of(frame, old), old);
+        if let Some(hooks) = hooks::get() {
+            (hooks.tick)(&|| Registers::of(frame, old), old);
+        }
     } else if let Some(handler) = handler {
         interrupts::enable();
         handler();
@@ -166,71 +168,27 @@ extern "C" fn interrupt_entry(frame: &Frame) {
     lower(old);
 }
 
-/// The vector of a non-maskable interrupt.
-const NMI: u8 = 2;
-
-const NAMES: [&str; 20] = [
-    "divide error",
-    "debug",
-    "NMI",
-    "breakpoint",
-    "overflow",
-    "bound",
-    "invalid opcode",
-    "no FPU",
-    "double fault",
-    "coprocessor segment",
-    "invalid TSS",
-    "segment not present",
-    "stack fault",
-    "general protection",
-    "page fault",
-    "reserved",
-    "x87",
-    "alignment",
-    "machine check",
-    "SIMD",
-];
-
-fn exception(vector: u8, frame: &Frame) -> ! {
-    if vector == NMI {
-        watchdog::interrupted(&Registers::of(frame, irql()));
-    }
-    let name = NAMES.get(usize::from(vector)).copied().unwrap_or("exception");
-    let address = Cr2::read_raw();
-    let at = crate::pnp::describe(frame.rip);
-    crate::log!(
-        "{name} at {at} (rip {:#x}), error {:#x}, cr2 {address:#x}, rsp {:#x}, rflags {:#x}, irql {}",
-        frame.rip,
-        frame.error,
-        frame.rsp,
-        frame.rflags,
-        irql()
-    );
-    for (index, value) in frame.registers.iter().enumerate() {
-        crate::log!("  r[{index}] = {value:#018x}");
-    }
-    let callback = crate::agent::trace::current();
-    if vector == NMI || !(crate::pnp::in_driver(frame.rip) || callback != "none") {
-        crate::fatal(&format!("{name} in understudy itself"));
-    }
-    let (rule, place) = if vector == 14 {
-        ("PageFault", format!("{} {address:#x} at {at}", access(frame.error)))
-    } else {
-        ("Exception", format!("{name} at {at}"))
-    };
-    let parameters = [frame.error, address, frame.rip, vector.into()];
-    crate::agent::trace::stop_at(&Registers::of(frame, irql()), callback, 0x7E, parameters, rule, place)
+/// An exception, or a non-maskable interrupt.
+pub struct Exception<'a> {
+    /// Its vector.
+    pub vector: u8,
+    /// Its error code.
+    pub error: u64,
+    /// The address that a page fault is about.
+    pub address: u64,
+    /// RFLAGS of the interrupted code.
+    pub rflags: u64,
+    /// What the processor and the stub have left.
+    pub frame: &'a Frame,
+    /// IRQL of the interrupted code.
+    pub irql: Irql,
 }
 
-fn access(error: u64) -> String {
-    let what = if error & 16 != 0 {
-        "execution of"
-    } else if error & 2 != 0 {
-        "write to"
-    } else {
-        "read of"
-    };
-    let why = if error & 1 != 0 { "protected" } else { "unmapped" };
-    format!("{what} {why}")
+fn exception(vector: u8, frame: &Frame) -> ! {
+    let (error, rflags, address) = (frame.error, frame.rflags, Cr2::read_raw());
+    let exception = Exception { vector, error, address, rflags, frame, irql: irql() };
+    match hooks::get() {
+        Some(hooks) => (hooks.exception)(&exception),
+        None => crate::hal::power::fatal("an exception before anybody can judge it"),
+    }
 }

@@ -1,9 +1,7 @@
 //! The registers of some code, and the stack behind them: what a stack walk begins with.
 
 use super::interrupt::Frame;
-use super::irql;
-use agent_protocol::{MOST_STACK, Processor};
-use alloc::string::String;
+use super::{Irql, irql};
 use core::arch::naked_asm;
 
 /// Registers at one instruction.
@@ -11,10 +9,10 @@ use core::arch::naked_asm;
 pub struct Registers {
     /// The instruction.
     pub rip: u64,
-    /// In the processor's own numbering, as [`Processor::registers`].
+    /// In the processor's own numbering, as [`agent_protocol::Processor::registers`].
     pub general: [u64; 16],
     /// IRQL of that code.
-    pub irql: u8,
+    pub irql: Irql,
 }
 
 /// Stores RAX to R15 and the return address, as the caller has them after the call.
@@ -57,7 +55,7 @@ impl Registers {
     }
 
     /// Those of the code that an interrupt or an exception has interrupted at `irql`.
-    pub fn of(frame: &Frame, irql: u8) -> Self {
+    pub fn of(frame: &Frame, irql: Irql) -> Self {
         let [r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax] = frame.registers;
         let general = [rax, rcx, rdx, rbx, frame.rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
         Self { rip: frame.rip, general, irql }
@@ -74,42 +72,6 @@ impl Registers {
         let [r15, r14, r13, r12, rbp, rbx, rip] = unsafe { *(pushed as *const [u64; 7]) };
         let rsp = pushed + 7 * 8;
         let general = [0, 0, 0, rbx, rsp, rbp, 0, 0, 0, 0, 0, 0, r12, r13, r14, r15];
-        Self { rip, general, irql: 0 }
+        Self { rip, general, irql: Irql::PASSIVE }
     }
-
-    /// With the stack's top and the drivers' images, for the rig.
-    pub fn describe(&self) -> Processor {
-        Processor {
-            irql: self.irql,
-            rip: self.rip,
-            registers: self.general,
-            stack: stack(self.general[Processor::RSP]),
-            images: crate::pnp::images(),
-        }
-    }
-}
-
-/// The stack's bytes from `from` upwards, in hexadecimal, as far as there is RAM; nothing where that is no stack.
-fn stack(from: u64) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::new();
-    let physical = crate::mm::virt_to_phys(from as usize);
-    let Some(len) = (1..=MOST_STACK / 512)
-        .rev()
-        .map(|blocks| blocks * 512)
-        .find(|len| crate::mm::is_ram(physical, *len as u64))
-    else {
-        return text;
-    };
-    if !from.is_multiple_of(8) {
-        return text;
-    }
-    // SAFETY: RAM that is mapped; whoever writes to it is interrupted or is this code itself.
-    let bytes = unsafe { core::slice::from_raw_parts(from as *const u8, len) };
-    text.reserve(2 * len);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }

@@ -1,9 +1,10 @@
 //! Threads and events. Round robin, pre-emptive; a thread that waits gives the processor away.
 
 use super::dispatch::request_dispatch;
+use super::hooks::{self, Misuse};
 use super::irqlock::IrqLock;
-use super::{irql, lower, raise};
-use alloc::{boxed::Box, collections::VecDeque, format, vec, vec::Vec};
+use super::{Irql, irql, lower, raise};
+use alloc::{boxed::Box, collections::VecDeque, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const STACK: usize = 256 * 1024;
@@ -122,12 +123,12 @@ pub fn start() {
 #[unsafe(no_mangle)]
 extern "C" fn thread_entry(id: u64) -> ! {
     let entry = SCHEDULER.with(|scheduler| scheduler.threads[id as usize].entry.take());
-    lower(0);
+    lower(Irql::PASSIVE);
     x86_64::instructions::interrupts::enable();
     if let Some(entry) = entry {
         entry();
     }
-    raise(2);
+    raise(Irql::DISPATCH);
     SCHEDULER.with(|scheduler| scheduler.threads[id as usize].state = State::Ended);
     switch();
     unreachable!("an ended thread ran again")
@@ -249,15 +250,10 @@ impl Event {
 
     fn wait_until(&self, until: u64) -> bool {
         let level = irql();
-        if level >= 2 && until != 0 {
-            crate::agent::trace::stop(
-                0x0A,
-                [0, level.into(), 0, 0],
-                "WaitAtDispatch",
-                format!("a wait at IRQL {level}"),
-            );
+        if level >= Irql::DISPATCH && until != 0 {
+            hooks::misuse(Misuse::WaitAtDispatch(level));
         }
-        let old = if level < 2 { raise(2) } else { level };
+        let old = if level < Irql::DISPATCH { raise(Irql::DISPATCH) } else { level };
         let taken = SCHEDULER.with(|scheduler| {
             if self.signaled.load(Relaxed) {
                 self.signaled.store(!self.auto, Relaxed);

@@ -1,14 +1,10 @@
-//! Memory: the heap, pages with their physical addresses, device mappings, image mappings, tagged pool.
+//! Memory: the heap, pages with their physical addresses, device mappings, image mappings.
 //!
 //! RAM is mapped twice: at 0, where the kernel's image runs, and at [`DIRECT`], where everything allocated is given out,
 //! so that a virtual address is never its physical one.
 
-pub mod fault;
 mod heap;
-pub mod pool;
 mod table;
-
-pub use pool::{pool_alloc, pool_free, pool_report};
 
 use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String, vec::Vec};

@@ -4,7 +4,7 @@ use super::ledger::Party;
 use super::module::Module;
 use super::stack;
 use super::violation::stop;
-use crate::agent::trace;
+use crate::verifier::trace;
 use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use ndis_sys::*;

@@ -8,9 +8,10 @@ use super::ledger::{List, PAUSED, Party, Way};
 use super::module::Module;
 use super::violation::stop;
 use super::{protocol, stack};
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::netcx::datapath;
-use crate::window;
+use crate::verifier::trace;
+use crate::verifier::window;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
@@ -20,7 +21,7 @@ const DISPATCH_LEVEL: u32 = 1;
 
 /// The flag that is true now.
 pub fn dispatch_flag() -> u32 {
-    if crate::ke::irql() == 2 { DISPATCH_LEVEL } else { 0 }
+    if crate::ke::irql() == Irql::DISPATCH { DISPATCH_LEVEL } else { 0 }
 }
 
 /// Lists go down from `from`, which gives its handle. Up to DISPATCH_LEVEL.

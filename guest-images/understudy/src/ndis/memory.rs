@@ -87,11 +87,11 @@ pub fn free_pool(handle: u64) -> Result<(), Broken> {
 }
 
 fn zeroed<T>(tag: u32, size: usize) -> *mut T {
-    crate::mm::pool_alloc(Owner::UNDERSTUDY, tag, size, true).cast()
+    crate::verifier::pool::alloc(Owner::UNDERSTUDY, tag, size, true).cast()
 }
 
 fn release<T>(block: *mut T, tag: u32) -> Result<(), Broken> {
-    crate::mm::pool_free(block.cast(), tag).map_err(|place| Broken::new("BadPoolFree", place))
+    crate::verifier::pool::free(block.cast(), tag).map_err(|place| Broken::new("BadPoolFree", place))
 }
 
 /// Makes a list of `pool` for `origin`, with a NET_BUFFER over `mdls` if `data` gives its start and length.

@@ -3,10 +3,10 @@
 use super::ledger::{Broken, Party};
 use super::state::{Began, Machine, State};
 use super::violation::{checked, stop};
-use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Timer};
 use crate::mm::Owner;
+use crate::verifier::trace;
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use ndis_sys::{
@@ -49,7 +49,14 @@ impl FilterDriver {
         characteristics: NDIS_FILTER_DRIVER_CHARACTERISTICS,
     ) -> Arc<Self> {
         let handle = DRIVER_HANDLES | u64::from(NEXT.fetch_add(1, Relaxed)) << 4;
-        Arc::new(Self { handle, object, owner, label: crate::pnp::label(owner), context, characteristics })
+        Arc::new(Self {
+            handle,
+            object,
+            owner,
+            label: crate::verifier::owners::label(owner),
+            context,
+            characteristics,
+        })
     }
 }
 

@@ -9,13 +9,14 @@ use super::ledger::{List, Party, Way};
 use super::memory::{self, Extent};
 use super::violation::{checked, stop};
 use super::{flow, requests};
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
 use crate::netcx::adapter;
 use crate::netcx::buffers::{Pool, SIZE, Slot};
 use crate::netcx::frame::{self, Reading};
 use crate::netcx::receive_filter::Filter;
+use crate::verifier::trace;
 use agent_protocol::ListReport;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -218,7 +219,7 @@ fn send_chain(numbers: core::ops::Range<u64>, frames: Frames, seed: u64) -> Resu
         PROTOCOL.with(|protocol| protocol.account.sent(number));
         lists.push(list);
     }
-    let old = raise.then(|| crate::ke::raise(2));
+    let old = raise.then(|| crate::ke::raise(Irql::DISPATCH));
     flow::send((Party::Protocol, BINDING), &lists, NDIS_DEFAULT_PORT_NUMBER, flow::dispatch_flag());
     if let Some(old) = old {
         crate::ke::lower(old);

@@ -2,7 +2,7 @@
 //!
 //! Rules: NF1 to NF3, NF45 (`driver/docs/ndis-filter.md`).
 
-use crate::pnp::Service;
+use crate::verifier::owners::Service;
 use alloc::{format, string::String};
 use ndis_sys::*;
 use wdk_offline::UNICODE_STRING;

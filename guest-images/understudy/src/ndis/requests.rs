@@ -6,12 +6,12 @@ use super::ledger::{Broken, Party};
 use super::module::Module;
 use super::stack;
 use super::violation::{checked, stop};
-use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
-use crate::ke::{Dpc, Event};
+use crate::ke::{Dpc, Event, Irql};
 use crate::mm::Owner;
 use crate::netcx::receive_filter::{Filter, Mac};
 use crate::netcx::{adapter, frame};
+use crate::verifier::trace;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -69,7 +69,7 @@ fn information(request: *const NDIS_OID_REQUEST) -> NDIS_OID_REQUEST_INFORMATION
 /// A module's own clone of a request.
 pub fn make_clone(party: Party, of: *mut NDIS_OID_REQUEST, tag: u32) -> Option<*mut NDIS_OID_REQUEST> {
     let clone: *mut NDIS_OID_REQUEST =
-        crate::mm::pool_alloc(Owner::UNDERSTUDY, tag, size_of::<NDIS_OID_REQUEST>(), true).cast();
+        crate::verifier::pool::alloc(Owner::UNDERSTUDY, tag, size_of::<NDIS_OID_REQUEST>(), true).cast();
     if clone.is_null() {
         return None;
     }
@@ -100,7 +100,7 @@ pub fn free_clone(party: Party, clone: *mut NDIS_OID_REQUEST) -> Result<(), Brok
     };
     let gone = REQUESTS.with(|requests| requests.entries.remove(&(clone as usize)));
     drop(gone);
-    crate::mm::pool_free(clone.cast(), tag).map_err(|place| Broken::new("BadPoolFree", place))
+    crate::verifier::pool::free(clone.cast(), tag).map_err(|place| Broken::new("BadPoolFree", place))
 }
 
 /// Clones that a module has not freed.
@@ -329,7 +329,7 @@ fn answer(request: *mut NDIS_OID_REQUEST) -> i32 {
 /// filter is the adapter's, a list is always accepted; NDIS itself refuses one with too many addresses.
 fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
     let asked = information(request);
-    if crate::ke::irql() != 0 {
+    if crate::ke::irql() != Irql::PASSIVE {
         trace::not_offered("a receive filter set above PASSIVE_LEVEL");
     }
     // SAFETY: the request is the miniport's now.

@@ -1,13 +1,9 @@
 //! The end of a run that broke one of NDIS's rules: which bug check has the rule.
 
 use super::ledger::Broken;
-use crate::agent::trace;
+use crate::ke::Irql;
+use crate::verifier::{BugCheck, trace};
 use alloc::{format, string::String};
-
-/// BUGCODE_NDIS_DRIVER.
-const NDIS_DRIVER: u32 = 0x7C;
-/// DRIVER_VERIFIER_DETECTED_VIOLATION.
-const VERIFIER: u32 = 0xC4;
 
 /// Rules of the NDIS verifier, by the first parameter of its bug check.
 const VERIFIED: [(&str, u64); 5] = [
@@ -44,10 +40,10 @@ const STATIC: [&str; 10] = [
 pub fn stop(rule: &'static str, place: String) -> ! {
     let parameter = |table: &[(&str, u64)]| table.iter().find(|(name, _)| *name == rule).map(|found| found.1);
     let (code, first) = match (parameter(&VERIFIED), parameter(&CHECKED)) {
-        (Some(first), _) => (VERIFIER, first),
-        (_, Some(first)) => (NDIS_DRIVER, first),
-        _ if STATIC.contains(&rule) => (VERIFIER, 0),
-        _ => (NDIS_DRIVER, 0),
+        (Some(first), _) => (BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION, first),
+        (_, Some(first)) => (BugCheck::BUGCODE_NDIS_DRIVER, first),
+        _ if STATIC.contains(&rule) => (BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION, 0),
+        _ => (BugCheck::BUGCODE_NDIS_DRIVER, 0),
     };
     trace::stop(code, [first, 0, 0, 0], rule, place)
 }
@@ -58,7 +54,7 @@ pub fn checked<T>(result: Result<T, Broken>) -> T {
 }
 
 /// Stops unless the IRQL is at most `most`.
-pub fn require_irql(rule: &'static str, function: &str, most: u8) {
+pub fn require_irql(rule: &'static str, function: &str, most: Irql) {
     let now = crate::ke::irql();
     if now > most {
         stop(rule, format!("{function} at IRQL {now}, allowed up to {most}"));
@@ -68,7 +64,7 @@ pub fn require_irql(rule: &'static str, function: &str, most: u8) {
 /// Stops if a DISPATCH_LEVEL flag was given below that level.
 pub fn require_flag(function: &str, flags: u32) {
     let now = crate::ke::irql();
-    if flags & 1 != 0 && now != 2 {
+    if flags & 1 != 0 && now != Irql::DISPATCH {
         stop("Flags_Irql", format!("{function} with the DISPATCH_LEVEL flag at IRQL {now}"));
     }
 }

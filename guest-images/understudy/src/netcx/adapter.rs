@@ -4,8 +4,9 @@
 
 use super::config::{enter, require_not_null, require_size, violation};
 use super::receive_filter::{self, Filter};
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::trace;
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};
 use crate::wdf::{device, dma, table::Handle};
 use alloc::{format, sync::Arc, vec::Vec};
@@ -185,7 +186,7 @@ pub unsafe extern "win64" fn device_init_config(
     init: PWDFDEVICE_INIT,
 ) -> NTSTATUS {
     const FUNCTION: &str = "NetDeviceInitConfig";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<device::DeviceInit, _>(init, FUNCTION).net.store(true, Relaxed);
     STATUS_SUCCESS
 }
@@ -196,9 +197,9 @@ pub unsafe extern "win64" fn init_allocate(
     device: WDFDEVICE,
 ) -> PNETADAPTER_INIT {
     const FUNCTION: &str = "NetAdapterInitAllocate";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     if !get_ptr::<device::Device, _>(device, FUNCTION).net {
-        object::violation("NetDeviceInitConfigMissing", 0, 0, FUNCTION.into());
+        crate::verifier::violation("NetDeviceInitConfigMissing", 0, 0, FUNCTION.into());
     }
     let init = AdapterInit { device: device as u64, ..AdapterInit::default() };
     let owner = object::owner(device as u64, FUNCTION);
@@ -210,7 +211,7 @@ pub unsafe extern "win64" fn init_allocate(
 /// NetAdapterInitFree: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn init_free(globals: *mut NET_DRIVER_GLOBALS, init: PNETADAPTER_INIT) {
     const FUNCTION: &str = "NetAdapterInitFree";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<AdapterInit, _>(init, FUNCTION);
     object::delete(Handle::from_raw(init as u64));
 }
@@ -222,7 +223,7 @@ pub unsafe extern "win64" fn set_datapath_callbacks(
     callbacks: *mut NET_ADAPTER_DATAPATH_CALLBACKS,
 ) {
     const FUNCTION: &str = "NetAdapterInitSetDatapathCallbacks";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     require_not_null(FUNCTION, callbacks);
     let init = get_ptr::<AdapterInit, _>(init, FUNCTION);
     // SAFETY: checked for NULL; the structure is the driver's.
@@ -248,7 +249,7 @@ pub unsafe extern "win64" fn create(
     adapter: *mut NETADAPTER,
 ) -> NTSTATUS {
     const FUNCTION: &str = "NetAdapterCreate";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let init = get_ptr::<AdapterInit, _>(init, FUNCTION);
     if init.used.swap(true, Relaxed) {
         violation(40, "AdapterInitAlreadyUsed", 0, 0, FUNCTION.into());
@@ -305,7 +306,7 @@ pub unsafe extern "win64" fn set_link_layer_capabilities(
     capabilities: *mut NET_ADAPTER_LINK_LAYER_CAPABILITIES,
 ) {
     const FUNCTION: &str = "NetAdapterSetLinkLayerCapabilities";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = before_start(FUNCTION, adapter);
     require_not_null(FUNCTION, capabilities);
     // SAFETY: checked for NULL.
@@ -320,7 +321,7 @@ pub unsafe extern "win64" fn set_receive_filter_capabilities(
     capabilities: *const NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES,
 ) {
     const FUNCTION: &str = "NetAdapterSetReceiveFilterCapabilities";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     require_not_null(FUNCTION, capabilities);
     // SAFETY: checked for NULL.
     let given = unsafe { *capabilities };
@@ -354,7 +355,7 @@ pub unsafe extern "win64" fn packet_filter(
     filter: NETRECEIVEFILTER,
 ) -> NET_PACKET_FILTER_FLAGS {
     const FUNCTION: &str = "NetReceiveFilterGetPacketFilter";
-    enter(FUNCTION, globals, 2);
+    enter(FUNCTION, globals, Irql::DISPATCH);
     handed(FUNCTION, filter).flags
 }
 
@@ -364,7 +365,7 @@ pub unsafe extern "win64" fn multicast_count(
     filter: NETRECEIVEFILTER,
 ) -> usize {
     const FUNCTION: &str = "NetReceiveFilterGetMulticastAddressCount";
-    enter(FUNCTION, globals, 2);
+    enter(FUNCTION, globals, Irql::DISPATCH);
     handed(FUNCTION, filter).multicast.len()
 }
 
@@ -374,7 +375,7 @@ pub unsafe extern "win64" fn multicast_list(
     filter: NETRECEIVEFILTER,
 ) -> *const NET_ADAPTER_LINK_LAYER_ADDRESS {
     const FUNCTION: &str = "NetReceiveFilterGetMulticastAddressList";
-    enter(FUNCTION, globals, 2);
+    enter(FUNCTION, globals, Irql::DISPATCH);
     let list = &handed(FUNCTION, filter).multicast;
     if list.is_empty() { core::ptr::null() } else { list.as_ptr() }
 }
@@ -382,7 +383,7 @@ pub unsafe extern "win64" fn multicast_list(
 /// NetAdapterSetLinkLayerMtuSize: PASSIVE_LEVEL, any time.
 pub unsafe extern "win64" fn set_mtu(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER, mtu: u32) {
     const FUNCTION: &str = "NetAdapterSetLinkLayerMtuSize";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
     if mtu == 0 {
         violation(19, "MtuMustBeGreaterThanZero", 0, 0, FUNCTION.into());
@@ -414,7 +415,7 @@ pub unsafe extern "win64" fn set_datapath_capabilities(
     const FUNCTION: &str = "NetAdapterSetDataPathCapabilities";
     const TX: &str = "InvalidTxCapabilities";
     const RX: &str = "InvalidRxCapabilities";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = before_start(FUNCTION, adapter);
     require_not_null(FUNCTION, tx);
     require_not_null(FUNCTION, rx);
@@ -481,7 +482,7 @@ pub unsafe extern "win64" fn set_link_state(
     state: *mut NET_ADAPTER_LINK_STATE,
 ) {
     const FUNCTION: &str = "NetAdapterSetLinkState";
-    enter(FUNCTION, globals, 2);
+    enter(FUNCTION, globals, Irql::DISPATCH);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
     require_not_null(FUNCTION, state);
     // SAFETY: checked for NULL.
@@ -518,7 +519,7 @@ pub unsafe extern "win64" fn set_permanent_address(
     given: *mut NET_ADAPTER_LINK_LAYER_ADDRESS,
 ) {
     const FUNCTION: &str = "NetAdapterSetPermanentLinkLayerAddress";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = before_start(FUNCTION, adapter);
     let given = address(FUNCTION, given);
     adapter.permanent.with(|slot| *slot = Some(given));
@@ -531,7 +532,7 @@ pub unsafe extern "win64" fn set_current_address(
     given: *mut NET_ADAPTER_LINK_LAYER_ADDRESS,
 ) {
     const FUNCTION: &str = "NetAdapterSetCurrentLinkLayerAddress";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
     let given = address(FUNCTION, given);
     adapter.current.with(|slot| *slot = Some(given));
@@ -540,7 +541,7 @@ pub unsafe extern "win64" fn set_current_address(
 /// NetAdapterStart: PASSIVE_LEVEL, from EvtDevicePrepareHardware on.
 pub unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) -> NTSTATUS {
     const FUNCTION: &str = "NetAdapterStart";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = before_start(FUNCTION, adapter);
     if !crate::pnp::may_start_adapter() {
         return STATUS_INVALID_DEVICE_REQUEST;
@@ -566,7 +567,7 @@ pub unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NE
 /// NetAdapterStop: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) {
     const FUNCTION: &str = "NetAdapterStop";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
     crate::ndis::stack::adapter_down(false);
     adapter.started.store(false, Relaxed);

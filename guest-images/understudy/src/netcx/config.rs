@@ -2,7 +2,8 @@
 //!
 //! Rules: CX30, CX31 (`driver/docs/netadaptercx.md`).
 
-use crate::agent::trace;
+use crate::ke::Irql;
+use crate::verifier::{BugCheck, trace};
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};
 use crate::wdf::table::Handle;
 use alloc::{format, string::String, sync::Arc};
@@ -12,21 +13,18 @@ use wdk_offline::{
     WDF_OBJECT_ATTRIBUTES,
 };
 
-/// BUGCODE_NETADAPTER_DRIVER.
-pub const NETADAPTER_VIOLATION: u32 = 0x19E;
-
 /// Stops for a parameter rule: `code` is the first parameter, `p2` and `p3` as the rule has them.
 pub fn violation(code: u64, rule: &str, p2: u64, p3: u64, place: String) -> ! {
-    trace::stop(NETADAPTER_VIOLATION, [code, p2, p3, 0], rule, place)
+    trace::stop(BugCheck::BUGCODE_NETADAPTER_DRIVER, [code, p2, p3, 0], rule, place)
 }
 
 /// The checks that every function makes first: code 0 for wrong globals, 1 and 2 for the IRQL.
-pub fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: u8) {
+pub fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: Irql) {
     if !crate::wdf::driver::is_net_globals(globals as u64) {
         violation(0, "CorruptedPrivateGlobals", globals as u64, 0, function.into());
     }
     let irql = crate::ke::irql();
-    if most == 0 && irql != 0 {
+    if most == Irql::PASSIVE && irql != Irql::PASSIVE {
         violation(1, "IrqlIsNotPassive", irql.into(), 0, format!("{function} at IRQL {irql}"));
     }
     if irql > most {
@@ -65,7 +63,7 @@ pub unsafe extern "win64" fn open(
     configuration: *mut NETCONFIGURATION,
 ) -> NTSTATUS {
     const FUNCTION: &str = "NetAdapterOpenConfiguration";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<super::adapter::Adapter, _>(adapter, FUNCTION);
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
@@ -88,7 +86,7 @@ pub unsafe extern "win64" fn open(
 /// NetConfigurationClose: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn close(globals: *mut NET_DRIVER_GLOBALS, configuration: NETCONFIGURATION) {
     const FUNCTION: &str = "NetConfigurationClose";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<Configuration, _>(configuration, FUNCTION);
     object::delete(Handle::from_raw(configuration as u64));
 }
@@ -102,7 +100,7 @@ pub unsafe extern "win64" fn query_ulong(
     value: *mut u32,
 ) -> NTSTATUS {
     const FUNCTION: &str = "NetConfigurationQueryUlong";
-    enter(FUNCTION, globals, 0);
+    enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<Configuration, _>(configuration, FUNCTION);
     if flags & !1 != 0 {
         violation(16, "InvalidQueryUlongFlag", flags as u64, 0, FUNCTION.into());

@@ -7,11 +7,11 @@ use super::ec::{Mode, Task};
 use super::queue::{Queue, QueueBooks, QueueInit, Traffic};
 use super::verifier::Direction;
 use super::watch;
-use crate::agent::trace;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
 use crate::ndis::ledger::List;
 use crate::ndis::{books, protocol};
+use crate::verifier::{BugCheck, trace};
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
 use agent_protocol::{QueueReport, QueueView};
@@ -244,7 +244,7 @@ fn report_hang(queue: &Queue) -> ! {
         view.fragments.owned()
     );
     let callback = format!("{} {}", queue.name, view.last_callback);
-    trace::stop_hung(callback, object::WDF_VIOLATION, "QueueNotDrained", place, view)
+    trace::stop_hung(callback, BugCheck::WDF_VIOLATION, "QueueNotDrained", place, view)
 }
 
 /// The queues down to their indices.

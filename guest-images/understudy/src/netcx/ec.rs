@@ -7,6 +7,7 @@
 //!
 //! Rules: CX1, CX2, CX6 (`driver/docs/netadaptercx.md`).
 
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Thread};
 use alloc::{boxed::Box, format, sync::Arc, sync::Weak};
@@ -158,7 +159,7 @@ impl Ec {
                 inner.armed = false;
             }
             inner.wakes += 1;
-            inner.on_worker = irql <= 2 && self.seed.rotate_right(inner.wakes as u32) & 1 != 0;
+            inner.on_worker = irql <= Irql::DISPATCH && self.seed.rotate_right(inner.wakes as u32) & 1 != 0;
             Some(inner.on_worker)
         });
         self.schedule(schedule);
@@ -196,7 +197,7 @@ impl Ec {
         });
         self.schedule(schedule);
         if !self.task_done.wait_timeout(CALLBACK_BOUND_US) {
-            crate::wdf::object::violation(
+            crate::verifier::violation(
                 "CallbackDoesNotReturn",
                 0,
                 0,
@@ -263,7 +264,7 @@ impl Ec {
                 // the worker may poll at DISPATCH_LEVEL just as well; the verifier alternates by itself
                 let raise =
                     on_worker && !held && !crate::settings::verifier() && self.seed >> (rounds % 61) & 2 != 0;
-                let old = raise.then(|| crate::ke::raise(2));
+                let old = raise.then(|| crate::ke::raise(Irql::DISPATCH));
                 self.polls.fetch_add(1, Relaxed);
                 let work = client.poll(mode);
                 if !work && !armed {

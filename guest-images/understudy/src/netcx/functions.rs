@@ -5,6 +5,7 @@ use super::element::{Fragment, Packet};
 use super::queue::{Queue, QueueInit};
 use super::verifier::Direction;
 use super::{adapter, datapath};
+use crate::ke::Irql;
 use crate::wdf::object::{self, Attributes, Payload, get, get_ptr};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use netadaptercx_sys::{
@@ -248,12 +249,12 @@ macro_rules! queue_functions {
             configuration: *mut NET_PACKET_QUEUE_CONFIG,
             queue: *mut NETPACKETQUEUE,
         ) -> NTSTATUS {
-            enter($create_name, globals, 0);
+            enter($create_name, globals, Irql::PASSIVE);
             create($create_name, init as u64, $direction, attributes, configuration, queue)
         }
 
         unsafe extern "win64" fn $id(globals: *mut NET_DRIVER_GLOBALS, init: $init) -> u32 {
-            enter($id_name, globals, 0);
+            enter($id_name, globals, Irql::PASSIVE);
             queue_init($id_name, init as u64, $direction).id
         }
 
@@ -261,7 +262,7 @@ macro_rules! queue_functions {
             globals: *mut NET_DRIVER_GLOBALS,
             handle: NETPACKETQUEUE,
         ) -> *const NET_RING_COLLECTION {
-            enter($rings_name, globals, 2);
+            enter($rings_name, globals, Irql::DISPATCH);
             queue($rings_name, handle, $direction).collection()
         }
 
@@ -271,12 +272,12 @@ macro_rules! queue_functions {
             query: *const NET_EXTENSION_QUERY,
             answer: *mut NET_EXTENSION,
         ) {
-            enter($extension_name, globals, 0);
+            enter($extension_name, globals, Irql::PASSIVE);
             extension($extension_name, &queue($extension_name, handle, $direction), query, answer);
         }
 
         unsafe extern "win64" fn $notify(globals: *mut NET_DRIVER_GLOBALS, handle: NETPACKETQUEUE) {
-            enter($notify_name, globals, 15);
+            enter($notify_name, globals, Irql::HIGH);
             queue($notify_name, handle, $direction).notify();
         }
     };

@@ -3,10 +3,10 @@
 mod lock;
 pub mod print;
 
-use crate::agent::trace;
 use crate::io::api;
 use crate::ke;
-use crate::wdf::object::require_irql;
+use crate::ke::Irql;
+use crate::verifier::{BugCheck, require_irql, trace};
 use alloc::{format, string::String, vec};
 use core::arch::naked_asm;
 use core::ffi::c_void;
@@ -112,34 +112,45 @@ unsafe extern "win64" fn ex_allocate_pool2_for(
     caller: u64,
 ) -> *mut c_void {
     const FUNCTION: &str = "ExAllocatePool2";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     if flags & NON_PAGED == 0 {
-        require_irql("ExAllocatePool2 of paged pool", 1);
+        require_irql("ExAllocatePool2 of paged pool", Irql::APC);
     }
     if tag == 0 || size == 0 {
         trace::stop(
-            0xC4,
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [0, 0, tag.into(), size as u64],
             "PoolAllocation",
             format!("{size} bytes with tag {tag:#x}"),
         );
     }
-    crate::mm::pool_alloc(crate::pnp::owner_of(caller), tag, size, flags & UNINITIALIZED == 0).cast()
+    crate::verifier::pool::alloc(
+        crate::verifier::owners::owner_of(caller),
+        tag,
+        size,
+        flags & UNINITIALIZED == 0,
+    )
+    .cast()
 }
 
 unsafe extern "win64" fn ex_free_pool_with_tag(block: *mut c_void, tag: u32) {
-    require_irql("ExFreePoolWithTag", 2);
-    if let Err(place) = crate::mm::pool_free(block.cast(), tag) {
-        trace::stop(0xC2, [7, 0, tag.into(), block as u64], "BadPoolFree", place);
+    require_irql("ExFreePoolWithTag", Irql::DISPATCH);
+    if let Err(place) = crate::verifier::pool::free(block.cast(), tag) {
+        trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, tag.into(), block as u64], "BadPoolFree", place);
     }
 }
 
 unsafe extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
     let parameters = [p1, p2, p3, p4];
     if let Some(place) = panic_place(code, parameters) {
-        trace::stop(code, parameters, "DriverPanicked", place);
+        trace::stop(BugCheck::given(code), parameters, "DriverPanicked", place);
     }
-    trace::stop(code, parameters, "KeBugCheckEx", format!("the driver's own bug check {code:#x}"))
+    trace::stop(
+        BugCheck::given(code),
+        parameters,
+        "KeBugCheckEx",
+        format!("the driver's own bug check {code:#x}"),
+    )
 }
 
 /// Bug check code of a Rust panic in the drivers of this project, see `driver/kernel/src/runtime.rs`.
@@ -150,14 +161,15 @@ const LONGEST_FILE: u64 = 1024;
 /// File, line, column and message of a panic: the first three from the parameters (address and length of the name, line,
 /// column), the message from the line that was printed just before. `None` if it is no such bug check.
 fn panic_place(code: u32, [file, len, line, column]: [u64; 4]) -> Option<String> {
-    let is_name = code == PANIC && (1..=LONGEST_FILE).contains(&len) && crate::pnp::in_driver(file);
-    if !is_name || !crate::pnp::in_driver(file + len - 1) {
+    let is_name =
+        code == PANIC && (1..=LONGEST_FILE).contains(&len) && crate::verifier::owners::in_driver(file);
+    if !is_name || !crate::verifier::owners::in_driver(file + len - 1) {
         return None;
     }
     // SAFETY: both ends lie in a driver's image, which is mapped whole.
     let name = unsafe { core::slice::from_raw_parts(file as *const u8, len as usize) };
     let place = format!("{}:{line}:{column}", core::str::from_utf8(name).ok()?);
-    let printed = crate::agent::last_debug_line();
+    let printed = crate::verifier::output::last_debug_line();
     let message = printed.strip_prefix("panicked at ").and_then(|rest| rest.strip_prefix(place.as_str()));
     // a message of several lines becomes one
     let words = message.unwrap_or_default().split_whitespace();
@@ -170,12 +182,12 @@ unsafe extern "win64" fn mm_map_io_space_ex_for(
     protect: u32,
     caller: u64,
 ) -> *mut c_void {
-    require_irql("MmMapIoSpaceEx", 2);
+    require_irql("MmMapIoSpaceEx", Irql::DISPATCH);
     // SAFETY: every member of the union is plain numbers.
     let address = unsafe { address.QuadPart } as u64;
     if size == 0 || protect & NO_CACHE == 0 || !crate::pnp::owns_memory(address, size) {
         trace::stop(
-            0xC4,
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [0x83, address, size as u64, protect.into()],
             "MapOfForeignMemory",
             format!(
@@ -183,13 +195,18 @@ unsafe extern "win64" fn mm_map_io_space_ex_for(
             ),
         );
     }
-    crate::mm::map_mmio(address, size, crate::pnp::owner_of(caller)) as *mut c_void
+    crate::mm::map_mmio(address, size, crate::verifier::owners::owner_of(caller)) as *mut c_void
 }
 
 unsafe extern "win64" fn mm_unmap_io_space(address: *mut c_void, size: usize) {
-    require_irql("MmUnmapIoSpace", 2);
+    require_irql("MmUnmapIoSpace", Irql::DISPATCH);
     if let Err(place) = crate::mm::unmap_mmio(address as usize, size) {
-        trace::stop(0xC4, [0x84, address as u64, size as u64, 0], "BadUnmap", place);
+        trace::stop(
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
+            [0x84, address as u64, size as u64, 0],
+            "BadUnmap",
+            place,
+        );
     }
 }
 
@@ -221,9 +238,9 @@ unsafe extern "win64" fn ke_delay_execution_thread(
     let level = ke::irql();
     // SAFETY: the driver passes its interval; every member of the union is plain numbers.
     let units = unsafe { (*interval).QuadPart };
-    if level >= 2 {
+    if level >= Irql::DISPATCH {
         trace::stop(
-            0x0A,
+            BugCheck::IRQL_NOT_LESS_OR_EQUAL,
             [0, level.into(), 0, 0],
             "WaitAtDispatch",
             format!("KeDelayExecutionThread at IRQL {level}"),
@@ -255,15 +272,16 @@ unsafe extern "win64" fn io_allocate_error_log_entry_for(
     _unused: u64,
     caller: u64,
 ) -> *mut c_void {
-    require_irql("IoAllocateErrorLogEntry", 2);
+    require_irql("IoAllocateErrorLogEntry", Irql::DISPATCH);
     if object.is_null() || usize::from(size) < size_of::<IO_ERROR_LOG_PACKET>() || size > ERROR_LOG_MOST {
         return core::ptr::null_mut();
     }
-    crate::mm::pool_alloc(crate::pnp::owner_of(caller), ERROR_LOG_TAG, size.into(), true).cast()
+    crate::verifier::pool::alloc(crate::verifier::owners::owner_of(caller), ERROR_LOG_TAG, size.into(), true)
+        .cast()
 }
 
 unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
-    require_irql("IoWriteErrorLogEntry", 2);
+    require_irql("IoWriteErrorLogEntry", Irql::DISPATCH);
     // SAFETY: the driver passes an entry of IoAllocateErrorLogEntry; pool_free refuses any other.
     let packet = unsafe { *entry.cast::<IO_ERROR_LOG_PACKET>() };
     trace::note(
@@ -273,8 +291,8 @@ unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
             packet.ErrorCode, packet.FinalStatus, packet.UniqueErrorValue
         ),
     );
-    if let Err(place) = crate::mm::pool_free(entry.cast(), ERROR_LOG_TAG) {
-        trace::stop(0xC2, [7, 0, 0, entry as u64], "BadPoolFree", place);
+    if let Err(place) = crate::verifier::pool::free(entry.cast(), ERROR_LOG_TAG) {
+        trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, 0, entry as u64], "BadPoolFree", place);
     }
 }
 

@@ -15,7 +15,7 @@ macro_rules! dbg_print_ex {
             // SAFETY: the driver passes a zero-terminated format, and strings where it says %s.
             let line = unsafe { expand(text, &arguments) };
             crate::log!("driver: {}", line.trim_end());
-            crate::agent::debug_line(&line);
+            crate::verifier::output::debug_line(&line);
             0
         }
     };

@@ -8,17 +8,15 @@ mod pdo;
 mod resources;
 mod service;
 
-use crate::agent::trace;
 use crate::inf::{self, Kind, Package};
 use crate::ndis::stack;
 use crate::netcx::datapath;
-use crate::wdf::target;
+use crate::verifier::owners;
+use crate::verifier::trace;
+use crate::wdf::io_target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
-pub use service::{
-    Service, by_driver, describe, images, in_driver, is_service, label, owner_of, service_name,
-};
 use wdk_offline::NTSTATUS;
 
 /// What BUS_INTERFACE_STANDARD carries as its context: no address.
@@ -92,7 +90,7 @@ pub enum NotLoaded {
 /// # Errors
 /// One line; whatever had been set up is taken down again.
 pub fn load() -> Result<(), NotLoaded> {
-    if !service::all().is_empty() {
+    if !owners::all().is_empty() {
         return Err(NotLoaded::Failed("a driver is loaded already".into()));
     }
     let found = packages().map_err(NotLoaded::Refused)?;
@@ -179,9 +177,9 @@ pub fn remove(service: &str, surprise: bool) -> Result<(), String> {
     let node = node_of(service)?;
     let object = node.device().map_or(core::ptr::null_mut(), |(_, device)| device.object());
     let targets = if surprise {
-        target::pnp::open_on(object)
+        io_target::pnp::open_on(object)
     } else {
-        target::pnp::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
+        io_target::pnp::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
     };
     node.remove(surprise, &targets);
     service::stop(&node.service);
@@ -193,7 +191,7 @@ pub fn remove(service: &str, surprise: bool) -> Result<(), String> {
 /// # Errors
 /// Nothing is loaded, or a callback failed on the way.
 pub fn unload() -> Result<(), String> {
-    if service::all().is_empty() {
+    if owners::all().is_empty() {
         return Err("no driver is loaded".into());
     }
     take_down();
@@ -202,7 +200,7 @@ pub fn unload() -> Result<(), String> {
 
 /// The way down from wherever the devices are: the last driver loaded goes first.
 fn take_down() {
-    for service in service::all().into_iter().rev() {
+    for service in owners::all().into_iter().rev() {
         for node in node::all().into_iter().rev() {
             if Arc::ptr_eq(&node.service, &service) {
                 node.remove(false, &[]);

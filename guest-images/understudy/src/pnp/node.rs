@@ -1,19 +1,19 @@
 //! A device stack: one device on a bus with its function driver, led up and down in KMDF's order.
 
 use super::pdo::Pdo;
-use super::service::Service;
 use super::{check, failed, resources};
-use crate::agent::trace;
 use crate::inf::Kind;
 use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
 use crate::ndis::{events, stack};
 use crate::netcx::{adapter, datapath};
+use crate::verifier::owners::Service;
+use crate::verifier::trace;
 use crate::wdf::device::{Device, DeviceInit};
+use crate::wdf::io_target::{self, Target};
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
-use crate::wdf::target::{self, Target};
 use crate::wdf::{driver, interrupt, queue};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -249,7 +249,7 @@ impl Node {
             // SAFETY: as above.
             note(self.call("EvtDeviceD0Exit", || unsafe { exit(raw, target) }));
         }
-        target::pnp::require_stopped(self.service.owner);
+        io_target::pnp::require_stopped(self.service.owner);
         self.set_stage(Stage::Prepared);
         result
     }
@@ -305,7 +305,7 @@ impl Node {
                     trace::callback(self.service.label, what, || unsafe { callback(raw) });
                 }
             }
-            target::pnp::remove_complete(targets);
+            io_target::pnp::remove_complete(targets);
             file::close_all(device.object());
             if self.service.package.kind == Kind::Pci {
                 resources::release();

@@ -2,6 +2,7 @@
 
 use crate::hal::pci::{Bar, Function};
 use crate::inf::PciIdentity;
+use crate::ke::Irql;
 use crate::ke::interrupt as vectors;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
@@ -224,13 +225,13 @@ pub fn owns_memory(address: u64, size: usize) -> bool {
 }
 
 /// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
-pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> u8 {
+pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
     vectors::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
     write_msix(true);
     if let Some(function) = function() {
         function.enable_msix(true);
     }
-    vectors::DEVICE_VECTOR >> 4
+    Irql::of_vector(vectors::DEVICE_VECTOR)
 }
 
 /// Lets the device's messages through.

@@ -1,7 +1,7 @@
 //! WDF_OBJECT_ATTRIBUTES: what a driver asks for with a new object.
 
 use super::table::Handle;
-use crate::agent::trace;
+use crate::verifier::trace;
 use alloc::format;
 use wdk_offline::{NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, WDF_OBJECT_ATTRIBUTES};
 

@@ -1,13 +1,14 @@
 //! WDFDEVICE and the init structure before it.
 
+use super::io_target;
 use super::lock::CallbackLock;
-use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use super::object::{self, Attributes, Payload, get_ptr};
 use super::queue::Queue;
-use super::target;
-use crate::agent::trace;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, device, interface};
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::pnp::Node;
+use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -184,7 +185,7 @@ pub unsafe extern "win64" fn set_pnp_power_event_callbacks(
     callbacks: *mut WDF_PNPPOWER_EVENT_CALLBACKS,
 ) {
     const FUNCTION: &str = "WdfDeviceInitSetPnpPowerEventCallbacks";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let init = get_ptr::<DeviceInit, _>(init, FUNCTION);
     // SAFETY: the driver passes its own structure.
     let callbacks = unsafe { *callbacks };
@@ -207,7 +208,7 @@ pub unsafe extern "win64" fn device_create(
     device: *mut WDFDEVICE,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfDeviceCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     // SAFETY: the driver passes the address of the pointer that EvtDriverDeviceAdd got.
     let init = get_ptr::<DeviceInit, _>(unsafe { *init_pointer }, FUNCTION);
     let attributes = match Attributes::read(attributes, FUNCTION) {
@@ -252,7 +253,7 @@ pub unsafe extern "win64" fn device_create(
     let driver = super::driver::of(globals, FUNCTION);
     let made = Arc::new(made);
     let handle = object::create(FUNCTION, Payload::Device(made.clone()), Some(driver), attributes);
-    made.local_target.store(target::create_local(handle, init.node.pdo.object()), Relaxed);
+    made.local_target.store(io_target::create_local(handle, init.node.pdo.object()), Relaxed);
     init.node.set_device(handle);
     // SAFETY: the extension has room for the handle, by which the dispatch routine finds the device.
     unsafe { *(*wdm).DeviceExtension.cast::<u64>() = handle.raw() };
@@ -272,7 +273,7 @@ pub unsafe extern "win64" fn set_characteristics(
     or: u8,
 ) {
     const FUNCTION: &str = "WdfDeviceInitSetCharacteristics";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let init = get_ptr::<DeviceInit, _>(init, FUNCTION);
     let before = if or == 0 { 0 } else { init.characteristics.load(Relaxed) };
     init.characteristics.store(before | characteristics, Relaxed);
@@ -286,7 +287,7 @@ pub unsafe extern "win64" fn create_device_interface(
     reference: *const UNICODE_STRING,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfDeviceCreateDeviceInterface";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let device = get_ptr::<Device, _>(device, FUNCTION);
     if !reference.is_null() {
         trace::not_offered("WdfDeviceCreateDeviceInterface with a reference string");
@@ -308,7 +309,7 @@ pub unsafe extern "win64" fn configure_request_dispatching(
     kind: i32,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfDeviceConfigureRequestDispatching";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let raw = device as u64;
     let device = get_ptr::<Device, _>(device, FUNCTION);
     let queue = get_ptr::<Queue, _>(queue, FUNCTION);
@@ -332,14 +333,14 @@ pub unsafe extern "win64" fn set_alignment_requirement(
     requirement: u32,
 ) {
     const FUNCTION: &str = "WdfDeviceSetAlignmentRequirement";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     get_ptr::<Device, _>(device, FUNCTION).alignment.store(requirement, Relaxed);
 }
 
 /// WdfDeviceSetFailed: up to DISPATCH_LEVEL. PnP would now take the device away; the rig decides when.
 pub unsafe extern "win64" fn set_failed(_globals: *mut WDF_DRIVER_GLOBALS, device: WDFDEVICE, action: i32) {
     const FUNCTION: &str = "WdfDeviceSetFailed";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let device = get_ptr::<Device, _>(device, FUNCTION);
     device.failed.store(true, Relaxed);
     trace::note(
@@ -354,7 +355,7 @@ pub unsafe extern "win64" fn wdm_get_device_object(
     device: WDFDEVICE,
 ) -> *mut DEVICE_OBJECT {
     const FUNCTION: &str = "WdfDeviceWdmGetDeviceObject";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<Device, _>(device, FUNCTION).wdm
 }
 
@@ -364,7 +365,7 @@ pub unsafe extern "win64" fn get_io_target(
     device: WDFDEVICE,
 ) -> WDFIOTARGET {
     const FUNCTION: &str = "WdfDeviceGetIoTarget";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<Device, _>(device, FUNCTION).local_target.load(Relaxed) as WDFIOTARGET
 }
 
@@ -379,7 +380,7 @@ pub unsafe extern "win64" fn query_for_interface(
     _specific: *mut c_void,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfFdoQueryForInterface";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     get_ptr::<Device, _>(device, FUNCTION);
     // SAFETY: the driver passes the address of a GUID.
     if unsafe { *kind } != GUID_BUS_INTERFACE_STANDARD || version != 1 {
@@ -462,7 +463,7 @@ unsafe extern "win64" fn get_bus_data(
     length: u32,
 ) -> u32 {
     require_bus_context("GetBusData", context);
-    require_irql("GetBusData", 2);
+    require_irql("GetBusData", Irql::DISPATCH);
     if kind != PCI_WHICHSPACE_CONFIG {
         return 0;
     }
@@ -479,7 +480,7 @@ unsafe extern "win64" fn set_bus_data(
     length: u32,
 ) -> u32 {
     require_bus_context("SetBusData", context);
-    require_irql("SetBusData", 2);
+    require_irql("SetBusData", Irql::DISPATCH);
     if kind != PCI_WHICHSPACE_CONFIG {
         return 0;
     }

@@ -1,9 +1,11 @@
 //! WDFDMAENABLER and WDFCOMMONBUFFER: no IOMMU here, so a logical address is the physical one.
 
 use super::device::Device;
-use super::object::{self, Attributes, Payload, get_ptr, parent, require_irql, violation};
+use super::object::{self, Attributes, Payload, get_ptr, parent};
 use super::table::Handle;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::{require_irql, violation};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
@@ -74,7 +76,7 @@ pub unsafe extern "win64" fn enabler_create(
     enabler: *mut WDFDMAENABLER,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfDmaEnablerCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     get_ptr::<Device, _>(device, FUNCTION);
     // SAFETY: the driver passes its configuration.
     let config = unsafe { &*config };
@@ -116,7 +118,7 @@ pub unsafe extern "win64" fn common_buffer_create(
     buffer: *mut WDFCOMMONBUFFER,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfCommonBufferCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     get_ptr::<Enabler, _>(enabler, FUNCTION);
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
@@ -151,7 +153,7 @@ pub unsafe extern "win64" fn virtual_address(
     buffer: WDFCOMMONBUFFER,
 ) -> *mut c_void {
     const FUNCTION: &str = "WdfCommonBufferGetAlignedVirtualAddress";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<CommonBuffer, _>(buffer, FUNCTION).start.0 as *mut c_void
 }
 
@@ -161,14 +163,14 @@ pub unsafe extern "win64" fn logical_address(
     buffer: WDFCOMMONBUFFER,
 ) -> PHYSICAL_ADDRESS {
     const FUNCTION: &str = "WdfCommonBufferGetAlignedLogicalAddress";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     LARGE_INTEGER { QuadPart: get_ptr::<CommonBuffer, _>(buffer, FUNCTION).start.1 as i64 }
 }
 
 /// WdfCommonBufferGetLength: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn length(_globals: *mut WDF_DRIVER_GLOBALS, buffer: WDFCOMMONBUFFER) -> usize {
     const FUNCTION: &str = "WdfCommonBufferGetLength";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<CommonBuffer, _>(buffer, FUNCTION).length
 }
 

@@ -1,11 +1,12 @@
 //! WDFDRIVER, and binding: WDFLDR's four functions.
 
 use super::functions;
-use super::object::{self, Attributes, Payload, require_irql, violation};
+use super::object::{self, Attributes, Payload};
 use super::table::Handle;
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
+use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use netadaptercx_sys::{NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0};
 use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO, WDF_VERSION};
@@ -105,7 +106,7 @@ pub unsafe extern "win64" fn version_bind(
     info: *mut WDF_BIND_INFO,
     globals: *mut *mut WDF_DRIVER_GLOBALS,
 ) -> NTSTATUS {
-    require_irql("WdfVersionBind", 0);
+    require_irql("WdfVersionBind", Irql::PASSIVE);
     // SAFETY: the driver passes its static bind request.
     let request = unsafe { &*info };
     if request.Size as usize != size_of::<WDF_BIND_INFO>() {
@@ -126,7 +127,7 @@ pub unsafe extern "win64" fn version_bind(
             &format!("KMDF {}.{} is not here, only 1.31", version.Major, version.Minor),
         );
     }
-    let Some(service) = crate::pnp::by_driver(driver) else {
+    let Some(service) = crate::verifier::owners::by_driver(driver) else {
         return refuse_bind(STATUS_INVALID_PARAMETER, "WdfVersionBind with a driver object that is nobody's");
     };
     if service.package.kmdf != Some((1, 31)) {
@@ -173,7 +174,7 @@ pub unsafe extern "win64" fn version_unbind(
     _info: *mut WDF_BIND_INFO,
     globals: *mut WDF_DRIVER_GLOBALS,
 ) -> NTSTATUS {
-    require_irql("WdfVersionUnbind", 0);
+    require_irql("WdfVersionUnbind", Irql::PASSIVE);
     let gone = CLIENTS.with(|clients| {
         let at = clients.iter().position(|client| client.globals == globals);
         at.map(|at| clients.swap_remove(at))
@@ -207,7 +208,7 @@ pub unsafe extern "win64" fn version_bind_class(
     globals: *mut WDF_DRIVER_GLOBALS,
     class: *mut WDF_CLASS_BIND_INFO,
 ) -> NTSTATUS {
-    require_irql("WdfVersionBindClass", 0);
+    require_irql("WdfVersionBindClass", Irql::PASSIVE);
     // SAFETY: the driver passes its static class bind request.
     let request = unsafe { &*class };
     if request.Size as usize != size_of::<WDF_CLASS_BIND_INFO>() {
@@ -258,7 +259,7 @@ pub unsafe extern "win64" fn version_unbind_class(
     _class: *mut WDF_CLASS_BIND_INFO,
 ) {
     const FUNCTION: &str = "WdfVersionUnbindClass";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     if !with_client(globals, FUNCTION, |client| core::mem::replace(&mut client.class_bound, false)) {
         violation("UnbindWithoutBind", 0, 0, "WdfVersionUnbindClass".into());
     }
@@ -279,7 +280,7 @@ pub unsafe extern "win64" fn driver_create(
     driver: *mut WDFDRIVER,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfDriverCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     // SAFETY: the driver passes its configuration.
     let config = unsafe { &*config };
     if config.Size as usize != size_of::<WDF_DRIVER_CONFIG>() {
@@ -318,7 +319,7 @@ pub unsafe extern "win64" fn driver_create(
 
 /// What the framework puts into DRIVER_OBJECT.DriverUnload: EvtDriverUnload, then the driver object goes.
 unsafe extern "win64" fn framework_unload(driver_object: *mut DRIVER_OBJECT) {
-    if let Some(service) = crate::pnp::by_driver(driver_object) {
+    if let Some(service) = crate::verifier::owners::by_driver(driver_object) {
         remove(service.owner);
     }
 }
@@ -329,7 +330,7 @@ pub fn remove(owner: Owner) {
     let driver = object::get::<Driver>(handle.raw(), "unload");
     if let Some(unload) = driver.unload {
         // SAFETY: the driver's callback with its own handle, at PASSIVE_LEVEL.
-        trace::callback(crate::pnp::label(owner), "EvtDriverUnload", || unsafe {
+        trace::callback(crate::verifier::owners::label(owner), "EvtDriverUnload", || unsafe {
             unload(handle.raw() as WDFDRIVER);
         });
     }

@@ -3,11 +3,12 @@
 //! Rules: RQ31 (`driver/docs/requests.md`).
 
 use super::device::Device;
-use super::object::{self, Attributes, Payload, get, get_ptr, require_irql, violation};
+use super::object::{self, Attributes, Payload, get, get_ptr};
 use super::request::Request;
 use super::table::Handle;
-use crate::agent::trace;
 use crate::io::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, STATUS_PENDING};
+use crate::ke::Irql;
+use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc};
 use wdk_offline::{
     DEVICE_OBJECT, FILE_OBJECT, NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
@@ -117,7 +118,7 @@ pub unsafe extern "win64" fn set_file_object_config(
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
 ) {
     const FUNCTION: &str = "WdfDeviceInitSetFileObjectConfig";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let init = get_ptr::<super::device::DeviceInit, _>(init, FUNCTION);
     // SAFETY: the driver passes its own structure.
     let config = unsafe { *config };
@@ -133,6 +134,6 @@ pub unsafe extern "win64" fn set_file_object_config(
 /// WdfFileObjectGetDevice: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, file: WDFFILEOBJECT) -> WDFDEVICE {
     const FUNCTION: &str = "WdfFileObjectGetDevice";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<FileObject, _>(file, FUNCTION).device as WDFDEVICE
 }

@@ -2,9 +2,9 @@
 
 use super::queue::api as queue;
 use super::request::{api as request, buffers, cancel, format, send};
-use super::{device, dma, driver, file, interrupt, lock, memory, object, resources, target, timer};
-use crate::agent::trace;
+use super::{device, dma, driver, file, interrupt, io_target, lock, memory, object, resources, timer};
 use crate::netcx;
+use crate::verifier::{BugCheck, trace};
 use alloc::{boxed::Box, format, vec, vec::Vec};
 use core::arch::global_asm;
 use spin::Once;
@@ -56,10 +56,13 @@ unsafe extern "win64" fn trap(entry: u32, caller: u64) -> ! {
         None => FUNCTION_NAMES[entry],
     };
     trace::stop(
-        super::object::WDF_VIOLATION,
+        BugCheck::WDF_VIOLATION,
         [0, entry as u64, caller, 0],
         "FunctionNotOffered",
-        format!("{name} is not offered by understudy, called from {}", crate::pnp::describe(caller)),
+        format!(
+            "{name} is not offered by understudy, called from {}",
+            crate::verifier::owners::describe(caller)
+        ),
     )
 }
 
@@ -205,17 +208,17 @@ fn offered_requests() -> Vec<(&'static str, usize)> {
         "WdfIoQueueStopAndPurgeSynchronously", PFN_WDFIOQUEUESTOPANDPURGESYNCHRONOUSLY
             => queue::stop_and_purge_synchronously;
         "WdfIoQueueDrainSynchronously", PFN_WDFIOQUEUEDRAINSYNCHRONOUSLY => queue::drain_synchronously;
-        "WdfIoTargetCloseForQueryRemove", PFN_WDFIOTARGETCLOSEFORQUERYREMOVE => target::api::close_for_query_remove;
+        "WdfIoTargetCloseForQueryRemove", PFN_WDFIOTARGETCLOSEFORQUERYREMOVE => io_target::api::close_for_query_remove;
         "WdfIoQueueStopAndPurge", PFN_WDFIOQUEUESTOPANDPURGE => queue::stop_and_purge;
-        "WdfIoTargetCreate", PFN_WDFIOTARGETCREATE => target::api::create;
-        "WdfIoTargetOpen", PFN_WDFIOTARGETOPEN => target::api::open;
-        "WdfIoTargetClose", PFN_WDFIOTARGETCLOSE => target::api::close;
-        "WdfIoTargetStart", PFN_WDFIOTARGETSTART => target::api::start;
-        "WdfIoTargetStop", PFN_WDFIOTARGETSTOP => target::api::stop;
-        "WdfIoTargetPurge", PFN_WDFIOTARGETPURGE => target::api::purge;
+        "WdfIoTargetCreate", PFN_WDFIOTARGETCREATE => io_target::api::create;
+        "WdfIoTargetOpen", PFN_WDFIOTARGETOPEN => io_target::api::open;
+        "WdfIoTargetClose", PFN_WDFIOTARGETCLOSE => io_target::api::close;
+        "WdfIoTargetStart", PFN_WDFIOTARGETSTART => io_target::api::start;
+        "WdfIoTargetStop", PFN_WDFIOTARGETSTOP => io_target::api::stop;
+        "WdfIoTargetPurge", PFN_WDFIOTARGETPURGE => io_target::api::purge;
         "WdfIoTargetWdmGetTargetDeviceObject", PFN_WDFIOTARGETWDMGETTARGETDEVICEOBJECT
-            => target::api::wdm_get_target_device_object;
-        "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => target::api::get_state;
+            => io_target::api::wdm_get_target_device_object;
+        "WdfIoTargetGetState", PFN_WDFIOTARGETGETSTATE => io_target::api::get_state;
         "WdfIoTargetFormatRequestForIoctl", PFN_WDFIOTARGETFORMATREQUESTFORIOCTL => format::format_for_ioctl;
         "WdfIoTargetFormatRequestForInternalIoctl", PFN_WDFIOTARGETFORMATREQUESTFORINTERNALIOCTL
             => format::format_for_internal_ioctl;

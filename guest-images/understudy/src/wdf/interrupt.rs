@@ -1,10 +1,10 @@
 //! WDFINTERRUPT: a message interrupt with its ISR at DIRQL and its DPC.
 
 use super::lock::SpinLockObject;
-use super::object::{self, Attributes, Payload, get_ptr, parent, require_irql, violation};
+use super::object::{self, Attributes, Payload, get_ptr, parent};
 use super::table::Handle;
-use crate::agent::trace;
-use crate::ke::Dpc;
+use crate::ke::{Dpc, Irql};
+use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
@@ -43,8 +43,8 @@ impl Interrupt {
     ///
     /// # Errors
     /// The driver's status.
-    pub fn connect(&self, irql: u8) -> Result<(), NTSTATUS> {
-        self.irql.store(irql, Relaxed);
+    pub fn connect(&self, irql: Irql) -> Result<(), NTSTATUS> {
+        self.irql.store(irql.number(), Relaxed);
         self.connected.store(true, Relaxed);
         self.at_dirql("EvtInterruptEnable", self.enable)
     }
@@ -63,7 +63,7 @@ impl Interrupt {
 
     fn at_dirql(&self, what: &'static str, callback: PFN_WDF_INTERRUPT_ENABLE) -> Result<(), NTSTATUS> {
         let Some(callback) = callback else { return Ok(()) };
-        let old = crate::ke::raise(self.irql.load(Relaxed));
+        let old = crate::ke::raise(Irql::new(self.irql.load(Relaxed)));
         let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
         // SAFETY: the driver's callback with its own handles, at DIRQL as documented.
         let status =
@@ -98,7 +98,7 @@ pub unsafe extern "win64" fn create(
     interrupt: *mut WDFINTERRUPT,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfInterruptCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let node = get_ptr::<super::device::Device, _>(device, FUNCTION).node.clone();
     // SAFETY: the driver passes its configuration.
     let config = unsafe { &*config };
@@ -184,8 +184,8 @@ pub unsafe extern "win64" fn queue_dpc_for_isr(
 pub unsafe extern "win64" fn acquire_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
     const FUNCTION: &str = "WdfInterruptAcquireLock";
     let interrupt = get_ptr::<Interrupt, _>(interrupt, FUNCTION);
-    let irql = interrupt.irql.load(Relaxed);
-    if irql == 0 {
+    let irql = Irql::new(interrupt.irql.load(Relaxed));
+    if irql == Irql::PASSIVE {
         violation(
             "InterruptNotConnected",
             0,

@@ -1,7 +1,9 @@
 //! WDFSPINLOCK. One processor: acquiring raises IRQL to DISPATCH_LEVEL; what can go wrong is found all the same.
 
-use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use super::object::{self, Attributes, Payload, get_ptr};
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::{require_irql, violation};
 use alloc::{format, sync::Arc};
 use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFSPINLOCK};
 
@@ -9,10 +11,10 @@ use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRI
 #[derive(Default)]
 pub struct SpinLockObject {
     /// IRQL to go back to, while it is held.
-    held: IrqLock<Option<u8>>,
+    held: IrqLock<Option<Irql>>,
 }
 
-impl Default for IrqLock<Option<u8>> {
+impl Default for IrqLock<Option<Irql>> {
     fn default() -> Self {
         Self::new(None)
     }
@@ -20,7 +22,7 @@ impl Default for IrqLock<Option<u8>> {
 
 impl SpinLockObject {
     /// Takes the lock, raising to `irql`.
-    pub fn acquire(&self, function: &str, irql: u8) {
+    pub fn acquire(&self, function: &str, irql: Irql) {
         let old = crate::ke::raise(irql);
         let taken = self.held.with(|held| {
             if held.is_none() {
@@ -33,14 +35,14 @@ impl SpinLockObject {
         if !taken {
             violation("SpinLockAcquiredTwice", 0, 0, format!("{function}: the lock is held already"));
         }
-        super::HELD_LOCKS.with(|count| *count += 1);
+        crate::verifier::lock_acquired();
     }
 
     /// Gives it back and lowers IRQL again.
     pub fn release(&self, function: &str) {
         match self.held.with(Option::take) {
             Some(old) => {
-                super::HELD_LOCKS.with(|count| *count -= 1);
+                crate::verifier::lock_released();
                 crate::ke::lower(old);
             }
             None => violation("SpinLockNotHeld", 0, 0, format!("{function}: the lock is not held")),
@@ -62,7 +64,7 @@ pub unsafe extern "win64" fn spin_lock_create(
     spin_lock: *mut WDFSPINLOCK,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfSpinLockCreate";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
         Err(status) => return status,
@@ -77,14 +79,14 @@ pub unsafe extern "win64" fn spin_lock_create(
 /// WdfSpinLockAcquire: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn spin_lock_acquire(_globals: *mut WDF_DRIVER_GLOBALS, spin_lock: WDFSPINLOCK) {
     const FUNCTION: &str = "WdfSpinLockAcquire";
-    require_irql(FUNCTION, 2);
-    get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).acquire(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
+    get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).acquire(FUNCTION, Irql::DISPATCH);
 }
 
 /// WdfSpinLockRelease: at DISPATCH_LEVEL.
 pub unsafe extern "win64" fn spin_lock_release(_globals: *mut WDF_DRIVER_GLOBALS, spin_lock: WDFSPINLOCK) {
     const FUNCTION: &str = "WdfSpinLockRelease";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).release(FUNCTION);
 }
 
@@ -120,7 +122,7 @@ impl CallbackLock {
             );
         }
         let thread = crate::ke::current_thread();
-        let old = if self.passive { 0 } else { crate::ke::raise(2) };
+        let old = if self.passive { Irql::PASSIVE } else { crate::ke::raise(Irql::DISPATCH) };
         while !self.owner.with(|owner| {
             let free = owner.is_none();
             if free {

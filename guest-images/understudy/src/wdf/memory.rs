@@ -1,6 +1,8 @@
 //! WDFMEMORY: a buffer of the driver's own, or one of a received request's.
 
-use super::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use super::object::{self, Attributes, Payload, get_ptr};
+use crate::ke::Irql;
+use crate::verifier::{require_irql, violation};
 use alloc::{format, sync::Arc, vec, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -65,7 +67,7 @@ impl Memory {
 
     /// WdfObjectDelete is for the driver's own memory.
     pub fn require_deletable(&self, function: &str) {
-        require_irql(function, 2);
+        require_irql(function, Irql::DISPATCH);
         if self.own.is_none() {
             violation("ObjectNotDeletable", 3, 0, format!("{function} of a received request's WDFMEMORY"));
         }
@@ -99,7 +101,7 @@ pub unsafe extern "win64" fn create(
     buffer: *mut *mut c_void,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfMemoryCreate";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     if size == 0 {
         return STATUS_INVALID_PARAMETER;
     }
@@ -127,7 +129,7 @@ pub unsafe extern "win64" fn get_buffer(
     size: *mut usize,
 ) -> *mut c_void {
     const FUNCTION: &str = "WdfMemoryGetBuffer";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let memory = get_ptr::<Memory, _>(memory, FUNCTION);
     if !size.is_null() {
         // SAFETY: the driver passes the place for the size.

@@ -1,6 +1,6 @@
 //! The stand-in for KMDF 1.31: handles, objects, and the functions that the driver calls.
 //!
-//! `device`, `driver`, `interrupt`, `dma`, `timer`, `resources`: the hardware half. `queue`, `request`, `target`, `file`,
+//! `device`, `driver`, `interrupt`, `dma`, `timer`, `resources`: the hardware half. `queue`, `request`, `io_target`, `file`,
 //! `memory`: the request half, with the orders and results of `driver/docs/requests.md`. [`recall`], [`method`] and
 //! [`queue::state`] are its decisions alone.
 
@@ -24,6 +24,8 @@ pub(crate) mod functions;
 #[cfg(target_os = "none")]
 pub(crate) mod interrupt;
 #[cfg(target_os = "none")]
+pub(crate) mod io_target;
+#[cfg(target_os = "none")]
 pub(crate) mod lock;
 #[cfg(target_os = "none")]
 pub(crate) mod memory;
@@ -34,10 +36,4 @@ pub(crate) mod request;
 #[cfg(target_os = "none")]
 pub(crate) mod resources;
 #[cfg(target_os = "none")]
-pub(crate) mod target;
-#[cfg(target_os = "none")]
 pub(crate) mod timer;
-
-/// Spin locks of the driver that are held now. A callback must leave as many as it found.
-#[cfg(target_os = "none")]
-pub(crate) static HELD_LOCKS: crate::ke::irqlock::IrqLock<u32> = crate::ke::irqlock::IrqLock::new(0);

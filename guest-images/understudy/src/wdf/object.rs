@@ -7,11 +7,12 @@ use super::table::{Handle, HandleFault, Kinded, Table};
 use super::{
     device::Device, dma, driver, interrupt::Interrupt, lock::SpinLockObject, resources::ResourceList, timer,
 };
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::netcx;
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use crate::verifier::{require_irql, trace, violation};
+use alloc::{format, sync::Arc, vec::Vec};
 use core::alloc::Layout;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -19,9 +20,7 @@ use wdk_offline::{
     PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY, WDFOBJECT,
 };
 
-/// WDF_VIOLATION.
-pub const WDF_VIOLATION: u32 = 0x10D;
-/// First parameter of [`WDF_VIOLATION`] for a wrong handle.
+/// First parameter of WDF_VIOLATION for a wrong handle.
 const INVALID_HANDLE: u64 = 5;
 
 macro_rules! payloads {
@@ -86,7 +85,7 @@ payloads! {
     /// A request.
     Request(super::request::Request) = "WDFREQUEST",
     /// An I/O target.
-    IoTarget(super::target::Target) = "WDFIOTARGET",
+    IoTarget(super::io_target::Target) = "WDFIOTARGET",
     /// A file.
     File(super::file::FileObject) = "WDFFILEOBJECT",
     /// A memory object.
@@ -130,30 +129,12 @@ impl Kinded for Arc<Object> {
 
 static OBJECTS: IrqLock<Table<Arc<Object>>> = IrqLock::new(Table::new());
 
-/// Stops with a WDF violation of that rule.
-pub fn violation(rule: &str, p1: u64, p2: u64, place: String) -> ! {
-    trace::stop(WDF_VIOLATION, [p1, p2, 0, 0], rule, place)
-}
-
 fn refuse(function: &str, handle: u64, why: &str) -> ! {
     violation("InvalidHandle", INVALID_HANDLE, handle, format!("{function}: {why}"))
 }
 
 fn checked<T>(function: &str, handle: Handle, result: Result<T, HandleFault>) -> T {
     result.unwrap_or_else(|fault| refuse(function, handle.raw(), &format!("{fault}")))
-}
-
-/// Stops unless the IRQL is at most `most`.
-pub fn require_irql(function: &str, most: u8) {
-    let now = crate::ke::irql();
-    if now > most {
-        violation(
-            "IrqlTooHigh",
-            6,
-            u64::from(now),
-            format!("{function} at IRQL {now}, allowed up to {most}"),
-        );
-    }
 }
 
 /// The object behind a handle of kind `T`; any other handle is a violation.
@@ -255,12 +236,15 @@ pub unsafe extern "win64" fn reference_actual(
     _file: *const i8,
 ) {
     const FUNCTION: &str = "WdfObjectReferenceActual";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let handle = Handle::from_raw(handle as u64);
     let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
     object.references.fetch_add(1, Relaxed);
     if object.payload.stays_with_hardware() {
-        trace::note(crate::pnp::label(object.owner), &format!("{FUNCTION} of a {}", object.payload.kind()));
+        trace::note(
+            crate::verifier::owners::label(object.owner),
+            &format!("{FUNCTION} of a {}", object.payload.kind()),
+        );
     }
 }
 
@@ -273,7 +257,7 @@ pub unsafe extern "win64" fn dereference_actual(
     _file: *const i8,
 ) {
     const FUNCTION: &str = "WdfObjectDereferenceActual";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let handle = Handle::from_raw(handle as u64);
     let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
     let before = object.references.fetch_update(Relaxed, Relaxed, |count| count.checked_sub(1));
@@ -319,7 +303,7 @@ pub unsafe extern "win64" fn object_delete(
     handle: WDFOBJECT,
 ) {
     const FUNCTION: &str = "WdfObjectDelete";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let raw = handle as u64;
     let object =
         checked(FUNCTION, Handle::from_raw(raw), OBJECTS.with(|table| table.get(Handle::from_raw(raw))));
@@ -344,7 +328,7 @@ pub unsafe extern "win64" fn object_delete(
             violation("ObjectNotDeletable", 3, raw, format!("{FUNCTION} of the device's own WDFIOTARGET"));
         }
         Payload::IoQueue(_) | Payload::IoTarget(_) => {
-            require_irql(FUNCTION, 0);
+            require_irql(FUNCTION, Irql::PASSIVE);
             delete(Handle::from_raw(raw));
         }
         Payload::Adapter(_) if crate::netcx::adapter::deletable(raw) => delete(Handle::from_raw(raw)),
@@ -354,7 +338,7 @@ pub unsafe extern "win64" fn object_delete(
 
 fn require_delete_irql(payload: &Payload) {
     if !matches!(payload, Payload::SpinLock(_)) {
-        require_irql("WdfObjectDelete", 0);
+        require_irql("WdfObjectDelete", Irql::PASSIVE);
     }
 }
 
@@ -371,7 +355,7 @@ pub fn clean(handle: Handle) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
         if let Some(cleanup) = object.cleanup {
             // SAFETY: the driver gave this callback for this object; the handle is still live.
-            trace::callback(crate::pnp::label(object.owner), "EvtCleanupCallback", || unsafe {
+            trace::callback(crate::verifier::owners::label(object.owner), "EvtCleanupCallback", || unsafe {
                 cleanup(each.raw() as WDFOBJECT);
             });
         }
@@ -407,7 +391,7 @@ fn destroy_if_unused(handle: Handle, object: &Arc<Object>) -> bool {
 fn destroy(handle: Handle, object: &Arc<Object>) {
     if let Some(destroy) = object.destroy {
         // SAFETY: the driver's callback; the contexts are still there, as the contract of EvtDestroyCallback has it.
-        trace::callback(crate::pnp::label(object.owner), "EvtDestroyCallback", || unsafe {
+        trace::callback(crate::verifier::owners::label(object.owner), "EvtDestroyCallback", || unsafe {
             destroy(handle.raw() as WDFOBJECT);
         });
     }

@@ -1,6 +1,8 @@
 //! WDFCMRESLIST: the resources that PnP assigned, raw or translated.
 
-use super::object::{get_ptr, require_irql};
+use super::object::get_ptr;
+use crate::ke::Irql;
+use crate::verifier::require_irql;
 use alloc::boxed::Box;
 use wdk_offline::{CM_PARTIAL_RESOURCE_DESCRIPTOR, WDF_DRIVER_GLOBALS, WDFCMRESLIST};
 
@@ -15,7 +17,7 @@ unsafe impl Sync for ResourceList {}
 /// WdfCmResourceListGetCount: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn get_count(_globals: *mut WDF_DRIVER_GLOBALS, list: WDFCMRESLIST) -> u32 {
     const FUNCTION: &str = "WdfCmResourceListGetCount";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<ResourceList, _>(list, FUNCTION).0.len() as u32
 }
 
@@ -26,7 +28,7 @@ pub unsafe extern "win64" fn get_descriptor(
     index: u32,
 ) -> *mut CM_PARTIAL_RESOURCE_DESCRIPTOR {
     const FUNCTION: &str = "WdfCmResourceListGetDescriptor";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let list = get_ptr::<ResourceList, _>(list, FUNCTION);
     list.0.get(index as usize).map_or(core::ptr::null_mut(), |descriptor| (&raw const *descriptor).cast_mut())
 }

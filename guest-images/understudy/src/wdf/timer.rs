@@ -1,8 +1,9 @@
 //! WDFTIMER: one shot or periodic, callback at DISPATCH_LEVEL.
 
-use super::object::{self, Attributes, Payload, get_ptr, parent, require_irql, violation};
-use crate::agent::trace;
+use super::object::{self, Attributes, Payload, get_ptr, parent};
+use crate::ke::Irql;
 use crate::ke::Timer;
+use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
@@ -33,7 +34,7 @@ pub unsafe extern "win64" fn create(
     timer: *mut WDFTIMER,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfTimerCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     // SAFETY: the driver passes its configuration.
     let config = unsafe { &*config };
     if config.Size as usize != size_of::<WDF_TIMER_CONFIG>() {
@@ -72,7 +73,7 @@ pub unsafe extern "win64" fn create(
 /// WdfTimerStart: up to DISPATCH_LEVEL; `due` in 100 ns units, negative for relative. TRUE if it was pending.
 pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, due: i64) -> u8 {
     const FUNCTION: &str = "WdfTimerStart";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let timer = get_ptr::<TimerObject, _>(timer, FUNCTION);
     if due > 0 {
         trace::not_offered("WdfTimerStart with an absolute time");
@@ -85,9 +86,9 @@ pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDF
 /// WdfTimerStop: up to DISPATCH_LEVEL, with `wait` at PASSIVE_LEVEL. TRUE if it was pending.
 pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, wait: u8) -> u8 {
     const FUNCTION: &str = "WdfTimerStop";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let timer = get_ptr::<TimerObject, _>(timer, FUNCTION);
-    if wait != 0 && crate::ke::irql() != 0 {
+    if wait != 0 && crate::ke::irql() != Irql::PASSIVE {
         violation("WaitAtDispatch", 0, u64::from(crate::ke::irql()), "WdfTimerStop with Wait".into());
     }
     // at PASSIVE_LEVEL on one processor no callback is half done, so there is nothing to wait for
@@ -101,7 +102,7 @@ pub unsafe extern "win64" fn get_parent_object(
     timer: WDFTIMER,
 ) -> WDFOBJECT {
     const FUNCTION: &str = "WdfTimerGetParentObject";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<TimerObject, _>(timer, FUNCTION);
     parent(timer as u64, FUNCTION).map_or(core::ptr::null_mut(), |handle| handle.raw() as WDFOBJECT)
 }

@@ -1,6 +1,7 @@
 //! Control devices: NdisRegisterDeviceEx over the I/O manager.
 
 use crate::io::{api, device, names};
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::stack;
 use crate::ndis::violation::{require_irql, stop};
@@ -52,7 +53,7 @@ pub unsafe extern "win64" fn register(
     device_handle: *mut NDIS_HANDLE,
 ) -> i32 {
     const FUNCTION: &str = "NdisRegisterDeviceEx";
-    require_irql(IRQL, FUNCTION, 0);
+    require_irql(IRQL, FUNCTION, Irql::PASSIVE);
     let Some(driver) = stack::driver(handle) else { return NDIS_STATUS_NOT_SUPPORTED };
     // SAFETY: the driver passes its attributes.
     let given = unsafe { *attributes };
@@ -123,7 +124,7 @@ pub unsafe extern "win64" fn register(
 /// NdisDeregisterDeviceEx: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     const FUNCTION: &str = "NdisDeregisterDeviceEx";
-    require_irql(IRQL, FUNCTION, 0);
+    require_irql(IRQL, FUNCTION, Irql::PASSIVE);
     let gone = CONTROLS.with(|controls| {
         let at = controls.iter().position(|control| control.handle == handle as u64);
         at.map(|at| controls.swap_remove(at))

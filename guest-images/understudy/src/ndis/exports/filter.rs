@@ -1,12 +1,12 @@
 //! Filter drivers and modules: registration, states, lists, requests, events.
 
-use crate::mm::fault;
+use crate::ke::Irql;
 use crate::ndis::books;
 use crate::ndis::ledger::Party;
 use crate::ndis::module::{FilterDriver, Module};
 use crate::ndis::violation::{checked, require_flag, require_irql, stop};
 use crate::ndis::{events, flow, registration, requests, stack};
-use crate::wdf::HELD_LOCKS;
+use crate::verifier::fault;
 use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
@@ -24,15 +24,15 @@ pub unsafe extern "win64" fn register(
     characteristics: *mut NDIS_FILTER_DRIVER_CHARACTERISTICS,
     handle: *mut NDIS_HANDLE,
 ) -> i32 {
-    require_irql(DRIVER_IRQL, "NdisFRegisterFilterDriver", 0);
-    let Some(service) = crate::pnp::by_driver(driver) else {
+    require_irql(DRIVER_IRQL, "NdisFRegisterFilterDriver", Irql::PASSIVE);
+    let Some(service) = crate::verifier::owners::by_driver(driver) else {
         stop("InvalidDriverObject", format!("NdisFRegisterFilterDriver: {driver:p} is no driver object"));
     };
     // SAFETY: the driver passes its structure, at least as long as its header says; `read` looks there first.
     let made = match unsafe { registration::read(characteristics, &service) } {
         Ok(made) => made,
         Err((status, why)) => {
-            crate::agent::trace::set_reason(&format!("NdisFRegisterFilterDriver: {why}"));
+            crate::verifier::trace::set_reason(&format!("NdisFRegisterFilterDriver: {why}"));
             return status;
         }
     };
@@ -43,7 +43,7 @@ pub unsafe extern "win64" fn register(
         (all.ReceiveNetBufferListsHandler.is_some(), all.ReturnNetBufferListsHandler.is_some()),
     );
     if all.SetOptionsHandler.is_some() {
-        crate::agent::trace::not_offered("SetOptions of a filter driver");
+        crate::verifier::trace::not_offered("SetOptions of a filter driver");
     }
     // SAFETY: the driver passes the place for its handle.
     unsafe { *handle = made.handle as NDIS_HANDLE };
@@ -54,13 +54,13 @@ pub unsafe extern "win64" fn register(
 /// A driver may have a handler for lists of one way and none for their return; here lists go back the way they came.
 fn require_both_ways(send: (bool, bool), receive: (bool, bool)) {
     if send.0 != send.1 || receive.0 != receive.1 {
-        crate::agent::trace::not_offered("a handler for lists of one way and none for their return");
+        crate::verifier::trace::not_offered("a handler for lists of one way and none for their return");
     }
 }
 
 /// NdisFDeregisterFilterDriver: PASSIVE_LEVEL; detaches what is still attached.
 pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
-    require_irql(DRIVER_IRQL, "NdisFDeregisterFilterDriver", 0);
+    require_irql(DRIVER_IRQL, "NdisFDeregisterFilterDriver", Irql::PASSIVE);
     let Some(driver) = stack::driver(handle) else {
         stop("InvalidFilterDriverHandle", format!("NdisFDeregisterFilterDriver: {handle:p}"));
     };
@@ -81,7 +81,7 @@ pub unsafe extern "win64" fn set_attributes(
     attributes: *mut NDIS_FILTER_ATTRIBUTES,
 ) -> i32 {
     const FUNCTION: &str = "NdisFSetAttributes";
-    require_irql(DRIVER_IRQL, FUNCTION, 0);
+    require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);
     if module.state() != crate::ndis::state::State::Attaching {
         stop("FilterAttributesNotSet", format!("{FUNCTION} outside FilterAttach"));
@@ -110,7 +110,7 @@ pub unsafe extern "win64" fn set_optional_handlers(
     header: *mut NDIS_OBJECT_HEADER,
 ) -> i32 {
     const FUNCTION: &str = "NdisSetOptionalHandlers";
-    require_irql("Irql_Miscellaneous_Function", FUNCTION, 0);
+    require_irql("Irql_Miscellaneous_Function", FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);
     if !module.sets_options() {
         stop("HandlersSetOutsideOptions", format!("{FUNCTION} outside FilterSetModuleOptions"));
@@ -137,7 +137,7 @@ pub unsafe extern "win64" fn set_optional_handlers(
 
 /// NdisFRestartFilter: up to DISPATCH_LEVEL; the pause and restart come later.
 pub unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
-    require_irql(DRIVER_IRQL, "NdisFRestartFilter", 2);
+    require_irql(DRIVER_IRQL, "NdisFRestartFilter", Irql::DISPATCH);
     stack::module(handle, "NdisFRestartFilter");
     crate::agent::later(stack::restart_on_request);
     NDIS_STATUS_SUCCESS
@@ -146,7 +146,7 @@ pub unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
 /// NdisFPauseComplete: up to DISPATCH_LEVEL, after FilterPause returned NDIS_STATUS_PENDING.
 pub unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
     const FUNCTION: &str = "NdisFPauseComplete";
-    require_irql(DRIVER_IRQL, FUNCTION, 2);
+    require_irql(DRIVER_IRQL, FUNCTION, Irql::DISPATCH);
     let module = stack::module(handle, FUNCTION);
     let out = books::with(|ledger| ledger.own_out(module.party()));
     if out != 0 {
@@ -157,9 +157,9 @@ pub unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
 
 /// What every function for lists begins with. The flags' lowest bit says DISPATCH_LEVEL in all of them.
 fn enter(function: &'static str, handle: NDIS_HANDLE, flags: u32) -> Arc<Module> {
-    require_irql(LIST_IRQL, function, 2);
+    require_irql(LIST_IRQL, function, Irql::DISPATCH);
     require_flag(function, flags);
-    let held = HELD_LOCKS.with(|held| *held);
+    let held = crate::verifier::held_locks();
     if held != 0 {
         stop("SpinLockHeldAcrossCall", format!("{function} with {held} spin locks held"));
     }
@@ -215,7 +215,7 @@ pub unsafe extern "win64" fn cancel_send(handle: NDIS_HANDLE, id: *mut c_void) {
         None => super::lists::require_generated(id, FUNCTION),
     }
     flow::cancel(module.party(), id);
-    crate::window::NDIS_CANCEL_PASSED_ON.pass();
+    crate::verifier::window::NDIS_CANCEL_PASSED_ON.pass();
 }
 
 /// NdisFIndicateReceiveNetBufferLists: up to DISPATCH_LEVEL.
@@ -255,7 +255,7 @@ pub unsafe extern "win64" fn give_back(handle: NDIS_HANDLE, first: *mut NET_BUFF
 /// NdisFOidRequest: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn oid_request(handle: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> i32 {
     const FUNCTION: &str = "NdisFOidRequest";
-    require_irql(OID_IRQL, FUNCTION, 2);
+    require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     let module = stack::module(handle, FUNCTION);
     // SAFETY: the driver passes a request that begins with a header.
     let header = unsafe { (*request).Header };
@@ -272,14 +272,14 @@ pub unsafe extern "win64" fn oid_request_complete(
     status: i32,
 ) {
     const FUNCTION: &str = "NdisFOidRequestComplete";
-    require_irql(OID_IRQL, FUNCTION, 2);
+    require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     requests::complete(stack::module(handle, FUNCTION).party(), request, status);
 }
 
 /// NdisFCancelOidRequest: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn cancel_oid_request(handle: NDIS_HANDLE, id: *mut c_void) {
     const FUNCTION: &str = "NdisFCancelOidRequest";
-    require_irql(OID_IRQL, FUNCTION, 2);
+    require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     requests::cancel(stack::module(handle, FUNCTION).party(), id);
 }
 
@@ -291,7 +291,7 @@ pub unsafe extern "win64" fn clone_oid_request(
     clone: *mut *mut NDIS_OID_REQUEST,
 ) -> i32 {
     const FUNCTION: &str = "NdisAllocateCloneOidRequest";
-    require_irql(OID_IRQL, FUNCTION, 2);
+    require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     if Module::number_of(handle).is_none() {
         return NDIS_STATUS_INVALID_PARAMETER;
     }
@@ -310,14 +310,14 @@ pub unsafe extern "win64" fn clone_oid_request(
 /// NdisFreeCloneOidRequest: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn free_clone_oid_request(handle: NDIS_HANDLE, clone: *mut NDIS_OID_REQUEST) {
     const FUNCTION: &str = "NdisFreeCloneOidRequest";
-    require_irql(OID_IRQL, FUNCTION, 2);
+    require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     checked(requests::free_clone(stack::module(handle, FUNCTION).party(), clone));
 }
 
 /// NdisFIndicateStatus: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn indicate_status(handle: NDIS_HANDLE, indication: *mut NDIS_STATUS_INDICATION) {
     const FUNCTION: &str = "NdisFIndicateStatus";
-    require_irql("Irql_StatusIndication_Function", FUNCTION, 2);
+    require_irql("Irql_StatusIndication_Function", FUNCTION, Irql::DISPATCH);
     let module = stack::module(handle, FUNCTION);
     // SAFETY: the driver passes an indication.
     let given = unsafe { *indication };
@@ -330,7 +330,7 @@ pub unsafe extern "win64" fn indicate_status(handle: NDIS_HANDLE, indication: *m
 /// NdisFDevicePnPEventNotify: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
     const FUNCTION: &str = "NdisFDevicePnPEventNotify";
-    require_irql(DRIVER_IRQL, FUNCTION, 0);
+    require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);
     module.event_passed(event as usize);
     events::device(module.party(), event);
@@ -339,7 +339,7 @@ pub unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_D
 /// NdisFNetPnPEvent: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn net_event(handle: NDIS_HANDLE, event: *mut NET_PNP_EVENT_NOTIFICATION) -> i32 {
     const FUNCTION: &str = "NdisFNetPnPEvent";
-    require_irql(DRIVER_IRQL, FUNCTION, 0);
+    require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);
     module.event_passed(event as usize);
     events::net(module.party(), event)

@@ -2,12 +2,14 @@
 //!
 //! Rules: NF17, NF24 (`driver/docs/ndis-filter.md`).
 
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::mm::{Owner, fault};
+use crate::mm::Owner;
 use crate::ndis::ledger::{List, Party};
 use crate::ndis::memory::{self, Extent, Pool};
 use crate::ndis::violation::{checked, require_irql, stop};
 use crate::ndis::{books, nbl, stack};
+use crate::verifier::fault;
 use alloc::{format, vec::Vec};
 use core::arch::naked_asm;
 use core::ffi::c_void;
@@ -23,7 +25,7 @@ static GENERATED: IrqLock<Vec<u8>> = IrqLock::new(Vec::new());
 
 /// NdisGeneratePartialCancelId: up to DISPATCH_LEVEL. A counter that starts at 1 and wraps.
 pub unsafe extern "win64" fn partial_cancel_id() -> u8 {
-    require_irql(IRQL, "NdisGeneratePartialCancelId", 2);
+    require_irql(IRQL, "NdisGeneratePartialCancelId", Irql::DISPATCH);
     GENERATED.with(|generated| {
         let byte = (generated.len() + 1) as u8;
         generated.push(byte);
@@ -73,8 +75,8 @@ unsafe extern "win64" fn allocate_pool_for(
     caller: u64,
 ) -> NDIS_HANDLE {
     const FUNCTION: &str = "NdisAllocateNetBufferListPool";
-    require_irql(IRQL, FUNCTION, 2);
-    let owner = crate::pnp::owner_of(caller);
+    require_irql(IRQL, FUNCTION, Irql::DISPATCH);
+    let owner = crate::verifier::owners::owner_of(caller);
     // SAFETY: the driver passes parameters of revision 1 at least; the last field is not read.
     let (header, with_buffers, context, tag, data) = unsafe {
         let given = parameters;
@@ -97,7 +99,7 @@ unsafe extern "win64" fn allocate_pool_for(
         stop("InvalidPoolParameters", place);
     }
     if data != 0 {
-        crate::agent::trace::not_offered("net buffer list pools with DataSize");
+        crate::verifier::trace::not_offered("net buffer list pools with DataSize");
     }
     let party = stack::party_of(handle, owner, FUNCTION);
     if fault::strikes(owner) {
@@ -108,7 +110,7 @@ unsafe extern "win64" fn allocate_pool_for(
 
 /// NdisFreeNetBufferListPool: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn free_pool(handle: NDIS_HANDLE) {
-    require_irql(IRQL, "NdisFreeNetBufferListPool", 2);
+    require_irql(IRQL, "NdisFreeNetBufferListPool", Irql::DISPATCH);
     checked(memory::free_pool(handle as u64));
 }
 
@@ -134,7 +136,7 @@ pub unsafe extern "win64" fn allocate_with_buffer(
     len: usize,
 ) -> *mut NET_BUFFER_LIST {
     const FUNCTION: &str = "NdisAllocateNetBufferAndNetBufferList";
-    require_irql(IRQL, FUNCTION, 2);
+    require_irql(IRQL, FUNCTION, Irql::DISPATCH);
     let pool = pool(handle, FUNCTION);
     if !pool.with_buffers || mdls.is_null() && (offset != 0 || len != 0) {
         let place =
@@ -162,8 +164,8 @@ fn freeing(list: List, owner: Owner) -> Party {
 
 /// NdisFreeNetBufferList: up to DISPATCH_LEVEL.
 unsafe extern "win64" fn free_for(list: *mut NET_BUFFER_LIST, caller: u64) {
-    require_irql(IRQL, "NdisFreeNetBufferList", 2);
-    let owner = crate::pnp::owner_of(caller);
+    require_irql(IRQL, "NdisFreeNetBufferList", Irql::DISPATCH);
+    let owner = crate::verifier::owners::owner_of(caller);
     checked(memory::free_list(freeing(list as List, owner), list as List));
 }
 
@@ -175,8 +177,8 @@ unsafe extern "win64" fn allocate_mdl_for(
     caller: u64,
 ) -> *mut MDL {
     const FUNCTION: &str = "NdisAllocateMdl";
-    require_irql(IRQL, FUNCTION, 2);
-    let owner = crate::pnp::owner_of(caller);
+    require_irql(IRQL, FUNCTION, Irql::DISPATCH);
+    let owner = crate::verifier::owners::owner_of(caller);
     let party = stack::party_of(handle, owner, FUNCTION);
     if fault::strikes(owner) {
         return null_mut();
@@ -186,7 +188,7 @@ unsafe extern "win64" fn allocate_mdl_for(
 
 /// NdisFreeMdl: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn free_mdl(mdl: *mut MDL) {
-    require_irql(IRQL, "NdisFreeMdl", 2);
+    require_irql(IRQL, "NdisFreeMdl", Irql::DISPATCH);
     checked(memory::free_driver_mdl(mdl));
 }
 
@@ -199,7 +201,7 @@ pub unsafe extern "win64" fn data_buffer(
     align_offset: u32,
 ) -> *mut c_void {
     const FUNCTION: &str = "NdisGetDataBuffer";
-    require_irql(IRQL, FUNCTION, 2);
+    require_irql(IRQL, FUNCTION, Irql::DISPATCH);
     if !align.is_power_of_two() || align > MOST_ALIGNMENT {
         stop("InvalidAlignment", format!("{FUNCTION}: AlignMultiple {align}"));
     }

@@ -1,10 +1,11 @@
 //! Memory and events.
 
-use crate::agent::trace;
 use crate::ke::Event;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::stack;
 use crate::ndis::violation::{require_irql, stop};
+use crate::verifier::trace;
 use alloc::{collections::BTreeMap, format, sync::Arc};
 use core::ffi::c_void;
 use ndis_sys::{NDIS_EVENT, NDIS_HANDLE};
@@ -19,7 +20,7 @@ pub unsafe extern "win64" fn allocate_memory(
     priority: i32,
 ) -> *mut c_void {
     const FUNCTION: &str = "NdisAllocateMemoryWithTagPriority";
-    require_irql(IRQL, FUNCTION, 2);
+    require_irql(IRQL, FUNCTION, Irql::DISPATCH);
     let Some(owner) = stack::owner_of_handle(handle) else {
         stop("NdisAllocateMemoryWithTagPriority", format!("{handle:p} is neither driver nor module"));
     };
@@ -27,16 +28,16 @@ pub unsafe extern "win64" fn allocate_memory(
         let place = format!("{len} bytes, tag {tag:#x}, priority {priority}");
         stop("NdisAllocateMemoryWithTagPriority", place);
     }
-    crate::mm::pool_alloc(owner, tag, len as usize, false).cast()
+    crate::verifier::pool::alloc(owner, tag, len as usize, false).cast()
 }
 
 /// NdisFreeMemory: up to DISPATCH_LEVEL; with flags 0 the length does not matter.
 pub unsafe extern "win64" fn free_memory(block: *mut c_void, _len: u32, flags: u32) {
-    require_irql(IRQL, "NdisFreeMemory", 2);
+    require_irql(IRQL, "NdisFreeMemory", Irql::DISPATCH);
     if flags != 0 {
-        crate::agent::trace::not_offered("NdisFreeMemory with flags");
+        crate::verifier::trace::not_offered("NdisFreeMemory with flags");
     }
-    if let Err(place) = crate::mm::pool_free(block.cast(), 0) {
+    if let Err(place) = crate::verifier::pool::free(block.cast(), 0) {
         stop("BadPoolFree", place);
     }
 }
@@ -51,7 +52,7 @@ fn event(at: *mut NDIS_EVENT, function: &str) -> Arc<Event> {
 
 /// NdisInitializeEvent: up to DISPATCH_LEVEL; not signalled.
 pub unsafe extern "win64" fn initialize_event(at: *mut NDIS_EVENT) {
-    require_irql(IRQL, "NdisInitializeEvent", 2);
+    require_irql(IRQL, "NdisInitializeEvent", Irql::DISPATCH);
     let fresh = Arc::new(Event::manual());
     let old = EVENTS.with(|events| events.insert(at as usize, fresh));
     drop(old);
@@ -59,13 +60,13 @@ pub unsafe extern "win64" fn initialize_event(at: *mut NDIS_EVENT) {
 
 /// NdisSetEvent: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn set_event(at: *mut NDIS_EVENT) {
-    require_irql(IRQL, "NdisSetEvent", 2);
+    require_irql(IRQL, "NdisSetEvent", Irql::DISPATCH);
     event(at, "NdisSetEvent").set();
 }
 
 /// NdisWaitEvent: PASSIVE_LEVEL; 0 milliseconds wait for ever.
 pub unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
-    require_irql("WaitEventAtHighIrql", "NdisWaitEvent", 0);
+    require_irql("WaitEventAtHighIrql", "NdisWaitEvent", Irql::PASSIVE);
     let event = event(at, "NdisWaitEvent");
     if ms == 0 {
         trace::sleep(|| event.wait());

@@ -3,13 +3,13 @@
 //! Rules: CX4 to CX6, CX13 (`driver/docs/netadaptercx.md`).
 
 use super::{Queue, Traffic};
-use crate::agent::trace;
 use crate::ndis::ledger::Party;
 use crate::ndis::{books, flow};
 use crate::netcx::ec::{Client, Mode, Task};
 use crate::netcx::verifier::{self, Direction};
 use crate::netcx::watch;
-use crate::window;
+use crate::verifier::trace;
+use crate::verifier::window;
 use alloc::{format, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};

@@ -1,9 +1,9 @@
 //! A queue that sleeps: whether somebody will wake it.
 
 use super::Queue;
-use crate::agent::trace;
 use crate::netcx::unseen::{Suspicion, Unseen};
 use crate::netcx::watch;
+use crate::verifier::{BugCheck, trace};
 use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -56,6 +56,6 @@ impl Queue {
             suspicion.used,
         );
         let callback = format!("{} EvtSetNotificationEnabled", self.name);
-        trace::stop_in(callback, crate::wdf::object::WDF_VIOLATION, [0; 4], "LostWakeUp", place)
+        trace::stop_in(callback, BugCheck::WDF_VIOLATION, [0; 4], "LostWakeUp", place)
     }
 }

@@ -4,10 +4,12 @@ use super::object::{Notify, Queue};
 use super::state::{Kind, Power, bits};
 use crate::io::STATUS_INVALID_DEVICE_STATE;
 use crate::ke::Event;
+use crate::ke::Irql;
 use crate::pnp::Stage;
+use crate::verifier::{require_irql, violation};
 use crate::wdf::device::Device;
 use crate::wdf::lock::CallbackLock;
-use crate::wdf::object::{self, Attributes, Payload, get_ptr, require_irql, violation};
+use crate::wdf::object::{self, Attributes, Payload, get_ptr};
 use crate::wdf::request::{self, Place};
 use crate::wdf::table::Handle;
 use alloc::{format, sync::Arc};
@@ -51,7 +53,7 @@ pub unsafe extern "win64" fn create(
     queue: *mut WDFQUEUE,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfIoQueueCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let device_handle = device as u64;
     let device = get_ptr::<Device, _>(device, FUNCTION);
     // SAFETY: the driver passes its configuration.
@@ -110,7 +112,7 @@ pub unsafe extern "win64" fn get_state(
     of_driver: *mut u32,
 ) -> i32 {
     const FUNCTION: &str = "WdfIoQueueGetState";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let (accept, dispatch, queued, owned, power) = get(queue, FUNCTION).inner.with(|inner| {
         (inner.accept, inner.dispatch, inner.queued.len() as u32, inner.driver_io, inner.power)
     });
@@ -129,14 +131,14 @@ pub unsafe extern "win64" fn get_state(
 /// WdfIoQueueGetDevice: any IRQL up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) -> WDFDEVICE {
     const FUNCTION: &str = "WdfIoQueueGetDevice";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(queue, FUNCTION).device as WDFDEVICE
 }
 
 /// WdfIoQueueStart: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
     const FUNCTION: &str = "WdfIoQueueStart";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(queue, FUNCTION).start();
 }
 
@@ -167,7 +169,7 @@ pub unsafe extern "win64" fn stop(
     context: WDFCONTEXT,
 ) {
     const FUNCTION: &str = "WdfIoQueueStop";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = get(queue, FUNCTION);
     fatal(FUNCTION, &queue, queue.stop(false, notify(complete, context)));
 }
@@ -180,7 +182,7 @@ pub unsafe extern "win64" fn stop_and_purge(
     context: WDFCONTEXT,
 ) {
     const FUNCTION: &str = "WdfIoQueueStopAndPurge";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = get(queue, FUNCTION);
     fatal(FUNCTION, &queue, queue.stop(true, notify(complete, context)));
 }
@@ -193,7 +195,7 @@ pub unsafe extern "win64" fn drain(
     context: WDFCONTEXT,
 ) {
     const FUNCTION: &str = "WdfIoQueueDrain";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = get(queue, FUNCTION);
     fatal(FUNCTION, &queue, queue.purge(false, notify(complete, context)));
 }
@@ -206,7 +208,7 @@ pub unsafe extern "win64" fn purge(
     context: WDFCONTEXT,
 ) {
     const FUNCTION: &str = "WdfIoQueuePurge";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = get(queue, FUNCTION);
     fatal(FUNCTION, &queue, queue.purge(true, notify(complete, context)));
 }
@@ -219,7 +221,7 @@ pub unsafe extern "win64" fn ready_notify(
     context: WDFCONTEXT,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfIoQueueReadyNotify";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = get(queue, FUNCTION);
     let wanted = notify(ready, context);
     let refused = queue.inner.with(|inner| {
@@ -253,7 +255,7 @@ fn wait(
     queue: WDFQUEUE,
     begin: impl FnOnce(&Arc<Queue>, Option<Notify>) -> Result<(), NTSTATUS>,
 ) {
-    require_irql(function, 0);
+    require_irql(function, Irql::PASSIVE);
     let queue = get(queue, function);
     let done = Arc::new(Event::auto());
     fatal(function, &queue, begin(&queue, Some(Notify::Event(done.clone()))));
@@ -290,7 +292,7 @@ pub unsafe extern "win64" fn retrieve_next_request(
     out: *mut WDFREQUEST,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfIoQueueRetrieveNextRequest";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = get(queue, FUNCTION);
     if matches!(queue.kind, Kind::Parallel(_)) {
         return STATUS_INVALID_DEVICE_STATE;
@@ -323,7 +325,7 @@ pub unsafe extern "win64" fn forward_to_io_queue(
     to: WDFQUEUE,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestForwardToIoQueue";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let request = request::get(request, FUNCTION);
     let to = get(to, FUNCTION);
     let Some((from, irp)) = request.inner.with(|known| {
@@ -351,7 +353,7 @@ pub unsafe extern "win64" fn forward_to_io_queue(
 /// WdfRequestRequeue: up to DISPATCH_LEVEL; manual queues, to the head.
 pub unsafe extern "win64" fn requeue(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestRequeue";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let request = request::get(request, FUNCTION);
     let Some(queue) = request.inner.with(|known| {
         let free = known.place == Place::Driver && !known.cancelable && !known.recall.is_out();
@@ -374,7 +376,7 @@ pub unsafe extern "win64" fn get_io_queue(
     request: WDFREQUEST,
 ) -> WDFQUEUE {
     const FUNCTION: &str = "WdfRequestGetIoQueue";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let queue = request::get(request, FUNCTION).inner.with(|known| known.queue.clone());
     queue.map_or(core::ptr::null_mut(), |queue| queue.raw())
 }

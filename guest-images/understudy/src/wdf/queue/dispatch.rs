@@ -3,12 +3,13 @@
 use super::object::{Inner, Notify, Queue};
 use super::power::Went;
 use super::state::{Step, next};
-use crate::agent::trace;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE};
+use crate::ke::Irql;
 use crate::ke::{Dpc, worker};
+use crate::verifier::trace;
+use crate::verifier::window;
 use crate::wdf::object;
 use crate::wdf::request::Request;
-use crate::window;
 use alloc::{boxed::Box, sync::Arc};
 use wdk_offline::STATUS_INVALID_DEVICE_REQUEST;
 
@@ -149,7 +150,7 @@ impl Queue {
     /// lock. Else a DPC or a work item will.
     fn may_dispatch(self: &Arc<Self>) -> bool {
         let own = self.lock.as_ref().is_some_and(|lock| lock.is_owner());
-        let too_high = self.passive && crate::ke::irql() != 0;
+        let too_high = self.passive && crate::ke::irql() != Irql::PASSIVE;
         if !(own || too_high) {
             return true;
         }

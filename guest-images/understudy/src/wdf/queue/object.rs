@@ -5,8 +5,8 @@ use crate::io::Irp;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
 use crate::mm::Owner;
+use crate::verifier::violation;
 use crate::wdf::lock::CallbackLock;
-use crate::wdf::object::violation;
 use crate::wdf::request::cancel::cancelled_on_queue;
 use crate::wdf::request::{Place, Request};
 use crate::wdf::table::Handle;
@@ -189,7 +189,7 @@ impl Queue {
 
     /// What stands on the time line before its callbacks.
     pub fn label(&self) -> &'static str {
-        crate::pnp::label(self.owner)
+        crate::verifier::owners::label(self.owner)
     }
 
     /// What the next step depends on.

@@ -4,11 +4,11 @@
 
 use super::object::Queue;
 use super::state::Power;
-use crate::agent::trace;
+use crate::verifier::trace;
+use crate::verifier::window;
 use crate::wdf::device::Device;
 use crate::wdf::object;
 use crate::wdf::request::{Place, Request};
-use crate::window;
 use alloc::{sync::Arc, vec::Vec};
 
 /// WdfRequestStopActionSuspend, -Purge, WdfRequestStopRequestCancelable.

@@ -2,9 +2,11 @@
 
 use super::{Place, Request, get, get_to_complete};
 use crate::io::Irp;
-use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
+use crate::ke::Irql;
+use crate::verifier::{require_irql, violation};
+use crate::wdf::io_target;
+use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::recall::Recall;
-use crate::wdf::target;
 use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
 use wdk_offline::{
@@ -24,7 +26,7 @@ pub unsafe extern "win64" fn create(
     request: *mut WDFREQUEST,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestCreate";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
         Err(status) => return status,
@@ -33,7 +35,7 @@ pub unsafe extern "win64" fn create(
     let (stack, fallback) = if target.is_null() {
         (1, driver)
     } else {
-        (target::get(target, FUNCTION).stack_size(), crate::wdf::table::Handle::from_raw(target as u64))
+        (io_target::get(target, FUNCTION).stack_size(), crate::wdf::table::Handle::from_raw(target as u64))
     };
     let parent = attributes.parent().unwrap_or(fallback);
     let owner = object::owner(driver.raw(), FUNCTION);
@@ -52,7 +54,7 @@ pub unsafe extern "win64" fn reuse(
     params: *mut WDF_REQUEST_REUSE_PARAMS,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestReuse";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     // SAFETY: the driver passes its own structure.
     let params = unsafe { *params };
     if params.Size as usize != size_of::<WDF_REQUEST_REUSE_PARAMS>() {
@@ -71,7 +73,7 @@ pub unsafe extern "win64" fn reuse(
         if request.received {
             return STATUS_WDF_REQUEST_INVALID_STATE;
         }
-        crate::agent::trace::not_offered("WdfRequestReuse with a new IRP");
+        crate::verifier::trace::not_offered("WdfRequestReuse with a new IRP");
     }
     let irp = request.irp(FUNCTION);
     request.clear_format();
@@ -94,7 +96,7 @@ pub unsafe extern "win64" fn complete(
     status: NTSTATUS,
 ) {
     const FUNCTION: &str = "WdfRequestComplete";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_to_complete(request, FUNCTION).complete(FUNCTION, status, None);
 }
 
@@ -106,7 +108,7 @@ pub unsafe extern "win64" fn complete_with_information(
     information: u64,
 ) {
     const FUNCTION: &str = "WdfRequestCompleteWithInformation";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get_to_complete(request, FUNCTION).complete(FUNCTION, status, Some(information));
 }
 
@@ -117,7 +119,7 @@ pub unsafe extern "win64" fn set_information(
     information: u64,
 ) {
     const FUNCTION: &str = "WdfRequestSetInformation";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let irp = get(request, FUNCTION).irp(FUNCTION);
     irp.set_status(irp.status().0, information);
 }
@@ -125,14 +127,14 @@ pub unsafe extern "win64" fn set_information(
 /// WdfRequestGetInformation: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn get_information(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> u64 {
     const FUNCTION: &str = "WdfRequestGetInformation";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).irp(FUNCTION).status().1
 }
 
 /// WdfRequestGetStatus: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn get_status(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestGetStatus";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).irp(FUNCTION).status().0
 }
 
@@ -143,7 +145,7 @@ pub unsafe extern "win64" fn get_parameters(
     parameters: *mut WDF_REQUEST_PARAMETERS,
 ) {
     const FUNCTION: &str = "WdfRequestGetParameters";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let request = get(request, FUNCTION);
     let irp = request.irp(FUNCTION);
     if !request.received {
@@ -181,6 +183,6 @@ pub unsafe extern "win64" fn get_file_object(
     request: WDFREQUEST,
 ) -> WDFFILEOBJECT {
     const FUNCTION: &str = "WdfRequestGetFileObject";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).inner.with(|inner| inner.file) as WDFFILEOBJECT
 }

@@ -2,9 +2,11 @@
 
 use super::{Place, Request, get};
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE};
+use crate::ke::Irql;
+use crate::verifier::{require_irql, violation};
 use crate::wdf::memory::Memory;
 use crate::wdf::method::{Method, Side, Source};
-use crate::wdf::object::{self, Attributes, Payload, require_irql, violation};
+use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::table::Handle;
 use alloc::format;
 use core::ffi::c_void;
@@ -37,7 +39,7 @@ impl Request {
         match major {
             MJ_DEVICE_CONTROL | MJ_INTERNAL_DEVICE_CONTROL => {}
             MJ_READ | MJ_WRITE => {
-                crate::agent::trace::not_offered(&format!("{function} of a read or write request"))
+                crate::verifier::trace::not_offered(&format!("{function} of a read or write request"))
             }
             _ => return Err(STATUS_INVALID_DEVICE_REQUEST),
         }
@@ -53,7 +55,7 @@ impl Request {
                 // its pages are mapped while the I/O manager has it
                 Source::Mdl => (*(*irp.raw()).MdlAddress.cast::<MDL>()).MappedSystemVa,
                 Source::Pointer => {
-                    crate::agent::trace::not_offered(&format!("{function} of a driver's METHOD_NEITHER"))
+                    crate::verifier::trace::not_offered(&format!("{function} of a driver's METHOD_NEITHER"))
                 }
             }
         };
@@ -69,7 +71,7 @@ fn retrieve(
     buffer: *mut *mut c_void,
     length: *mut usize,
 ) -> NTSTATUS {
-    require_irql(function, 2);
+    require_irql(function, Irql::DISPATCH);
     let (found, len) = match get(request, function).buffer(function, side) {
         Ok(found) => found,
         Err(status) => return status,
@@ -88,7 +90,7 @@ fn retrieve(
 }
 
 fn retrieve_memory(function: &str, side: Side, request: WDFREQUEST, memory: *mut WDFMEMORY) -> NTSTATUS {
-    require_irql(function, 2);
+    require_irql(function, Irql::DISPATCH);
     let request = get(request, function);
     let (found, len) = match request.buffer(function, side) {
         Ok(found) => found,

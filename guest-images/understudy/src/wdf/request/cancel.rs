@@ -2,9 +2,10 @@
 
 use super::{Place, Request, get, of_context};
 use crate::io::{Irp, STATUS_CANCELLED};
-use crate::wdf::object::{self, require_irql, violation};
+use crate::ke::Irql;
+use crate::verifier::{require_irql, violation, window};
+use crate::wdf::object::{self};
 use crate::wdf::queue::Queue;
-use crate::window;
 use alloc::{format, sync::Arc};
 use wdk_offline::{
     DEVICE_OBJECT, IRP, NTSTATUS, PFN_WDF_REQUEST_CANCEL, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
@@ -124,7 +125,7 @@ unsafe extern "win64" fn cancelled_at_driver(_device: *mut DEVICE_OBJECT, irp: *
 /// Gives the cancel spin lock back and finds the request.
 fn enter(irp: *mut IRP) -> Option<(Arc<Request>, Arc<Queue>)> {
     // SAFETY: the IRP cannot be completed before whoever took its cancel routine lets it.
-    let (irql, irp) = (unsafe { (*irp).CancelIrql }, Irp::from_raw(irp, "cancel routine"));
+    let (irql, irp) = (Irql::new(unsafe { (*irp).CancelIrql }), Irp::from_raw(irp, "cancel routine"));
     crate::io::irp::release_cancel_lock(irql);
     let request = of_context(irp.context())?;
     window::CANCEL_ROUTINE.pass_for(request.owner);
@@ -152,7 +153,7 @@ pub unsafe extern "win64" fn mark_cancelable_ex(
 }
 
 fn mark_checked(function: &str, request: WDFREQUEST, routine: PFN_WDF_REQUEST_CANCEL, ex: bool) -> NTSTATUS {
-    require_irql(function, 2);
+    require_irql(function, Irql::DISPATCH);
     if routine.is_none() {
         violation("NullParameter", 4, request as u64, format!("{function}: EvtRequestCancel is NULL"));
     }
@@ -179,7 +180,7 @@ pub unsafe extern "win64" fn unmark_cancelable(
     request: WDFREQUEST,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestUnmarkCancelable";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let status = get(request, FUNCTION).unmark();
     require_markable(FUNCTION, request, status);
     status
@@ -188,7 +189,7 @@ pub unsafe extern "win64" fn unmark_cancelable(
 /// WdfRequestIsCanceled: up to DISPATCH_LEVEL; not while marked cancelable.
 pub unsafe extern "win64" fn is_canceled(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> u8 {
     const FUNCTION: &str = "WdfRequestIsCanceled";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let request = get(request, FUNCTION);
     let irp = request.irp(FUNCTION);
     u8::from(request.inner.with(|inner| inner.recall.is_canceled()) || irp.is_cancelled())
@@ -203,7 +204,7 @@ pub unsafe extern "win64" fn cancel_sent_request(
     request: WDFREQUEST,
 ) -> u8 {
     const FUNCTION: &str = "WdfRequestCancelSentRequest";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let raw = request as u64;
     let request = get(request, FUNCTION);
     let safe = object::references(raw, FUNCTION) != 0 || request.inner.with(|inner| inner.in_stop);
@@ -226,7 +227,7 @@ pub unsafe extern "win64" fn stop_acknowledge(
     requeue: u8,
 ) {
     const FUNCTION: &str = "WdfRequestStopAcknowledge";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let raw = request as u64;
     let request = get(request, FUNCTION);
     let fault = request.inner.with(|inner| {

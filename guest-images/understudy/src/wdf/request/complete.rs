@@ -2,10 +2,10 @@
 
 use super::{Inner, Place, Request, outward};
 use crate::io::{Irp, MJ_CREATE, STATUS_CANCELLED};
-use crate::wdf::object::{self, violation};
+use crate::verifier::{violation, window};
+use crate::wdf::object::{self};
 use crate::wdf::queue::Queue;
 use crate::wdf::table::Handle;
-use crate::window;
 use alloc::{format, sync::Arc};
 use wdk_offline::NTSTATUS;
 

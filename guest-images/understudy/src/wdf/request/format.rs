@@ -3,11 +3,13 @@
 use super::send::{ALREADY_SENT, STATUS_REQUEST_NOT_ACCEPTED};
 use super::{Format, Request, Span, get};
 use crate::io::{Irp, MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL};
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::{require_irql, violation};
+use crate::wdf::io_target::{self, Target};
 use crate::wdf::memory::Memory;
 use crate::wdf::method::Method;
-use crate::wdf::object::{get_ptr, require_irql, violation};
-use crate::wdf::target::{self, Target};
+use crate::wdf::object::get_ptr;
 use alloc::{format, sync::Arc, vec};
 use wdk_offline::{
     NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFIOTARGET, WDFMEMORY, WDFMEMORY_OFFSET, WDFREQUEST,
@@ -46,7 +48,7 @@ pub unsafe extern "win64" fn format_using_current_type(
     request: WDFREQUEST,
 ) {
     const FUNCTION: &str = "WdfRequestFormatRequestUsingCurrentType";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let request = get(request, FUNCTION);
     let irp = request.irp(FUNCTION);
     // SAFETY: a live IRP.
@@ -97,8 +99,8 @@ fn format_ioctl(
     input: (WDFMEMORY, *const WDFMEMORY_OFFSET),
     output: (WDFMEMORY, *const WDFMEMORY_OFFSET),
 ) -> NTSTATUS {
-    require_irql(function, 2);
-    let target = target::get(target, function);
+    require_irql(function, Irql::DISPATCH);
+    let target = io_target::get(target, function);
     let request = get(request, function);
     if request.inner.with(|inner| inner.recall.is_out()) {
         violation(
@@ -109,7 +111,7 @@ fn format_ioctl(
         );
     }
     if Method::of(code) != Method::Buffered {
-        crate::agent::trace::not_offered(&format!("{function} with a method other than buffered"));
+        crate::verifier::trace::not_offered(&format!("{function} with a method other than buffered"));
     }
     let (input, output) = match (span(function, input.0, input.1), span(function, output.0, output.1)) {
         (Ok(input), Ok(output)) => (input, output),

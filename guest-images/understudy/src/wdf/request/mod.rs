@@ -7,16 +7,18 @@ pub(crate) mod complete;
 pub(crate) mod format;
 pub(crate) mod send;
 
+use super::io_target::Target;
 use super::memory::Memory;
-use super::object::{self, Attributes, Payload, violation};
+use super::object::{self, Attributes, Payload};
 use super::queue::Queue;
 use super::recall::Recall;
 use super::table::{Handle, HandleFault};
-use super::target::Target;
 use crate::io::Irp;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Timer};
 use crate::mm::Owner;
+use crate::verifier::violation;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
@@ -199,7 +201,7 @@ impl Request {
 
     /// What stands on the time line before callbacks of its driver.
     pub fn label(&self) -> &'static str {
-        crate::pnp::label(self.owner)
+        crate::verifier::owners::label(self.owner)
     }
 
     /// The IRP; a completed request has none, which is a violation.
@@ -227,7 +229,7 @@ impl Request {
 
     /// WdfObjectDelete is for the driver's own requests that are not sent.
     pub fn require_deletable(&self, function: &str) {
-        super::object::require_irql(function, 2);
+        crate::verifier::require_irql(function, Irql::DISPATCH);
         if self.received {
             violation("ObjectNotDeletable", 3, self.handle(), format!("{function} of a received WDFREQUEST"));
         }

@@ -2,11 +2,12 @@
 
 use super::{Format, Place, Request, Routine, Waiter, get};
 use crate::io::{Irp, STATUS_MORE_PROCESSING_REQUIRED};
+use crate::ke::Irql;
 use crate::ke::{Event, Timer};
-use crate::wdf::object::{self, require_irql, violation};
+use crate::verifier::{require_irql, violation, window};
+use crate::wdf::io_target::{self, Target};
+use crate::wdf::object::{self};
 use crate::wdf::recall::Fired;
-use crate::wdf::target::{self, Target};
-use crate::window;
 use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
@@ -55,7 +56,7 @@ impl Request {
             if let Routine(Some(routine), context) = routine {
                 let target_raw = target.raw();
                 // SAFETY: the driver's completion routine with its own handles and context; no lock is held.
-                crate::agent::trace::callback(self.label(), "EvtRequestCompletionRoutine", || unsafe {
+                crate::verifier::trace::callback(self.label(), "EvtRequestCompletionRoutine", || unsafe {
                     routine(self.raw(), target_raw, &raw mut params, context);
                 });
             }
@@ -196,7 +197,7 @@ fn read_options(function: &str, options: *const WDF_REQUEST_SEND_OPTIONS) -> Res
     }
     let timeout = if options.Flags & TIMEOUT != 0 { options.Timeout } else { 0 };
     if timeout > 0 {
-        crate::agent::trace::not_offered("WdfRequestSend with an absolute time-out");
+        crate::verifier::trace::not_offered("WdfRequestSend with an absolute time-out");
     }
     Ok(Options { flags: options.Flags, timeout })
 }
@@ -209,9 +210,9 @@ pub unsafe extern "win64" fn send(
     options: *mut WDF_REQUEST_SEND_OPTIONS,
 ) -> u8 {
     const FUNCTION: &str = "WdfRequestSend";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let request = get(request, FUNCTION);
-    let target = target::get(target, FUNCTION);
+    let target = io_target::get(target, FUNCTION);
     let irp = request.irp(FUNCTION);
     let refuse = |status: NTSTATUS| {
         irp.set_status(status, 0);
@@ -267,7 +268,7 @@ pub unsafe extern "win64" fn send(
         return refuse(STATUS_REQUEST_NOT_ACCEPTED);
     }
     if options.flags & SYNCHRONOUS != 0 {
-        require_irql("WdfRequestSend, synchronous", 0);
+        require_irql("WdfRequestSend, synchronous", Irql::PASSIVE);
         return send_and_wait(&request, &target, irp, &options);
     }
     if request.received && !has_routine {
@@ -310,7 +311,7 @@ pub unsafe extern "win64" fn set_completion_routine(
     context: WDFCONTEXT,
 ) {
     const FUNCTION: &str = "WdfRequestSetCompletionRoutine";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).inner.with(|inner| inner.routine = Routine(routine, context));
 }
 
@@ -321,7 +322,7 @@ pub unsafe extern "win64" fn get_completion_params(
     params: *mut WDF_REQUEST_COMPLETION_PARAMS,
 ) {
     const FUNCTION: &str = "WdfRequestGetCompletionParams";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     let stored = get(request, FUNCTION).inner.with(|inner| inner.params);
     // SAFETY: the driver passes its own structure.
     unsafe { *params = stored };

@@ -7,7 +7,7 @@ pub(crate) mod api;
 pub(crate) mod pnp;
 mod submit;
 
-use super::object::{self, Attributes, Payload, violation};
+use super::object::{self, Attributes, Payload};
 use super::request::Request;
 use super::table::Handle;
 use crate::io::file::File;
@@ -15,6 +15,7 @@ use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, device};
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
+use crate::verifier::violation;
 use alloc::{collections::VecDeque, format, sync::Arc, sync::Weak, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
@@ -370,7 +371,7 @@ impl Target {
     }
 
     fn label(&self) -> &'static str {
-        crate::pnp::label(self.owner)
+        crate::verifier::owners::label(self.owner)
     }
 }
 

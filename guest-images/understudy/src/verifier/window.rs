@@ -6,9 +6,9 @@
 //! A window lies where the real framework holds no lock and may lose the processor. At DISPATCH_LEVEL the only processor
 //! cannot wait: whoever comes there above PASSIVE_LEVEL passes, and the time line says so.
 
-use crate::agent::trace;
-use crate::ke::Event;
+use super::{owners, trace};
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Event, Irql};
 use crate::mm::Owner;
 use alloc::{format, string::String};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -107,7 +107,7 @@ impl Window {
     /// Waits if the window is held for an object of this driver. Any IRQL up to DISPATCH_LEVEL.
     pub fn pass_for(&self, owner: Owner) {
         if self.armed.load(Relaxed) {
-            self.pass_as(crate::pnp::service_name(owner));
+            self.pass_as(owners::service_name(owner));
         }
     }
 
@@ -123,7 +123,7 @@ impl Window {
             return;
         }
         let irql = crate::ke::irql();
-        if irql != 0 {
+        if irql != Irql::PASSIVE {
             trace::note("window", &format!("passed {} at IRQL {irql}", self.name));
             return;
         }

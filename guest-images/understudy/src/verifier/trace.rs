@@ -1,10 +1,9 @@
 //! Every call into the driver goes through here: it is timed for the report, and IRQL and locks are compared after it.
 
-use super::output;
+use super::{BugCheck, bugcheck, held_locks, output};
 use crate::ke::Registers;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::thread;
-use crate::wdf::HELD_LOCKS;
 use agent_protocol::{Message, QueueView, Violation};
 use alloc::{format, string::String};
 
@@ -158,13 +157,13 @@ pub fn active_elsewhere() -> bool {
 }
 
 fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
-    let before = (crate::ke::irql(), HELD_LOCKS.with(|count| *count));
+    let before = (crate::ke::irql(), held_locks());
     enter(queue, what);
     let result = run();
-    let after = (crate::ke::irql(), HELD_LOCKS.with(|count| *count));
+    let after = (crate::ke::irql(), held_locks());
     if after.0 != before.0 {
         stop(
-            0xC4,
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [0x121, after.0.into(), before.0.into(), 0],
             "IrqlNotRestored",
             format!("{} -> {}", before.0, after.0),
@@ -172,7 +171,7 @@ fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) 
     }
     if after.1 != before.1 {
         stop(
-            0xC4,
+            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [0x8e, after.1.into(), before.1.into(), 0],
             "SpinLockHeldAfterCallback",
             format!("{} held", after.1),
@@ -203,7 +202,13 @@ pub fn datapath_callback<R>(
     let result = checked(queue, what, run);
     if what != "EvtAdvance" || progress() {
         let took_us = crate::ke::now_us().saturating_sub(began);
-        output::push(Message::Event { us: began, took_us, queue: queue.into(), what: what.into(), irql });
+        output::push(Message::Event {
+            us: began,
+            took_us,
+            queue: queue.into(),
+            what: what.into(),
+            irql: irql.number(),
+        });
     }
     result
 }
@@ -211,16 +216,22 @@ pub fn datapath_callback<R>(
 /// A step of the framework or a report of the driver, without duration.
 pub fn note(queue: &'static str, what: &str) {
     let (us, irql) = (crate::ke::now_us(), crate::ke::irql());
-    output::push(Message::Event { us, took_us: 0, queue: queue.into(), what: what.into(), irql });
+    output::push(Message::Event {
+        us,
+        took_us: 0,
+        queue: queue.into(),
+        what: what.into(),
+        irql: irql.number(),
+    });
 }
 
 /// Stops the machine for a broken rule, in the name of the current callback.
-pub fn stop(code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
+pub fn stop(code: BugCheck, parameters: [u64; 4], rule: &str, place: String) -> ! {
     stop_in(current(), code, parameters, rule, place)
 }
 
 /// Stops the machine for a rule that was broken in a callback which has returned.
-pub fn stop_in(callback: String, code: u32, parameters: [u64; 4], rule: &str, place: String) -> ! {
+pub fn stop_in(callback: String, code: BugCheck, parameters: [u64; 4], rule: &str, place: String) -> ! {
     stop_at(&Registers::here(), callback, code, parameters, rule, place)
 }
 
@@ -228,24 +239,24 @@ pub fn stop_in(callback: String, code: u32, parameters: [u64; 4], rule: &str, pl
 pub fn stop_at(
     registers: &Registers,
     callback: String,
-    code: u32,
+    code: BugCheck,
     parameters: [u64; 4],
     rule: &str,
     place: String,
 ) -> ! {
     let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
-    crate::bugcheck::stop(registers, code, parameters, violation, None)
+    bugcheck::stop(registers, code, parameters, violation, None)
 }
 
 /// Stops the machine for a queue that is not given back.
-pub fn stop_hung(callback: String, code: u32, rule: &str, place: String, view: QueueView) -> ! {
+pub fn stop_hung(callback: String, code: BugCheck, rule: &str, place: String, view: QueueView) -> ! {
     let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
-    crate::bugcheck::stop(&Registers::here(), code, [0; 4], violation, Some(view))
+    bugcheck::stop(&Registers::here(), code, [0; 4], violation, Some(view))
 }
 
 /// Stops because the driver uses something that understudy refuses to fake.
 pub fn not_offered(what: &str) -> ! {
-    stop(crate::wdf::object::WDF_VIOLATION, [0; 4], "NotOffered", format!("understudy does not offer {what}"))
+    stop(BugCheck::WDF_VIOLATION, [0; 4], "NotOffered", format!("understudy does not offer {what}"))
 }

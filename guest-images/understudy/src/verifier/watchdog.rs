@@ -5,9 +5,8 @@
 //! whose host is busy elsewhere, has no callback that takes long. Code with interrupts off it does not see: there the
 //! rig sends an NMI.
 
-use super::Registers;
-use super::{now_us, thread};
-use crate::agent::trace;
+use super::{BugCheck, owners, trace};
+use crate::ke::{self, Irql, Registers, now_us, thread};
 use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,17 +15,13 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 /// Most that may pass between two ticks of a machine that runs.
 const LONGEST_TICK_US: u64 = 20_000;
 
-/// DPC_WATCHDOG_VIOLATION, and what a driver's verifier reports.
-const AT_DISPATCH: u32 = 0x133;
-const AT_PASSIVE: u32 = 0xC4;
-
 /// The clock ticks; it has interrupted code with these registers at `irql`. Interrupts are off.
-pub fn tick(registers: impl FnOnce() -> Registers, irql: u8) {
+pub fn tick(registers: &dyn Fn() -> Registers, irql: Irql) {
     let now = now_us();
     let passed = now.saturating_sub(LAST.swap(now, Relaxed)).min(LONGEST_TICK_US);
     let Some(bound) = crate::settings::callback_bound_us() else { return };
-    let Some(stuck) = trace::spend(passed, bound, irql >= 2) else { return };
-    let running = stuck.thread == super::current_thread();
+    let Some(stuck) = trace::spend(passed, bound, irql >= Irql::DISPATCH) else { return };
+    let running = stuck.thread == ke::current_thread();
     let sleeping = if running { None } else { thread::waiting(stuck.thread) };
     let (registers, how) = match sleeping {
         Some(registers) => (registers, "it sleeps"),
@@ -46,10 +41,14 @@ pub fn interrupted(registers: &Registers) {
 
 fn stop(registers: &Registers, callback: alloc::string::String, what: &str) -> ! {
     let irql = registers.irql;
-    let code = if irql >= 2 { AT_DISPATCH } else { AT_PASSIVE };
+    let code = if irql >= Irql::DISPATCH {
+        BugCheck::DPC_WATCHDOG_VIOLATION
+    } else {
+        BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION
+    };
     let place = format!("{what} at IRQL {irql}");
-    let place = match crate::pnp::in_driver(registers.rip) {
-        true => format!("{place}, at {}", crate::pnp::describe(registers.rip)),
+    let place = match owners::in_driver(registers.rip) {
+        true => format!("{place}, at {}", owners::describe(registers.rip)),
         false => place,
     };
     let parameters = [0, registers.rip, irql.into(), 0];

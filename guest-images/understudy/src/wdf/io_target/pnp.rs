@@ -3,7 +3,7 @@
 use super::{State, TARGETS, Target};
 use crate::io::STATUS_INVALID_DEVICE_STATE;
 use crate::mm::Owner;
-use crate::wdf::object::violation;
+use crate::verifier::violation;
 use alloc::{sync::Arc, sync::Weak, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use wdk_offline::{DEVICE_OBJECT, NTSTATUS};
@@ -25,7 +25,7 @@ pub fn query_remove(object: *mut DEVICE_OBJECT) -> Result<Vec<Arc<Target>>, NTST
             Some(callback) => {
                 // SAFETY: the driver's callback with its own target, at PASSIVE_LEVEL.
                 let status =
-                    crate::agent::trace::callback(target.label(), "EvtIoTargetQueryRemove", || unsafe {
+                    crate::verifier::trace::callback(target.label(), "EvtIoTargetQueryRemove", || unsafe {
                         callback(target.raw())
                     });
                 if status < 0 {
@@ -53,7 +53,7 @@ pub fn remove_complete(targets: &[Arc<Target>]) {
         match target.inner.with(|inner| inner.params.EvtIoTargetRemoveComplete) {
             Some(callback) => {
                 // SAFETY: as above.
-                crate::agent::trace::callback(target.label(), "EvtIoTargetRemoveComplete", || unsafe {
+                crate::verifier::trace::callback(target.label(), "EvtIoTargetRemoveComplete", || unsafe {
                     callback(target.raw());
                 });
                 // a driver that forgets it would use a device that is gone

@@ -3,7 +3,9 @@
 use super::{State, Target, get};
 use crate::io::file::File;
 use crate::io::{STATUS_INVALID_DEVICE_STATE, api, names};
-use crate::wdf::object::{self, Attributes, require_irql, violation};
+use crate::ke::Irql;
+use crate::verifier::{require_irql, violation};
+use crate::wdf::object::{self, Attributes};
 use crate::wdf::table::Handle;
 use alloc::{format, sync::Arc};
 use wdk_offline::{
@@ -23,7 +25,7 @@ pub unsafe extern "win64" fn create(
     target: *mut WDFIOTARGET,
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfIoTargetCreate";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     object::get_ptr::<crate::wdf::device::Device, _>(device, FUNCTION);
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
@@ -60,7 +62,7 @@ pub unsafe extern "win64" fn open(
     const FUNCTION: &str = "WdfIoTargetOpen";
     const USE_EXISTING: i32 = 1;
     const BY_NAME: i32 = 2;
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     let target = get_remote(target, FUNCTION);
     // SAFETY: the driver passes its own structure.
     let params = unsafe { *params };
@@ -83,7 +85,9 @@ pub unsafe extern "win64" fn open(
             }
         }
         USE_EXISTING => return STATUS_INVALID_PARAMETER,
-        _ => crate::agent::trace::not_offered("WdfIoTargetOpen other than by name or of an existing device"),
+        _ => {
+            crate::verifier::trace::not_offered("WdfIoTargetOpen other than by name or of an existing device")
+        }
     };
     target.inner.with(|inner| {
         inner.to = to;
@@ -98,28 +102,28 @@ pub unsafe extern "win64" fn open(
 /// WdfIoTargetClose: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn close(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
     const FUNCTION: &str = "WdfIoTargetClose";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     get_remote(target, FUNCTION).close(State::Closed);
 }
 
 /// WdfIoTargetCloseForQueryRemove: PASSIVE_LEVEL, in EvtIoTargetQueryRemove.
 pub unsafe extern "win64" fn close_for_query_remove(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
     const FUNCTION: &str = "WdfIoTargetCloseForQueryRemove";
-    require_irql(FUNCTION, 0);
+    require_irql(FUNCTION, Irql::PASSIVE);
     get_remote(target, FUNCTION).close(State::ClosedForQueryRemove);
 }
 
 /// WdfIoTargetStart: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> NTSTATUS {
     const FUNCTION: &str = "WdfIoTargetStart";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(target, FUNCTION).start()
 }
 
 /// WdfIoTargetStop: PASSIVE_LEVEL; leaving the sent requests alone up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
     const FUNCTION: &str = "WdfIoTargetStop";
-    require_irql(FUNCTION, if action == 3 { 2 } else { 0 });
+    require_irql(FUNCTION, if action == 3 { Irql::DISPATCH } else { Irql::PASSIVE });
     let target = get(target, FUNCTION);
     if !(1..=3).contains(&action) {
         violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
@@ -130,7 +134,7 @@ pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, target: WDF
 /// WdfIoTargetPurge: PASSIVE_LEVEL to wait, else up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn purge(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
     const FUNCTION: &str = "WdfIoTargetPurge";
-    require_irql(FUNCTION, if action == 2 { 2 } else { 0 });
+    require_irql(FUNCTION, if action == 2 { Irql::DISPATCH } else { Irql::PASSIVE });
     let target = get(target, FUNCTION);
     if !(1..=2).contains(&action) {
         violation("InvalidAction", 4, action as u64, format!("{FUNCTION}: action {action}"));
@@ -144,13 +148,13 @@ pub unsafe extern "win64" fn wdm_get_target_device_object(
     target: WDFIOTARGET,
 ) -> *mut DEVICE_OBJECT {
     const FUNCTION: &str = "WdfIoTargetWdmGetTargetDeviceObject";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(target, FUNCTION).inner.with(|inner| inner.to)
 }
 
 /// WdfIoTargetGetState: up to DISPATCH_LEVEL.
 pub unsafe extern "win64" fn get_state(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> i32 {
     const FUNCTION: &str = "WdfIoTargetGetState";
-    require_irql(FUNCTION, 2);
+    require_irql(FUNCTION, Irql::DISPATCH);
     get(target, FUNCTION).inner.with(|inner| inner.state as i32)
 }

@@ -1,9 +1,6 @@
 //! The two serial ports: COM1 for the log, COM2 for the agent protocol.
 
-use crate::hal::port::{read8, write8};
-use crate::ke::irqlock::IrqLock;
-use crate::ke::{Event, interrupt};
-use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
+use super::port::{read8, write8};
 use core::fmt;
 use x86_64::instructions::interrupts::without_interrupts;
 
@@ -13,9 +10,6 @@ const COM2: u16 = 0x2f8;
 const RECEIVED: u8 = 1;
 const EMPTY: u8 = 0x20;
 const IDLE: u8 = 0x40;
-
-static INPUT: IrqLock<VecDeque<u8>> = IrqLock::new(VecDeque::new());
-static ARRIVED: Event = Event::auto();
 
 /// Sets both ports up: 115200 8n1, FIFO on; COM2 interrupts when bytes come.
 pub fn start() {
@@ -28,23 +22,9 @@ pub fn start() {
     }
 }
 
-/// Connects COM2's interrupt.
-pub fn listen() {
-    interrupt::connect(
-        interrupt::SERIAL_VECTOR,
-        Box::new(|| {
-            let mut any = false;
-            while read8(COM2 + 5) & RECEIVED != 0 {
-                let byte = read8(COM2);
-                INPUT.with(|input| input.push_back(byte));
-                any = true;
-            }
-            if any {
-                ARRIVED.set();
-            }
-            any
-        }),
-    );
+/// The byte that has come on COM2, if one has.
+pub fn received() -> Option<u8> {
+    (read8(COM2 + 5) & RECEIVED != 0).then(|| read8(COM2))
 }
 
 fn put(port: u16, byte: u8) {
@@ -71,21 +51,6 @@ pub fn write_line(line: &str) {
     });
 }
 
-/// Waits for the next line from COM2. PASSIVE_LEVEL.
-pub fn read_line() -> String {
-    let mut line = Vec::new();
-    loop {
-        while let Some(byte) = INPUT.with(VecDeque::pop_front) {
-            match byte {
-                b'\n' if !line.is_empty() => return String::from_utf8_lossy(&line).into_owned(),
-                b'\n' | b'\r' => {}
-                _ => line.push(byte),
-            }
-        }
-        ARRIVED.wait();
-    }
-}
-
 /// COM1 as a formatter's target.
 pub struct Log;
 
@@ -105,5 +70,5 @@ pub fn log(arguments: fmt::Arguments<'_>) {
 /// Writes a line to COM1.
 #[macro_export]
 macro_rules! log {
-    ($($arguments:tt)*) => { $crate::serial::log(format_args!($($arguments)*)) };
+    ($($arguments:tt)*) => { $crate::hal::serial::log(format_args!($($arguments)*)) };
 }

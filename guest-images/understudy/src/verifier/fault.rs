@@ -1,8 +1,8 @@
 //! Allocations of a driver's that fail because the rig wants it: every other one has memory.
 
-use super::Owner;
-use crate::agent::trace;
+use super::{owners, trace};
 use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
 use alloc::{format, string::String};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -23,7 +23,7 @@ static FAULT: IrqLock<Fault> = IrqLock::new(Fault { service: String::new(), afte
 /// # Errors
 /// There is no such service.
 pub fn arm(service: String, after: u32) -> Result<(), String> {
-    if !crate::pnp::is_service(&service) {
+    if !owners::is_service(&service) {
         return Err(format!("no service {service:?}"));
     }
     let old = FAULT.with(|fault| core::mem::replace(fault, Fault { service, after }));
@@ -37,7 +37,7 @@ pub fn strikes(owner: Owner) -> bool {
     if !ARMED.load(Relaxed) || owner == Owner::UNDERSTUDY {
         return false;
     }
-    let service = crate::pnp::service_name(owner);
+    let service = owners::service_name(owner);
     let now = FAULT.with(|fault| {
         if !fault.service.eq_ignore_ascii_case(service) {
             return false;

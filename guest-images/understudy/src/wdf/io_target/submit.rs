@@ -2,10 +2,10 @@
 
 use super::{Inner, State, Target};
 use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE};
-use crate::wdf::object::violation;
+use crate::ke::Irql;
+use crate::verifier::{violation, window};
 use crate::wdf::recall::Submit;
 use crate::wdf::request::{Request, of_context, send};
-use crate::window;
 use alloc::{format, sync::Arc};
 use wdk_offline::{DEVICE_OBJECT, IRP, NTSTATUS};
 
@@ -141,7 +141,7 @@ impl Target {
 /// Cancel routine of a parked request. Comes with the cancel spin lock held.
 unsafe extern "win64" fn cancelled_in_target(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     // SAFETY: the IRP cannot be completed before whoever took its cancel routine lets it.
-    let (irql, irp) = (unsafe { (*irp).CancelIrql }, Irp::from_raw(irp, "cancel routine"));
+    let (irql, irp) = (Irql::new(unsafe { (*irp).CancelIrql }), Irp::from_raw(irp, "cancel routine"));
     crate::io::irp::release_cancel_lock(irql);
     let Some(request) = of_context(irp.context()) else { return };
     let Some(target) = request.inner.with(|known| known.target.clone()) else { return };

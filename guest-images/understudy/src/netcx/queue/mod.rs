@@ -7,7 +7,6 @@ mod sleep;
 
 use super::arms::Arms;
 use super::buffers::Pool;
-use super::config;
 use super::ec::{Client, Ec, Mode, Task};
 use super::element::{Fragment, Packet};
 use super::hang::{self, Parts};
@@ -16,8 +15,9 @@ use super::ring::RingMemory;
 use super::unseen::Unseen;
 use super::verifier::{self, Direction, Snapshot};
 use super::{rx, tx, watch};
-use crate::agent::trace;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::{BugCheck, trace};
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -264,16 +264,16 @@ impl Queue {
 
     /// Stops in the name of whatever callback runs now.
     fn stop_now(&self, rule: &str, place: String) -> ! {
-        trace::stop(crate::wdf::object::WDF_VIOLATION, [0; 4], rule, place)
+        trace::stop(BugCheck::WDF_VIOLATION, [0; 4], rule, place)
     }
 
     /// Stops for a rule of this queue, in the name of its last callback.
     pub fn stop(&self, rule: &str, code: u32, place: String) -> ! {
         let callback = format!("{} {}", self.name, self.last.with(|last| *last));
         if code == 0 {
-            trace::stop_in(callback, crate::wdf::object::WDF_VIOLATION, [0; 4], rule, place)
+            trace::stop_in(callback, BugCheck::WDF_VIOLATION, [0; 4], rule, place)
         } else {
-            trace::stop_in(callback, config::NETADAPTER_VIOLATION, [code.into(), 0, 0, 0], rule, place)
+            trace::stop_in(callback, BugCheck::BUGCODE_NETADAPTER_DRIVER, [code.into(), 0, 0, 0], rule, place)
         }
     }
 
@@ -290,7 +290,7 @@ impl Queue {
         }
         self.last.with(|last| *last = what);
         let suspicion = self.note_used();
-        let old = raise.then(|| crate::ke::raise(2)).filter(|&old| old < 2);
+        let old = raise.then(|| crate::ke::raise(Irql::DISPATCH)).filter(|&old| old < Irql::DISPATCH);
         let handle = self.handle() as NETPACKETQUEUE;
         let call = || {
             // SAFETY: the driver's callback with its own handle; callbacks of one queue never run at the same time.

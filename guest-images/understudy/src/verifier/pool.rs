@@ -1,7 +1,7 @@
 //! The driver's pool: every block knows its tag, has guards at both ends, and is filled when it goes.
 
-use super::Owner;
 use crate::ke::irqlock::IrqLock;
+use crate::mm::Owner;
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use core::alloc::Layout;
 
@@ -31,7 +31,7 @@ fn lead(size: usize) -> usize {
 
 /// Allocates `size` bytes for a driver, zeroed if asked, else filled with a pattern. Null without memory, or when the
 /// rig wants that.
-pub fn pool_alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
+pub fn alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
     let Some(layout) = layout(size).filter(|_| !super::fault::strikes(owner)) else {
         return core::ptr::null_mut();
     };
@@ -55,7 +55,7 @@ pub fn pool_alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 
 ///
 /// # Errors
 /// One line: no such block, another tag, or a guard was written.
-pub fn pool_free(block: *mut u8, tag: u32) -> Result<(), String> {
+pub fn free(block: *mut u8, tag: u32) -> Result<(), String> {
     let Some(known) = BLOCKS.with(|blocks| blocks.remove(&(block as usize))) else {
         return Err(format!("{block:p} is not a pool block (freed twice?)"));
     };
@@ -63,7 +63,7 @@ pub fn pool_free(block: *mut u8, tag: u32) -> Result<(), String> {
         return Err(format!("{block:p} has tag {}, freed with {}", text(known.tag), text(tag)));
     }
     let Some(layout) = layout(known.size) else { return Ok(()) };
-    // SAFETY: the block was made by `pool_alloc` with this layout and is out of the list now.
+    // SAFETY: the block was made by `alloc` with this layout and is out of the list now.
     unsafe {
         let guards = [block.sub(GUARD), block.add(known.size)];
         for guard in guards {
@@ -89,7 +89,7 @@ fn text(tag: u32) -> String {
 }
 
 /// Blocks of a driver that are left, in words.
-pub fn pool_report(owner: Owner) -> Vec<String> {
+pub fn report(owner: Owner) -> Vec<String> {
     let count = BLOCKS.with(|blocks| blocks.len());
     let each = (0..count).filter_map(|at| BLOCKS.with(|blocks| blocks.values().nth(at).copied()));
     each.filter(|block| block.owner == owner)

@@ -1,9 +1,10 @@
-//! What the agent says: lines wait in one queue, in order, and a thread of its own writes them to COM2.
+//! What the rig is told: lines wait in one queue, in order, and a thread of its own writes them to COM2.
 
+use crate::hal::serial;
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
 use agent_protocol::Message;
-use alloc::collections::VecDeque;
+use alloc::{collections::VecDeque, string::String};
 use spin::Once;
 use x86_64::instructions::interrupts::without_interrupts;
 
@@ -25,7 +26,7 @@ pub fn push(message: Message) {
 pub fn flush() {
     while let Some(message) = WAITING.with(VecDeque::pop_front) {
         match serde_json::to_string(&message) {
-            Ok(line) => without_interrupts(|| crate::serial::write_line(&line)),
+            Ok(line) => without_interrupts(|| serial::write_line(&line)),
             Err(error) => crate::log!("a message cannot be written: {error}"),
         }
     }
@@ -38,4 +39,24 @@ pub fn writer() {
         event.wait_timeout(BATCH_US);
         flush();
     }
+}
+
+/// What a driver printed last.
+static LAST_DEBUG_LINE: IrqLock<String> = IrqLock::new(String::new());
+
+/// A line that the driver printed. Any IRQL.
+pub fn debug_line(text: &str) {
+    let text = String::from(text.trim_end_matches(['\r', '\n']));
+    let kept = text.clone();
+    let old = LAST_DEBUG_LINE.with(|last| core::mem::replace(last, kept));
+    drop(old);
+    push(Message::Debug { text });
+}
+
+/// What a driver printed last. Any IRQL.
+pub fn last_debug_line() -> String {
+    let taken = LAST_DEBUG_LINE.with(core::mem::take);
+    let kept = taken.clone();
+    LAST_DEBUG_LINE.with(|last| *last = kept);
+    taken
 }

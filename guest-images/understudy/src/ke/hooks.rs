@@ -1,0 +1,49 @@
+//! What the dispatcher reports to the floor above it, which judges: installed once, at boot.
+
+use super::interrupt::Exception;
+use super::{Irql, Registers};
+use spin::Once;
+
+/// A use of the dispatcher that no driver may make of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Misuse {
+    /// IRQL was to be raised to a lower one.
+    RaisedToLower {
+        /// IRQL as it is.
+        from: Irql,
+        /// What was asked for.
+        to: Irql,
+    },
+    /// A wait where no thread can run instead.
+    WaitAtDispatch(Irql),
+}
+
+/// Who is told.
+pub struct Hooks {
+    /// The clock ticks; it has interrupted code with these registers at this IRQL. Interrupts are off.
+    pub tick: fn(&dyn Fn() -> Registers, Irql),
+    /// An exception or an NMI. Interrupts are off.
+    pub exception: fn(&Exception) -> !,
+    /// Whoever runs now has misused the dispatcher.
+    pub misuse: fn(Misuse) -> !,
+}
+
+static HOOKS: Once<Hooks> = Once::new();
+
+/// Installs them. Before interrupts are on.
+pub fn install(hooks: Hooks) {
+    HOOKS.call_once(|| hooks);
+}
+
+/// Those that are installed.
+pub(super) fn get() -> Option<&'static Hooks> {
+    HOOKS.get()
+}
+
+/// Reports a misuse.
+pub(super) fn misuse(misuse: Misuse) -> ! {
+    match get() {
+        Some(hooks) => (hooks.misuse)(misuse),
+        None => crate::hal::power::fatal(&alloc::format!("{misuse:?}")),
+    }
+}

@@ -1,0 +1,76 @@
+//! The end of a run that broke a rule: told on both ports, then the machine is off.
+
+use super::{BugCheck, owners};
+use crate::hal::{power, serial};
+use crate::ke::Registers;
+use agent_protocol::{MOST_STACK, Message, Processor, QueueView, Violation};
+use alloc::{boxed::Box, string::String};
+
+/// Exit value of a bug check at the debug-exit device.
+pub const EXIT_BUG_CHECK: u8 = 0x20;
+
+/// Reports the violation, with the place of the code that it is about, and the queue where a queue hangs; then powers
+/// off. Any IRQL.
+pub fn stop(
+    registers: &Registers,
+    code: BugCheck,
+    parameters: [u64; 4],
+    violation: Violation,
+    view: Option<QueueView>,
+) -> ! {
+    x86_64::instructions::interrupts::disable();
+    crate::log!(
+        "*** STOP {code:#x} {parameters:x?}: {} in {}, {}",
+        violation.rule,
+        violation.callback,
+        violation.place
+    );
+    let processor = Some(Box::new(describe(registers)));
+    match serde_json::to_string(&Message::BugCheck {
+        violation,
+        code: code.number(),
+        parameters,
+        view,
+        processor,
+    }) {
+        Ok(line) => serial::write_line(&line),
+        Err(error) => crate::log!("the bug check cannot be told: {error}"),
+    }
+    power::exit(EXIT_BUG_CHECK)
+}
+
+/// Registers with the stack's top and the drivers' images, for the rig.
+fn describe(registers: &Registers) -> Processor {
+    Processor {
+        irql: registers.irql.number(),
+        rip: registers.rip,
+        registers: registers.general,
+        stack: stack(registers.general[Processor::RSP]),
+        images: owners::images(),
+    }
+}
+
+/// The stack's bytes from `from` upwards, in hexadecimal, as far as there is RAM; nothing where that is no stack.
+fn stack(from: u64) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::new();
+    let physical = crate::mm::virt_to_phys(from as usize);
+    let Some(len) = (1..=MOST_STACK / 512)
+        .rev()
+        .map(|blocks| blocks * 512)
+        .find(|len| crate::mm::is_ram(physical, *len as u64))
+    else {
+        return text;
+    };
+    if !from.is_multiple_of(8) {
+        return text;
+    }
+    // SAFETY: RAM that is mapped; whoever writes to it is interrupted or is this code itself.
+    let bytes = unsafe { core::slice::from_raw_parts(from as *const u8, len) };
+    text.reserve(2 * len);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}

@@ -1,0 +1,37 @@
+//! What watches drivers, whichever framework they call: the time line of calls into them, whose an address is, the rules
+//! that hold everywhere, the windows at which a thread can be held, and the end of a run that broke a rule.
+
+pub mod bugcheck;
+mod codes;
+mod exception;
+pub mod fault;
+pub mod output;
+pub mod owners;
+pub mod pool;
+mod require;
+pub mod trace;
+mod watchdog;
+pub mod window;
+
+pub use codes::BugCheck;
+pub use require::{held_locks, lock_acquired, lock_released, require_irql, violation};
+
+use crate::ke::hooks::{self, Hooks, Misuse};
+use alloc::format;
+
+/// Has the dispatcher report here. Before interrupts are on.
+pub fn start() {
+    hooks::install(Hooks { tick: watchdog::tick, exception: exception::judge, misuse });
+}
+
+fn misuse(misuse: Misuse) -> ! {
+    let (parameters, rule, place) = match misuse {
+        Misuse::RaisedToLower { from, to } => {
+            ([0, from.into(), 0, to.into()], "IrqlRaisedToLower", format!("from {from} to {to}"))
+        }
+        Misuse::WaitAtDispatch(irql) => {
+            ([0, irql.into(), 0, 0], "WaitAtDispatch", format!("a wait at IRQL {irql}"))
+        }
+    };
+    trace::stop(BugCheck::IRQL_NOT_LESS_OR_EQUAL, parameters, rule, place)
+}

@@ -1,0 +1,42 @@
+//! Rules that hold for whatever function of a framework a driver calls.
+
+use super::{BugCheck, trace};
+use crate::ke::Irql;
+use crate::ke::irqlock::IrqLock;
+use alloc::{format, string::String};
+
+/// Stops with a WDF violation of that rule.
+pub fn violation(rule: &str, p1: u64, p2: u64, place: String) -> ! {
+    trace::stop(BugCheck::WDF_VIOLATION, [p1, p2, 0, 0], rule, place)
+}
+
+/// Stops unless the IRQL is at most `most`.
+pub fn require_irql(function: &str, most: Irql) {
+    let now = crate::ke::irql();
+    if now > most {
+        violation(
+            "IrqlTooHigh",
+            6,
+            u64::from(now),
+            format!("{function} at IRQL {now}, allowed up to {most}"),
+        );
+    }
+}
+
+/// Spin locks of the driver that are held now.
+static HELD_LOCKS: IrqLock<u32> = IrqLock::new(0);
+
+/// How many spin locks of drivers are held. A callback must leave as many as it found.
+pub fn held_locks() -> u32 {
+    HELD_LOCKS.with(|count| *count)
+}
+
+/// A driver has acquired a spin lock.
+pub fn lock_acquired() {
+    HELD_LOCKS.with(|count| *count += 1);
+}
+
+/// A driver has released a spin lock.
+pub fn lock_released() {
+    HELD_LOCKS.with(|count| *count -= 1);
+}
