@@ -1,24 +1,20 @@
 //! The stand-in NT kernel: boots in QEMU, loads the very `.sys` file that Windows loads, and checks every rule it knows.
 //!
-//! It is no Windows: what it does not know it refuses by name. On the host only the pure modules exist, so that their
-//! rules are tested by plain `cargo test`.
+//! Any function that it does not implement stops the run with that function's name. The rooms from the ground up; none
+//! knows one above it (`tests/floors.rs`):
 //!
-//! - `boot`, `hal`, `mm`, `ke`: the machine, memory, IRQL, threads, DPCs, timers.
-//! - `pe`, `nt`: the driver's image and what it imports from ntoskrnl.
-//! - [`inf`], `pnp`: what PnP makes of driver and device.
-//! - `io`: device objects, files, IRPs and their cancellation; `window`: where the frameworks can be held.
-//! - [`wdf`], [`netcx`]: KMDF and NetAdapterCx, with their verifiers.
-//! - [`ndis`]: filter modules and the protocol above NetAdapterCx.
-//! - `agent`: the rig's orders and everything that is told back.
+//! - `hal`, `ke`, `mm`, `pe`: the machine, IRQL, threads, DPCs, timers, memory, a driver's image. [`settings`]: what the
+//!   machine was started with.
+//! - `verifier`: what watches drivers, whichever framework they call.
+//! - `io`: device objects, files, IRPs and their cancellation.
+//! - `wdf` and `netcx` over it, KMDF and NetAdapterCx; beside them [`ndis`], filter modules and the protocol above.
+//! - `nt`: what a driver imports from ntoskrnl. `pnp`: what PnP makes of driver and device.
+//! - `agent`: the rig's orders and everything that is reported. `boot`: from the entry point to the agent.
 #![cfg_attr(target_os = "none", no_std)]
 extern crate alloc;
 
-pub mod inf;
 pub mod ndis;
-pub mod netcx;
-pub mod ram;
 pub mod settings;
-pub mod wdf;
 
 #[cfg(target_os = "none")]
 mod agent;
@@ -33,6 +29,8 @@ mod ke;
 #[cfg(target_os = "none")]
 mod mm;
 #[cfg(target_os = "none")]
+mod netcx;
+#[cfg(target_os = "none")]
 mod nt;
 #[cfg(target_os = "none")]
 mod pe;
@@ -40,3 +38,5 @@ mod pe;
 mod pnp;
 #[cfg(target_os = "none")]
 mod verifier;
+#[cfg(target_os = "none")]
+mod wdf;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The floors, from the ground up. The wings of one floor do not know each other; in a wing each room may use those
 /// before it.
 const FLOORS: &[&[&[&str]]] = &[
-    &[&["inf", "ram", "settings"]],
+    &[&["settings"]],
     &[&["hal"]],
     &[&["ke"]],
     &[&["mm"]],
@@ -25,7 +25,6 @@ const FLOORS: &[&[&[&str]]] = &[
 
 /// Rooms whose files still use another one that they must not.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    ("io", "wdf"),
     ("wdf", "netcx"),
     ("wdf", "pnp"),
     ("netcx", "ndis"),

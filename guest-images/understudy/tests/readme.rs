@@ -39,7 +39,9 @@ fn is_rule(name: &str) -> bool {
 fn texts() -> (String, String) {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let mut source = String::new();
-    sources(&root.join("src"), &mut source);
+    for folder in ["src", "rules/src"] {
+        sources(&root.join(folder), &mut source);
+    }
     (source, fs::read_to_string(root.join("README.md")).expect("README.md"))
 }
 

@@ -7,13 +7,14 @@ use crate::hal::{power, serial};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread, worker};
 use crate::ndis::{protocol, stack};
-use crate::netcx::{datapath, frame};
+use crate::netcx::datapath;
 use crate::pnp::{self, NotLoaded};
 use crate::verifier::{fault, output, trace, window};
 use agent_protocol::{Command, DriverFile, Message, QueueReport, Reply, Request, VERSION};
 use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
 use spin::Once;
+use understudy_rules::frame;
 
 /// What the PnP worker does next.
 enum Work {

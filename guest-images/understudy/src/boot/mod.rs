@@ -2,12 +2,13 @@
 
 use crate::hal::power::fatal;
 use crate::hal::{self, serial};
-use crate::{agent, ke, mm, ram, settings, verifier};
+use crate::{agent, ke, mm, settings, verifier};
 use alloc::{boxed::Box, string::String};
 use core::arch::global_asm;
 use core::ops::Range;
 use core::panic::PanicInfo;
 use understudy_loader::start_info::{Kind, MAGIC, MemoryRange, Module, StartInfo};
+use understudy_rules::ram;
 
 global_asm!(include_str!("start.s"));
 

@@ -2,9 +2,9 @@
 //! program's own addresses.
 
 use super::Irp;
-use crate::wdf::method::Method;
 use alloc::{boxed::Box, vec, vec::Vec};
 use ndis_sys::{MDL, MDL_MAPPED_TO_SYSTEM_VA};
+use understudy_rules::io::method::Method;
 use wdk_offline::NTSTATUS;
 
 /// IRP_BUFFERED_IO, IRP_DEALLOCATE_BUFFER, IRP_INPUT_OPERATION.

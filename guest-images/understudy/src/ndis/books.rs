@@ -1,11 +1,11 @@
 //! The one set of books, and the steps in which lists change hands.
 
-use super::ledger::{Back, Ledger, List, Party, Way};
 use super::nbl::{self, Nbl};
 use super::violation::checked;
 use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String, vec::Vec};
 use ndis_sys::NET_BUFFER_LIST;
+use understudy_rules::ndis::ledger::{Back, Ledger, List, Party, Way};
 
 static LEDGER: IrqLock<Ledger> = IrqLock::new(Ledger::new());
 
@@ -38,7 +38,7 @@ pub fn pass(lists: &[List], way: Way, from: (Party, u64), to: Party) {
         let shape = checked(live(list).shape(way));
         checked(with(|ledger| ledger.pass(list, way, from, to, thread, shape)));
         if way == Way::Send {
-            live(list).set_status(super::ledger::STATUS_POISON);
+            live(list).set_status(understudy_rules::ndis::ledger::STATUS_POISON);
         }
     }
 }
@@ -62,6 +62,6 @@ pub fn describe(party: Party) -> String {
 /// The numbers of the frames in a list, `None` for another's frame.
 pub fn numbers(list: List) -> Vec<Option<u64>> {
     let buffers = checked(live(list).buffers());
-    let number = |buffer: nbl::Buffer| crate::netcx::frame::number(&checked(buffer.copy()));
+    let number = |buffer: nbl::Buffer| understudy_rules::frame::number(&checked(buffer.copy()));
     buffers.into_iter().map(number).collect()
 }

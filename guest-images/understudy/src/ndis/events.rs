@@ -1,6 +1,5 @@
 //! Status indications and network events, which travel up, and device events, which travel down.
 
-use super::ledger::Party;
 use super::module::Module;
 use super::stack;
 use super::violation::stop;
@@ -8,6 +7,7 @@ use crate::verifier::trace;
 use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use ndis_sys::*;
+use understudy_rules::ndis::ledger::Party;
 use wdk_offline::GUID;
 
 /// NDIS_STATUS_LINK_STATE.

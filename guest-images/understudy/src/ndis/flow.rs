@@ -4,7 +4,6 @@
 //! Rules: NF19 to NF21, NF28 to NF30 (`driver/docs/ndis-filter.md`).
 
 use super::books;
-use super::ledger::{List, PAUSED, Party, Way};
 use super::module::Module;
 use super::violation::stop;
 use super::{protocol, stack};
@@ -15,6 +14,7 @@ use crate::verifier::window;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
+use understudy_rules::ndis::ledger::{List, PAUSED, Party, Way};
 
 /// The DISPATCH_LEVEL flag, which has the same value in every direction.
 const DISPATCH_LEVEL: u32 = 1;

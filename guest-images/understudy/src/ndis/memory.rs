@@ -3,7 +3,6 @@
 //! All of it stands in pool memory with guards; what is freed is filled, so that a late use shows.
 
 use super::books;
-use super::ledger::{Broken, List, Party};
 use super::nbl;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
@@ -13,6 +12,7 @@ use ndis_sys::{
     MDL, MDL_SOURCE_IS_NONPAGED_POOL, NDIS_SIZEOF_PRIVATE_NET_BUFFER_LIST, NET_BUFFER, NET_BUFFER_LIST,
     NET_BUFFER_LIST_CONTEXT,
 };
+use understudy_rules::ndis::ledger::{Broken, List, Party};
 
 /// Tag of lists and net buffers in the pool: `NDnb`.
 const LIST_TAG: u32 = u32::from_le_bytes(*b"NDnb");
@@ -108,7 +108,7 @@ pub fn make_list(
     unsafe {
         nbl::poison_private(list);
         (*list).NdisPoolHandle = pool as *mut _;
-        (*list).Status = super::ledger::STATUS_POISON;
+        (*list).Status = understudy_rules::ndis::ledger::STATUS_POISON;
     }
     let complete = context == 0 || add_context(list, context);
     let complete = complete && data.is_none_or(|data| add_buffer(list, pool, data));

@@ -1,19 +1,14 @@
 //! The stand-in for NDIS.SYS: filter modules between an overlying protocol and NetAdapterCx's packet queues.
 //!
-//! - [`ledger`], [`shape`], [`nbl`]: whose list is where, and that it comes back as it went.
-//! - [`state`]: what a filter module may do when.
-//! - [`account`]: the protocol's frames.
+//! - [`nbl`]: lists in memory. Whose list is where, that it comes back as it went, what a module may do when, and the
+//!   protocol's account: `understudy_rules::ndis`.
 //! - `books`, `memory`, `flow`: lists as they are made, handed on, and come back.
 //! - `module`, `stack`, `attach`, `registration`: filter drivers and modules, and the orders of their states.
 //! - `requests`, `events`: OID requests, status indications, PnP events.
 //! - `protocol`: the overlying driver. The translator below is `netcx::tx` and `netcx::rx`.
 //! - `exports`: the functions that a filter driver imports.
 
-pub mod account;
-pub mod ledger;
 pub mod nbl;
-pub mod shape;
-pub mod state;
 
 #[cfg(target_os = "none")]
 mod attach;

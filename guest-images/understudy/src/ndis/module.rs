@@ -1,7 +1,5 @@
 //! Filter drivers, their modules, and the calls into a module that have not returned.
 
-use super::ledger::{Broken, Party};
-use super::state::{Began, Machine, State};
 use super::violation::{checked, stop};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Timer};
@@ -12,6 +10,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use ndis_sys::{
     NDIS_FILTER_DRIVER_CHARACTERISTICS, NDIS_FILTER_PARTIAL_CHARACTERISTICS, NDIS_HANDLE, NDIS_OBJECT_HEADER,
 };
+use understudy_rules::ndis::ledger::{Broken, Party};
+use understudy_rules::ndis::state::{Began, Machine, State};
 use wdk_offline::DRIVER_OBJECT;
 
 /// Handles of drivers and modules are no addresses: whatever follows one faults.

@@ -3,9 +3,7 @@
 //! It is impolite on purpose: told of a pause it goes on sending, so that everybody below shows what becomes of lists
 //! that come at the wrong time. Only when it closes its binding does it keep still.
 
-use super::account::Account;
 use super::books;
-use super::ledger::{List, Party, Way};
 use super::memory::{self, Extent};
 use super::violation::{checked, stop};
 use super::{flow, requests};
@@ -14,14 +12,16 @@ use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
 use crate::netcx::adapter;
 use crate::netcx::buffers::{Pool, SIZE, Slot};
-use crate::netcx::frame::{self, Reading};
-use crate::netcx::receive_filter::Filter;
 use crate::verifier::trace;
 use agent_protocol::ListReport;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
 use spin::Once;
+use understudy_rules::frame::{self, Reading};
+use understudy_rules::ndis::account::Account;
+use understudy_rules::ndis::ledger::{List, Party, Way};
+use understudy_rules::receive_filter::Filter;
 
 /// The binding's handle, SourceHandle of what it sends: no address.
 const BINDING: u64 = 0x5d0b_4e42_0000_0010;

@@ -2,21 +2,22 @@
 //!
 //! Rules: NF8 (`driver/docs/ndis-filter.md`).
 
-use super::ledger::{Broken, Party};
 use super::module::Module;
 use super::stack;
 use super::violation::{checked, stop};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Irql};
 use crate::mm::Owner;
-use crate::netcx::receive_filter::{Filter, Mac};
-use crate::netcx::{adapter, frame};
+use crate::netcx::adapter;
 use crate::verifier::trace;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use ndis_sys::*;
 use spin::Once;
+use understudy_rules::frame;
+use understudy_rules::ndis::ledger::{Broken, Party};
+use understudy_rules::receive_filter::{Filter, Mac};
 use wdk_offline::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER};
 
 /// Objects that the protocol asks for, and the miniport knows.

@@ -3,11 +3,9 @@
 
 use super::books;
 use super::events;
-use super::ledger::Party;
 use super::memory;
 use super::module::{FilterDriver, Module};
 use super::protocol;
-use super::state::State;
 use super::violation::stop;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
@@ -17,6 +15,8 @@ use crate::verifier::window;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use ndis_sys::*;
+use understudy_rules::ndis::ledger::Party;
+use understudy_rules::ndis::state::State;
 
 /// Registered drivers, in the order of their registration.
 static DRIVERS: IrqLock<Vec<Arc<FilterDriver>>> = IrqLock::new(Vec::new());

@@ -1,9 +1,9 @@
 //! The end of a run that broke one of NDIS's rules: which bug check has the rule.
 
-use super::ledger::Broken;
 use crate::ke::Irql;
 use crate::verifier::{BugCheck, trace};
 use alloc::{format, string::String};
+use understudy_rules::ndis::ledger::Broken;
 
 /// Rules of the NDIS verifier, by the first parameter of its bug check.
 const VERIFIED: [(&str, u64); 5] = [

@@ -3,12 +3,11 @@
 //! Rules: CX32, CX33 (`driver/docs/netadaptercx.md`).
 
 use super::config::{enter, require_not_null, require_size, violation};
-use super::receive_filter::{self, Filter};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::trace;
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};
-use crate::wdf::{device, dma, table::Handle};
+use crate::wdf::{device, dma};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use netadaptercx_sys::{
@@ -19,6 +18,8 @@ use netadaptercx_sys::{
     NetRxFragmentBufferAllocationModeSystem, NetRxFragmentBufferAttachmentModeSystem,
     PFN_NET_ADAPTER_SET_RECEIVE_FILTER, PNETADAPTER_INIT,
 };
+use understudy_rules::receive_filter::{self, Filter};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
     STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,

@@ -5,9 +5,9 @@
 use crate::ke::Irql;
 use crate::verifier::{BugCheck, trace};
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};
-use crate::wdf::table::Handle;
 use alloc::{format, string::String, sync::Arc};
 use netadaptercx_sys::{NET_DRIVER_GLOBALS, NETADAPTER, NETCONFIGURATION};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
     WDF_OBJECT_ATTRIBUTES,

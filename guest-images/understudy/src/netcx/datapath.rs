@@ -5,20 +5,20 @@
 use super::adapter;
 use super::ec::{Mode, Task};
 use super::queue::{Queue, QueueBooks, QueueInit, Traffic};
-use super::verifier::Direction;
 use super::watch;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
-use crate::ndis::ledger::List;
 use crate::ndis::{books, protocol};
 use crate::verifier::{BugCheck, trace};
 use crate::wdf::object::{self, Attributes, Payload};
-use crate::wdf::table::Handle;
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use netadaptercx_sys::{NETADAPTER, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT};
 use spin::Once;
+use understudy_rules::ndis::ledger::List;
+use understudy_rules::netcx::verifier::Direction;
+use understudy_rules::wdf::table::Handle;
 
 /// The queues, Tx before Rx, and whether the data path runs.
 struct Path {

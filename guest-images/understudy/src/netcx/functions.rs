@@ -1,9 +1,7 @@
 //! NetAdapterCx 2.1's function table, and the functions of packet queues in it.
 
 use super::config::{self, enter, require_not_null, require_size, violation};
-use super::element::{Fragment, Packet};
 use super::queue::{Queue, QueueInit};
-use super::verifier::Direction;
 use super::{adapter, datapath};
 use crate::ke::Irql;
 use crate::wdf::object::{self, Attributes, Payload, get, get_ptr};
@@ -12,6 +10,8 @@ use netadaptercx_sys::{
     NET_DRIVER_GLOBALS, NET_EXTENSION, NET_EXTENSION_QUERY, NET_FUNCTION_NAMES, NET_PACKET_QUEUE_CONFIG,
     NET_RING_COLLECTION, NETPACKETQUEUE, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT, index,
 };
+use understudy_rules::netcx::element::{Fragment, Packet};
+use understudy_rules::netcx::verifier::Direction;
 use wdk_offline::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
 
 /// Name of the function at `index`.

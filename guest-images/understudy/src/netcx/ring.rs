@@ -2,13 +2,13 @@
 //!
 //! Rules: CX15 to CX17 (`driver/docs/netadaptercx.md`).
 
-use super::element::RingHeader;
-use super::verifier::Ring;
 use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::{vec, vec::Vec};
 use core::alloc::Layout;
 use core::mem::offset_of;
 use netadaptercx_sys::{NET_RING, NetRingGetElementAtIndex};
+use understudy_rules::netcx::element::RingHeader;
+use understudy_rules::netcx::verifier::Ring;
 
 /// Where the elements begin.
 const ELEMENTS: usize = offset_of!(NET_RING, Buffer);

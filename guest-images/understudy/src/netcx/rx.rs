@@ -4,15 +4,15 @@
 //! Rules: CX18, CX23 to CX26 (`driver/docs/netadaptercx.md`).
 
 use super::buffers::{Pool, Slot};
-use super::element::{Fragment, Packet};
-use super::frame::{self, Reading};
-use super::ledger::RxLedger;
 use super::queue::Queue;
 use super::tx::Fault;
-use crate::ndis::ledger::{List, Party};
 use crate::ndis::memory::{self, Extent};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::{format, vec, vec::Vec};
+use understudy_rules::frame::{self, Reading};
+use understudy_rules::ndis::ledger::{List, Party};
+use understudy_rules::netcx::element::{Fragment, Packet};
+use understudy_rules::netcx::ledger::RxLedger;
 
 /// Lists indicated per poll, as the framework limits it.
 const PER_POLL: usize = 32;

@@ -4,13 +4,13 @@
 //! Rules: CX19 to CX22 (`driver/docs/netadaptercx.md`).
 
 use super::buffers::{Pool, SIZE, Slot};
-use super::element::{Fragment, Packet};
-use super::frame;
-use super::ledger::{Outcome, TxLedger};
 use super::queue::Queue;
-use crate::ndis::ledger::List;
 use crate::ndis::nbl::{Buffer, Nbl, Piece};
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
+use understudy_rules::frame;
+use understudy_rules::ndis::ledger::List;
+use understudy_rules::netcx::element::{Fragment, Packet};
+use understudy_rules::netcx::ledger::{Outcome, TxLedger};
 
 /// A broken rule: its name and where.
 pub type Fault = (&'static str, String);
@@ -68,7 +68,7 @@ fn list(list: List) -> Nbl {
     unsafe { Nbl::new(list) }
 }
 
-fn fault(broken: crate::ndis::ledger::Broken) -> Fault {
+fn fault(broken: understudy_rules::ndis::ledger::Broken) -> Fault {
     (broken.rule, broken.place)
 }
 

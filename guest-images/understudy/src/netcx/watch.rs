@@ -3,10 +3,10 @@
 //!
 //! Reading changes nothing in the device. A device without the cancel block is not judged.
 
-use super::verifier::Direction;
 use crate::ke::irqlock::IrqLock;
 use agent_protocol::{DeviceView, VirtqueueView};
 use core::sync::atomic::Ordering::Relaxed;
+use understudy_rules::netcx::verifier::Direction;
 
 /// ID register and its value, the bytes `C I N C`.
 const ID: (usize, u32) = (0x40, 0x434E_4943);

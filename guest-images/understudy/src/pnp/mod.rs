@@ -8,7 +8,6 @@ mod pdo;
 mod resources;
 mod service;
 
-use crate::inf::{self, Kind, Package};
 use crate::ndis::stack;
 use crate::netcx::datapath;
 use crate::verifier::owners;
@@ -17,6 +16,7 @@ use crate::wdf::io_target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 pub use node::{Node, Stage, nic};
 pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
+use understudy_rules::inf::{self, Kind, Package};
 use wdk_offline::NTSTATUS;
 
 /// What BUS_INTERFACE_STANDARD carries as its context: no address.

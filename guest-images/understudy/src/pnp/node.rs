@@ -2,7 +2,6 @@
 
 use super::pdo::Pdo;
 use super::{check, failed, resources};
-use crate::inf::Kind;
 use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
@@ -13,10 +12,11 @@ use crate::verifier::trace;
 use crate::wdf::device::{Device, DeviceInit};
 use crate::wdf::io_target::{self, Target};
 use crate::wdf::object::{self, Attributes, Payload};
-use crate::wdf::table::Handle;
 use crate::wdf::{driver, interrupt, queue};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use understudy_rules::inf::Kind;
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER};
 
 /// WdfPowerDeviceD3 and WdfPowerDeviceD3Final.

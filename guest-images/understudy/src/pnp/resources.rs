@@ -1,7 +1,6 @@
 //! The device on the bus: its identity, its resources in an order that differs with the seed, its message interrupt.
 
 use crate::hal::pci::{Bar, Function};
-use crate::inf::PciIdentity;
 use crate::ke::Irql;
 use crate::ke::interrupt as vectors;
 use crate::ke::irqlock::IrqLock;
@@ -10,8 +9,9 @@ use crate::netcx::watch;
 use crate::wdf::interrupt::Interrupt;
 use crate::wdf::object::{self, Attributes, Payload};
 use crate::wdf::resources::ResourceList;
-use crate::wdf::table::Handle;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use understudy_rules::inf::PciIdentity;
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1,
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_1,

@@ -1,7 +1,6 @@
 //! Drivers as services: their image, their entry and unload, and what they may not leave behind.
 
 use super::NotLoaded;
-use crate::inf::{Kind, Package};
 use crate::mm::Owner;
 use crate::pe;
 use crate::verifier::owners::{self, Service};
@@ -10,6 +9,7 @@ use crate::verifier::{BugCheck, trace};
 use crate::wdf::{device, dma, driver, object};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
+use understudy_rules::inf::{Kind, Package};
 use wdk_offline::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
 
 type Entry = unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -> NTSTATUS;

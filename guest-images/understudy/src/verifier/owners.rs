@@ -1,12 +1,12 @@
 //! The loaded drivers: whose an address, an object, a time line's entry is.
 
-use crate::inf::{Kind, Package};
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::pe::Image;
 use agent_protocol::LoadedImage;
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::AtomicBool;
+use understudy_rules::inf::{Kind, Package};
 use wdk_offline::DRIVER_OBJECT;
 
 /// A loaded driver.

@@ -1,8 +1,8 @@
 //! WDF_OBJECT_ATTRIBUTES: what a driver asks for with a new object.
 
-use super::table::Handle;
 use crate::verifier::trace;
 use alloc::format;
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, WDF_OBJECT_ATTRIBUTES};
 
 /// What a driver asked for with WDF_OBJECT_ATTRIBUTES, checked.

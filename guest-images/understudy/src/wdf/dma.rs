@@ -2,13 +2,13 @@
 
 use super::device::Device;
 use super::object::{self, Attributes, Payload, get_ptr, parent};
-use super::table::Handle;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{require_irql, violation};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES,
     STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DMA_ENABLER_CONFIG, WDF_DRIVER_GLOBALS,

@@ -2,13 +2,13 @@
 
 use super::functions;
 use super::object::{self, Attributes, Payload};
-use super::table::Handle;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use netadaptercx_sys::{NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO, WDF_VERSION};
 use wdk_offline::{
     DRIVER_OBJECT, NTSTATUS, PFN_WDF_DRIVER_DEVICE_ADD, PFN_WDF_DRIVER_UNLOAD, STATUS_INFO_LENGTH_MISMATCH,

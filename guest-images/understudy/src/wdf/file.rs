@@ -5,11 +5,11 @@
 use super::device::Device;
 use super::object::{self, Attributes, Payload, get, get_ptr};
 use super::request::Request;
-use super::table::Handle;
 use crate::io::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, STATUS_PENDING};
 use crate::ke::Irql;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     DEVICE_OBJECT, FILE_OBJECT, NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
     WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFFILEOBJECT,

@@ -2,11 +2,11 @@
 
 use super::lock::SpinLockObject;
 use super::object::{self, Attributes, Payload, get_ptr, parent};
-use super::table::Handle;
 use crate::ke::{Dpc, Irql};
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, PFN_WDF_INTERRUPT_DISABLE, PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR,
     STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,

@@ -3,7 +3,6 @@
 //! A wrong handle, a wrong IRQL or a forbidden deletion is bug check 0x10D, as KMDF's verifier has it.
 
 pub use super::attributes::Attributes;
-use super::table::{Handle, HandleFault, Kinded, Table};
 use super::{
     device::Device, dma, driver, interrupt::Interrupt, lock::SpinLockObject, resources::ResourceList, timer,
 };
@@ -16,6 +15,7 @@ use alloc::{format, sync::Arc, vec::Vec};
 use core::alloc::Layout;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use understudy_rules::wdf::table::{Handle, HandleFault, Kinded, Table};
 use wdk_offline::{
     PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY, WDFOBJECT,
 };
@@ -121,7 +121,7 @@ unsafe impl Send for Object {}
 // SAFETY: as above.
 unsafe impl Sync for Object {}
 
-impl Kinded for Arc<Object> {
+impl Kinded for Object {
     fn kind(&self) -> &'static str {
         self.payload.kind()
     }

@@ -2,7 +2,6 @@
 
 use crate::ke::Irql;
 use crate::ndis::books;
-use crate::ndis::ledger::Party;
 use crate::ndis::module::{FilterDriver, Module};
 use crate::ndis::violation::{checked, require_flag, require_irql, stop};
 use crate::ndis::{events, flow, registration, requests, stack};
@@ -11,6 +10,7 @@ use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
 use ndis_sys::*;
+use understudy_rules::ndis::ledger::Party;
 use wdk_offline::DRIVER_OBJECT;
 
 const DRIVER_IRQL: &str = "Irql_Filter_Driver_Function";
@@ -83,7 +83,7 @@ pub unsafe extern "win64" fn set_attributes(
     const FUNCTION: &str = "NdisFSetAttributes";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);
-    if module.state() != crate::ndis::state::State::Attaching {
+    if module.state() != understudy_rules::ndis::state::State::Attaching {
         stop("FilterAttributesNotSet", format!("{FUNCTION} outside FilterAttach"));
     }
     // SAFETY: the driver passes its structure.
@@ -152,7 +152,7 @@ pub unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
     if out != 0 {
         stop("PausedWithOwnListsOut", format!("{FUNCTION} while {out} of the module's lists are out"));
     }
-    module.require(crate::ndis::state::Machine::completed);
+    module.require(understudy_rules::ndis::state::Machine::completed);
 }
 
 /// What every function for lists begins with. The flags' lowest bit says DISPATCH_LEVEL in all of them.

@@ -5,7 +5,6 @@
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::ndis::ledger::{List, Party};
 use crate::ndis::memory::{self, Extent, Pool};
 use crate::ndis::violation::{checked, require_irql, stop};
 use crate::ndis::{books, nbl, stack};
@@ -15,6 +14,7 @@ use core::arch::naked_asm;
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use ndis_sys::*;
+use understudy_rules::ndis::ledger::{List, Party};
 
 const IRQL: &str = "Irql_NetBuffer_Function";
 /// Most bytes of alignment that NdisGetDataBuffer gives.

@@ -1,12 +1,12 @@
 //! Net buffer lists in memory: chains walked, shapes taken, data read. All that follows their pointers is here.
 
-use super::ledger::{Broken, List, Way};
-use super::shape::{FIELDS, Part, Shape, digest};
 use alloc::{collections::BTreeSet, format, vec::Vec};
 use ndis_sys::{
     MDL, MDL_MAPPED_TO_SYSTEM_VA, MDL_SOURCE_IS_NONPAGED_POOL, NDIS_SIZEOF_PRIVATE_NET_BUFFER_LIST,
     NET_BUFFER, NET_BUFFER_LIST, NetBufferListCancelId,
 };
+use understudy_rules::ndis::ledger::{Broken, List, Way};
+use understudy_rules::ndis::shape::{FIELDS, Part, Shape, digest};
 
 /// What NDIS's two private information slots hold: nobody else may use them.
 pub const PRIVATE_POISON: u64 = 0x5ec2_e75e_c2e7_5ec2;

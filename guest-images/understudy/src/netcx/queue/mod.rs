@@ -5,15 +5,9 @@
 mod poll;
 mod sleep;
 
-use super::arms::Arms;
 use super::buffers::Pool;
 use super::ec::{Client, Ec, Mode, Task};
-use super::element::{Fragment, Packet};
-use super::hang::{self, Parts};
-use super::ledger::{RxLedger, TxLedger};
 use super::ring::RingMemory;
-use super::unseen::Unseen;
-use super::verifier::{self, Direction, Snapshot};
 use super::{rx, tx, watch};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
@@ -22,6 +16,12 @@ use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use netadaptercx_sys::{NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE};
+use understudy_rules::netcx::arms::Arms;
+use understudy_rules::netcx::element::{Fragment, Packet};
+use understudy_rules::netcx::hang::{self, Parts};
+use understudy_rules::netcx::ledger::{RxLedger, TxLedger};
+use understudy_rules::netcx::unseen::Unseen;
+use understudy_rules::netcx::verifier::{self, Direction, Snapshot};
 
 /// What EvtAdapterCreateTxQueue or ...RxQueue gets; gone when it returns.
 pub struct QueueInit {

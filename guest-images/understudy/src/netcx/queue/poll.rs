@@ -3,10 +3,8 @@
 //! Rules: CX4 to CX6, CX13 (`driver/docs/netadaptercx.md`).
 
 use super::{Queue, Traffic};
-use crate::ndis::ledger::Party;
 use crate::ndis::{books, flow};
 use crate::netcx::ec::{Client, Mode, Task};
-use crate::netcx::verifier::{self, Direction};
 use crate::netcx::watch;
 use crate::verifier::trace;
 use crate::verifier::window;
@@ -14,6 +12,8 @@ use alloc::{format, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
 use netadaptercx_sys::NETPACKETQUEUE;
+use understudy_rules::ndis::ledger::Party;
+use understudy_rules::netcx::verifier::{self, Direction};
 
 impl Queue {
     /// Completes and indicates what the rings have given, no more than the framework does in one poll. Returns

@@ -1,11 +1,11 @@
 //! A queue that sleeps: whether somebody will wake it.
 
 use super::Queue;
-use crate::netcx::unseen::{Suspicion, Unseen};
 use crate::netcx::watch;
 use crate::verifier::{BugCheck, trace};
 use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
+use understudy_rules::netcx::unseen::{Suspicion, Unseen};
 
 impl Queue {
     /// EvtStart has returned: finds the virtqueue.

@@ -6,8 +6,8 @@ use crate::io::{STATUS_INVALID_DEVICE_STATE, api, names};
 use crate::ke::Irql;
 use crate::verifier::{require_irql, violation};
 use crate::wdf::object::{self, Attributes};
-use crate::wdf::table::Handle;
 use alloc::{format, sync::Arc};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     DEVICE_OBJECT, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER,
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS,

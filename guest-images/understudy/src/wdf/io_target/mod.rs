@@ -9,7 +9,6 @@ mod submit;
 
 use super::object::{self, Attributes, Payload};
 use super::request::Request;
-use super::table::Handle;
 use crate::io::file::File;
 use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, device};
 use crate::ke::Event;
@@ -18,6 +17,7 @@ use crate::mm::Owner;
 use crate::verifier::violation;
 use alloc::{collections::VecDeque, format, sync::Arc, sync::Weak, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     DEVICE_OBJECT, FILE_OBJECT, NTSTATUS, STATUS_SUCCESS, WDF_IO_TARGET_OPEN_PARAMS, WDFIOTARGET,
 };

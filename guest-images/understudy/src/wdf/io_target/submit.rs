@@ -4,9 +4,9 @@ use super::{Inner, State, Target};
 use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE};
 use crate::ke::Irql;
 use crate::verifier::{violation, window};
-use crate::wdf::recall::Submit;
 use crate::wdf::request::{Request, of_context, send};
 use alloc::{format, sync::Arc};
+use understudy_rules::wdf::recall::Submit;
 use wdk_offline::{DEVICE_OBJECT, IRP, NTSTATUS};
 
 /// The request waits in a stopped target.

@@ -1,7 +1,6 @@
 //! The functions of queues in the KMDF table.
 
 use super::object::{Notify, Queue};
-use super::state::{Kind, Power, bits};
 use crate::io::STATUS_INVALID_DEVICE_STATE;
 use crate::ke::Event;
 use crate::ke::Irql;
@@ -11,8 +10,9 @@ use crate::wdf::device::Device;
 use crate::wdf::lock::CallbackLock;
 use crate::wdf::object::{self, Attributes, Payload, get_ptr};
 use crate::wdf::request::{self, Place};
-use crate::wdf::table::Handle;
 use alloc::{format, sync::Arc};
+use understudy_rules::wdf::queue_state::{Kind, Power, bits};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, PFN_WDF_IO_QUEUE_STATE, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_DEVICE_REQUEST,
     STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, WDF_DRIVER_GLOBALS, WDF_IO_QUEUE_CONFIG,

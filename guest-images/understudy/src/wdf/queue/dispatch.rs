@@ -2,7 +2,6 @@
 
 use super::object::{Inner, Notify, Queue};
 use super::power::Went;
-use super::state::{Step, next};
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE};
 use crate::ke::Irql;
 use crate::ke::{Dpc, worker};
@@ -11,6 +10,7 @@ use crate::verifier::window;
 use crate::wdf::object;
 use crate::wdf::request::Request;
 use alloc::{boxed::Box, sync::Arc};
+use understudy_rules::wdf::queue_state::{Step, next};
 use wdk_offline::STATUS_INVALID_DEVICE_REQUEST;
 
 /// A step with what it is about. Whatever the decision depended on has been changed in the same moment, so that no other

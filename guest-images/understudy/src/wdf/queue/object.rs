@@ -1,6 +1,5 @@
 //! The queue's lists and books: who is on it, whom the driver has, who is about to hear of a cancellation.
 
-use super::state::{Kind, Power, View};
 use crate::io::Irp;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
@@ -9,10 +8,11 @@ use crate::verifier::violation;
 use crate::wdf::lock::CallbackLock;
 use crate::wdf::request::cancel::cancelled_on_queue;
 use crate::wdf::request::{Place, Request};
-use crate::wdf::table::Handle;
 use alloc::{collections::VecDeque, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use spin::Once;
+use understudy_rules::wdf::queue_state::{Kind, Power, View};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, PFN_WDF_IO_QUEUE_STATE, PFN_WDF_REQUEST_CANCEL, WDF_IO_QUEUE_CONFIG, WDFCONTEXT, WDFQUEUE,
 };

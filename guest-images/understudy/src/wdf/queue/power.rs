@@ -3,13 +3,13 @@
 //! Rules: RQ26 to RQ30 (`driver/docs/requests.md`).
 
 use super::object::Queue;
-use super::state::Power;
 use crate::verifier::trace;
 use crate::verifier::window;
 use crate::wdf::device::Device;
 use crate::wdf::object;
 use crate::wdf::request::{Place, Request};
 use alloc::{sync::Arc, vec::Vec};
+use understudy_rules::wdf::queue_state::Power;
 
 /// WdfRequestStopActionSuspend, -Purge, WdfRequestStopRequestCancelable.
 const SUSPEND: u32 = 1;

@@ -6,9 +6,9 @@ use crate::ke::Irql;
 use crate::verifier::{require_irql, violation};
 use crate::wdf::io_target;
 use crate::wdf::object::{self, Attributes, Payload};
-use crate::wdf::recall::Recall;
 use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
+use understudy_rules::wdf::recall::Recall;
 use wdk_offline::{
     NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES,
     WDF_REQUEST_PARAMETERS, WDF_REQUEST_REUSE_PARAMS, WDFFILEOBJECT, WDFIOTARGET, WDFREQUEST,
@@ -35,7 +35,10 @@ pub unsafe extern "win64" fn create(
     let (stack, fallback) = if target.is_null() {
         (1, driver)
     } else {
-        (io_target::get(target, FUNCTION).stack_size(), crate::wdf::table::Handle::from_raw(target as u64))
+        (
+            io_target::get(target, FUNCTION).stack_size(),
+            understudy_rules::wdf::table::Handle::from_raw(target as u64),
+        )
     };
     let parent = attributes.parent().unwrap_or(fallback);
     let owner = object::owner(driver.raw(), FUNCTION);

@@ -5,12 +5,12 @@ use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE
 use crate::ke::Irql;
 use crate::verifier::{require_irql, violation};
 use crate::wdf::memory::Memory;
-use crate::wdf::method::{Method, Side, Source};
 use crate::wdf::object::{self, Attributes, Payload};
-use crate::wdf::table::Handle;
 use alloc::format;
 use core::ffi::c_void;
 use ndis_sys::MDL;
+use understudy_rules::io::method::{Method, Side, Source};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFMEMORY, WDFREQUEST,
 };

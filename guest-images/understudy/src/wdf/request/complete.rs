@@ -5,8 +5,8 @@ use crate::io::{Irp, MJ_CREATE, STATUS_CANCELLED};
 use crate::verifier::{violation, window};
 use crate::wdf::object::{self};
 use crate::wdf::queue::Queue;
-use crate::wdf::table::Handle;
 use alloc::{format, sync::Arc};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::NTSTATUS;
 
 /// Bug check 0x10D, first parameter: a request that is fatally wrong; outstanding references on its memory.

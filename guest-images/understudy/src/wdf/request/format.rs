@@ -8,9 +8,9 @@ use crate::ke::irqlock::IrqLock;
 use crate::verifier::{require_irql, violation};
 use crate::wdf::io_target::{self, Target};
 use crate::wdf::memory::Memory;
-use crate::wdf::method::Method;
 use crate::wdf::object::get_ptr;
 use alloc::{format, sync::Arc, vec};
+use understudy_rules::io::method::Method;
 use wdk_offline::{
     NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFIOTARGET, WDFMEMORY, WDFMEMORY_OFFSET, WDFREQUEST,
 };

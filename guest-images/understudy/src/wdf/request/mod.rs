@@ -11,8 +11,6 @@ use super::io_target::Target;
 use super::memory::Memory;
 use super::object::{self, Attributes, Payload};
 use super::queue::Queue;
-use super::recall::Recall;
-use super::table::{Handle, HandleFault};
 use crate::io::Irp;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
@@ -21,6 +19,8 @@ use crate::mm::Owner;
 use crate::verifier::violation;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use understudy_rules::wdf::recall::Recall;
+use understudy_rules::wdf::table::{Handle, HandleFault};
 use wdk_offline::{
     NTSTATUS, PFN_WDF_REQUEST_CANCEL, PFN_WDF_REQUEST_COMPLETION_ROUTINE, WDF_REQUEST_COMPLETION_PARAMS,
     WDFCONTEXT, WDFREQUEST,

@@ -7,10 +7,10 @@ use crate::ke::{Event, Timer};
 use crate::verifier::{require_irql, violation, window};
 use crate::wdf::io_target::{self, Target};
 use crate::wdf::object::{self};
-use crate::wdf::recall::Fired;
 use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
+use understudy_rules::wdf::recall::Fired;
 use wdk_offline::{
     DEVICE_OBJECT, IRP, NTSTATUS, PFN_WDF_REQUEST_COMPLETION_ROUTINE, STATUS_INFO_LENGTH_MISMATCH,
     STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, WDF_DRIVER_GLOBALS,
@@ -111,7 +111,7 @@ impl Request {
         });
         let Some(irp) = irp else { return };
         self.drop_memory(irp);
-        let handle = crate::wdf::table::Handle::from_raw(self.handle());
+        let handle = understudy_rules::wdf::table::Handle::from_raw(self.handle());
         object::clean(handle);
         irp.set_context(0);
         irp.skip_current();

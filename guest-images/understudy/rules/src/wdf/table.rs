@@ -2,8 +2,10 @@
 //!
 //! A handle is a number that no processor accepts as an address, so a driver that looks inside one faults at once.
 //! Pure bookkeeping: it calls nobody and knows no object's meaning.
+//!
+//! Rules: RQ5, RQ42 (`driver/docs/requests.md`).
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 
 /// Upper 16 bits of every handle: not a canonical address.
@@ -48,6 +50,12 @@ impl fmt::Debug for Handle {
 pub trait Kinded {
     /// The object's type as the framework names it: `WDFDEVICE`, `NETPACKETQUEUE`.
     fn kind(&self) -> &'static str;
+}
+
+impl<T: Kinded + ?Sized> Kinded for Arc<T> {
+    fn kind(&self) -> &'static str {
+        (**self).kind()
+    }
 }
 
 /// Why a handle was refused.

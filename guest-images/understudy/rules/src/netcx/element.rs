@@ -1,6 +1,8 @@
 //! The rings' elements as values: NET_RING's header, NET_PACKET, NET_FRAGMENT, read from and written to bytes.
 //!
 //! The byte layout is netadaptercx-sys's; this module turns it into plain fields that rules can compare.
+//!
+//! Rules: CX15, CX16, CX28 (`driver/docs/netadaptercx.md`).
 
 use netadaptercx_sys::{NET_FRAGMENT, NET_PACKET, NET_PACKET_LAYOUT};
 

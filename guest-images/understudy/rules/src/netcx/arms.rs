@@ -2,6 +2,8 @@
 //!
 //! The driver keeps one wish at a time. Asked twice before it has notified, it still notifies once. But an interrupt may
 //! come between our asking and its arming: then it answers the older wish first, and has the newer one still to answer.
+//!
+//! Rules: CX5, CX6 (`driver/docs/netadaptercx.md`).
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 

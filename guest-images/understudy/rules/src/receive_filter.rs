@@ -2,6 +2,8 @@
 //!
 //! Numbers and conditions: `Verifier_VerifyReceiveFilterCapabilities` (verifier.cpp) and `NxAdapter::SetReceiveFilter`
 //! (nxadapter.cpp) of the published source.
+//!
+//! Rules: CX39, CX40 (`driver/docs/netadaptercx.md`).
 
 use alloc::vec::Vec;
 use netadaptercx_sys::{

@@ -1,4 +1,6 @@
 //! The receive rules: what a driver must and must not write in packets and fragments.
+//!
+//! Rules: CX28, CX29 (`driver/docs/netadaptercx.md`).
 
 use super::{Broken, Snapshot, broken};
 use crate::netcx::element::{Fragment, Packet};

@@ -1,4 +1,6 @@
 //! The overlying driver's account of its frames. Pure.
+//!
+//! Rules: NF27, NF30 (`driver/docs/ndis-filter.md`).
 
 use super::ledger::{PAUSED, SEND_ABORTED};
 use agent_protocol::{Ids, ListReport};

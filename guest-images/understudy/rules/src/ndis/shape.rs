@@ -1,4 +1,6 @@
 //! What a net buffer list looks like at a hand-over: all that whoever gets it may use but must not change.
+//!
+//! Rules: NF16, NF19, NF20, NF23 (`driver/docs/ndis-filter.md`).
 
 use alloc::{format, string::String, vec::Vec};
 

@@ -8,6 +8,8 @@
 //!    queue is suspected.
 //! 3. The framework then calls EvtAdvance, as it may at any time. If that gives packets back, and the index has not
 //!    moved meanwhile, these packets lay there all the time: the driver has lost the wake-up.
+//!
+//! Rules: CX6, CX13 (`driver/docs/netadaptercx.md`).
 
 /// What is known of one queue.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! The books above the rings: every frame that the sender was given and every buffer that the driver was given is in
 //! exactly one place. Pure: no ring, no driver.
+//!
+//! Rules: CX12, CX19, CX20, CX23 (`driver/docs/netadaptercx.md`).
 
 use agent_protocol::{Ids, QueueReport};
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};

@@ -1,0 +1,3 @@
+//! The I/O manager's decisions.
+
+pub mod method;
