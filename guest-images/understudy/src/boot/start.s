@@ -175,3 +175,6 @@ start_info: .skip 8
     .balign 16
     .skip 131072
 boot_stack_top:
+
+    # Where assembly of other files goes on that the compiler lays behind this one.
+    .section .text

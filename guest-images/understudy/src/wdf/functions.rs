@@ -24,6 +24,7 @@ const STUB: usize = 16;
 
 // One stub per entry: its number in eax, then the common trap, which passes the number and the return address on.
 global_asm!(
+    ".pushsection .text",
     ".balign 16",
     ".global understudy_traps",
     "understudy_traps:",
@@ -41,6 +42,7 @@ global_asm!(
     "sub rsp, 32",
     "call {trap}",
     "ud2",
+    ".popsection",
     count = const WDF_FUNCTIONS + NET_FUNCTIONS,
     trap = sym trap,
 );
