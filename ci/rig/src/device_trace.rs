@@ -130,13 +130,13 @@ mod tests {
 {"ph":"M","name":"clock","pid":1,"tid":0,"ts":0,"args":{"monotonic_us":5000000.0,"unix_us":1.0}},
 {"ph":"M","name":"thread_name","pid":1,"tid":1,"ts":0,"args":{"name":"rx0"}},
 {"ph":"M","name":"thread_name","pid":1,"tid":2,"ts":0,"args":{"name":"tx0"}},
-{"ph":"M","name":"thread_name","pid":1,"tid":12,"ts":0,"args":{"name":"tx0: commands, doorbells, interrupts"}},
+{"ph":"M","name":"thread_name","pid":1,"tid":18,"ts":0,"args":{"name":"tx0: commands, doorbells, interrupts"}},
 {"ph":"B","name":"RUNNING","pid":1,"tid":2,"ts":50.0},
 {"ph":"i","s":"t","name":"enters service","pid":1,"tid":2,"ts":1000.0,"args":{"size":128}},
-{"ph":"X","name":"doorbell","pid":1,"tid":12,"ts":1500.0,"dur":3.0,"args":{}},
+{"ph":"X","name":"doorbell","pid":1,"tid":18,"ts":1500.0,"dur":3.0,"args":{}},
 {"ph":"E","pid":1,"tid":2,"ts":2010.0},
 {"ph":"B","name":"STOPPED","pid":1,"tid":2,"ts":2010.0},
-{"ph":"X","name":"CANCEL","pid":1,"tid":12,"ts":2000.0,"dur":12.0,"args":{"seq":1,"state":"STOPPED","count":0}},
+{"ph":"X","name":"CANCEL","pid":1,"tid":18,"ts":2000.0,"dur":12.0,"args":{"seq":1,"state":"STOPPED","count":0}},
 {"ph":"i","s":"t","name":"leaves service","pid":1,"tid":2,"ts":3000.0,"args":{"base":0}}
 ]
 "#;
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_cancel_of_a_stopped_queue_changes_nothing() {
-        let again = r#"{"ph":"X","name":"CANCEL","pid":1,"tid":12,"ts":2500.0,"dur":1.0,"args":{"seq":2}},"#;
+        let again = r#"{"ph":"X","name":"CANCEL","pid":1,"tid":18,"ts":2500.0,"dur":1.0,"args":{"seq":2}},"#;
         let at = TRACE.find("{\"ph\":\"i\",\"s\":\"t\",\"name\":\"leaves").unwrap();
         let twice = format!("{}{again}\n{}", &TRACE[..at], &TRACE[at..]);
         assert_eq!(seen(&twice, 4_999_000.0), seen(TRACE, 4_999_000.0));

@@ -4,13 +4,14 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cancelnic_registers::QueueId;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::{virtio_config, virtio_net, virtio_ring};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
 
-use crate::nic::{Nic, QueueId};
+use crate::nic::{Nic, offered};
 use crate::vring::{Memory, Vring};
 
 /// Bit of VHOST_USER_F_PROTOCOL_FEATURES.
@@ -48,7 +49,7 @@ impl VhostUserBackend for Backend {
     type Vring = Vring;
 
     fn num_queues(&self) -> usize {
-        QueueId::ALL.len()
+        offered().count()
     }
 
     fn max_queue_size(&self) -> usize {
@@ -93,9 +94,10 @@ impl VhostUserBackend for Backend {
         self.exit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// A queue is to run; its doorbells do not come here (see [`Vring`]).
     fn handle_event(&self, event: u16, _: EventSet, _: &[Vring], _: usize) -> io::Result<()> {
-        if let Some(queue) = QueueId::ALL.get(usize::from(event)) {
-            self.nic.kick(*queue);
+        if let Some(queue) = QueueId::from_virtqueue(event) {
+            self.nic.run(queue);
         }
         Ok(())
     }

@@ -42,10 +42,6 @@ pub struct Cli {
     #[arg(long)]
     pub print_capabilities: bool,
 
-    /// Number of queue pairs (one receive and one transmit queue each); this version accepts only 1
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_queue_pairs)]
-    pub queue_pairs: u8,
-
     /// Largest ring in entries: a power of 2 from 2 to 32768. QEMU accepts at most 1024; set its vq_size to the same
     /// number
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_queue_size)]
@@ -137,7 +133,7 @@ pub enum ClockKind {
 pub enum Judging {
     /// What it must not do is named.
     On,
-    /// Nobody looks: a little faster.
+    /// Nobody looks: the model's work for a frame takes a third of the time.
     Off,
 }
 
@@ -231,14 +227,6 @@ fn parse_fd(text: &str) -> Result<RawFd, String> {
     }
 }
 
-fn parse_queue_pairs(text: &str) -> Result<u8, String> {
-    match text.parse::<u8>() {
-        Ok(1) => Ok(1),
-        Ok(2..=8) => Err("this version has one queue pair; only 1 is accepted".into()),
-        _ => Err("a number of queue pairs is needed; this version accepts only 1".into()),
-    }
-}
-
 fn parse_queue_size(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(size) if QUEUE_SIZES.contains(&size) && size.is_power_of_two() => Ok(size),
@@ -321,7 +309,7 @@ mod tests {
     #[test]
     fn cli_defaults_are_those_of_the_contract() {
         let cli = parse(&["--socket-path", "/tmp/s"]).unwrap();
-        assert_eq!((cli.queue_pairs, cli.queue_size, cli.fifo_depth, cli.mtu), (1, 1024, 64, 1500));
+        assert_eq!((cli.queue_size, cli.fifo_depth, cli.mtu), (1024, 64, 1500));
         assert_eq!((cli.speed, cli.wire, cli.clock), (Speed::Unlimited, WireKind::Null, ClockKind::Real));
         assert!(!cli.no_cancel && cli.control.is_none() && cli.capture.is_none());
     }
@@ -329,8 +317,7 @@ mod tests {
     #[test]
     fn cli_usage_error_is_one_line_that_names_the_option() {
         for (args, part) in [
-            (&["--socket-path", "s", "--queue-pairs", "2"][..], "--queue-pairs"),
-            (&["--socket-path", "s", "--queue-size", "1000"], "power of 2"),
+            (&["--socket-path", "s", "--queue-size", "1000"][..], "power of 2"),
             (&["--socket-path", "s", "--mac", "01:00:00:00:00:01"], "unicast"),
             (&["--socket-path", "s", "--mac", "+1:00:00:00:00:01"], "hexadecimal"),
             (&["--socket-path", "s", "--mtu", "67"], "--mtu"),
@@ -381,7 +368,6 @@ mod tests {
     fn cli_help_tells_the_limits_of_queues_and_shows_an_example() {
         let text = help().split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains(&format!("QEMU accepts at most {QEMU_QUEUE_SIZE}")), "{text}");
-        assert!(text.contains("this version accepts only 1"), "{text}");
         assert!(text.contains("report violations in the statistics"), "{text}");
         assert!(text.contains("frames taken back on another"), "{text}");
     }

@@ -40,7 +40,7 @@ use crate::backend::Backend;
 use crate::capture::Capture;
 use crate::cli::{Cli, CliExit};
 use crate::control::Control;
-use crate::nic::{Nic, QueueId};
+use crate::nic::Nic;
 use crate::sockets::Bound;
 use crate::stop::{Stop, Woken};
 use crate::trace::Trace;
@@ -148,7 +148,7 @@ fn open(cli: &Cli) -> anyhow::Result<Opened> {
         .trace
         .as_deref()
         .map(|path| {
-            Trace::create(path, &nic::trace_rows())
+            Trace::create(path, &nic::trace_rows(nic::offered()))
                 .with_context(|| format!("{}: cannot write the trace here", path.display()))
         })
         .transpose()?;
@@ -266,11 +266,12 @@ fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) ->
         )) => tracing::info!("front end left; ending"),
         Err(vhost_user_backend::Error::HandleRequest(error @ vhost::vhost_user::Error::InvalidParam)) => {
             // The library gives no more than this; a size or an address that is wrong has been named before.
-            let (rings, size) = (QueueId::ALL.len(), cli.queue_size);
+            let names: Vec<_> = nic::offered().map(|queue| queue.name()).collect();
+            let (rings, names, size) = (names.len(), names.join(", "), cli.queue_size);
             tracing::warn!(
                 %error,
-                "the front end asked for more than is offered, such as a third ring or a feature; ending. There are {rings} \
-                 rings, rx0 and tx0, of at most {size} entries: in QEMU num_vqs={rings},vq_size={size}"
+                "the front end asked for more than is offered, such as one more ring or a feature; ending. There are {rings} \
+                 rings, {names}, of at most {size} entries: in QEMU num_vqs={rings},vq_size={size}"
             );
         }
         Err(vhost_user_backend::Error::HandleRequest(error)) => {

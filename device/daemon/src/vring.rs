@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cancelnic_model::Rings;
 use rustix::fs::OFlags;
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::Error as QueueError;
@@ -18,30 +19,13 @@ use vmm_sys_util::event::EventNotifier;
 /// Guest memory as the front end last shared it.
 pub type Memory = GuestMemoryAtomic<GuestMemoryMmap<()>>;
 
-/// Where a queue's rings are, and where it goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
-    /// Entries of each ring.
-    pub size: u16,
-    /// Guest-physical address of the descriptor table.
-    pub desc: u64,
-    /// Guest-physical address of the available ring.
-    pub avail: u64,
-    /// Guest-physical address of the used ring.
-    pub used: u64,
-    /// Index of the first chain to take.
-    pub base: u16,
-    /// Whether VIRTIO_F_EVENT_IDX was accepted.
-    pub event_idx: bool,
-}
-
 /// What a queue does when the front end starts, stops, enables and disables it. Called from the
 /// vhost-user thread only, one call at a time; none may block on the guest, on a gate or on wire time.
 pub trait Service: Send + Sync {
     /// The queue's name, for the log.
     fn name(&self) -> &'static str;
     /// The queue enters service.
-    fn enter(&self, layout: Layout);
+    fn enter(&self, rings: Rings);
     /// The queue leaves service. Whatever it owes is done before this returns; nothing of its memory is
     /// touched afterwards. Gives the oldest chain without a used element. Harmless if not in service.
     fn leave(&self) -> u16;
@@ -49,10 +33,10 @@ pub trait Service: Send + Sync {
     fn set_enabled(&self, enabled: bool);
     /// Where its interrupts go.
     fn set_call(&self, call: Option<EventNotifier>);
+    /// Its doorbell was rung. All that is to be done for it now is done before this returns.
+    fn doorbell(&self);
     /// Its doorbell cannot be read: the connection is of no use any more.
     fn doorbell_failed(&self, error: io::Error);
-    /// Its doorbell was rung, and the event has been taken.
-    fn rung(&self);
     /// Its doorbell, still open, is about to be replaced: nobody listens to it any more.
     fn doorbell_replaced(&self, old: RawFd);
 }
@@ -115,7 +99,7 @@ impl Queue {
             );
             return false;
         };
-        service.enter(Layout {
+        service.enter(Rings {
             size,
             desc,
             avail,
@@ -309,18 +293,19 @@ impl VringT<Memory> for Vring {
         self.library.set_kick(file.map(without_blocking));
     }
 
+    /// Takes the doorbell, and does what is to be done for it. True: the library is to have the queue run all the same.
     fn read_kick(&self) -> io::Result<bool> {
         match self.library.read_kick() {
-            // Someone else took it: nothing was rung, or we are just about to look anyway.
+            // Someone else took it: whether it was rung cannot be known.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(self.get_ref().is_enabled()),
             // An error would end the thread that serves both queues.
             Err(error) => {
                 self.service.doorbell_failed(error);
                 Ok(false)
             }
-            Ok(enabled) => {
-                self.service.rung();
-                Ok(enabled)
+            Ok(_) => {
+                self.service.doorbell();
+                Ok(false)
             }
         }
     }
@@ -369,8 +354,8 @@ mod tests {
         fn name(&self) -> &'static str {
             "tx0"
         }
-        fn enter(&self, layout: Layout) {
-            self.say(format!("enter size {} base {}", layout.size, layout.base));
+        fn enter(&self, rings: Rings) {
+            self.say(format!("enter size {} base {}", rings.size, rings.base));
         }
         fn leave(&self) -> u16 {
             self.say("leave".into());
@@ -381,8 +366,8 @@ mod tests {
         fn doorbell_failed(&self, error: io::Error) {
             self.say(format!("doorbell {:?}", error.kind()));
         }
-        fn rung(&self) {
-            self.say("rung".into());
+        fn doorbell(&self) {
+            self.say("doorbell".into());
         }
         fn doorbell_replaced(&self, _: RawFd) {
             self.say("doorbell replaced".into());
@@ -478,6 +463,16 @@ mod tests {
         vring.set_queue_ready(true);
         assert_eq!(spy.told(), ["enter size 64 base 0", "doorbell replaced"]);
         assert!(vring.get_ref().get_queue().ready());
+    }
+
+    #[test]
+    fn vring_hands_a_doorbell_over_once() {
+        let (vring, spy) = prepared();
+        vring.set_enabled(true);
+        let event = rustix::event::eventfd(1, rustix::event::EventfdFlags::empty()).unwrap();
+        vring.set_kick(Some(File::from(event)));
+        assert!(!vring.read_kick().unwrap());
+        assert_eq!(spy.told(), ["doorbell"]);
     }
 
     #[test]

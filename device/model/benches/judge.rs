@@ -8,9 +8,9 @@ mod guest;
 
 use std::time::{Duration, Instant};
 
-use cancelnic_model::{Link, Speed, TxQueue, TxSettings, Wire};
-use cancelnic_registers::Caps;
-use guest::{Virtqueue, frame};
+use cancelnic_model::{Queue, Settings, Wire};
+use cancelnic_registers::QueueId;
+use guest::{Virtqueue, frame, settings};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 const RING: u16 = 256;
@@ -23,7 +23,7 @@ const ROUNDS: usize = 2000;
 struct Nowhere;
 
 impl Wire for Nowhere {
-    fn transmit(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
+    fn transmit(&mut self, _: QueueId, frame: Vec<u8>, _: Duration) {
         divan::black_box(frame);
     }
 }
@@ -31,7 +31,7 @@ impl Wire for Nowhere {
 /// A transmit queue and its driver.
 struct Nic {
     memory: GuestMemoryMmap<()>,
-    queue: TxQueue,
+    queue: Queue,
     ring: Virtqueue,
     frame: Vec<u8>,
 }
@@ -40,9 +40,7 @@ impl Nic {
     fn new(judged: bool) -> Nic {
         let ring = Virtqueue::new(0x1000, RING, false);
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), ring.end() as usize)]).unwrap();
-        let link = Link::new(Speed::Unlimited);
-        let mut queue = TxQueue::new(TxSettings { pair: 0, fifo_depth: 64, caps: Caps::ALL, link });
-        queue.set_judged(judged);
+        let mut queue = Queue::new(QueueId::TX0, &Settings { judged, ..settings(64) });
         queue.set_enabled(true);
         let _ = queue.enter(&memory, Duration::ZERO, &ring.rings(0));
         Nic { memory, queue, ring, frame: frame(7, LEN) }
@@ -57,7 +55,7 @@ impl Nic {
 
     /// What is measured: all that the device does for the frames of a round.
     fn work(&mut self) {
-        self.queue.rung(&self.memory, Duration::ZERO);
+        self.queue.doorbell(&self.memory, Duration::ZERO);
         while self.queue.run(&self.memory, Duration::ZERO, &mut Nowhere).again {}
     }
 

@@ -27,26 +27,31 @@ pub struct NetConfig {
     pub full_duplex: bool,
 }
 
-/// A command that the guest has written.
+/// What the guest's write to the configuration space holds.
 #[must_use]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The commands found, which are taken by that: each must reach its queue's [`command`](crate::Queue::command), in
+    /// this order.
+    pub commands: Vec<Command>,
+    /// What is wrong with the words; for the queues' judges.
+    pub misuses: Vec<Misuse>,
+}
+
+/// A command that the guest has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command {
-    /// Kind of the queue that it is for.
-    pub direction: Direction,
-    /// Number of that queue among those of its kind.
-    pub pair: usize,
+    /// The queue that it is for.
+    pub queue: QueueId,
     /// What was written.
     pub word: CommandWord,
 }
 
 /// A word in a command register that no driver should write.
-#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misuse {
-    /// Kind of the queue whose register it is.
-    pub direction: Direction,
-    /// Number of that queue among those of its kind.
-    pub pair: usize,
+    /// The queue whose register it is.
+    pub queue: QueueId,
     /// What is wrong with it.
     pub rule: Rule,
 }
@@ -56,16 +61,12 @@ pub struct Misuse {
 pub struct ConfigSpace {
     fixed: [u8; SPACE_SIZE],
     registers: Vec<Registers>,
-    misuses: Vec<Misuse>,
 }
 
 /// Command and status register of one queue.
 #[derive(Debug)]
 struct Registers {
-    direction: Direction,
-    pair: usize,
-    command: usize,
-    status: usize,
+    queue: QueueId,
     /// The last word seen in the command register.
     seen: [u8; WORD],
     /// SEQ of the last command taken.
@@ -74,11 +75,21 @@ struct Registers {
 }
 
 impl ConfigSpace {
-    /// The space of a device whose queues show their state in `tx` and `rx`, in the order of their pairs
-    /// (at most 8 each; more have no registers).
-    pub fn new(net: &NetConfig, caps: Caps, tx: Vec<StatusRegister>, rx: Vec<StatusRegister>) -> ConfigSpace {
-        let count = |registers: &[StatusRegister]| u8::try_from(registers.len()).unwrap_or(u8::MAX);
-        let queues = Queues::new().with_tx(count(&tx)).with_rx(count(&rx));
+    /// The space of a device that has these queues, which show their state in these registers.
+    pub fn new(
+        net: &NetConfig,
+        caps: Caps,
+        queues: impl IntoIterator<Item = (QueueId, StatusRegister)>,
+    ) -> ConfigSpace {
+        let registers: Vec<Registers> = queues
+            .into_iter()
+            .map(|(queue, register)| Registers { queue, seen: [0; WORD], taken: 0, register })
+            .collect();
+        let count = |direction| {
+            let queues = registers.iter().filter(|registers| registers.queue.direction() == direction);
+            u8::try_from(queues.count()).unwrap_or(u8::MAX)
+        };
+        let queues = Queues::new().with_tx(count(Direction::Tx)).with_rx(count(Direction::Rx));
         let pairs = u16::from(queues.tx().min(queues.rx()));
         let mut fixed = [0; SPACE_SIZE];
         put(&mut fixed, 0, &net.mac);
@@ -91,22 +102,19 @@ impl ConfigSpace {
         put(&mut fixed, REVISION_OFFSET, &Revision::CURRENT.into_bits().to_le_bytes());
         put(&mut fixed, CAPS_OFFSET, &caps.into_bits().to_le_bytes());
         put(&mut fixed, QUEUES_OFFSET, &queues.into_bits().to_le_bytes());
-        let tx = tx.into_iter().enumerate().map(|(pair, register)| (Direction::Tx, pair, register));
-        let rx = rx.into_iter().enumerate().map(|(pair, register)| (Direction::Rx, pair, register));
-        let registers = tx.chain(rx).filter_map(|(direction, pair, register)| {
-            let queue = QueueId::new(direction, u8::try_from(pair).ok()?)?;
-            let (command, status) = (queue.command_offset(), queue.status_offset());
-            Some(Registers { direction, pair, command, status, seen: [0; WORD], taken: 0, register })
-        });
-        ConfigSpace { fixed, registers: registers.collect(), misuses: Vec::new() }
+        ConfigSpace { fixed, registers }
     }
 
     /// The space as it reads now. Changes nothing and takes no queue's lock.
     pub fn bytes(&self) -> [u8; SPACE_SIZE] {
         let mut bytes = self.fixed;
         for register in &self.registers {
-            put(&mut bytes, register.command, &register.seen);
-            put(&mut bytes, register.status, &register.register.read().into_bits().to_le_bytes());
+            put(&mut bytes, register.queue.command_offset(), &register.seen);
+            put(
+                &mut bytes,
+                register.queue.status_offset(),
+                &register.register.read().into_bits().to_le_bytes(),
+            );
         }
         bytes
     }
@@ -121,46 +129,42 @@ impl ConfigSpace {
     }
 
     /// The guest has written `bytes` at `offset`; or, with QEMU, some of them: the others are its cached
-    /// copy. Gives the commands found, which are taken by that: each must reach its queue's `command`, in
-    /// this order. What is not in a command register changes nothing.
-    pub fn write(&mut self, offset: u32, bytes: &[u8]) -> Vec<Command> {
-        let Ok(offset) = usize::try_from(offset) else { return Vec::new() };
-        let misuses = &mut self.misuses;
-        self.registers.iter_mut().filter_map(|register| register.write(offset, bytes, misuses)).collect()
-    }
-
-    /// What was wrong with the words written since the last call; for the queues' judges.
-    pub fn misuses(&mut self) -> Vec<Misuse> {
-        std::mem::take(&mut self.misuses)
+    /// copy. What is not in a command register changes nothing.
+    pub fn write(&mut self, offset: u32, bytes: &[u8]) -> Written {
+        let mut written = Written::default();
+        if let Ok(offset) = usize::try_from(offset) {
+            self.registers.iter_mut().for_each(|register| register.write(offset, bytes, &mut written));
+        }
+        written
     }
 }
 
 impl Registers {
-    fn write(&mut self, offset: usize, bytes: &[u8], misuses: &mut Vec<Misuse>) -> Option<Command> {
+    fn write(&mut self, offset: usize, bytes: &[u8], written: &mut Written) {
+        let queue = self.queue;
         let mut word = self.seen;
-        for (at, byte) in (self.command..).zip(&mut word) {
+        for (at, byte) in (queue.command_offset()..).zip(&mut word) {
             if let Some(written) = at.checked_sub(offset).and_then(|at| bytes.get(at)) {
                 *byte = *written;
             }
         }
         if word == self.seen {
-            return None;
+            return;
         }
         self.seen = word;
         let word = CommandWord::from_bits(u32::from_le_bytes(word));
         if word.op_bits() == 0 {
-            return None;
+            return;
         }
-        let mut misuse = |rule| misuses.push(Misuse { direction: self.direction, pair: self.pair, rule });
         if word.seq() == self.taken {
-            misuse(Rule::CommandReused);
-            return None;
+            written.misuses.push(Misuse { queue, rule: Rule::CommandReused });
+            return;
         }
         if word.seq() != next_seq(self.taken) {
-            misuse(Rule::SeqSkipped);
+            written.misuses.push(Misuse { queue, rule: Rule::SeqSkipped });
         }
         self.taken = word.seq();
-        Some(Command { direction: self.direction, pair: self.pair, word })
+        written.commands.push(Command { queue, word });
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules: REG12 to REG16 (`device/registers/README.md`).
 
-use cancelnic_registers::{CommandResult, CommandWord, Op, State, StatusWord};
+use cancelnic_registers::{Caps, CommandResult, CommandWord, Direction, Op, State, StatusWord};
 
 use crate::StatusRegister;
 
@@ -18,23 +18,27 @@ pub(crate) struct Control {
     count: u16,
     /// A RESUME waits for STOPPED.
     latched: bool,
-    /// C7: the driver is to be told, whatever interrupt suppression says.
-    untold: bool,
+    /// C7: an interrupt is owed, whatever interrupt suppression asks for.
+    owes_interrupt: bool,
     cancels: u64,
 }
 
 impl Control {
-    pub(crate) fn new(can_cancel: bool, can_drain: bool) -> Control {
+    /// Of a queue in that direction, of a device with these capabilities.
+    pub(crate) fn new(direction: Direction, caps: Caps) -> Control {
         Control {
             register: StatusRegister::default(),
-            can_cancel,
-            can_drain,
+            can_cancel: match direction {
+                Direction::Tx => caps.tx_cancel(),
+                Direction::Rx => caps.rx_cancel(),
+            },
+            can_drain: direction == Direction::Tx && caps.tx_drain(),
             seq: 0,
             state: State::Running,
             result: CommandResult::Ok,
             count: 0,
             latched: false,
-            untold: false,
+            owes_interrupt: false,
             cancels: 0,
         }
     }
@@ -111,7 +115,7 @@ impl Control {
     fn carried_out(&mut self) {
         self.latched = false;
         self.result = CommandResult::Ok;
-        self.untold |= self.state == State::Stopped;
+        self.owes_interrupt |= self.state == State::Stopped;
     }
 
     /// RESUME.
@@ -129,13 +133,13 @@ impl Control {
     }
 
     /// Nothing is outstanding: ends a cancel or a drain, readable at once. True if the state changed.
-    pub(crate) fn settle(&mut self) -> bool {
+    pub(crate) fn finish_command(&mut self) -> bool {
         match self.state {
             State::Running | State::Stopped => false,
             State::Cancelling | State::Draining => {
                 self.state = if self.latched { State::Running } else { State::Stopped };
                 self.resolve_latch();
-                self.untold = true;
+                self.owes_interrupt = true;
                 self.publish();
                 true
             }
@@ -156,9 +160,9 @@ impl Control {
         }
     }
 
-    /// Whether the driver is to be told now; true once.
-    pub(crate) fn tell(&mut self) -> bool {
-        std::mem::take(&mut self.untold)
+    /// Whether an interrupt is owed; true once.
+    pub(crate) fn take_interrupt(&mut self) -> bool {
+        std::mem::take(&mut self.owes_interrupt)
     }
 }
 
@@ -168,24 +172,31 @@ mod tests {
 
     #[test]
     fn count_is_full_at_65535() {
-        let mut control = Control::new(true, true);
+        let mut control = Control::new(Direction::Tx, Caps::ALL);
         control.cancel(40_000);
         assert_eq!(control.word().count(), 40_000);
         control.cancel(40_000);
         assert_eq!(control.word().count(), 65535);
-        assert!(control.settle());
+        assert!(control.finish_command());
         control.cancel(70_000);
         assert_eq!(control.word().count(), 65535);
     }
 
     #[test]
+    fn receive_queue_never_drains() {
+        let mut control = Control::new(Direction::Rx, Caps::ALL);
+        assert_eq!(control.take(CommandWord::command(1, Op::Drain), Ok(())), None);
+        assert_eq!(control.word().result(), Some(CommandResult::NotSupported));
+    }
+
+    #[test]
     fn register_shows_nothing_before_it_is_published() {
-        let mut control = Control::new(true, true);
+        let mut control = Control::new(Direction::Tx, Caps::ALL);
         let register = control.register();
         assert_eq!(control.take(CommandWord::command(1, Op::Cancel), Ok(())), Some(Op::Cancel));
         control.cancel(3);
         assert_eq!(register.read(), StatusWord::new());
-        control.settle();
+        control.finish_command();
         assert_eq!(register.read().state(), Some(State::Stopped));
     }
 }

@@ -1,40 +1,65 @@
 //! Gates: places in the pipeline where work can be held, and let through piece by piece.
 
-use crate::GateSnapshot;
+use cancelnic_registers::Direction;
 
-/// One gate. Open at first. A closed gate lets through as many pieces as it was given steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gate {
-    open: bool,
-    steps: u64,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Gate { open: true, steps: 0 }
-    }
+/// A place where a queue can be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gate {
+    /// Transmit: between available ring and FIFO.
+    Fetch,
+    /// Transmit: between FIFO and wire.
+    Wire,
+    /// Transmit: between wire and used ring. Chains taken back or refused, which have no business with the wire, pass.
+    Complete,
+    /// Receive: in the middle of writing a frame into its buffer.
+    RxWrite,
 }
 
 impl Gate {
+    /// The gates of a queue of that direction, in the order in which its frames come to them.
+    pub const fn of(direction: Direction) -> &'static [Gate] {
+        match direction {
+            Direction::Tx => &[Gate::Fetch, Gate::Wire, Gate::Complete],
+            Direction::Rx => &[Gate::RxWrite],
+        }
+    }
+}
+
+/// One gate as it is now. Open at first. A closed gate lets through as many pieces as it was given steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateState {
+    /// Lets everything through.
+    pub open: bool,
+    /// Pieces that it still lets through although it is closed.
+    pub steps: u64,
+}
+
+impl Default for GateState {
+    fn default() -> Self {
+        GateState { open: true, steps: 0 }
+    }
+}
+
+impl GateState {
     /// Opens or closes it. Steps that are left over are forgotten.
-    pub fn set(&mut self, open: bool) {
-        *self = Gate { open, steps: 0 };
+    pub(crate) fn set(&mut self, open: bool) {
+        *self = GateState { open, steps: 0 };
     }
 
     /// Lets `count` more pieces through while the gate is closed. An open gate takes no notice.
-    pub fn step(&mut self, count: u64) {
+    pub(crate) fn step(&mut self, count: u64) {
         if !self.open {
             self.steps = self.steps.saturating_add(count);
         }
     }
 
     /// Whether a piece could pass now.
-    pub fn lets_through(&self) -> bool {
+    pub(crate) fn lets_through(&self) -> bool {
         self.open || self.steps > 0
     }
 
     /// Lets a piece pass, if it can; true if it did.
-    pub fn pass(&mut self) -> bool {
+    pub(crate) fn pass(&mut self) -> bool {
         if self.open {
             return true;
         }
@@ -46,11 +71,6 @@ impl Gate {
             None => false,
         }
     }
-
-    /// How it stands.
-    pub fn snapshot(&self) -> GateSnapshot {
-        GateSnapshot { open: self.open, steps: self.steps }
-    }
 }
 
 #[cfg(test)]
@@ -59,7 +79,7 @@ mod tests {
 
     #[test]
     fn closed_gate_lets_exactly_its_steps_through() {
-        let mut gate = Gate::default();
+        let mut gate = GateState::default();
         assert!(gate.pass());
         gate.set(false);
         assert!(!gate.pass());
@@ -71,7 +91,7 @@ mod tests {
 
     #[test]
     fn steps_of_an_open_gate_are_forgotten() {
-        let mut gate = Gate::default();
+        let mut gate = GateState::default();
         gate.step(5);
         gate.set(false);
         assert!(!gate.pass());

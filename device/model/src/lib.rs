@@ -4,8 +4,9 @@
 //!
 //! # Objects
 //! - [`ConfigSpace`]: the 256 bytes that the guest sees; finds the commands in what is written there.
-//! - [`TxQueue`] and [`RxQueue`], one per queue. They share nothing but the [`Link`] (transmit queues, at a
-//!   finite speed), so each may have its own lock: a command on one queue touches no other queue.
+//! - [`Queue`], one for each [`QueueId`](cancelnic_registers::QueueId), transmit or receive. They share nothing but the
+//!   [`Link`] (transmit queues, at a finite speed), so each may have its own lock: a command on one queue touches no
+//!   other queue.
 //! - [`StatusRegister`]: a queue's status word, shared between queue and configuration space. Reading it
 //!   takes no lock.
 //! - [`Judge`], one in each queue: names what the driver does with it that it must not.
@@ -13,13 +14,13 @@
 //!   every frame taken back.
 //!
 //! # Life of a queue
-//! 1. [`TxQueue::enter`]: the queue enters service with the front end's [`Rings`]; base 0 is a new life.
-//! 2. [`TxQueue::set_enabled`]: a queue that is not enabled fetches and receives nothing. Enabled is kept
+//! 1. [`Queue::enter`]: the queue enters service with the front end's [`Rings`]; base 0 is a new life.
+//! 2. [`Queue::set_enabled`]: a queue that is not enabled fetches and receives nothing. Enabled is kept
 //!    when the queue leaves service; it is false at first.
-//! 3. [`TxQueue::run`] whenever something may have changed: doorbell, a gate, time, a command whose
+//! 3. [`Queue::run`] whenever something may have changed: doorbell, a gate, time, a command whose
 //!    [`Turn`] says [`again`](Turn::again), enabling, entering.
-//! 4. [`TxQueue::command`] for each [`Command`] that [`ConfigSpace::write`] finds.
-//! 5. [`TxQueue::leave`]: everything owed is done before it returns; nothing of the queue's memory is
+//! 4. [`Queue::command`] for each [`Command`] that [`ConfigSpace::write`] finds.
+//! 5. [`Queue::leave`]: everything owed is done before it returns; nothing of the queue's memory is
 //!    touched afterwards.
 //!
 //! Every call that can do work answers with a [`Turn`]: whether to write the call eventfd, whether to call
@@ -29,12 +30,15 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+mod base;
 mod chain;
 mod config;
 mod control;
 mod gate;
 mod judge;
 mod link;
+mod queue;
+mod reader;
 mod ring;
 mod rx;
 mod service;
@@ -43,13 +47,12 @@ mod status;
 mod turn;
 mod tx;
 
-pub use config::{Command, ConfigSpace, Misuse, NetConfig};
-pub use gate::Gate;
+pub use config::{Command, ConfigSpace, Misuse, NetConfig, Written};
+pub use gate::{Gate, GateState};
 pub use judge::{Finding, Judge, KEPT, LATE, Rule};
 pub use link::{Link, Speed, Wire};
+pub use queue::{Queue, Settings};
 pub use ring::{Broken, Rings};
-pub use rx::{RxQueue, RxSettings};
-pub use snapshot::{GateSnapshot, RxCounts, RxSnapshot, TxCounts, TxSnapshot};
+pub use snapshot::{Inside, Snapshot, Totals};
 pub use status::StatusRegister;
 pub use turn::{Left, Turn};
-pub use tx::{TxGate, TxQueue, TxSettings};

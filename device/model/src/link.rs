@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cancelnic_registers::QueueId;
+
 /// Shortest frame on the wire without its check sequence (IEEE 802.3), in bytes.
 const SHORTEST: u64 = 60;
 /// Check sequence, preamble and the gap between frames, in bytes.
@@ -14,23 +16,23 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Where frames go and come from. Called under the queue's lock, before the used element is written, so
 /// that whatever the guest knows of is already here.
 pub trait Wire {
-    /// `frame` of transmit queue `pair` has left: its last byte was on the wire at time `at`.
-    fn transmit(&mut self, pair: usize, frame: Vec<u8>, at: Duration);
+    /// `frame` of transmit queue `queue` has left: its last byte was on the wire at time `at`.
+    fn transmit(&mut self, queue: QueueId, frame: Vec<u8>, at: Duration);
 
     /// Whether [`Wire::taken_back`] is of interest: frames still in the available ring are read for it only.
     fn wants_taken_back(&self) -> bool {
         false
     }
 
-    /// A chain of transmit queue `pair` was taken back at time `at`. Its frame is `None` if the chain is malformed, or
+    /// A chain of transmit queue `queue` was taken back at time `at`. Its frame is `None` if the chain is malformed, or
     /// if one cancel has more to read than an honest ring holds.
-    fn taken_back(&mut self, pair: usize, frame: Option<Vec<u8>>, at: Duration) {
-        let _ = (pair, frame, at);
+    fn taken_back(&mut self, queue: QueueId, frame: Option<Vec<u8>>, at: Duration) {
+        let _ = (queue, frame, at);
     }
 
-    /// `frame` was written whole into a buffer of receive queue `pair` at time `at`.
-    fn delivered(&mut self, pair: usize, frame: Vec<u8>, at: Duration) {
-        let _ = (pair, frame, at);
+    /// `frame` was written whole into a buffer of receive queue `queue` at time `at`.
+    fn delivered(&mut self, queue: QueueId, frame: Vec<u8>, at: Duration) {
+        let _ = (queue, frame, at);
     }
 }
 
@@ -65,7 +67,7 @@ pub struct Link {
 struct Shared {
     /// When the last byte of the last frame that was granted the wire has left.
     free_at: Duration,
-    waiting: VecDeque<usize>,
+    waiting: VecDeque<QueueId>,
 }
 
 /// Whether a frame got on the wire.
@@ -92,17 +94,17 @@ impl Link {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for the wire for a frame of queue `pair` with `len` bytes that has been ready since `ready`.
-    pub(crate) fn acquire(&self, pair: usize, len: usize, ready: Duration, now: Duration) -> Grant {
+    /// Asks for the wire for a frame of `queue` with `len` bytes that has been ready since `ready`.
+    pub(crate) fn acquire(&self, queue: QueueId, len: usize, ready: Duration, now: Duration) -> Grant {
         if self.speed == Speed::Unlimited {
             return Grant::OnWire { start: now, end: now };
         }
         let mut shared = self.shared();
         let free_at = shared.free_at;
-        if !shared.waiting.contains(&pair) {
-            shared.waiting.push_back(pair);
+        if !shared.waiting.contains(&queue) {
+            shared.waiting.push_back(queue);
         }
-        if free_at > now || shared.waiting.front() != Some(&pair) {
+        if free_at > now || shared.waiting.front() != Some(&queue) {
             return Grant::Wait { free_at };
         }
         shared.waiting.pop_front();
@@ -112,10 +114,10 @@ impl Link {
         Grant::OnWire { start, end }
     }
 
-    /// Queue `pair` has nothing to send at present: others need not wait for its turn.
-    pub(crate) fn withdraw(&self, pair: usize) {
+    /// `queue` has nothing to send at present: others need not wait for its turn.
+    pub(crate) fn withdraw(&self, queue: QueueId) {
         if self.speed != Speed::Unlimited {
-            self.shared().waiting.retain(|waiting| *waiting != pair);
+            self.shared().waiting.retain(|waiting| *waiting != queue);
         }
     }
 }
@@ -123,9 +125,14 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cancelnic_registers::Direction;
 
     fn megabit(n: u64) -> Speed {
         Speed::BitsPerSecond(NonZeroU64::new(n * 1_000_000).unwrap())
+    }
+
+    fn queue(pair: u8) -> QueueId {
+        QueueId::new(Direction::Tx, pair).unwrap()
     }
 
     fn us(n: u64) -> Duration {
@@ -143,7 +150,7 @@ mod tests {
     #[test]
     fn queues_get_the_wire_in_turn_and_back_to_back() {
         let link = Link::new(megabit(8)); // a byte takes a microsecond
-        let grant = |pair, now| link.acquire(pair, 76, Duration::ZERO, us(now));
+        let grant = |pair, now| link.acquire(queue(pair), 76, Duration::ZERO, us(now));
         assert_eq!(grant(0, 0), Grant::OnWire { start: us(0), end: us(100) });
         assert_eq!(grant(1, 10), Grant::Wait { free_at: us(100) });
         assert_eq!(grant(0, 150), Grant::Wait { free_at: us(100) });
@@ -154,11 +161,11 @@ mod tests {
     #[test]
     fn queue_that_withdraws_holds_nobody_up() {
         let link = Link::new(megabit(8));
-        let grant = |pair, now| link.acquire(pair, 76, Duration::ZERO, us(now));
+        let grant = |pair, now| link.acquire(queue(pair), 76, Duration::ZERO, us(now));
         let _ = grant(0, 0);
         let _ = grant(1, 10);
         let _ = grant(2, 20);
-        link.withdraw(1);
+        link.withdraw(queue(1));
         assert_eq!(grant(2, 100), Grant::OnWire { start: us(100), end: us(200) });
     }
 }

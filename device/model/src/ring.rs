@@ -94,11 +94,6 @@ impl Ring {
         self.arms
     }
 
-    /// Whether `head` can be named in a used element.
-    pub(crate) fn knows(&self, head: u16) -> bool {
-        head < self.queue.size()
-    }
-
     /// Chains published and not yet taken. Together with those outstanding they are a ring's worth at most,
     /// or the driver has published over chains that are not its own yet.
     pub(crate) fn available<M: GuestMemory>(&self, memory: &M) -> Result<u16, Broken> {

@@ -58,6 +58,8 @@ const NAMES: [[&str; MAX_PAIRS]; 2] = [
 ];
 
 impl QueueId {
+    /// How many there are.
+    pub const COUNT: usize = 2 * MAX_PAIRS;
     /// The first transmit queue.
     pub const TX0: QueueId = QueueId { pair: 0, direction: Direction::Tx };
     /// The first receive queue.

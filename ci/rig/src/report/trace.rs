@@ -2,6 +2,7 @@
 
 use crate::facts::Facts;
 use anyhow::{Context, Result};
+use cancelnic_registers::QueueId;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -13,7 +14,7 @@ const GUEST: u64 = 3;
 /// The rows of the guest: callbacks by queue.
 const ROWS: [&str; 3] = ["device", "tx0", "rx0"];
 /// The row of a queue's commands in the device's trace is this far behind that of its STATE.
-const COMMANDS: u64 = 10;
+const COMMANDS: u64 = QueueId::COUNT as u64;
 
 /// A command that the driver gave to a queue, as the device saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,13 +227,13 @@ mod tests {
 {"ph":"B","name":"STOPPED","pid":1,"tid":2,"ts":100.0,"args":{}},
 {"ph":"E","pid":1,"tid":2,"ts":300.0},
 {"ph":"B","name":"RUNNING","pid":1,"tid":2,"ts":300.0,"args":{}},
-{"ph":"X","name":"doorbell","pid":1,"tid":12,"ts":400.0,"dur":5.0,"args":{}},
-{"ph":"s","cat":"cause","name":"doorbell to interrupt","id":1,"pid":1,"tid":12,"ts":400.0},
-{"ph":"f","bp":"e","cat":"cause","name":"doorbell to interrupt","id":1,"pid":1,"tid":12,"ts":600000.0},
+{"ph":"X","name":"doorbell","pid":1,"tid":18,"ts":400.0,"dur":5.0,"args":{}},
+{"ph":"s","cat":"cause","name":"doorbell to interrupt","id":1,"pid":1,"tid":18,"ts":400.0},
+{"ph":"f","bp":"e","cat":"cause","name":"doorbell to interrupt","id":1,"pid":1,"tid":18,"ts":600000.0},
 {"ph":"E","pid":1,"tid":2,"ts":600500.0},
 {"ph":"B","name":"STOPPED","pid":1,"tid":2,"ts":600500.0,"args":{"count":64}},
-{"ph":"X","name":"CANCEL","pid":1,"tid":12,"ts":600400.0,"dur":150.0,"args":{"seq":1,"state":"STOPPED","result":1,"count":64}},
-{"ph":"s","cat":"cause","name":"CANCEL to STOPPED, COUNT 64","id":2,"pid":1,"tid":12,"ts":600400.0},
+{"ph":"X","name":"CANCEL","pid":1,"tid":18,"ts":600400.0,"dur":150.0,"args":{"seq":1,"state":"STOPPED","result":1,"count":64}},
+{"ph":"s","cat":"cause","name":"CANCEL to STOPPED, COUNT 64","id":2,"pid":1,"tid":18,"ts":600400.0},
 {"ph":"f","bp":"e","cat":"cause","name":"CANCEL to STOPPED, COUNT 64","id":2,"pid":1,"tid":2,"ts":600500.0},
 {"ph":"C","name":"tx0: taken back","pid":1,"tid":0,"ts":600450.0,"args":{"frames":64}}
 ]"#;

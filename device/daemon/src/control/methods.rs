@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use cancelnic_model::Gate;
+use cancelnic_registers::{Direction, QueueId};
 use serde_json::{Value, json};
 
 use super::params::Params;
 use super::rpc::RpcError;
 use super::server::Methods;
 use crate::frames;
-use crate::nic::{Gate, Nic, PENDING_LIMIT, QueueId};
+use crate::nic::{self, Nic, PENDING_LIMIT, gate_name};
 use crate::stop::Stop;
 
 /// Frames that one call may inject, and that may wait at the device.
@@ -55,10 +57,10 @@ impl Methods for Control {
                 Ok(nic.queue(queue))
             }
             "rx.inject" => {
-                let frames = injected(&mut params, nic.mac(), nic.mtu())?;
+                let (queue, frames) = injected(&mut params, nic.mac(), nic.mtu())?;
                 params.end()?;
                 let count = frames.len();
-                nic.inject(frames).map_err(|refused| RpcError::state(refused.to_string()))?;
+                nic.inject(queue, frames).map_err(|refused| RpcError::state(refused.to_string()))?;
                 Ok(json!({ "injected": count }))
             }
             "clock.advance" => {
@@ -87,9 +89,6 @@ impl Methods for Control {
                 params.end()?;
                 Ok(json!({}))
             }
-            "link.set" | "fault.arm" | "fault.clear" => {
-                Err(RpcError::state(format!("`{method}` is not supported in this version")))
-            }
             other => Err(RpcError::method(other)),
         }
     }
@@ -103,8 +102,7 @@ impl Methods for Control {
 
 fn queue(params: &mut Params) -> Result<QueueId, RpcError> {
     let name = params.string("queue")?;
-    QueueId::ALL
-        .into_iter()
+    nic::offered()
         .find(|queue| queue.name() == name)
         .ok_or_else(|| RpcError::params(format!("`queue` must be rx0 or tx0, not `{}`", name.escape_debug())))
 }
@@ -112,9 +110,9 @@ fn queue(params: &mut Params) -> Result<QueueId, RpcError> {
 fn queue_and_gate(params: &mut Params) -> Result<(QueueId, Gate), RpcError> {
     let queue = queue(params)?;
     let name = params.string("gate")?;
-    let gates = queue.gates();
-    let gate = gates.iter().find(|gate| gate.name() == name).ok_or_else(|| {
-        let names: Vec<&str> = gates.iter().map(|gate| gate.name()).collect();
+    let gates = Gate::of(queue.direction());
+    let gate = gates.iter().find(|gate| gate_name(**gate) == name).ok_or_else(|| {
+        let names: Vec<&str> = gates.iter().map(|gate| gate_name(*gate)).collect();
         RpcError::params(format!("`gate` of {} must be one of {}", queue.name(), names.join(", ")))
     })?;
     Ok((queue, *gate))
@@ -128,8 +126,9 @@ fn address(text: &str) -> Result<[u8; 6], RpcError> {
 }
 
 /// The frames of `rx.inject`: numbered ones, or one given byte by byte.
-fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<Vec<Vec<u8>>, RpcError> {
-    if queue(params)? != QueueId::Rx0 {
+fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<(QueueId, Vec<Vec<u8>>), RpcError> {
+    let queue = queue(params)?;
+    if queue.direction() != Direction::Rx {
         return Err(RpcError::params("`queue` must be a receive queue"));
     }
     let longest = frames::longest(mtu);
@@ -142,7 +141,7 @@ fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<Vec<Vec<u8>>,
                     "`frame` must be {shortest} to {longest} bytes (MTU + 18) in hexadecimal"
                 ))
             })?;
-        return Ok(vec![frame]);
+        return Ok((queue, vec![frame]));
     }
     let first = params.number("first", 0, u64::MAX)?;
     let count = params.number("count", 1, INJECT_LIMIT)?;
@@ -151,5 +150,6 @@ fn injected(params: &mut Params, mac: [u8; 6], mtu: u16) -> Result<Vec<Vec<u8>>,
         return Err(RpcError::params("`first` and `count` run past the largest number"));
     }
     let to = if params.has("to") { address(&params.string("to")?)? } else { frames::EVERYONE };
-    Ok((first..first + count).map(|number| frames::numbered(number, len as usize, mac, to)).collect())
+    let frames = (first..first + count).map(|number| frames::numbered(number, len as usize, mac, to));
+    Ok((queue, frames.collect()))
 }

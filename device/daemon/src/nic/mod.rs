@@ -1,12 +1,13 @@
 //! The NIC in this process: the model's queues, each behind its own lock, joined to guest memory, call
 //! descriptors, the clock, the wire and the capture. Who may call: any thread, except where it says more.
 //!
-//! Order of locks: a transmit queue, then a receive queue, then loopback frames or capture; never back.
+//! Order of locks: one queue, then loopback frames or capture; never back, and never two queues at once.
 
 mod clock;
-mod queue;
 mod report;
+mod rows;
 mod service;
+mod slot;
 mod wire;
 
 use std::num::NonZeroU64;
@@ -16,10 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cancelnic_model::{
-    Command, ConfigSpace, Link, Misuse, NetConfig, RxQueue, RxSettings, Speed as LinkSpeed, TxGate, TxQueue,
-    TxSettings,
+    Command, ConfigSpace, Gate, Link, Misuse, NetConfig, Queue, Settings, Speed as LinkSpeed, Written,
 };
-use cancelnic_registers::{Caps, Direction, Op};
+use cancelnic_registers::{Caps, Direction, Op, QueueId};
 use serde_json::json;
 use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
@@ -31,8 +31,9 @@ use crate::trace::{self, Trace};
 use crate::vring::Memory;
 
 use clock::Clock;
-use queue::Slot;
-pub use queue::trace_rows;
+pub use report::gate_name;
+pub use rows::names as trace_rows;
+use slot::{Slot, State};
 use wire::Ether;
 
 /// Turns that a thread does for itself before it leaves the rest to the wire-time thread: a guest that
@@ -43,59 +44,9 @@ pub const PENDING_LIMIT: usize = 4096;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
-/// A queue, in the order of virtio's queue indices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueueId {
-    /// Receive queue 0.
-    Rx0,
-    /// Transmit queue 0.
-    Tx0,
-}
-
-impl QueueId {
-    /// All queues, by index.
-    pub const ALL: [QueueId; 2] = [QueueId::Rx0, QueueId::Tx0];
-
-    /// Its name on the control socket.
-    pub fn name(self) -> &'static str {
-        match self {
-            QueueId::Rx0 => "rx0",
-            QueueId::Tx0 => "tx0",
-        }
-    }
-
-    /// The gates it has.
-    pub fn gates(self) -> &'static [Gate] {
-        match self {
-            QueueId::Rx0 => &[Gate::RxWrite],
-            QueueId::Tx0 => &[Gate::Fetch, Gate::Wire, Gate::Complete],
-        }
-    }
-}
-
-/// A place where frames can be held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// Between the available ring and the FIFO.
-    Fetch,
-    /// Before the wire.
-    Wire,
-    /// Between the wire and the used ring.
-    Complete,
-    /// In the middle of writing a frame into its buffer.
-    RxWrite,
-}
-
-impl Gate {
-    /// Its name on the control socket.
-    pub fn name(self) -> &'static str {
-        match self {
-            Gate::Fetch => "fetch",
-            Gate::Wire => "wire",
-            Gate::Complete => "complete",
-            Gate::RxWrite => "rx-write",
-        }
-    }
+/// The queues that the device offers, in the order of their virtqueues.
+pub fn offered() -> impl DoubleEndedIterator<Item = QueueId> + Clone {
+    QueueId::all(1)
 }
 
 /// The device cannot take that many frames now.
@@ -111,8 +62,8 @@ pub struct Nic {
     mac: [u8; 6],
     mtu: u16,
     config: Mutex<ConfigSpace>,
-    tx: Slot<TxQueue>,
-    rx: Slot<RxQueue>,
+    /// In the order of their virtqueues.
+    queues: Vec<Arc<Slot>>,
     ether: Ether,
     clock: Clock,
     memory: Memory,
@@ -136,20 +87,22 @@ impl Nic {
                 u32::try_from(speed.div_ceil(1_000_000)).unwrap_or(SPEED_UNKNOWN),
             ),
         };
-        let link = Link::new(speed);
-        let mut tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: cli.fifo_depth, caps, link });
-        let mut rx = RxQueue::new(RxSettings { pair: 0, pending_limit: PENDING_LIMIT, caps });
-        tx.set_judged(cli.judge == Judging::On);
-        rx.set_judged(cli.judge == Judging::On);
+        let settings = Settings {
+            caps,
+            judged: cli.judge == Judging::On,
+            fifo_depth: cli.fifo_depth,
+            link: Link::new(speed),
+            pending_limit: PENDING_LIMIT,
+        };
+        let queues: Vec<Queue> = offered().map(|queue| Queue::new(queue, &settings)).collect();
         let net =
             NetConfig { mac: cli.mac.0, link_up: true, mtu: cli.mtu, speed: megabits, full_duplex: true };
-        let config = ConfigSpace::new(&net, caps, vec![tx.status()], vec![rx.status()]);
+        let config = ConfigSpace::new(&net, caps, queues.iter().map(|queue| (queue.id(), queue.status())));
         Arc::new(Nic {
             mac: cli.mac.0,
             mtu: cli.mtu,
             config: Mutex::new(config),
-            tx: Slot::new(QueueId::Tx0, tx, trace.clone()),
-            rx: Slot::new(QueueId::Rx0, rx, trace.clone()),
+            queues: queues.into_iter().map(|queue| Arc::new(Slot::new(queue, trace.clone()))).collect(),
             ether: Ether::new(cli.wire, capture),
             clock: Clock::new(cli.clock == ClockKind::Manual),
             memory: Memory::new(GuestMemoryMmap::new()),
@@ -203,115 +156,84 @@ impl Nic {
         self.config().read(offset, size)
     }
 
+    /// The queue's slot, if the device offers it.
+    fn slot(&self, queue: QueueId) -> Option<&Arc<Slot>> {
+        self.queues.get(usize::from(queue.virtqueue()))
+    }
+
     /// The guest has written `bytes` at `offset`. Commands are carried out before this returns: it never
     /// waits for a gate, for wire time or for the guest. For the vhost-user thread.
     pub fn write_config(&self, offset: u32, bytes: &[u8]) {
-        let mut config = self.config();
-        let commands = config.write(offset, bytes);
-        let misuses = config.misuses();
-        drop(config);
-        for Misuse { direction, rule, .. } in misuses {
-            match direction {
-                Direction::Tx => {
-                    let mut state = self.tx.lock();
-                    state.queue.note(rule, self.clock.now());
-                    state.follow();
-                }
-                Direction::Rx => {
-                    let mut state = self.rx.lock();
-                    state.queue.note(rule, self.clock.now());
-                    state.follow();
-                }
-            }
+        let Written { commands, misuses } = self.config().write(offset, bytes);
+        for Misuse { queue, rule } in misuses {
+            let Some(slot) = self.slot(queue) else { continue };
+            let mut state = slot.lock();
+            state.queue.note(rule, self.clock.now());
+            state.follow();
         }
         for command in commands {
             self.command(command);
         }
     }
 
-    fn command(&self, Command { direction, pair, word }: Command) {
-        tracing::debug!(?direction, pair, ?word, "command");
-        match direction {
-            Direction::Tx => {
-                let mut state = self.tx.lock();
-                if word.op() == Some(Op::Cancel) {
-                    self.ether.cancel_begins(word.seq(), state.queue.status().read());
-                }
-                state.command(word, |state| {
-                    state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether)
-                });
-                drop(state);
-                self.run_tx();
-            }
-            Direction::Rx => {
-                let mut state = self.rx.lock();
-                state.command(word, |state| state.queue.command(&*self.memory(), self.clock.now(), word));
-                drop(state);
-                self.run_rx();
-            }
+    fn command(&self, Command { queue, word }: Command) {
+        tracing::debug!(%queue, ?word, "command");
+        let Some(slot) = self.slot(queue) else { return };
+        let mut state = slot.lock();
+        if queue.direction() == Direction::Tx && word.op() == Some(Op::Cancel) {
+            self.ether.cancel_begins(queue, word.seq(), state.queue.status().read());
+        }
+        state.command(word, |state| {
+            state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether)
+        });
+        self.run_locked(slot, state);
+    }
+
+    /// The guest has rung a queue's doorbell: the judge hears of it, and the queue runs.
+    pub fn doorbell(&self, queue: QueueId) {
+        let Some(slot) = self.slot(queue) else { return };
+        let mut state = slot.lock();
+        state.doorbell(|state| state.queue.doorbell(&*self.memory(), self.clock.now()));
+        self.run_locked(slot, state);
+    }
+
+    /// Something has changed for a queue other than by a doorbell.
+    pub fn run(&self, queue: QueueId) {
+        if let Some(slot) = self.slot(queue) {
+            self.run_locked(slot, slot.lock());
         }
     }
 
-    /// The guest has rung a queue's doorbell.
-    pub fn kick(&self, queue: QueueId) {
-        self.run(queue);
-    }
-
-    /// A doorbell was really rung: the library also calls for queues that start. For the judge.
-    fn rung(&self, queue: QueueId) {
-        match queue {
-            QueueId::Tx0 => {
-                self.tx.lock().rung(|state| state.queue.rung(&*self.memory(), self.clock.now()));
-            }
-            QueueId::Rx0 => {
-                self.rx.lock().rung(|state| state.queue.rung(&*self.memory(), self.clock.now()));
-            }
+    /// Lets the queue do what there is to do, and hands over what came back on the wire.
+    fn run_locked<'a>(&self, slot: &'a Slot, state: MutexGuard<'a, State>) {
+        self.turns(slot, state);
+        let back = slot.id().opposite();
+        if back.direction() == Direction::Rx
+            && let Some(slot) = self.slot(back)
+        {
+            self.turns(slot, slot.lock());
         }
     }
 
-    fn run(&self, queue: QueueId) {
-        match queue {
-            QueueId::Tx0 => self.run_tx(),
-            QueueId::Rx0 => self.run_rx(),
-        }
-    }
-
-    /// Lets the transmit queue do what there is to do, then hands over what came back on the wire.
-    fn run_tx(&self) {
+    fn turns<'a>(&self, slot: &'a Slot, mut state: MutexGuard<'a, State>) {
         for _ in 0..TURNS {
-            let mut state = self.tx.lock();
+            for frame in self.ether.take_back(slot.id()) {
+                // A frame without room is counted as dropped by the queue.
+                let _fits: bool = state.queue.inject(frame);
+            }
             let now = self.clock.now();
             let turn = state.queue.run(&*self.memory(), now, &mut &self.ether);
-            state.settle(&turn);
+            state.deliver(&turn);
             drop(state);
             let due = turn.deadline.is_some_and(|deadline| deadline <= now);
             if let Some(deadline) = turn.deadline.filter(|_| !due) {
                 self.clock.wake_at(deadline);
             }
             if !turn.again && !due {
-                self.run_rx();
                 return;
             }
-            self.tx.give_way();
-        }
-        self.run_rx();
-        self.clock.wake_at(Duration::ZERO);
-    }
-
-    fn run_rx(&self) {
-        for _ in 0..TURNS {
-            let mut state = self.rx.lock();
-            for frame in self.ether.take_back() {
-                // A frame without room is counted as dropped by the queue.
-                let _fits: bool = state.queue.inject(frame);
-            }
-            let turn = state.queue.run(&*self.memory(), self.clock.now(), &mut &self.ether);
-            state.settle(&turn);
-            drop(state);
-            if !turn.again {
-                return;
-            }
-            self.rx.give_way();
+            slot.give_way();
+            state = slot.lock();
         }
         self.clock.wake_at(Duration::ZERO);
     }
@@ -323,7 +245,9 @@ impl Nic {
 
     /// Runs what wire time asks for.
     pub fn wire_time_passed(&self) {
-        self.run_tx();
+        for slot in self.queues.iter().filter(|slot| slot.id().direction() == Direction::Tx) {
+            self.run_locked(slot, slot.lock());
+        }
     }
 
     /// Whether wire time passes only when told.
@@ -339,31 +263,30 @@ impl Nic {
     /// Lets `us` microseconds pass; the new time, or `None` if the clock is real.
     pub fn advance(&self, us: u64) -> Option<u64> {
         self.clock.advance(Duration::from_micros(us))?;
-        self.run_tx();
+        self.wire_time_passed();
         Some(self.now_us())
     }
 
     /// Opens or closes a gate that `queue` has.
     pub fn set_gate(&self, queue: QueueId, gate: Gate, open: bool) {
-        match tx_gate(gate) {
-            Some(gate) => self.tx.lock().queue.set_gate(gate, open, self.clock.now()),
-            None => self.rx.lock().queue.set_gate(open),
-        }
-        self.run(queue);
+        let Some(slot) = self.slot(queue) else { return };
+        let mut state = slot.lock();
+        state.queue.set_gate(gate, open, self.clock.now());
+        self.run_locked(slot, state);
     }
 
     /// Lets `count` pieces through a closed gate that `queue` has.
     pub fn step_gate(&self, queue: QueueId, gate: Gate, count: u64) {
-        match tx_gate(gate) {
-            Some(gate) => self.tx.lock().queue.step_gate(gate, count, self.clock.now()),
-            None => self.rx.lock().queue.step_gate(count),
-        }
-        self.run(queue);
+        let Some(slot) = self.slot(queue) else { return };
+        let mut state = slot.lock();
+        state.queue.step_gate(gate, count, self.clock.now());
+        self.run_locked(slot, state);
     }
 
-    /// Frames arrive for the guest: all of them, or none if they do not fit.
-    pub fn inject(&self, frames: Vec<Vec<u8>>) -> Result<(), NoRoom> {
-        let mut state = self.rx.lock();
+    /// Frames arrive for the guest at `queue`: all of them, or none if they do not fit.
+    pub fn inject(&self, queue: QueueId, frames: Vec<Vec<u8>>) -> Result<(), NoRoom> {
+        let Some(slot) = self.slot(queue) else { return Err(NoRoom { wanted: frames.len(), room: 0 }) };
+        let mut state = slot.lock();
         let (wanted, room) = (frames.len(), state.queue.room());
         if wanted > room {
             return Err(NoRoom { wanted, room });
@@ -371,18 +294,7 @@ impl Nic {
         for frame in frames {
             let _fits: bool = state.queue.inject(frame);
         }
-        drop(state);
-        self.run_rx();
+        self.run_locked(slot, state);
         Ok(())
-    }
-}
-
-/// The model's name for a gate of a transmit queue; the only other gate is a receive queue's.
-fn tx_gate(gate: Gate) -> Option<TxGate> {
-    match gate {
-        Gate::Fetch => Some(TxGate::Fetch),
-        Gate::Wire => Some(TxGate::Wire),
-        Gate::Complete => Some(TxGate::Complete),
-        Gate::RxWrite => None,
     }
 }

@@ -2,18 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
-use cancelnic_model::{Finding, GateSnapshot, Judge};
-use cancelnic_registers::{State, StatusWord};
+use cancelnic_model::{Finding, Gate, Inside, Judge, Totals};
+use cancelnic_registers::{Direction, QueueId, State, StatusWord};
 use serde_json::{Value, json};
 
-use super::{Nic, QueueId};
+use super::Nic;
 
 impl Nic {
     /// Everything: the queues and what is counted besides them.
     pub fn stats(&self) -> Value {
         json!({
             "connected": self.connected.load(Ordering::SeqCst),
-            "queues": QueueId::ALL.map(|queue| self.queue(queue)),
+            "queues": self.queues.iter().map(|slot| self.queue(slot.id())).collect::<Vec<_>>(),
             "judge": self.judge,
             "counters": {
                 "capture_lost": self.ether.capture_lost(),
@@ -25,64 +25,48 @@ impl Nic {
 
     /// One queue. "Now" is one moment for all of it.
     pub fn queue(&self, queue: QueueId) -> Value {
-        match queue {
-            QueueId::Tx0 => {
-                let mut state = self.tx.lock();
-                state.queue.look(&*self.memory(), self.clock.now());
-                state.follow();
-                let tx = state.queue.snapshot(&*self.memory());
-                json!({
-                    "queue": queue.name(),
-                    "in_service": tx.in_service,
-                    "enabled": tx.enabled,
-                    "broken": tx.broken,
-                    "state": state_name(tx.status),
-                    "seq": tx.status.seq(),
-                    "result": result_number(tx.status),
-                    "count": tx.status.count(),
-                    "available": tx.available,
-                    "fetched": tx.fetched,
-                    "on_wire": tx.on_wire,
-                    "off_wire": tx.off_wire,
-                    "completed": tx.completed,
-                    "sent": tx.sent,
-                    "taken_back": tx.taken_back,
-                    "refused": tx.refused,
-                    "cancels": tx.cancels,
-                    "findings": findings(state.queue.judge()),
-                    "findings_total": state.queue.judge().total(),
-                    "gates": { "fetch": gate(tx.fetch), "wire": gate(tx.wire), "complete": gate(tx.complete) },
-                })
-            }
-            QueueId::Rx0 => {
-                let mut state = self.rx.lock();
-                state.queue.look(&*self.memory(), self.clock.now());
-                state.follow();
-                let rx = state.queue.snapshot(&*self.memory());
-                json!({
-                    "queue": queue.name(),
-                    "in_service": rx.in_service,
-                    "enabled": rx.enabled,
-                    "broken": rx.broken,
-                    "state": state_name(rx.status),
-                    "seq": rx.status.seq(),
-                    "result": result_number(rx.status),
-                    "count": rx.status.count(),
-                    "posted": rx.posted,
-                    "pending": rx.pending,
-                    "writing": u8::from(rx.writing),
-                    "completed": rx.completed,
-                    "received": rx.received,
-                    "returned": rx.returned,
-                    "refused": rx.refused,
-                    "dropped": rx.dropped,
-                    "cancels": rx.cancels,
-                    "findings": findings(state.queue.judge()),
-                    "findings_total": state.queue.judge().total(),
-                    "gates": { "rx-write": gate(rx.rx_write) },
-                })
-            }
-        }
+        let Some(slot) = self.slot(queue) else { return Value::Null };
+        let mut state = slot.lock();
+        state.queue.look(&*self.memory(), self.clock.now());
+        state.follow();
+        let now = state.queue.snapshot(&*self.memory());
+        let Inside { fetched, on_wire, off_wire, pending, writing } = now.inside;
+        let Totals { completed, sent, taken_back, received, returned, refused, dropped } = now.totals;
+        let (available, posted) = match queue.direction() {
+            Direction::Tx => (now.available, 0),
+            Direction::Rx => (0, now.available),
+        };
+        let gates = state.queue.gates().into_iter().map(|(gate, state)| {
+            (gate_name(gate).to_owned(), json!({ "open": state.open, "steps": state.steps }))
+        });
+        json!({
+            "queue": queue.name(),
+            "in_service": now.in_service,
+            "enabled": now.enabled,
+            "broken": now.broken,
+            "state": state_name(now.status),
+            "seq": now.status.seq(),
+            "result": result_number(now.status),
+            "count": now.status.count(),
+            "available": available,
+            "fetched": fetched,
+            "on_wire": on_wire,
+            "off_wire": off_wire,
+            "posted": posted,
+            "pending": pending,
+            "writing": writing,
+            "completed": completed,
+            "sent": sent,
+            "taken_back": taken_back,
+            "received": received,
+            "returned": returned,
+            "refused": refused,
+            "dropped": dropped,
+            "cancels": now.cancels,
+            "findings": findings(state.queue.judge()),
+            "findings_total": state.queue.judge().total(),
+            "gates": gates.collect::<serde_json::Map<_, _>>(),
+        })
     }
 }
 
@@ -97,8 +81,14 @@ fn findings(judge: &Judge) -> Vec<Value> {
         .collect()
 }
 
-fn gate(gate: GateSnapshot) -> Value {
-    json!({ "open": gate.open, "steps": gate.steps })
+/// Its name on the control socket.
+pub fn gate_name(gate: Gate) -> &'static str {
+    match gate {
+        Gate::Fetch => "fetch",
+        Gate::Wire => "wire",
+        Gate::Complete => "complete",
+        Gate::RxWrite => "rx-write",
+    }
 }
 
 /// STATE as it is called in reports.

@@ -8,14 +8,17 @@ use cancelnic_model::Rings;
 use serde_json::json;
 use vmm_sys_util::event::EventNotifier;
 
-use super::{Nic, QueueId};
-use crate::vring::{Layout, Service};
+use super::Nic;
+use super::slot::Slot;
+use crate::vring::Service;
 
 impl Nic {
     /// What the library's vrings talk to, one for each queue by index.
     pub fn services(self: Arc<Nic>) -> Vec<Arc<dyn Service>> {
-        let service = |queue| Arc::new(QueueService { nic: self.clone(), queue }) as Arc<dyn Service>;
-        QueueId::ALL.into_iter().map(service).collect()
+        let service = |slot: &Arc<Slot>| {
+            Arc::new(QueueService { nic: self.clone(), slot: slot.clone() }) as Arc<dyn Service>
+        };
+        self.queues.iter().map(service).collect()
     }
 
     /// What ends the listening to a doorbell. To be called once, before the front end is served.
@@ -30,84 +33,55 @@ impl Nic {
 /// One queue of the NIC.
 struct QueueService {
     nic: Arc<Nic>,
-    queue: QueueId,
+    slot: Arc<Slot>,
 }
 
 impl Service for QueueService {
     fn name(&self) -> &'static str {
-        self.queue.name()
+        self.slot.id().name()
     }
 
-    fn enter(&self, Layout { size, desc, avail, used, base, event_idx }: Layout) {
-        let nic = &self.nic;
-        tracing::info!(queue = self.queue.name(), size, base, "enters service");
-        let rings = Rings { size, desc, avail, used, base, event_idx };
-        match self.queue {
-            QueueId::Tx0 => {
-                let mut state = nic.tx.lock();
-                state.mark("enters service", json!({ "size": size, "base": base }));
-                let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
-                state.settle(&turn);
-            }
-            QueueId::Rx0 => {
-                let mut state = nic.rx.lock();
-                state.mark("enters service", json!({ "size": size, "base": base }));
-                let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
-                state.settle(&turn);
-            }
-        }
-        nic.run(self.queue);
+    fn enter(&self, rings: Rings) {
+        let Self { nic, slot } = self;
+        let Rings { size, base, .. } = rings;
+        tracing::info!(queue = self.name(), size, base, "enters service");
+        let mut state = slot.lock();
+        state.mark("enters service", json!({ "size": size, "base": base }));
+        let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
+        state.deliver(&turn);
+        nic.run_locked(slot, state);
     }
 
     fn leave(&self) -> u16 {
-        let nic = &self.nic;
-        let left = match self.queue {
-            QueueId::Tx0 => {
-                let mut state = nic.tx.lock();
-                let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
-                state.follow();
-                state.signal(left.signal);
-                state.mark("leaves service", json!({ "base": left.base }));
-                left
-            }
-            QueueId::Rx0 => {
-                let mut state = nic.rx.lock();
-                let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
-                state.follow();
-                state.signal(left.signal);
-                state.mark("leaves service", json!({ "base": left.base }));
-                left
-            }
-        };
-        tracing::info!(queue = self.queue.name(), base = left.base, "leaves service");
+        let Self { nic, slot } = self;
+        let mut state = slot.lock();
+        let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
+        state.follow();
+        state.signal(left.signal);
+        state.mark("leaves service", json!({ "base": left.base }));
+        tracing::info!(queue = self.name(), base = left.base, "leaves service");
         // Frames that left the wire just now may have come back.
-        nic.run_rx();
+        nic.run_locked(slot, state);
         left.base
     }
 
     fn set_enabled(&self, enabled: bool) {
-        let nic = &self.nic;
-        match self.queue {
-            QueueId::Tx0 => nic.tx.lock().queue.set_enabled(enabled),
-            QueueId::Rx0 => nic.rx.lock().queue.set_enabled(enabled),
-        }
-        nic.run(self.queue);
+        let mut state = self.slot.lock();
+        state.queue.set_enabled(enabled);
+        self.nic.run_locked(&self.slot, state);
     }
 
     fn set_call(&self, call: Option<EventNotifier>) {
-        match self.queue {
-            QueueId::Tx0 => self.nic.tx.lock().call = call,
-            QueueId::Rx0 => self.nic.rx.lock().call = call,
-        }
+        self.slot.lock().call = call;
+    }
+
+    fn doorbell(&self) {
+        self.nic.doorbell(self.slot.id());
     }
 
     fn doorbell_failed(&self, error: io::Error) {
-        tracing::warn!(queue = self.queue.name(), %error, "the front end's doorbell cannot be read");
+        tracing::warn!(queue = self.name(), %error, "the front end's doorbell cannot be read");
         self.nic.stop.ask("the front end passed an invalid doorbell descriptor");
-    }
-
-    fn rung(&self) {
-        self.nic.rung(self.queue);
     }
 
     fn doorbell_replaced(&self, old: RawFd) {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cancelnic_model::Wire;
-use cancelnic_registers::{State, StatusWord};
+use cancelnic_registers::{Direction, MAX_PAIRS, QueueId, State, StatusWord};
 
 use crate::capture::{Capture, Way};
 use crate::cli::WireKind;
@@ -14,13 +14,20 @@ use crate::cli::WireKind;
 pub struct Ether {
     kind: WireKind,
     capture: Option<Mutex<Writing>>,
+    /// What is known of each pair, whether the device offers it or not.
+    pairs: [Pair; MAX_PAIRS],
+}
+
+/// What is between the two queues of a pair.
+#[derive(Default)]
+struct Pair {
     /// The CANCEL that takes frames back.
     cancel: Mutex<Cancel>,
     /// Frames that came back and wait to be handed to the receive queue, in order.
     back: Mutex<VecDeque<Vec<u8>>>,
 }
 
-/// A CANCEL of the transmit queue.
+/// A CANCEL of a transmit queue.
 #[derive(Debug, Default)]
 struct Cancel {
     seq: u8,
@@ -40,21 +47,24 @@ impl Ether {
         Ether {
             kind,
             capture: capture.map(|capture| Mutex::new(Writing { capture, lost: 0 })),
-            cancel: Mutex::default(),
-            back: Mutex::default(),
+            pairs: Default::default(),
         }
     }
 
-    /// What is taken back from now on goes on account of the CANCEL number `seq`, given in the state `status`. A CANCEL
+    fn pair(&self, queue: QueueId) -> &Pair {
+        &self.pairs[usize::from(queue.pair())]
+    }
+
+    /// What `queue` takes back from now on goes on account of the CANCEL number `seq`, given in the state `status`. A CANCEL
     /// during CANCELLING joins the one before it.
-    pub fn cancel_begins(&self, seq: u8, status: StatusWord) {
+    pub fn cancel_begins(&self, queue: QueueId, seq: u8, status: StatusWord) {
         let joins = status.state() == Some(State::Cancelling);
-        *lock(&self.cancel) = Cancel { seq, count: if joins { status.count() } else { 0 } };
+        *lock(&self.pair(queue).cancel) = Cancel { seq, count: if joins { status.count() } else { 0 } };
     }
 
     /// One more frame is taken back; what the capture is to say of it.
-    fn comment(&self) -> String {
-        let mut cancel = lock(&self.cancel);
+    fn comment(&self, queue: QueueId) -> String {
+        let mut cancel = lock(&self.pair(queue).cancel);
         cancel.count = cancel.count.saturating_add(1);
         format!("taken back by CANCEL (SEQ {}), COUNT {}", cancel.seq, cancel.count)
     }
@@ -81,19 +91,23 @@ impl Ether {
         self.capture.as_ref().map_or(0, |writing| lock(writing).lost)
     }
 
-    /// Takes the frames that came back. To be called under the receive queue's lock, which keeps their order.
-    pub fn take_back(&self) -> VecDeque<Vec<u8>> {
-        std::mem::take(&mut lock(&self.back))
+    /// Takes the frames that came back for `queue`; none come for a transmit queue. To be called under the queue's lock,
+    /// which keeps their order.
+    pub fn take_back(&self, queue: QueueId) -> VecDeque<Vec<u8>> {
+        match queue.direction() {
+            Direction::Tx => VecDeque::new(),
+            Direction::Rx => std::mem::take(&mut lock(&self.pair(queue).back)),
+        }
     }
 }
 
 /// The model's view of the wire; a value for each call, the state is behind it.
 impl Wire for &Ether {
-    fn transmit(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
+    fn transmit(&mut self, queue: QueueId, frame: Vec<u8>, _: Duration) {
         self.record(Way::Outbound, &frame, None);
         match self.kind {
             WireKind::Null => {}
-            WireKind::Loopback => lock(&self.back).push_back(frame),
+            WireKind::Loopback => lock(&self.pair(queue).back).push_back(frame),
         }
     }
 
@@ -101,15 +115,15 @@ impl Wire for &Ether {
         self.capture.is_some()
     }
 
-    fn taken_back(&mut self, _: usize, frame: Option<Vec<u8>>, _: Duration) {
-        let comment = self.comment();
+    fn taken_back(&mut self, queue: QueueId, frame: Option<Vec<u8>>, _: Duration) {
+        let comment = self.comment(queue);
         match frame {
             Some(frame) => self.record(Way::TakenBack, &frame, Some(&comment)),
             None => self.record_unread(),
         }
     }
 
-    fn delivered(&mut self, _: usize, frame: Vec<u8>, _: Duration) {
+    fn delivered(&mut self, _: QueueId, frame: Vec<u8>, _: Duration) {
         self.record(Way::Inbound, &frame, None);
     }
 }
@@ -125,16 +139,25 @@ mod tests {
     #[test]
     fn loopback_gives_frames_back_in_order_once() {
         let ether = Ether::new(WireKind::Loopback, None);
-        (&ether).transmit(0, vec![1; 60], Duration::ZERO);
-        (&ether).transmit(0, vec![2; 60], Duration::ZERO);
-        assert_eq!(ether.take_back(), [vec![1; 60], vec![2; 60]]);
-        assert!(ether.take_back().is_empty());
+        (&ether).transmit(QueueId::TX0, vec![1; 60], Duration::ZERO);
+        (&ether).transmit(QueueId::TX0, vec![2; 60], Duration::ZERO);
+        assert_eq!(ether.take_back(QueueId::RX0), [vec![1; 60], vec![2; 60]]);
+        assert!(ether.take_back(QueueId::RX0).is_empty());
+    }
+
+    #[test]
+    fn loopback_gives_frames_back_to_the_queue_of_the_same_pair() {
+        let ether = Ether::new(WireKind::Loopback, None);
+        let second = |direction| QueueId::new(direction, 1).unwrap();
+        (&ether).transmit(second(Direction::Tx), vec![1; 60], Duration::ZERO);
+        assert!(ether.take_back(QueueId::RX0).is_empty());
+        assert_eq!(ether.take_back(second(Direction::Rx)), [vec![1; 60]]);
     }
 
     #[test]
     fn null_wire_gives_nothing_back() {
         let ether = Ether::new(WireKind::Null, None);
-        (&ether).transmit(0, vec![1; 60], Duration::ZERO);
-        assert!(ether.take_back().is_empty());
+        (&ether).transmit(QueueId::TX0, vec![1; 60], Duration::ZERO);
+        assert!(ether.take_back(QueueId::RX0).is_empty());
     }
 }

@@ -55,7 +55,7 @@ fn log_of_ring_size(ring: u64, size: u64) -> String {
 #[test]
 fn front_end_that_asks_for_a_third_ring_is_told_how_many_there_are() {
     let log = log_of_ring_size(2, 64);
-    assert!(log.contains("such as a third ring"), "{log}");
+    assert!(log.contains("such as one more ring"), "{log}");
     assert!(log.contains("num_vqs=2,vq_size=1024"), "{log}");
 }
 

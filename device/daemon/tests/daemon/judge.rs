@@ -148,10 +148,10 @@ fn trace_shows_states_commands_and_findings() {
     assert!(rows(0).contains(&"here") && rows(0).contains(&"tx0: sent"), "{:?}", rows(0));
     let expected = ["enters service", "RUNNING", "CANCEL", "STOPPED", "SeqSkipped", "RESUME", "RUNNING"];
     assert_eq!(rows(2), expected);
-    assert_eq!(rows(12), ["doorbell", "CANCEL", "RESUME"]);
+    assert_eq!(rows(18), ["doorbell", "CANCEL", "RESUME"]);
     let ends: Vec<_> = events.iter().filter(|event| event["name"] == "CANCEL to STOPPED, COUNT 0").collect();
     assert_eq!(
         ends.iter().map(|end| (&end["ph"], &end["tid"])).collect::<Vec<_>>(),
-        [(&json!("s"), &json!(12)), (&json!("f"), &json!(2))]
+        [(&json!("s"), &json!(18)), (&json!("f"), &json!(2))]
     );
 }

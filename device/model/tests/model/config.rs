@@ -1,16 +1,16 @@
 //! The configuration space: layout, and which writes are commands.
 
 use cancelnic_model::{Command, ConfigSpace, NetConfig, StatusRegister};
-use cancelnic_registers::{Caps, CommandWord, Direction, Op, SPACE_SIZE, StatusWord};
+use cancelnic_registers::{Caps, CommandWord, Direction, Op, QueueId, SPACE_SIZE, StatusWord};
 use proptest::prelude::*;
 
 fn net() -> NetConfig {
     NetConfig { mac: [2, 0, 0, 0, 0, 7], link_up: true, mtu: 1400, speed: 10_000, full_duplex: true }
 }
 
-fn space(pairs: usize) -> ConfigSpace {
-    let registers = || (0..pairs).map(|_| StatusRegister::default()).collect();
-    ConfigSpace::new(&net(), Caps::ALL, registers(), registers())
+fn space(pairs: u8) -> ConfigSpace {
+    let queues = QueueId::all(pairs).map(|queue| (queue, StatusRegister::default()));
+    ConfigSpace::new(&net(), Caps::ALL, queues)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -25,7 +25,7 @@ struct Front {
 impl Front {
     fn write(&mut self, space: &mut ConfigSpace, at: usize, value: u32) -> Vec<Command> {
         self.cache[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        space.write(0, &self.cache)
+        space.write(0, &self.cache).commands
     }
     fn read(&mut self, space: &ConfigSpace) {
         self.cache = space.bytes();
@@ -63,7 +63,8 @@ fn reads_behind_the_end_give_zeros() {
 fn command_is_found_in_a_whole_blob_and_reads_back() {
     let (mut space, mut front) = (space(2), front());
     let found = front.write(&mut space, 0x88, command(1, Op::Cancel));
-    let expected = Command { direction: Direction::Tx, pair: 1, word: CommandWord::command(1, Op::Cancel) };
+    let queue = QueueId::new(Direction::Tx, 1).unwrap();
+    let expected = Command { queue, word: CommandWord::command(1, Op::Cancel) };
     assert_eq!(found, [expected]);
     assert_eq!(word(&space.bytes(), 0x88), command(1, Op::Cancel));
 }
@@ -74,7 +75,7 @@ fn commands_of_two_queues_are_told_apart() {
     assert_eq!(front.write(&mut space, 0x80, command(1, Op::Cancel)).len(), 1);
     let found = front.write(&mut space, 0xc0, command(1, Op::Cancel));
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].direction, found[0].pair), (Direction::Rx, 0));
+    assert_eq!(found[0].queue, QueueId::RX0);
 }
 
 #[test]
@@ -118,20 +119,20 @@ fn old_words_sent_again_do_not_act_again() {
     let _ = front.write(&mut space, 0x80, command(1, Op::Cancel));
     front.read(&space);
     // A reset: QEMU sends its whole copy again.
-    assert!(space.write(0, &front.cache).is_empty());
+    assert!(space.write(0, &front.cache).commands.is_empty());
     // Even after zeros were seen in between.
-    assert!(space.write(0, &[0; SPACE_SIZE]).is_empty());
-    assert!(space.write(0, &front.cache).is_empty());
+    assert!(space.write(0, &[0; SPACE_SIZE]).commands.is_empty());
+    assert!(space.write(0, &front.cache).commands.is_empty());
 }
 
 #[test]
 fn short_write_at_an_offset_is_served() {
     let mut space = space(1);
-    let found = space.write(0xc0, &command(1, Op::Cancel).to_le_bytes());
+    let found = space.write(0xc0, &command(1, Op::Cancel).to_le_bytes()).commands;
     assert_eq!(found.len(), 1);
     // Byte by byte: the last one makes it another word with a new SEQ.
-    assert!(space.write(0xc2, &[Op::Resume as u8]).is_empty());
-    let found = space.write(0xc3, &[2]);
+    assert!(space.write(0xc2, &[Op::Resume as u8]).commands.is_empty());
+    let found = space.write(0xc3, &[2]).commands;
     assert_eq!(found[0].word, CommandWord::command(2, Op::Resume));
 }
 
@@ -140,10 +141,10 @@ fn writes_elsewhere_change_nothing() {
     let mut space = space(1);
     let before = space.bytes();
     for at in (0..SPACE_SIZE).filter(|at| !(0x80..0x84).contains(at) && !(0xc0..0xc4).contains(at)) {
-        assert!(space.write(at as u32, &[0xff]).is_empty());
+        assert!(space.write(at as u32, &[0xff]).commands.is_empty());
     }
-    assert!(space.write(u32::MAX, &[0xff; 300]).is_empty());
-    assert!(space.write(0x88, &command(1, Op::Cancel).to_le_bytes()).is_empty());
+    assert!(space.write(u32::MAX, &[0xff; 300]).commands.is_empty());
+    assert!(space.write(0x88, &command(1, Op::Cancel).to_le_bytes()).commands.is_empty());
     assert_eq!(space.bytes(), before);
 }
 
@@ -167,14 +168,14 @@ proptest! {
                 front.read(&space);
             }
             if act == 0 {
-                prop_assert!(space.write(0, &front.cache).is_empty());
+                prop_assert!(space.write(0, &front.cache).commands.is_empty());
                 continue;
             }
             seqs[queue] = seqs[queue].wrapping_add(1);
             let op = [Op::Cancel, Op::Resume, Op::Drain][act - 1];
             let found = front.write(&mut space, at[queue], command(seqs[queue], op));
             prop_assert_eq!(found.len(), 1);
-            prop_assert_eq!(found[0].pair, queue % 2);
+            prop_assert_eq!(usize::from(found[0].queue.pair()), queue % 2);
             prop_assert_eq!(found[0].word, CommandWord::command(seqs[queue], op));
         }
     }

@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use cancelnic_model::{Link, Rings, RxQueue, RxSettings, Speed, TxQueue, TxSettings, Wire};
-use cancelnic_registers::{Caps, CommandWord, Op};
+use cancelnic_model::{Queue, Rings, Settings};
+use cancelnic_registers::{CommandWord, Op, QueueId};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::guest::frame;
+use crate::guest::{Nowhere, frame, settings};
 use crate::memory::Watched;
 
 /// Bytes of guest memory: room for a ring of 32768 entries.
 const MEMORY: u64 = 0x10_0000;
-
-struct Nowhere;
-
-impl Wire for Nowhere {
-    fn transmit(&mut self, _: usize, _: Vec<u8>, _: Duration) {}
-}
 
 /// Rings of `size` entries whose parts end `slack` bytes before the end of memory, or somewhere.
 fn rings() -> impl Strategy<Value = Rings> {
@@ -69,9 +63,8 @@ proptest! {
         if let Some(index) = index {
             let _ = memory.inner.write_obj(rings.base.wrapping_add(ahead), index);
         }
-        let link = Link::new(Speed::Unlimited);
-        let mut tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: 4, caps: Caps::ALL, link });
-        let mut rx = RxQueue::new(RxSettings { pair: 0, pending_limit: 8, caps: Caps::ALL });
+        let mut tx = Queue::new(QueueId::TX0, &settings(4));
+        let mut rx = Queue::new(QueueId::RX0, &Settings { pending_limit: 8, ..settings(4) });
         tx.set_enabled(true);
         rx.set_enabled(true);
         for number in 0..8 {
@@ -94,7 +87,7 @@ proptest! {
         let _ = rx.enter(&memory, now, &rings);
         let runs = (0..1000).take_while(|_| rx.run(&memory, now, &mut Nowhere).again).count();
         prop_assert!(runs < 1000, "it never rests");
-        let _ = rx.command(&memory, now, CommandWord::command(1, Op::Cancel));
+        let _ = rx.command(&memory, now, CommandWord::command(1, Op::Cancel), &mut Nowhere);
         let _ = rx.leave(&memory, now, &mut Nowhere);
     }
 }
@@ -113,8 +106,7 @@ fn chains_as_long_as_the_ring_are_taken_in_small_turns() {
         memory.inner.write_obj([next, index + 1], GuestAddress(at + 12)).unwrap();
     }
     memory.inner.write_obj(SIZE, GuestAddress(rings.avail + 2)).unwrap();
-    let link = Link::new(Speed::Unlimited);
-    let mut tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: 64, caps: Caps::ALL, link });
+    let mut tx = Queue::new(QueueId::TX0, &settings(64));
     tx.set_enabled(true);
     let _ = tx.enter(&memory, Duration::ZERO, &rings);
     let mut turns = 0;
@@ -130,5 +122,5 @@ fn chains_as_long_as_the_ring_are_taken_in_small_turns() {
         }
     }
     assert!(turns > 300, "{turns}");
-    assert_eq!(tx.snapshot(&memory).sent, u64::from(SIZE));
+    assert_eq!(tx.snapshot(&memory).totals.sent, u64::from(SIZE));
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use cancelnic_model::{RxQueue, RxSettings, Turn, TxGate, TxQueue, TxSettings, Wire};
-use cancelnic_registers::{Caps, CommandWord, Op, next_seq};
+use cancelnic_model::{Gate, Queue, Settings, Turn};
+use cancelnic_registers::{CommandWord, Direction, Op, QueueId, next_seq};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::guest::{Virtqueue, frame};
+use crate::guest::{Nowhere, Virtqueue, frame, settings};
 use crate::memory::Watched;
 
 const RING: u16 = 16;
@@ -59,20 +59,6 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// Frames that come from such a guest mean nothing.
-struct Nowhere;
-
-impl Wire for Nowhere {
-    fn transmit(&mut self, _: usize, bytes: Vec<u8>, _: Duration) {
-        assert!(!bytes.is_empty() && bytes.len() <= 65550 - 12);
-    }
-    fn wants_taken_back(&self) -> bool {
-        true
-    }
-    fn taken_back(&mut self, _: usize, bytes: Option<Vec<u8>>, _: Duration) {
-        assert!(bytes.is_none_or(|bytes| !bytes.is_empty() && bytes.len() <= 65550 - 12));
-    }
-}
-
 /// The queue under attack.
 struct Victim {
     memory: Watched,
@@ -126,8 +112,7 @@ proptest! {
     /// No panic, every run ends, nothing but the used ring is written.
     #[test]
     fn transmit_withstands_hostile_rings(acts in prop::collection::vec(act(), 1..200), event_idx in any::<bool>()) {
-        let link = cancelnic_model::Link::new(cancelnic_model::Speed::Unlimited);
-        let mut queue = TxQueue::new(TxSettings { pair: 0, fifo_depth: 4, caps: Caps::ALL, link });
+        let mut queue = Queue::new(QueueId::TX0, &settings(4));
         let mut victim = Victim::new(event_idx);
         queue.set_enabled(true);
         for act in acts {
@@ -151,7 +136,7 @@ proptest! {
                     victim.base = queue.leave(&victim.memory, now, &mut Nowhere).base;
                 }
                 Act::Gate { gate, open } => {
-                    queue.set_gate([TxGate::Fetch, TxGate::Wire, TxGate::Complete][gate], open, now);
+                    queue.set_gate(Gate::of(Direction::Tx)[gate], open, now);
                 }
                 _ => victim.rest(|memory| queue.run(memory, now, &mut Nowhere)),
             }
@@ -163,14 +148,14 @@ proptest! {
             let snapshot = queue.snapshot(&victim.memory);
             victim.memory.accesses();
             prop_assert_eq!(snapshot.in_service, victim.in_service);
-            prop_assert!(snapshot.fetched + snapshot.off_wire <= RING.into());
+            prop_assert!(snapshot.inside.fetched + snapshot.inside.off_wire <= RING.into());
         }
     }
 
     /// No panic, every run ends, as many frames are accounted for as came.
     #[test]
     fn receive_withstands_hostile_rings(acts in prop::collection::vec(act(), 1..200), event_idx in any::<bool>()) {
-        let mut queue = RxQueue::new(RxSettings { pair: 0, pending_limit: 8, caps: Caps::ALL });
+        let mut queue = Queue::new(QueueId::RX0, &Settings { pending_limit: 8, ..settings(4) });
         let mut victim = Victim::new(event_idx);
         let mut arrived = 0;
         queue.set_enabled(true);
@@ -183,7 +168,7 @@ proptest! {
             match act {
                 Act::Command(op) => {
                     let word = victim.next_word(op);
-                    let _ = queue.command(&victim.memory, now, word);
+                    let _ = queue.command(&victim.memory, now, word, &mut Nowhere);
                     prop_assert_eq!(queue.status().read().seq(), word.seq());
                 }
                 Act::Enter if !victim.in_service => {
@@ -194,7 +179,7 @@ proptest! {
                     victim.in_service = false;
                     victim.base = queue.leave(&victim.memory, now, &mut Nowhere).base;
                 }
-                Act::Gate { open, .. } => queue.set_gate(open),
+                Act::Gate { open, .. } => queue.set_gate(Gate::RxWrite, open, now),
                 Act::Inject => {
                     arrived += 1;
                     queue.inject(frame(arrived, 60));
@@ -203,7 +188,7 @@ proptest! {
             }
             let snapshot = queue.snapshot(&victim.memory);
             prop_assert_eq!(snapshot.in_service, victim.in_service);
-            let known = snapshot.pending + u64::from(snapshot.writing) + snapshot.received + snapshot.dropped;
+            let known = snapshot.inside.pending + snapshot.inside.writing + snapshot.totals.received + snapshot.totals.dropped;
             prop_assert_eq!(known, arrived);
         }
     }

@@ -3,31 +3,22 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use cancelnic_model::{
-    ConfigSpace, KEPT, LATE, Link, NetConfig, Rule, RxQueue, RxSettings, Speed, TxGate, TxQueue, TxSettings,
-    Wire,
-};
-use cancelnic_registers::{Caps, CommandWord, Direction, Op, State};
+use cancelnic_model::{ConfigSpace, Gate, KEPT, LATE, NetConfig, Queue, Rule, Settings};
+use cancelnic_registers::{Caps, CommandWord, Direction, Op, QueueId, State};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use crate::guest::{Virtqueue, frame};
+use crate::guest::{Nowhere, Virtqueue, frame, settings};
 use crate::schedule::{plan, play, steps};
-use crate::world::{RX_BUFFERS, TX0, TX1};
+use crate::world::{RX_BUFFERS, RX0, TX0, TX1};
 
 const RING: u16 = 16;
-
-struct Nowhere;
-
-impl Wire for Nowhere {
-    fn transmit(&mut self, _: usize, _: Vec<u8>, _: Duration) {}
-}
 
 /// A transmit and a receive queue with a driver each, under the eyes of their judges.
 struct Bench {
     memory: GuestMemoryMmap<()>,
-    tx: TxQueue,
-    rx: RxQueue,
+    tx: Queue,
+    rx: Queue,
     out: Virtqueue,
     back: Virtqueue,
     now: Duration,
@@ -36,12 +27,14 @@ struct Bench {
 
 impl Bench {
     fn new(event_idx: bool) -> Bench {
+        Bench::with(&settings(4), event_idx)
+    }
+
+    fn with(settings: &Settings, event_idx: bool) -> Bench {
         let out = Virtqueue::new(0x1000, RING, event_idx);
         let back = Virtqueue::new((out.end() + 0xfff) & !0xfff, RING, event_idx);
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), back.end() as usize)]).unwrap();
-        let link = Link::new(Speed::Unlimited);
-        let tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: 4, caps: Caps::ALL, link });
-        let rx = RxQueue::new(RxSettings { pair: 0, pending_limit: 64, caps: Caps::ALL });
+        let (tx, rx) = (Queue::new(QueueId::TX0, settings), Queue::new(QueueId::RX0, settings));
         let mut bench = Bench { memory, tx, rx, out, back, now: Duration::from_micros(5), seq: 0 };
         bench.tx.set_enabled(true);
         bench.rx.set_enabled(true);
@@ -66,7 +59,7 @@ impl Bench {
     }
 
     fn ring(&mut self) {
-        self.tx.rung(&self.memory, self.now);
+        self.tx.doorbell(&self.memory, self.now);
         self.run();
     }
 
@@ -96,7 +89,7 @@ impl Bench {
         let before = self.back.avail_idx;
         let heads = (0..count).map(|_| self.back.post_in(&self.memory, &RX_BUFFERS)).collect();
         if self.back.doorbell_wanted(&self.memory, before) {
-            self.rx.rung(&self.memory, self.now);
+            self.rx.doorbell(&self.memory, self.now);
         }
         self.run();
         heads
@@ -105,22 +98,23 @@ impl Bench {
     fn command(&mut self, direction: Direction, op: Op) {
         self.seq += 1;
         let word = CommandWord::command(self.seq, op);
-        let _ = match direction {
-            Direction::Tx => self.tx.command(&self.memory, self.now, word, &mut Nowhere),
-            Direction::Rx => self.rx.command(&self.memory, self.now, word),
+        let queue = match direction {
+            Direction::Tx => &mut self.tx,
+            Direction::Rx => &mut self.rx,
         };
+        let _ = queue.command(&self.memory, self.now, word, &mut Nowhere);
         self.run();
     }
 
-    fn hold(&mut self, gate: TxGate) {
+    fn hold(&mut self, gate: Gate) {
         self.tx.set_gate(gate, false, self.now);
     }
 
     fn open(&mut self) {
-        for gate in [TxGate::Fetch, TxGate::Wire, TxGate::Complete] {
+        for gate in Gate::of(Direction::Tx).iter().copied() {
             self.tx.set_gate(gate, true, self.now);
         }
-        self.rx.set_gate(true);
+        self.rx.set_gate(Gate::RxWrite, true, self.now);
         self.run();
     }
 
@@ -156,8 +150,8 @@ fn honest_driver_is_found_nothing_against() {
             bench.reap();
             bench.now += Duration::from_secs(1);
             if round % 10 == 9 {
-                bench.hold(TxGate::Wire);
-                bench.rx.set_gate(false);
+                bench.hold(Gate::Wire);
+                bench.rx.set_gate(Gate::RxWrite, false, bench.now);
                 let before = bench.out.avail_idx;
                 bench.publish(1000 + round);
                 if bench.out.doorbell_wanted(&bench.memory, before) {
@@ -182,7 +176,7 @@ fn honest_driver_is_found_nothing_against() {
 #[test]
 fn chain_published_twice_while_in_flight_is_found() {
     both(|mut bench| {
-        bench.hold(TxGate::Wire);
+        bench.hold(Gate::Wire);
         let head = bench.transmit(1);
         bench.out.publish(&bench.memory, head);
         bench.ring();
@@ -194,7 +188,7 @@ fn chain_published_twice_while_in_flight_is_found() {
 #[test]
 fn chain_that_borrows_a_descriptor_in_flight_is_found() {
     both(|mut bench| {
-        bench.hold(TxGate::Wire);
+        bench.hold(Gate::Wire);
         let head = bench.transmit(1);
         // 9 leads to the head in flight
         bench.out.put_descriptor(&bench.memory, 9, (0x1000, 12, 1, head));
@@ -207,7 +201,7 @@ fn chain_that_borrows_a_descriptor_in_flight_is_found() {
 #[test]
 fn descriptor_rewritten_in_flight_is_found() {
     both(|mut bench| {
-        bench.hold(TxGate::Complete);
+        bench.hold(Gate::Complete);
         let head = bench.transmit(1);
         bench.out.put_descriptor(&bench.memory, head, (0x1000, 13, 1, head));
         bench.open();
@@ -228,7 +222,7 @@ fn descriptors_may_be_reused_once_they_are_back() {
 #[test]
 fn transmit_buffer_changed_in_flight_is_found() {
     both(|mut bench| {
-        bench.hold(TxGate::Complete);
+        bench.hold(Gate::Complete);
         let head = bench.transmit(1);
         bench.transmit(2);
         bench.scribble(bench.out.buffer(head) + 4, 0x5555);
@@ -241,7 +235,7 @@ fn transmit_buffer_changed_in_flight_is_found() {
 fn indirect_buffers_and_tables_are_watched() {
     for spoilt in [0, 1] {
         let mut bench = Bench::new(false);
-        bench.hold(TxGate::Complete);
+        bench.hold(Gate::Complete);
         let (table, data) = (bench.out.buffer(8), bench.out.buffer(9));
         bench.memory.write_obj(data, GuestAddress(table)).unwrap();
         bench.memory.write_obj(100u32, GuestAddress(table + 8)).unwrap();
@@ -253,7 +247,7 @@ fn indirect_buffers_and_tables_are_watched() {
             bench.scribble(data + 50, 0x5555);
         }
         bench.open();
-        assert_eq!(bench.tx.snapshot(&bench.memory).sent, 1);
+        assert_eq!(bench.tx.snapshot(&bench.memory).totals.sent, 1);
         let expected = [(Rule::BufferChanged, Some(3))];
         assert_eq!(bench.found(), expected[..spoilt]);
     }
@@ -275,7 +269,7 @@ fn posted_receive_buffer_that_changes_is_found() {
 #[test]
 fn half_written_receive_buffer_that_changes_is_found() {
     both(|mut bench| {
-        bench.rx.set_gate(false);
+        bench.rx.set_gate(Gate::RxWrite, false, bench.now);
         let heads = bench.post(1);
         bench.rx.inject(frame(1, 60));
         bench.run();
@@ -288,7 +282,7 @@ fn half_written_receive_buffer_that_changes_is_found() {
 #[test]
 fn receive_buffers_touched_before_stopped_are_found() {
     both(|mut bench| {
-        bench.rx.set_gate(false);
+        bench.rx.set_gate(Gate::RxWrite, false, bench.now);
         let heads = bench.post(3);
         bench.rx.inject(frame(1, 60));
         bench.run();
@@ -312,7 +306,7 @@ fn malformed_chain_is_found() {
     bench.back.put_descriptor(&bench.memory, 6, (0x1000, 11, 2, 0));
     bench.back.publish(&bench.memory, 6);
     bench.rx.inject(frame(1, 60));
-    bench.rx.rung(&bench.memory, bench.now);
+    bench.rx.doorbell(&bench.memory, bench.now);
     bench.run();
     assert_eq!(bench.found(), [(Rule::MalformedChain, Some(5)), (Rule::MalformedChain, Some(6))]);
 }
@@ -385,13 +379,13 @@ fn doorbells_for_nothing_are_found() {
 #[test]
 fn doorbells_that_the_device_did_not_ask_for_are_found() {
     let mut bench = Bench::new(true);
-    bench.hold(TxGate::Fetch);
+    bench.hold(Gate::Fetch);
     for number in 0..8 {
         bench.transmit(number);
     }
     assert_eq!(bench.found()[0], (Rule::DoorbellNeedless, None));
     let mut bench = Bench::new(false);
-    bench.hold(TxGate::Fetch);
+    bench.hold(Gate::Fetch);
     for number in 0..8 {
         bench.transmit(number);
     }
@@ -402,12 +396,12 @@ fn doorbells_that_the_device_did_not_ask_for_are_found() {
 fn command_words_that_are_used_again_or_skip_are_found() {
     let net = NetConfig { mac: [2; 6], link_up: true, mtu: 1500, speed: 0, full_duplex: true };
     let bench = Bench::new(false);
-    let mut config = ConfigSpace::new(&net, Caps::ALL, vec![bench.tx.status()], vec![bench.rx.status()]);
+    let mut config =
+        ConfigSpace::new(&net, Caps::ALL, [&bench.tx, &bench.rx].map(|queue| (queue.id(), queue.status())));
     let mut write = |offset, seq, op| {
         let word = CommandWord::command(seq, op).into_bits().to_le_bytes();
-        let _ = config.write(offset, &word);
-        let found: Vec<_> = config.misuses().iter().map(|misuse| (misuse.direction, misuse.rule)).collect();
-        found
+        let misuses = config.write(offset, &word).misuses;
+        misuses.iter().map(|misuse| (misuse.queue.direction(), misuse.rule)).collect::<Vec<_>>()
     };
     assert_eq!(write(0x80, 1, Op::Cancel), []);
     assert_eq!(write(0x80, 1, Op::Cancel), [], "the same word again is QEMU's");
@@ -421,7 +415,7 @@ fn command_words_that_are_used_again_or_skip_are_found() {
 #[test]
 fn chains_published_between_cancel_and_stopped_are_found() {
     both(|mut bench| {
-        bench.hold(TxGate::Complete);
+        bench.hold(Gate::Complete);
         bench.transmit(1);
         bench.command(Direction::Tx, Op::Cancel);
         let head = bench.transmit(2);
@@ -434,20 +428,20 @@ fn chains_published_between_cancel_and_stopped_are_found() {
 #[test]
 fn chains_may_be_published_behind_a_resume_that_waits() {
     both(|mut bench| {
-        bench.hold(TxGate::Complete);
+        bench.hold(Gate::Complete);
         bench.transmit(1);
         bench.command(Direction::Tx, Op::Cancel);
         bench.command(Direction::Tx, Op::Resume);
         bench.transmit(2);
         bench.open();
-        assert_eq!(bench.tx.snapshot(&bench.memory).sent, 2);
+        assert_eq!(bench.tx.snapshot(&bench.memory).totals.sent, 2);
         assert_eq!(bench.found(), []);
     });
 }
 
 #[test]
 fn reset_with_frames_in_flight_is_found() {
-    for gate in [TxGate::Fetch, TxGate::Wire, TxGate::Complete] {
+    for gate in Gate::of(Direction::Tx).iter().copied() {
         let mut bench = Bench::new(false);
         bench.transmit(1);
         bench.reap();
@@ -464,7 +458,7 @@ fn reset_with_frames_in_flight_is_found() {
 #[test]
 fn reset_before_the_first_completion_is_told_from_a_pause() {
     let mut bench = Bench::new(false);
-    bench.hold(TxGate::Wire);
+    bench.hold(Gate::Wire);
     let head = bench.transmit(1);
     assert_eq!(bench.leave(), 0);
     bench.enter(0);
@@ -499,10 +493,7 @@ fn judge_that_is_off_finds_nothing_and_one_that_is_on_keeps_the_first() {
     }
     assert_eq!((bench.tx.judge().findings().len(), bench.tx.judge().total()), (KEPT, 100));
 
-    let mut bench = Bench::new(false);
-    bench.leave();
-    bench.tx.set_judged(false);
-    bench.enter(0);
+    let mut bench = Bench::with(&Settings { judged: false, ..settings(4) }, false);
     bench.transmit(1);
     bench.scribble(bench.out.used() + 2, 0x4444);
     bench.tx.look(&bench.memory, bench.now);
@@ -519,9 +510,8 @@ proptest! {
     fn honest_rings_are_found_nothing_against(plan in plan(), steps in steps()) {
         let mut world = play(plan, &steps);
         let allowed = HashSet::from([Rule::PublishedWhileCancelling, Rule::ResetInFlight, Rule::DoorbellMissing]);
-        let mut found = world.tx(TX0).judge().findings().to_vec();
-        found.extend(world.tx(TX1).judge().findings());
-        found.extend(world.rx().judge().findings());
+        let mut found: Vec<_> =
+            [TX0, TX1, RX0].iter().flat_map(|lane| world.queue(*lane).judge().findings().to_vec()).collect();
         found.retain(|finding| !allowed.contains(&finding.rule));
         prop_assert!(found.is_empty(), "{:?}", found);
     }

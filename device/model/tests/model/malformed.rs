@@ -1,6 +1,6 @@
 //! Chains and rings that no honest driver makes.
 
-use cancelnic_registers::{CommandWord, Op};
+use cancelnic_registers::{CommandWord, Op, QueueId};
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::guest::{Virtqueue, frame};
@@ -35,12 +35,12 @@ fn around(lane: usize, descriptors: &[Raw]) -> (World, Vec<(u16, u32)>) {
     let (now, memory) = (world.now, &memory);
     if lane == RX0 {
         for number in [7, 8] {
-            world.rx().inject(frame(number, 60));
+            world.queue(RX0).inject(frame(number, 60));
         }
-        while world.rx().run(memory, now, &mut wire).again {}
+        while world.queue(RX0).run(memory, now, &mut wire).again {}
         assert_eq!(wire.0, [7, 8]);
     } else {
-        while world.tx(lane).run(memory, now, &mut wire).again {}
+        while world.queue(lane).run(memory, now, &mut wire).again {}
         assert_eq!(wire.0, [1, 1]);
     }
     let used = vq.reap(memory);
@@ -51,10 +51,10 @@ fn around(lane: usize, descriptors: &[Raw]) -> (World, Vec<(u16, u32)>) {
 struct Sink(Vec<u64>);
 
 impl cancelnic_model::Wire for Sink {
-    fn transmit(&mut self, _: usize, bytes: Vec<u8>, _: std::time::Duration) {
+    fn transmit(&mut self, _: QueueId, bytes: Vec<u8>, _: std::time::Duration) {
         self.0.push(crate::guest::number(&bytes));
     }
-    fn delivered(&mut self, _: usize, bytes: Vec<u8>, _: std::time::Duration) {
+    fn delivered(&mut self, _: QueueId, bytes: Vec<u8>, _: std::time::Duration) {
         self.0.push(crate::guest::number(&bytes));
     }
 }
@@ -62,15 +62,15 @@ impl cancelnic_model::Wire for Sink {
 fn refused_on_transmit(descriptors: &[Raw]) {
     let (mut world, used) = around(TX0, descriptors);
     assert_eq!(used, [(14, 0), (0, REFUSED), (15, 0)]);
-    assert_eq!(world.tx_snapshot(TX0).refused, 1);
-    assert!(!world.tx_snapshot(TX0).broken);
+    assert_eq!(world.snapshot(TX0).totals.refused, 1);
+    assert!(!world.snapshot(TX0).broken);
 }
 
 fn refused_on_receive(descriptors: &[Raw]) {
     let (mut world, used) = around(RX0, descriptors);
     assert_eq!(used, [(14, 72), (0, 0), (15, 72)]);
-    assert_eq!(world.rx_snapshot().refused, 1);
-    assert!(!world.rx_snapshot().broken);
+    assert_eq!(world.snapshot(RX0).totals.refused, 1);
+    assert!(!world.snapshot(RX0).broken);
 }
 
 const IN: u64 = 0x2000;
@@ -161,12 +161,12 @@ fn receive_buffer_outside_memory_is_refused() {
 fn frame_longer_than_the_buffer_is_dropped_and_the_buffer_kept() {
     let mut world = World::new(Plan::default());
     let chains = world.post(RX0, 1);
-    world.rx().inject(frame(1, 1601));
+    world.queue(RX0).inject(frame(1, 1601));
     world.run(RX0);
-    let queue = world.rx_snapshot();
-    assert_eq!((queue.dropped, queue.posted, queue.pending), (1, 1, 0));
+    let queue = world.snapshot(RX0);
+    assert_eq!((queue.totals.dropped, queue.available, queue.inside.pending), (1, 1, 0));
     world.inject();
-    assert_eq!(world.rx_snapshot().received, 1);
+    assert_eq!(world.snapshot(RX0).totals.received, 1);
     assert!(world.out(RX0).is_empty());
     assert_eq!(chains.len(), 1);
 }
@@ -177,10 +177,10 @@ fn frames_beyond_the_limit_are_dropped_and_counted() {
     for _ in 0..64 {
         world.inject();
     }
-    assert_eq!((world.rx_snapshot().pending, world.rx_snapshot().dropped), (64, 0));
-    assert_eq!(world.rx().room(), 0);
-    assert!(!world.rx().inject(frame(1, 60)));
-    assert_eq!((world.rx_snapshot().pending, world.rx_snapshot().dropped), (64, 1));
+    assert_eq!((world.snapshot(RX0).inside.pending, world.snapshot(RX0).totals.dropped), (64, 0));
+    assert_eq!(world.queue(RX0).room(), 0);
+    assert!(!world.queue(RX0).inject(frame(1, 60)));
+    assert_eq!((world.snapshot(RX0).inside.pending, world.snapshot(RX0).totals.dropped), (64, 1));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn head_outside_the_table_is_skipped_and_the_queue_goes_on() {
             assert_eq!(world.command(lane, Op::Cancel).count(), 1);
         }
         assert_eq!(world.fates(&chains).len(), 1);
-        let refused = if lane == RX0 { world.rx_snapshot().refused } else { world.tx_snapshot(lane).refused };
+        let refused = world.snapshot(lane).totals.refused;
         assert_eq!(refused, 1);
         // Two chains were taken, one used element was written: the base speaks of the former.
         assert_eq!(world.leave(lane), 2);
@@ -231,7 +231,7 @@ fn indirect_chain_is_sent() {
     vq.publish(&memory, 0);
     let mut wire = Sink::default();
     let now = world.now;
-    while world.tx(TX0).run(&memory, now, &mut wire).again {}
+    while world.queue(TX0).run(&memory, now, &mut wire).again {}
     assert_eq!(wire.0, [5]);
 }
 
@@ -240,11 +240,11 @@ fn indirect_chain_is_sent() {
 struct TakenBack(Vec<Option<usize>>);
 
 impl cancelnic_model::Wire for TakenBack {
-    fn transmit(&mut self, _: usize, _: Vec<u8>, _: std::time::Duration) {}
+    fn transmit(&mut self, _: QueueId, _: Vec<u8>, _: std::time::Duration) {}
     fn wants_taken_back(&self) -> bool {
         true
     }
-    fn taken_back(&mut self, _: usize, bytes: Option<Vec<u8>>, _: std::time::Duration) {
+    fn taken_back(&mut self, _: QueueId, bytes: Option<Vec<u8>>, _: std::time::Duration) {
         self.0.push(bytes.map(|bytes| bytes.len()));
     }
 }
@@ -265,8 +265,8 @@ fn taken_back(descriptors: &[Raw], heads: &[u16]) -> Vec<Option<usize>> {
     heads.iter().for_each(|head| vq.publish(&memory, *head));
     let mut wire = TakenBack::default();
     let (now, word) = (world.now, CommandWord::command(1, Op::Cancel));
-    let _ = world.tx(TX0).command(&memory, now, word, &mut wire);
-    assert_eq!(world.tx_snapshot(TX0).taken_back, heads.len() as u64);
+    let _ = world.queue(TX0).command(&memory, now, word, &mut wire);
+    assert_eq!(world.snapshot(TX0).totals.taken_back, heads.len() as u64);
     wire.0
 }
 

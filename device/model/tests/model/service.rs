@@ -17,9 +17,9 @@ fn pause_drops_fetched_chains_and_sends_each_once_afterwards() {
     world.gate(TX0, WIRE, false);
     world.step(TX0, WIRE, 3);
     let chains = world.post(TX0, 10);
-    assert_eq!(world.tx_snapshot(TX0).fetched, 4);
+    assert_eq!(world.snapshot(TX0).inside.fetched, 4);
     assert_eq!(world.leave(TX0), 3);
-    assert_eq!(world.tx_snapshot(TX0).fetched, 0);
+    assert_eq!(world.snapshot(TX0).inside.fetched, 0);
     world.enter(TX0, 3);
     world.gate(TX0, WIRE, true);
     assert_eq!(world.sent(TX0), chains);
@@ -30,7 +30,7 @@ fn pause_drops_fetched_chains_and_sends_each_once_afterwards() {
 fn pause_finishes_the_frame_on_the_wire_before_its_time() {
     let mut world = World::new(Plan { finite: true, ..Plan::default() });
     let chains = world.post(TX0, 3);
-    assert_eq!(world.tx_snapshot(TX0).on_wire, 1);
+    assert_eq!(world.snapshot(TX0).inside.on_wire, 1);
     assert_eq!(world.leave(TX0), 1);
     assert_eq!(world.fates(&chains[..1]), [Fate::Sent]);
     assert_eq!(world.out(TX0), chains[1..]);
@@ -132,9 +132,9 @@ fn frames_that_waited_outlive_a_pause_but_no_reset() {
     world.inject();
     world.inject();
     world.pause(RX0, MS);
-    assert_eq!(world.rx_snapshot().pending, 1);
+    assert_eq!(world.snapshot(RX0).inside.pending, 1);
     world.reset(RX0);
-    assert_eq!((world.rx_snapshot().pending, world.rx_snapshot().dropped), (0, 1));
+    assert_eq!((world.snapshot(RX0).inside.pending, world.snapshot(RX0).totals.dropped), (0, 1));
 }
 
 #[test]
@@ -178,10 +178,10 @@ fn rings_that_cannot_be_used_break_the_queue_and_nothing_else() {
     ] {
         world.leave(TX0);
         let now = world.now;
-        let turn = world.tx(TX0).enter(&memory, now, &rings);
+        let turn = world.queue(TX0).enter(&memory, now, &rings);
         assert_eq!(turn.broke, Some(why));
         world.run(TX0);
-        let snapshot = world.tx_snapshot(TX0);
+        let snapshot = world.snapshot(TX0);
         assert!(snapshot.in_service && snapshot.broken);
         assert_eq!(world.command(TX0, Op::Cancel).result(), Some(CommandResult::Broken));
         assert_eq!(world.leave(TX0), 7);
@@ -200,7 +200,7 @@ fn available_index_that_runs_ahead_breaks_the_queue_until_it_leaves() {
     let at = GuestAddress(world.lanes[TX0].vq.avail() + 2);
     world.memory.inner.write_obj(40u16.to_le(), at).unwrap();
     world.run(TX0);
-    assert!(world.tx_snapshot(TX0).broken);
+    assert!(world.snapshot(TX0).broken);
     let before = world.status(TX0);
     let after = world.command(TX0, Op::Cancel);
     assert_eq!((after.result(), after.state()), (Some(CommandResult::Broken), before.state()));
@@ -208,7 +208,7 @@ fn available_index_that_runs_ahead_breaks_the_queue_until_it_leaves() {
     world.gate(TX0, WIRE, true);
     assert_eq!(world.fates(&chains), [Fate::Sent; 2]);
     world.reset(TX0);
-    assert!(!world.tx_snapshot(TX0).broken);
+    assert!(!world.snapshot(TX0).broken);
     assert_eq!(world.post(TX0, 1).len(), 1);
     assert!(world.out(TX0).is_empty());
 }
@@ -222,7 +222,7 @@ fn chains_published_over_outstanding_ones_break_the_queue() {
     world.memory.inner.write_obj(17u16.to_le(), at).unwrap();
     let after = world.command(TX0, Op::Cancel);
     assert_eq!((after.result(), after.state()), (Some(CommandResult::Broken), Some(State::Running)));
-    assert_eq!(world.tx_snapshot(TX0).off_wire, 10);
+    assert_eq!(world.snapshot(TX0).inside.off_wire, 10);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn cancel_that_finds_the_index_ahead_is_refused_and_changes_no_state() {
     world.memory.inner.write_obj(17u16.to_le(), at).unwrap();
     let after = world.command(RX0, Op::Cancel);
     assert_eq!((after.result(), after.state()), (Some(CommandResult::Broken), Some(State::Running)));
-    assert!(world.rx_snapshot().broken);
+    assert!(world.snapshot(RX0).broken);
 }
 
 #[test]
@@ -274,9 +274,9 @@ fn indices_wrap_with_sends_cancels_and_pauses() {
         world.trace.clear();
     }
     assert!(sent + back > 2 * 65536);
-    let snapshot = world.tx_snapshot(TX0);
-    assert_eq!((snapshot.sent, snapshot.taken_back), (sent as u64, back as u64));
-    assert_eq!(snapshot.completed, (sent + back) as u64);
+    let snapshot = world.snapshot(TX0);
+    assert_eq!((snapshot.totals.sent, snapshot.totals.taken_back), (sent as u64, back as u64));
+    assert_eq!(snapshot.totals.completed, (sent + back) as u64);
 }
 
 #[test]
@@ -362,7 +362,7 @@ proptest! {
                 world.run(lane);
             }
             if rx {
-                prop_assert_eq!(world.rx_snapshot().pending, 0);
+                prop_assert_eq!(world.snapshot(RX0).inside.pending, 0);
             } else {
                 prop_assert_eq!(world.fates(&chains), vec![Fate::Sent; chains.len()]);
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cancelnic_registers::{Caps, CommandResult, CommandWord, Op, State, StatusWord};
 
+use crate::guest::Nowhere;
 use crate::world::{COMPLETE, FETCH, Fate, Plan, RX_WRITE, RX0, TX0, WIRE, What, World};
 
 /// Two frames off the wire and not completed, two in the FIFO, two in the ring.
@@ -15,8 +16,8 @@ fn running() -> (World, Vec<u64>) {
     world.gate(TX0, FETCH, false);
     world.step(TX0, FETCH, 4);
     let chains = world.post(TX0, 6);
-    let queue = world.tx_snapshot(TX0);
-    assert_eq!((queue.available, queue.fetched, queue.off_wire), (2, 2, 2));
+    let queue = world.snapshot(TX0);
+    assert_eq!((queue.available, queue.inside.fetched, queue.inside.off_wire), (2, 2, 2));
     (world, chains)
 }
 
@@ -61,8 +62,8 @@ fn running_cancel_takes_back_and_waits_for_what_is_off_the_wire() {
     let (mut world, chains) = running();
     shows(world.command(TX0, Op::Cancel), State::Cancelling, CommandResult::Ok, 4);
     assert_eq!(world.out(TX0), chains);
-    let queue = world.tx_snapshot(TX0);
-    assert_eq!((queue.available, queue.fetched, queue.off_wire), (0, 0, 2));
+    let queue = world.snapshot(TX0);
+    assert_eq!((queue.available, queue.inside.fetched, queue.inside.off_wire), (0, 0, 2));
     world.gate(TX0, COMPLETE, true);
     shows(world.status(TX0), State::Stopped, CommandResult::Ok, 4);
     assert_eq!(world.fates(&chains), [SENT, SENT, BACK, BACK, BACK, BACK]);
@@ -225,8 +226,8 @@ fn receiving() -> (World, Vec<u64>) {
     world.gate(RX0, RX_WRITE, false);
     let chains = world.post(RX0, 4);
     world.inject();
-    let queue = world.rx_snapshot();
-    assert_eq!((queue.posted, queue.writing, queue.pending), (3, true, 0));
+    let queue = world.snapshot(RX0);
+    assert_eq!((queue.available, queue.inside.writing, queue.inside.pending), (3, 1, 0));
     (world, chains)
 }
 
@@ -249,7 +250,7 @@ fn receive_running_cancel_stops_at_once_if_nothing_is_being_written() {
     shows(world.command(RX0, Op::Cancel), State::Stopped, CommandResult::Ok, 4);
     assert_eq!(world.fates(&chains), [BACK; 4]);
     world.inject();
-    assert_eq!(world.rx_snapshot().pending, 1);
+    assert_eq!(world.snapshot(RX0).inside.pending, 1);
 }
 
 #[test]
@@ -318,7 +319,7 @@ fn unknown_operation_is_taken_and_refused() {
     let memory = world.memory.inner.clone();
     let word = CommandWord::new().with_seq(9).with_op_bits(4);
     let now = world.now;
-    let turn = world.rx().command(&memory, now, word);
+    let turn = world.queue(RX0).command(&memory, now, word, &mut Nowhere);
     assert!(!turn.signal);
     let status = world.status(RX0);
     assert_eq!(status.seq(), 9);

@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use cancelnic_model::{
-    Left, Link, RxQueue, RxSettings, Speed, StatusRegister, Turn, TxGate, TxQueue, TxSettings, Wire,
+use cancelnic_model::{Gate, Link, Queue, Settings, Snapshot, Speed, StatusRegister, Turn, Wire};
+use cancelnic_registers::{
+    Caps, CommandWord, Direction, Op, QueueId, State, StatusWord, TxOutcome, next_seq,
 };
-use cancelnic_registers::{Caps, CommandWord, Op, State, StatusWord, TxOutcome, next_seq};
 
 use crate::guest::{Virtqueue, frame, number};
 use crate::memory::{Access, Watched};
@@ -56,11 +56,6 @@ pub struct Call {
     pub oldest: u16,
 }
 
-enum Queue {
-    Tx(TxQueue),
-    Rx(RxQueue),
-}
-
 /// One queue and its driver.
 pub struct Lane {
     queue: Queue,
@@ -78,21 +73,21 @@ struct Seen {
     left: Vec<(u64, Duration)>,
     delivered: VecDeque<u64>,
     /// By transmit queue.
-    taken_back: HashMap<usize, VecDeque<u64>>,
+    taken_back: HashMap<QueueId, VecDeque<u64>>,
 }
 
 impl Wire for Seen {
-    fn transmit(&mut self, _: usize, bytes: Vec<u8>, at: Duration) {
+    fn transmit(&mut self, _: QueueId, bytes: Vec<u8>, at: Duration) {
         self.left.push((number(&bytes), at));
     }
     fn wants_taken_back(&self) -> bool {
         true
     }
-    fn taken_back(&mut self, pair: usize, bytes: Option<Vec<u8>>, _: Duration) {
+    fn taken_back(&mut self, queue: QueueId, bytes: Option<Vec<u8>>, _: Duration) {
         let bytes = bytes.expect("the world's chains are whole");
-        self.taken_back.entry(pair).or_default().push_back(number(&bytes));
+        self.taken_back.entry(queue).or_default().push_back(number(&bytes));
     }
-    fn delivered(&mut self, _: usize, bytes: Vec<u8>, _: Duration) {
+    fn delivered(&mut self, _: QueueId, bytes: Vec<u8>, _: Duration) {
         self.delivered.push_back(number(&bytes));
     }
 }
@@ -135,22 +130,15 @@ impl World {
             true => Speed::BitsPerSecond(NonZeroU64::new(8_000_000).unwrap()),
             false => Speed::Unlimited,
         };
-        let link = Link::new(speed);
+        let Plan { fifo_depth, caps, .. } = plan;
+        let settings = Settings { caps, judged: true, fifo_depth, link: Link::new(speed), pending_limit: 64 };
         let mut lanes = Vec::new();
         let mut start = 0x1000;
-        for lane in [TX0, TX1, RX0] {
+        for id in [QueueId::TX0, QueueId::new(Direction::Tx, 1).unwrap(), QueueId::RX0] {
             let vq = Virtqueue::new(start, plan.ring, plan.event_idx);
             start = (vq.end() + 0xfff) & !0xfff;
-            let queue = if lane == RX0 {
-                Queue::Rx(RxQueue::new(RxSettings { pair: 0, pending_limit: 64, caps: plan.caps }))
-            } else {
-                let (fifo_depth, caps, link) = (plan.fifo_depth, plan.caps, link.clone());
-                Queue::Tx(TxQueue::new(TxSettings { pair: lane, fifo_depth, caps, link }))
-            };
-            let status = match &queue {
-                Queue::Tx(queue) => queue.status(),
-                Queue::Rx(queue) => queue.status(),
-            };
+            let queue = Queue::new(id, &settings);
+            let status = queue.status();
             lanes.push(Lane {
                 queue,
                 status,
@@ -184,28 +172,12 @@ impl World {
         self.status(lane).state().unwrap()
     }
 
-    pub fn tx(&mut self, lane: usize) -> &mut TxQueue {
-        match &mut self.lanes[lane].queue {
-            Queue::Tx(queue) => queue,
-            Queue::Rx(_) => panic!("lane {lane} receives"),
-        }
+    pub fn queue(&mut self, lane: usize) -> &mut Queue {
+        &mut self.lanes[lane].queue
     }
 
-    pub fn rx(&mut self) -> &mut RxQueue {
-        match &mut self.lanes[RX0].queue {
-            Queue::Rx(queue) => queue,
-            Queue::Tx(_) => panic!("rx0 transmits"),
-        }
-    }
-
-    pub fn tx_snapshot(&mut self, lane: usize) -> cancelnic_model::TxSnapshot {
-        let Queue::Tx(queue) = &self.lanes[lane].queue else { panic!("lane {lane} receives") };
-        queue.snapshot(&self.memory.inner)
-    }
-
-    pub fn rx_snapshot(&mut self) -> cancelnic_model::RxSnapshot {
-        let Queue::Rx(queue) = &self.lanes[RX0].queue else { panic!("rx0 transmits") };
-        queue.snapshot(&self.memory.inner)
+    pub fn snapshot(&mut self, lane: usize) -> Snapshot {
+        self.lanes[lane].queue.snapshot(&self.memory.inner)
     }
 
     fn call(
@@ -219,13 +191,8 @@ impl World {
         self.memory.accesses();
         let outstanding: Vec<u64> = this.out.iter().copied().collect();
         // Chains get on the wire in order: those off it are the oldest.
-        let on_wire = match &this.queue {
-            Queue::Tx(queue) => {
-                let queue = queue.snapshot(&self.memory.inner);
-                (queue.on_wire == 1).then(|| outstanding[queue.off_wire as usize])
-            }
-            Queue::Rx(_) => None,
-        };
+        let inside = this.queue.inside();
+        let on_wire = (inside.on_wire == 1).then(|| outstanding[inside.off_wire as usize]);
         let (what, turn) = act(&mut this.queue, &self.memory, self.now, &mut self.wire);
         let accesses = self.memory.accesses();
         let after = this.status.read();
@@ -245,7 +212,7 @@ impl World {
                 (_, len) => match TxOutcome::from_used_len(len).expect("a len of the interface") {
                     TxOutcome::Sent => Fate::Sent,
                     TxOutcome::TakenBack => {
-                        let told = self.wire.taken_back.entry(lane).or_default().pop_front();
+                        let told = self.wire.taken_back.entry(this.queue.id()).or_default().pop_front();
                         assert_eq!(told, Some(chain), "what the wire was told of chains taken back");
                         Fate::TakenBack
                     }
@@ -282,10 +249,7 @@ impl World {
     /// Runs a queue until it has nothing more to do at once.
     pub fn run(&mut self, lane: usize) {
         for _ in 0..10_000 {
-            let turn = self.call(lane, |queue, memory, now, wire| match queue {
-                Queue::Tx(queue) => (What::Run, queue.run(memory, now, wire)),
-                Queue::Rx(queue) => (What::Run, queue.run(memory, now, wire)),
-            });
+            let turn = self.call(lane, |queue, memory, now, wire| (What::Run, queue.run(memory, now, wire)));
             if !turn.again {
                 return;
             }
@@ -313,11 +277,7 @@ impl World {
     pub fn command(&mut self, lane: usize, op: Op) -> StatusWord {
         let word = CommandWord::command(next_seq(self.status(lane).seq()), op);
         let turn = self.call(lane, |queue, memory, now, wire| {
-            let turn = match queue {
-                Queue::Tx(queue) => queue.command(memory, now, word, wire),
-                Queue::Rx(queue) => queue.command(memory, now, word),
-            };
-            (What::Command(op), turn)
+            (What::Command(op), queue.command(memory, now, word, wire))
         });
         assert!(turn.again);
         self.status(lane)
@@ -326,13 +286,8 @@ impl World {
     pub fn enter(&mut self, lane: usize, base: u16) {
         let rings = self.lanes[lane].vq.rings(base);
         self.lanes[lane].in_service = true;
-        let turn = self.call(lane, |queue, memory, now, _| {
-            let turn = match queue {
-                Queue::Tx(queue) => queue.enter(memory, now, &rings),
-                Queue::Rx(queue) => queue.enter(memory, now, &rings),
-            };
-            (What::Enter { base }, turn)
-        });
+        let turn =
+            self.call(lane, |queue, memory, now, _| (What::Enter { base }, queue.enter(memory, now, &rings)));
         assert_eq!(turn.broke, None);
         self.run(lane);
     }
@@ -341,10 +296,7 @@ impl World {
         self.lanes[lane].in_service = false;
         let mut base = 0;
         let _ = self.call(lane, |queue, memory, now, wire| {
-            let left: Left = match queue {
-                Queue::Tx(queue) => queue.leave(memory, now, wire),
-                Queue::Rx(queue) => queue.leave(memory, now, wire),
-            };
+            let left = queue.leave(memory, now, wire);
             base = left.base;
             (What::Leave { base }, Turn { signal: left.signal, ..Turn::default() })
         });
@@ -372,28 +324,26 @@ impl World {
     }
 
     pub fn enable(&mut self, lane: usize, enabled: bool) {
-        match &mut self.lanes[lane].queue {
-            Queue::Tx(queue) => queue.set_enabled(enabled),
-            Queue::Rx(queue) => queue.set_enabled(enabled),
-        }
+        self.queue(lane).set_enabled(enabled);
     }
 
     /// Gates of a transmit queue by number; a receive queue has one.
+    fn gate_of(&self, lane: usize, gate: usize) -> Gate {
+        let gates = Gate::of(self.lanes[lane].queue.id().direction());
+        gates[gate % gates.len()]
+    }
+
     pub fn gate(&mut self, lane: usize, gate: usize, open: bool) {
         let now = self.now;
-        match &mut self.lanes[lane].queue {
-            Queue::Tx(queue) => queue.set_gate(GATES[gate], open, now),
-            Queue::Rx(queue) => queue.set_gate(open),
-        }
+        let gate = self.gate_of(lane, gate);
+        self.queue(lane).set_gate(gate, open, now);
         self.run(lane);
     }
 
     pub fn step(&mut self, lane: usize, gate: usize, count: u64) {
         let now = self.now;
-        match &mut self.lanes[lane].queue {
-            Queue::Tx(queue) => queue.step_gate(GATES[gate], count, now),
-            Queue::Rx(queue) => queue.step_gate(count),
-        }
+        let gate = self.gate_of(lane, gate);
+        self.queue(lane).step_gate(gate, count, now);
         self.run(lane);
     }
 
@@ -435,7 +385,7 @@ impl World {
     pub fn inject(&mut self) {
         let number = self.next_number;
         self.next_number += 1;
-        self.rx().inject(frame(number, 60));
+        self.queue(RX0).inject(frame(number, 60));
         self.run(RX0);
     }
 
@@ -480,4 +430,3 @@ pub const FETCH: usize = 0;
 pub const WIRE: usize = 1;
 pub const COMPLETE: usize = 2;
 pub const RX_WRITE: usize = 0;
-const GATES: [TxGate; 3] = [TxGate::Fetch, TxGate::Wire, TxGate::Complete];

@@ -8,10 +8,11 @@ use std::{
 };
 
 use cancelnic_core::{Doorbell, Registers};
-use cancelnic_model::{
-    ConfigSpace, Link, NetConfig, Rings, RxQueue, RxSettings, Speed, Turn, TxGate, TxQueue, TxSettings, Wire,
-};
-use cancelnic_registers::{Caps, Direction, SPACE_SIZE, StatusWord};
+use cancelnic_model::{ConfigSpace, Link, NetConfig, Queue, Rings, Settings, Speed, Turn, Wire};
+use cancelnic_registers::{Caps, Direction, QueueId, SPACE_SIZE, StatusWord};
+
+/// Where work can be held.
+pub use cancelnic_model::Gate;
 
 use crate::{frame, memory::Guest};
 
@@ -27,30 +28,21 @@ pub enum Side {
     Rx,
 }
 
-/// Where work can be held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    Fetch,
-    Wire,
-    Complete,
-    RxWrite,
-}
-
 /// Numbers of the frames that have left.
 #[derive(Default)]
 struct Sent(Vec<u64>);
 
 impl Wire for Sent {
-    fn transmit(&mut self, pair: usize, frame: Vec<u8>, _: Duration) {
-        assert_eq!(pair, 0);
+    fn transmit(&mut self, queue: QueueId, frame: Vec<u8>, _: Duration) {
+        assert_eq!(queue, QueueId::TX0);
         self.0.push(frame::number_of(&frame));
     }
 }
 
 struct Inside {
     space: ConfigSpace,
-    tx: TxQueue,
-    rx: RxQueue,
+    tx: Queue,
+    rx: Queue,
     wire: Sent,
     now: Duration,
     deadline: Option<Duration>,
@@ -76,12 +68,13 @@ pub struct Nic {
 impl Nic {
     pub fn new(guest: Rc<Guest>, caps: Caps, speed: u64) -> Self {
         let speed = NonZeroU64::new(speed).map_or(Speed::Unlimited, Speed::BitsPerSecond);
-        let tx = TxQueue::new(TxSettings { pair: 0, fifo_depth: 64, caps, link: Link::new(speed) });
-        let rx = RxQueue::new(RxSettings { pair: 0, pending_limit: 1024, caps });
+        let link = Link::new(speed);
+        let settings = Settings { caps, judged: true, fifo_depth: 64, link, pending_limit: 1024 };
+        let [tx, rx] = [QueueId::TX0, QueueId::RX0].map(|queue| Queue::new(queue, &settings));
         let net =
             NetConfig { mac: [2, 0, 0, 0, 0, 1], link_up: true, mtu: 1500, speed: 1000, full_duplex: true };
         let inside = Inside {
-            space: ConfigSpace::new(&net, caps, vec![tx.status()], vec![rx.status()]),
+            space: ConfigSpace::new(&net, caps, [&tx, &rx].map(|queue| (queue.id(), queue.status()))),
             tx,
             rx,
             wire: Sent::default(),
@@ -103,15 +96,11 @@ impl Nic {
     /// The driver has enabled a queue and said DRIVER_OK.
     pub fn enter(&self, side: Side, size: u16, [desc, avail, used]: [u64; 3], event_idx: bool) {
         let rings = Rings { size, desc, avail, used, base: 0, event_idx };
-        self.with(|guest, inside| match side {
-            Side::Tx => {
-                inside.tx.set_enabled(true);
-                inside.tx.enter(&guest.memory, inside.now, &rings)
-            }
-            Side::Rx => {
-                inside.rx.set_enabled(true);
-                inside.rx.enter(&guest.memory, inside.now, &rings)
-            }
+        self.with(|guest, inside| {
+            let now = inside.now;
+            let queue = inside.queue(side);
+            queue.set_enabled(true);
+            queue.enter(&guest.memory, now, &rings)
         });
     }
 
@@ -159,10 +148,9 @@ impl Nic {
 
     fn set_gate(&self, gate: Gate, open: bool) {
         self.with(|_, inside| {
-            match tx_gate(gate) {
-                Some(gate) => inside.tx.set_gate(gate, open, inside.now),
-                None => inside.rx.set_gate(open),
-            }
+            // A queue that does not have the gate takes no notice.
+            inside.tx.set_gate(gate, open, inside.now);
+            inside.rx.set_gate(gate, open, inside.now);
             again()
         });
     }
@@ -170,10 +158,8 @@ impl Nic {
     /// Lets `count` pieces through a closed gate.
     pub fn step(&self, gate: Gate, count: u64) {
         self.with(|_, inside| {
-            match tx_gate(gate) {
-                Some(gate) => inside.tx.step_gate(gate, count, inside.now),
-                None => inside.rx.step_gate(count),
-            }
+            inside.tx.step_gate(gate, count, inside.now);
+            inside.rx.step_gate(gate, count, inside.now);
             again()
         });
     }
@@ -218,21 +204,17 @@ impl Nic {
     /// The device's own books say the same.
     pub fn check_totals(&self, sent: u64, taken_back: u64) {
         let books = self.inside.borrow().tx.snapshot(&self.guest.memory);
-        assert_eq!((books.sent, books.taken_back), (sent, taken_back));
-        assert_eq!((books.available, books.fetched, books.on_wire, books.off_wire), (0, 0, 0, 0));
+        assert_eq!((books.totals.sent, books.totals.taken_back), (sent, taken_back));
+        assert_eq!((books.available, books.inside), (0, Default::default()));
     }
 
     pub fn status(&self, side: Side) -> StatusWord {
-        let inside = self.inside.borrow();
-        match side {
-            Side::Tx => inside.tx.status().read(),
-            Side::Rx => inside.rx.status().read(),
-        }
+        self.inside.borrow_mut().queue(side).status().read()
     }
 
     /// Whether a frame is half written into its buffer.
     pub fn is_writing(&self) -> bool {
-        self.inside.borrow().rx.snapshot(&self.guest.memory).writing
+        self.inside.borrow().rx.inside().writing == 1
     }
 
     /// Whether the interrupt was raised since the last time.
@@ -271,6 +253,13 @@ impl Nic {
 }
 
 impl Inside {
+    fn queue(&mut self, side: Side) -> &mut Queue {
+        match side {
+            Side::Tx => &mut self.tx,
+            Side::Rx => &mut self.rx,
+        }
+    }
+
     /// Takes note of what a queue asks for; whether it has more to do now.
     fn note(&mut self, turn: Turn) -> bool {
         self.interrupt |= turn.signal;
@@ -284,15 +273,6 @@ impl Inside {
 
 fn again() -> Turn {
     Turn { again: true, ..Turn::default() }
-}
-
-fn tx_gate(gate: Gate) -> Option<TxGate> {
-    match gate {
-        Gate::Fetch => Some(TxGate::Fetch),
-        Gate::Wire => Some(TxGate::Wire),
-        Gate::Complete => Some(TxGate::Complete),
-        Gate::RxWrite => None,
-    }
 }
 
 /// One queue's doorbell.
@@ -336,12 +316,15 @@ impl Registers for Nic {
             let inside = &mut *self.inside.borrow_mut();
             inside.cache[offset as usize..][..4].copy_from_slice(&value.to_le_bytes());
             let all = inside.cache;
-            inside.space.write(0, &all)
+            inside.space.write(0, &all).commands
         };
         for command in commands {
-            self.with(|guest, inside| match command.direction {
-                Direction::Tx => inside.tx.command(&guest.memory, inside.now, command.word, &mut inside.wire),
-                Direction::Rx => inside.rx.command(&guest.memory, inside.now, command.word),
+            self.with(|guest, inside| {
+                let queue = match command.queue.direction() {
+                    Direction::Tx => &mut inside.tx,
+                    Direction::Rx => &mut inside.rx,
+                };
+                queue.command(&guest.memory, inside.now, command.word, &mut inside.wire)
             });
         }
     }

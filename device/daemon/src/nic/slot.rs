@@ -1,0 +1,131 @@
+//! One queue's place in the process: the model's queue behind its lock, and what its turns ask for.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use cancelnic_model::{Queue, Turn};
+use cancelnic_registers::{CommandWord, QueueId};
+use serde_json::Value;
+use vmm_sys_util::event::EventNotifier;
+
+use super::rows::Rows;
+use crate::log::OncePerSecond;
+use crate::trace::Trace;
+
+/// A queue of the model behind its lock.
+pub struct Slot {
+    id: QueueId,
+    state: Mutex<State>,
+    /// Threads that want the lock and must not wait long.
+    urgent: AtomicUsize,
+}
+
+/// What the lock guards.
+pub struct State {
+    /// The model's queue.
+    pub queue: Queue,
+    /// Where interrupts go.
+    pub call: Option<EventNotifier>,
+    complaints: OncePerSecond,
+    rows: Option<Rows>,
+}
+
+impl Slot {
+    /// For `queue`, which has its rows in `trace`.
+    pub fn new(queue: Queue, trace: Option<Arc<Trace>>) -> Slot {
+        let id = queue.id();
+        let rows = trace.map(|trace| Rows::new(id, trace));
+        let state = State { queue, call: None, complaints: OncePerSecond::default(), rows };
+        Slot { id, state: Mutex::new(state), urgent: AtomicUsize::new(0) }
+    }
+
+    /// Which queue it is.
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// The queue, for the thread that answers the front end: a thread in the middle of its turns lets it in.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.urgent.fetch_add(1, Ordering::SeqCst);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.urgent.fetch_sub(1, Ordering::SeqCst);
+        state
+    }
+
+    /// Between two turns: lets those in who must not wait long.
+    pub fn give_way(&self) {
+        if self.urgent.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl State {
+    /// Does what `turn` asks of this queue alone: the interrupt, and a line in the log. Called after the
+    /// model's call has returned, under the same lock: by then the status word is readable (C7).
+    pub fn deliver(&mut self, turn: &Turn) {
+        self.follow();
+        self.signal(turn.signal);
+        let queue = self.queue.id().name();
+        if let Some(why) = turn.broke {
+            tracing::warn!(queue, "broken until it leaves service: {why}");
+        }
+        if turn.refused > 0 && self.complaints.now() {
+            tracing::warn!(queue, "the driver posts malformed chains (reported once a second at most)");
+        }
+    }
+
+    /// Writes the call descriptor, if `wanted` and there is one.
+    pub fn signal(&mut self, wanted: bool) {
+        let Some(call) = self.call.as_ref().filter(|_| wanted) else { return };
+        let began = Instant::now();
+        match call.notify() {
+            // Full: nobody has read it yet, so nobody has missed it.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => tracing::warn!(queue = self.queue.id().name(), %error, "an interrupt is lost"),
+            Ok(()) => {
+                if let Some(rows) = &mut self.rows {
+                    rows.interrupt(began);
+                }
+            }
+        }
+    }
+
+    /// The driver rings: `act` is what the queue's judge makes of it.
+    pub fn doorbell(&mut self, act: impl FnOnce(&mut Self)) {
+        let began = Instant::now();
+        act(self);
+        self.follow();
+        if let Some(rows) = &mut self.rows {
+            rows.doorbell(began);
+        }
+    }
+
+    /// The driver gives the command `word`: `act` carries it out under the queue's lock.
+    pub fn command(&mut self, word: CommandWord, act: impl FnOnce(&mut Self) -> Turn) {
+        let began = Instant::now();
+        if let Some(rows) = &mut self.rows {
+            rows.command_begins(word, began);
+        }
+        let turn = act(self);
+        self.deliver(&turn);
+        if let Some(rows) = &self.rows {
+            rows.command_ends(word, began, self.queue.status().read());
+        }
+    }
+
+    /// The queue enters or leaves service.
+    pub fn mark(&self, name: &str, args: Value) {
+        if let Some(rows) = &self.rows {
+            rows.mark(name, args);
+        }
+    }
+
+    /// Brings the trace up to date with the queue's state, its counters and its judge.
+    pub fn follow(&mut self) {
+        if let Some(rows) = &mut self.rows {
+            rows.follow(&self.queue);
+        }
+    }
+}
