@@ -12,6 +12,7 @@ mod archive;
 mod blame;
 mod browser;
 mod build;
+mod built;
 mod capture;
 mod control;
 mod crash;

@@ -5,6 +5,7 @@
 //! end (SIGTERM), and killed if it has not ended in time.
 
 use crate::archive::Evidence;
+use crate::built;
 use crate::failure::{INTERRUPTED, Machine};
 use crate::fair::FairClock;
 use anyhow::{Context, Result};
@@ -276,8 +277,9 @@ impl Process {
         Self::launch(name, command, errors, false)
     }
 
-    /// The same for a rig, which cleans up when it is asked to end. Its standard input is the caller's to choose.
-    pub fn start_rig(command: Command, errors: PathBuf) -> Result<Self> {
+    /// The same for a rig, which cleans up when it is asked to end, and builds nothing that this one has built. Its standard input is the caller's to choose.
+    pub fn start_rig(mut command: Command, errors: PathBuf) -> Result<Self> {
+        command.env(built::VARIABLE, built::handed_on());
         Self::launch("cargo rig", command, errors, true)
     }
 

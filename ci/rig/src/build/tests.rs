@@ -14,28 +14,18 @@ use super::{
 /// What the images here import from.
 const MODULES: [&str; 3] = ["ntoskrnl.exe", "HAL.dll", "WDFLDR.SYS"];
 
-/// Copies what the driver is built from into the new folder `root`.
-fn copy_sources(root: &Path) {
-    Workspace::find().expect("a workspace").copy_sources(root).expect("a copy");
-}
-
-/// Builds a variant of the driver of the workspace at `root` into `root`'s own target folder.
-fn build_driver(root: &Path, variant: Variant) -> Vec<u8> {
-    let target = root.join("target");
-    let workspace = Workspace::at(root).expect("a workspace").with_target(target.clone());
-    let out = target.join(format!("cancelnic/{variant:?}"));
-    fs::create_dir_all(&out).expect("a folder for the artefacts");
+/// Builds a variant of the NIC's driver.
+fn build_driver(workspace: &Workspace, variant: Variant, out: &Path) -> Vec<u8> {
+    fs::create_dir_all(out).expect("a folder for the artefacts");
     let (image, _) =
-        driver::build(&workspace, &Options::default(), &DRIVERS[0], variant, &out).expect("a driver image");
+        driver::build(workspace, &Options::default(), &DRIVERS[0], variant, out).expect("a driver image");
     fs::read(image.path).expect("the image")
 }
 
-/// A built driver, from a copy of the workspace in a folder of its own.
+/// The driver as `cargo rig build` makes it here.
 static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let root = folder.path().join("one");
-    copy_sources(&root);
-    build_driver(&root, Variant::Shipped)
+    let workspace = Workspace::find().expect("a workspace");
+    build_driver(&workspace, Variant::Shipped, &workspace.out())
 });
 
 /// The NIC's driver, image and INF, in a folder; it has no symbols.
@@ -58,10 +48,13 @@ pub fn check_image(image: &[u8]) -> Result<(), ImageFault> {
 fn another_folder_gives_the_same_driver_also_after_a_build_of_the_mutants() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("another/with a longer name");
-    copy_sources(&root);
-    let mutants = build_driver(&root, Variant::Mutants);
-    let shipped = build_driver(&root, Variant::Shipped);
-    let mutants_again = build_driver(&root, Variant::Mutants);
+    Workspace::find().expect("a workspace").copy_sources(&root).expect("a copy");
+    let target = root.join("target");
+    let workspace = Workspace::at(&root).expect("a workspace").with_target(target.clone());
+    let build = |variant| build_driver(&workspace, variant, &target.join(format!("cancelnic/{variant:?}")));
+    let mutants = build(Variant::Mutants);
+    let shipped = build(Variant::Shipped);
+    let mutants_again = build(Variant::Mutants);
     assert!(shipped == *IMAGE, "the images of two folders differ");
     assert!(mutants != shipped, "the mutants' build is the shipped driver");
     assert!(mutants == mutants_again, "the two variants overwrite each other");

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::{Options, SetupMissing};
-use crate::places;
+use crate::{built, places};
 
 /// What cargo is to do with a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +166,25 @@ impl Workspace {
         if installed { Ok(()) } else { Err(SetupMissing::Target { target }.into()) }
     }
 
-    /// Runs cargo on one package with more arguments and `--config` settings.
+    /// Runs cargo on one package with more arguments and `--config` settings; a build that this run has made is not
+    /// made again.
     pub fn cargo(
+        &self,
+        verb: Verb<'_>,
+        options: &Options,
+        package: &str,
+        arguments: &[&str],
+        settings: &[String],
+    ) -> anyhow::Result<()> {
+        let call = || self.call_cargo(verb, options, package, arguments, settings);
+        if verb == Verb::Lint {
+            return call();
+        }
+        let (root, target) = (self.root.display(), self.target.display());
+        built::once(format!("{root} {target} {package} {}", arguments.join(" ")), call)
+    }
+
+    fn call_cargo(
         &self,
         verb: Verb<'_>,
         options: &Options,
