@@ -8,6 +8,7 @@
 //! - `verifier`: what watches drivers, whichever framework they call.
 //! - `io`: device objects, files, IRPs and their cancellation.
 //! - `wdf` and `netcx` over it, KMDF and NetAdapterCx; beside them [`ndis`], filter modules and the protocol above.
+//! - `translator`: the one room that knows NDIS and NetAdapterCx.
 //! - `nt`: what a driver imports from ntoskrnl. `pnp`: what PnP makes of driver and device.
 //! - `agent`: the rig's orders and everything that is reported. `boot`: from the entry point to the agent.
 #![cfg_attr(target_os = "none", no_std)]
@@ -36,6 +37,8 @@ mod nt;
 mod pe;
 #[cfg(target_os = "none")]
 mod pnp;
+#[cfg(target_os = "none")]
+mod translator;
 #[cfg(target_os = "none")]
 mod verifier;
 #[cfg(target_os = "none")]

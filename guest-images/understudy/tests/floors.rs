@@ -17,22 +17,11 @@ const FLOORS: &[&[&[&str]]] = &[
     &[&["verifier"]],
     &[&["io"]],
     &[&["wdf", "netcx"], &["ndis"]],
+    &[&["translator"]],
     &[&["nt"]],
     &[&["pnp"]],
     &[&["agent"]],
     &[&["boot"]],
-];
-
-/// Rooms whose files still use another one that they must not.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("wdf", "netcx"),
-    ("wdf", "pnp"),
-    ("netcx", "ndis"),
-    ("netcx", "pnp"),
-    ("ndis", "netcx"),
-    ("ndis", "nt"),
-    ("ndis", "agent"),
-    ("nt", "pnp"),
 ];
 
 /// Where a room is: its floor, its wing, its place in the wing.
@@ -206,21 +195,9 @@ fn no_file_imports_upwards() {
     let mut wrong = Vec::new();
     for (name, at, upward) in houses_files() {
         assert!(place(&at[0]).is_some(), "{name} is in no room of the list");
-        let unknown =
-            upward.into_iter().filter(|used| !EXCEPTIONS.contains(&(at[0].as_str(), used.room.as_str())));
-        wrong.extend(unknown.map(|used| format!("{name}, {used}")));
+        wrong.extend(upward.into_iter().map(|used| format!("{name}, {used}")));
     }
     assert!(wrong.is_empty(), "{} paths lead upwards:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-#[test]
-fn each_exception_is_still_needed() {
-    let files = houses_files();
-    let needed = |(from, to): &(&str, &str)| {
-        files.iter().any(|(_, at, upward)| at[0] == *from && upward.iter().any(|used| used.room == *to))
-    };
-    let stale: Vec<_> = EXCEPTIONS.iter().filter(|exception| !needed(exception)).collect();
-    assert!(stale.is_empty(), "{stale:?}");
 }
 
 #[test]

@@ -1,38 +1,22 @@
-//! The guest's side of the agent protocol, over COM2: quick commands are answered at once, long ones by the PnP worker.
+//! The guest's side of the agent protocol, over COM2: quick commands are answered at once, those that change drivers or devices one after the other.
 
 mod files;
 pub mod input;
 
 use crate::hal::{power, serial};
-use crate::ke::irqlock::IrqLock;
-use crate::ke::{Event, Thread, worker};
+use crate::ke::{Thread, worker};
 use crate::ndis::{protocol, stack};
-use crate::netcx::datapath;
 use crate::pnp::{self, NotLoaded};
+use crate::translator::datapath;
 use crate::verifier::{fault, output, trace, window};
 use agent_protocol::{Command, DriverFile, Message, QueueReport, Reply, Request, VERSION};
-use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use sha2::{Digest, Sha256};
-use spin::Once;
 use understudy_rules::frame;
-
-/// What the PnP worker does next.
-enum Work {
-    /// A command of the rig's.
-    Command(Request),
-    /// Something that a driver asked for.
-    Later(fn() -> Result<(), String>),
-}
-
-/// For the PnP worker, in order.
-static WORK: IrqLock<VecDeque<Work>> = IrqLock::new(VecDeque::new());
-static WORK_EVENT: Once<Event> = Once::new();
 
 /// Greets, then obeys for ever. Called on a thread once everything below is up.
 pub fn run() -> ! {
-    let work = WORK_EVENT.call_once(Event::auto);
     Thread::spawn("agent writer", Box::new(output::writer));
-    Thread::spawn("pnp", Box::new(worker));
     // ends the line that firmware has left on the port, which is its console
     serial::write_line("");
     output::push(hello());
@@ -83,10 +67,7 @@ pub fn run() -> ! {
                 output::flush();
                 power::off_in_order();
             }
-            _ => {
-                WORK.with(|waiting| waiting.push_back(Work::Command(request)));
-                work.set();
-            }
+            _ => worker::in_order(Box::new(move || carry_out(request))),
         }
     }
 }
@@ -112,12 +93,6 @@ fn drivers() -> Vec<DriverFile> {
         .collect()
 }
 
-/// Has something done by the PnP worker. Any IRQL.
-pub fn later(what: fn() -> Result<(), String>) {
-    WORK.with(|waiting| waiting.push_back(Work::Later(what)));
-    WORK_EVENT.get().into_iter().for_each(Event::set);
-}
-
 fn done(id: u32, queues: Vec<QueueReport>) -> Message {
     let lists = (!queues.is_empty()).then(protocol::report);
     Message::Done { id, reply: Reply { queues, lists, ..Reply::default() } }
@@ -141,51 +116,33 @@ fn send((first, count): (u64, u32), len: u32, parts: u32, cancel_id: u64) -> Res
     protocol::send(protocol::Frames { first, count, len: len as usize, parts: parts as usize, cancel_id })
 }
 
-fn worker() {
-    let Some(event) = WORK_EVENT.get() else { return };
-    loop {
-        event.wait();
-        while let Some(work) = WORK.with(VecDeque::pop_front) {
-            trace::take_reason();
-            let request = match work {
-                Work::Command(request) => request,
-                Work::Later(what) => {
-                    if let Err(error) = what() {
-                        trace::note("device", &error);
-                    }
-                    continue;
-                }
-            };
-            let (result, report) = match request.command {
-                Command::Load => match pnp::load() {
-                    Ok(()) => (Ok(()), false),
-                    Err(NotLoaded::Failed(why)) => (Err(why), false),
-                    Err(NotLoaded::Refused(why)) => {
-                        output::push(Message::not_loadable(request.id, why));
-                        continue;
-                    }
-                },
-                Command::Pause { cancels } => (pnp::pause(cancels), true),
-                Command::Restart => (pnp::restart(), false),
-                Command::PowerDown => (pnp::power_nic(false), true),
-                Command::PowerUp => (pnp::power_nic(true), false),
-                Command::Power { service, on } => (pnp::power(&service, on), false),
-                Command::Remove { service, surprise } => (pnp::remove(&service, surprise), false),
-                Command::Unload => (pnp::unload(), true),
-                Command::Bind => (stack::bind(), false),
-                Command::Unbind => (stack::unbind(), false),
-                Command::AttachFilter => (stack::attach(), false),
-                Command::DetachFilter => (stack::detach(), false),
-                command => {
-                    let why = format!("understudy does not offer {command:?}");
-                    output::push(Message::unsupported(request.id, why));
-                    continue;
-                }
-            };
-            match result {
-                Ok(()) if report => output::push(done(request.id, datapath::report())),
-                result => answer(request.id, result),
-            }
+/// Carries a command out that changes drivers or devices, which one at a time does.
+fn carry_out(request: Request) {
+    trace::take_reason();
+    let (result, report) = match request.command {
+        Command::Load => match pnp::load() {
+            Ok(()) => (Ok(()), false),
+            Err(NotLoaded::Failed(why)) => (Err(why), false),
+            Err(NotLoaded::Refused(why)) => return output::push(Message::not_loadable(request.id, why)),
+        },
+        Command::Pause { cancels } => (pnp::pause(cancels), true),
+        Command::Restart => (pnp::restart(), false),
+        Command::PowerDown => (pnp::power_nic(false), true),
+        Command::PowerUp => (pnp::power_nic(true), false),
+        Command::Power { service, on } => (pnp::power(&service, on), false),
+        Command::Remove { service, surprise } => (pnp::remove(&service, surprise), false),
+        Command::Unload => (pnp::unload(), true),
+        Command::Bind => (stack::bind(), false),
+        Command::Unbind => (stack::unbind(), false),
+        Command::AttachFilter => (stack::attach(), false),
+        Command::DetachFilter => (stack::detach(), false),
+        command => {
+            let why = format!("understudy does not offer {command:?}");
+            return output::push(Message::unsupported(request.id, why));
         }
+    };
+    match result {
+        Ok(()) if report => output::push(done(request.id, datapath::report())),
+        result => answer(request.id, result),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::hal::power::fatal;
 use crate::hal::{self, serial};
-use crate::{agent, ke, mm, settings, verifier};
+use crate::{agent, ke, mm, netcx, settings, translator, verifier};
 use alloc::{boxed::Box, string::String};
 use core::arch::global_asm;
 use core::ops::Range;
@@ -53,6 +53,8 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     crate::log!("understudy: {line:?}, bundle of {} bytes", bundle.len());
     hal::pci::start();
     verifier::start();
+    netcx::start();
+    translator::start();
     ke::thread::start();
     ke::interrupt::start();
     agent::input::listen();

@@ -1,11 +1,17 @@
 //! PCI: configuration space through ECAM, base addresses, capabilities, MSI-X.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// PCIEXBAR of the q35 host bridge.
 const PCIEXBAR: u32 = 0x60;
 static ECAM: AtomicUsize = AtomicUsize::new(0);
+
+/// Number of the function that drivers are for; [`NONE`] before it has been found.
+static NIC: AtomicU32 = AtomicU32::new(NONE);
+const NONE: u32 = u32::MAX;
+/// Bytes of a function's configuration space.
+const CONFIG_SPACE: u32 = 4096;
 
 /// MSI-X capability.
 const MSIX: u8 = 0x11;
@@ -38,6 +44,11 @@ pub fn start() {
         super::power::fatal("the machine has no PCI Express configuration space; q35 is needed");
     }
     ECAM.store((low & 0xf000_0000) as usize, Relaxed);
+}
+
+/// The function that drivers are for, once it has been found.
+pub fn nic() -> Option<Function> {
+    Some(NIC.load(Relaxed)).filter(|&number| number != NONE).map(Function)
 }
 
 impl Function {
@@ -81,6 +92,29 @@ impl Function {
     pub fn find(vendor: u16, device: u16) -> Option<Self> {
         let wanted = u32::from(vendor) | u32::from(device) << 16;
         (0..=0xffff).map(Self).find(|function| function.read32(0) == wanted)
+    }
+
+    /// Makes it the function that [`nic`] gives.
+    pub fn becomes_nic(self) {
+        NIC.store(self.0, Relaxed);
+    }
+
+    /// Reads configuration space from `offset` on; returns how many bytes.
+    pub fn read_config(self, offset: u32, buffer: &mut [u8]) -> u32 {
+        let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
+        for (at, byte) in buffer.iter_mut().take(len).enumerate() {
+            *byte = self.read8(offset + at as u32);
+        }
+        len as u32
+    }
+
+    /// Writes configuration space from `offset` on; returns how many bytes.
+    pub fn write_config(self, offset: u32, buffer: &[u8]) -> u32 {
+        let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
+        for (at, &byte) in buffer.iter().take(len).enumerate() {
+            self.write8(offset + at as u32, byte);
+        }
+        len as u32
     }
 
     /// Its memory base addresses with sizes. Decoding is off while it measures.

@@ -10,6 +10,7 @@ pub mod file;
 pub mod interface;
 pub mod irp;
 pub mod names;
+pub mod pdo;
 mod transfer;
 
 pub use irp::Irp;

@@ -1,8 +1,10 @@
-//! Worker threads: work items, and the agent's commands that may wait. A job that blocks keeps no other one waiting.
+//! Worker threads: for work items, and for the agent's commands that may wait. A job that blocks keeps no other one
+//! waiting, unless jobs are to run in their order.
 
 use super::irqlock::IrqLock;
 use super::{Event, Thread};
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
+use spin::Once;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -42,6 +44,27 @@ fn work(event: &Arc<Event>) {
         match job {
             Some(job) => job(),
             None => event.wait(),
+        }
+    }
+}
+
+/// Jobs that run in their order, all on one thread.
+static ORDERED: IrqLock<VecDeque<Job>> = IrqLock::new(VecDeque::new());
+static MORE: Event = Event::auto();
+static SERVER: Once = Once::new();
+
+/// Runs a job at PASSIVE_LEVEL after those that were given before. Up to DISPATCH_LEVEL.
+pub fn in_order(job: Job) {
+    ORDERED.with(|jobs| jobs.push_back(job));
+    SERVER.call_once(|| Thread::spawn("in order", Box::new(serve)));
+    MORE.set();
+}
+
+fn serve() {
+    loop {
+        MORE.wait();
+        while let Some(job) = ORDERED.with(VecDeque::pop_front) {
+            job();
         }
     }
 }

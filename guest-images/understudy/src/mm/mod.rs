@@ -3,12 +3,15 @@
 //! RAM is mapped twice: at 0, where the kernel's image runs, and at [`DIRECT`], where everything allocated is given out,
 //! so that a virtual address is never its physical one.
 
+pub mod buffers;
 mod heap;
 mod table;
 
 use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String, vec::Vec};
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use wdk_offline::UNICODE_STRING;
 
 /// Where RAM appears a second time.
 pub const DIRECT: usize = 0xffff_8800_0000_0000;
@@ -159,4 +162,29 @@ pub fn unmap_image(virt: usize, len: usize) {
     for page in (0..len).step_by(PAGE) {
         table::unmap(virt + page);
     }
+}
+
+/// Ranges of device memory that a driver may map.
+static GRANTED: IrqLock<Vec<Range<u64>>> = IrqLock::new(Vec::new());
+
+/// Sets which device memory a driver may map: its device's.
+pub fn grant(ranges: Vec<Range<u64>>) {
+    let old = GRANTED.with(|granted| core::mem::replace(granted, ranges));
+    drop(old);
+}
+
+/// Whether a driver may map the range: it lies in one of the device's.
+pub fn is_device_memory(address: u64, size: usize) -> bool {
+    let end = address.saturating_add(size as u64);
+    GRANTED.with(|granted| granted.iter().any(|range| address >= range.start && end <= range.end))
+}
+
+/// A UNICODE_STRING over a text that stays for ever: registry paths.
+pub fn leak_unicode(text: &str) -> UNICODE_STRING {
+    let mut units = Vec::new();
+    units.extend(text.encode_utf16());
+    units.push(0);
+    let units = units.leak();
+    let bytes = (units.len() * 2) as u16;
+    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
 }

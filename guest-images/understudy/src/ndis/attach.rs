@@ -2,9 +2,9 @@
 //!
 //! Rules: NF4, NF5, NF12, NF13 (`driver/docs/ndis-filter.md`).
 
+use super::miniport;
 use super::module::Module;
-use crate::netcx::adapter;
-use crate::nt::leak_unicode;
+use crate::mm::leak_unicode;
 use alloc::boxed::Box;
 use ndis_sys::*;
 use spin::Once;
@@ -57,9 +57,7 @@ fn luid(index: u32) -> u64 {
 
 /// What `module` is told.
 pub fn parameters(module: &Module) -> Parameters {
-    let (mac, connected) = adapter::current()
-        .map(|(_, adapter)| (adapter.mac(), adapter.connected.load(core::sync::atomic::Ordering::Relaxed)))
-        .unwrap_or_default();
+    let (mac, connected) = (miniport::get().mac(), miniport::get().is_connected());
     let string = |name: &'static UNICODE_STRING| core::ptr::from_ref(name).cast_mut();
     let mut address = [0; NDIS_MAX_PHYS_ADDRESS_LENGTH];
     address[..mac.len()].copy_from_slice(&mac);

@@ -63,7 +63,7 @@ pub fn link(connected: bool) {
             NDIS_STATUS_INDICATION_REVISION_1,
             NDIS_SIZEOF_STATUS_INDICATION_REVISION_1,
         ),
-        SourceHandle: crate::netcx::adapter::handle() as NDIS_HANDLE,
+        SourceHandle: super::miniport::get().handle() as NDIS_HANDLE,
         PortNumber: NDIS_DEFAULT_PORT_NUMBER,
         StatusCode: LINK_STATE,
         Flags: 0,

@@ -6,9 +6,8 @@
 use super::books;
 use super::module::Module;
 use super::violation::stop;
-use super::{protocol, stack};
+use super::{miniport, protocol, stack};
 use crate::ke::Irql;
-use crate::netcx::datapath;
 use crate::verifier::trace;
 use crate::verifier::window;
 use alloc::{format, sync::Arc, vec::Vec};
@@ -29,7 +28,7 @@ pub fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
     let on_the_way = stack::below(from.0, |handlers| handlers.SendNetBufferListsHandler.is_some());
     let Some(module) = on_the_way else {
         books::pass(lists, Way::Send, from, Party::Miniport);
-        let refused = datapath::send_lists(lists);
+        let refused = miniport::get().send(lists);
         if !refused.is_empty() {
             refused.iter().for_each(|&list| books::live(list).set_status(PAUSED));
             complete(Party::Miniport, &refused);
@@ -98,7 +97,7 @@ pub fn complete_by(module: &Module, lists: &[List]) {
         }
         let began = module.began();
         module.require(|machine| machine.may_refuse(began));
-        datapath::refused(&books::numbers(list));
+        miniport::get().refused(&books::numbers(list));
     }
     complete(module.party(), lists);
 }
@@ -154,7 +153,7 @@ pub fn indicate(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
 
 /// Frames from the translator. Up to DISPATCH_LEVEL.
 pub fn indicate_from_miniport(lists: &[List]) {
-    let from = (Party::Miniport, crate::netcx::adapter::handle());
+    let from = (Party::Miniport, miniport::get().handle());
     indicate(from, lists, NDIS_DEFAULT_PORT_NUMBER, dispatch_flag());
 }
 
@@ -162,7 +161,7 @@ pub fn indicate_from_miniport(lists: &[List]) {
 pub fn give_back(from: Party, lists: &[List]) {
     for (to, group) in grouped(lists, Way::Receive, from) {
         match to {
-            Party::Miniport => datapath::return_lists(&group),
+            Party::Miniport => miniport::get().give_back(&group),
             Party::Module(number) => {
                 let module = reserved(number);
                 if let Some(handler) = module.handlers().ReturnNetBufferListsHandler {

@@ -6,12 +6,11 @@
 use super::books;
 use super::memory::{self, Extent};
 use super::violation::{checked, stop};
-use super::{flow, requests};
+use super::{flow, miniport, requests};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
-use crate::netcx::adapter;
-use crate::netcx::buffers::{Pool, SIZE, Slot};
+use crate::mm::buffers::{Pool, SIZE, Slot};
 use crate::verifier::trace;
 use agent_protocol::ListReport;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
@@ -229,7 +228,7 @@ fn send_chain(numbers: core::ops::Range<u64>, frames: Frames, seed: u64) -> Resu
 
 /// Makes the list of one frame: each part in a buffer of its own.
 fn make(number: u64, frames: Frames, seed: u64) -> Result<List, String> {
-    let mac = adapter::current().map(|(_, adapter)| adapter.mac()).unwrap_or_default();
+    let mac = miniport::get().mac();
     let bytes = frame::build(number, frames.len, mac);
     let lengths = frame::cut(bytes.len(), frames.parts, seed ^ number);
     let (mut slots, mut extents, mut from) = (Vec::new(), Vec::new(), 0);
@@ -319,7 +318,7 @@ pub fn cancel(id: u64) -> Result<(), String> {
 /// Frames from below. Some lists go back inside the call, some from a DPC. Up to DISPATCH_LEVEL.
 pub fn received(lists: &[List], flags: u32) {
     let bound = is_bound();
-    let own = adapter::current().map(|(_, adapter)| adapter.mac()).unwrap_or_default();
+    let own = miniport::get().mac();
     let (mut now, mut later) = (Vec::new(), Vec::new());
     for &list in lists {
         for buffer in checked(books::live(list).buffers()) {

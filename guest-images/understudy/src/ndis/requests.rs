@@ -2,13 +2,13 @@
 //!
 //! Rules: NF8 (`driver/docs/ndis-filter.md`).
 
+use super::miniport;
 use super::module::Module;
 use super::stack;
 use super::violation::{checked, stop};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Irql};
 use crate::mm::Owner;
-use crate::netcx::adapter;
 use crate::verifier::trace;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
@@ -305,7 +305,7 @@ fn answer_later() {
 
 fn answer(request: *mut NDIS_OID_REQUEST) -> i32 {
     let asked = information(request);
-    let mac = adapter::current().map(|(_, adapter)| adapter.mac()).unwrap_or_default();
+    let mac = miniport::get().mac();
     let size = (frame::LONGEST as u32).to_le_bytes();
     let value: &[u8] = match asked.Oid {
         OID_802_3_CURRENT_ADDRESS | OID_802_3_PERMANENT_ADDRESS => &mac,
@@ -337,7 +337,10 @@ fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
     if unsafe { (*request).RequestType } != NdisRequestSetInformation {
         return NDIS_STATUS_NOT_SUPPORTED;
     }
-    let Some((handle, adapter)) = adapter::current() else { return NDIS_STATUS_NOT_SUPPORTED };
+    let adapter = miniport::get();
+    if adapter.handle() == 0 {
+        return NDIS_STATUS_NOT_SUPPORTED;
+    }
     // SAFETY: the request's maker vouches for the buffer and its length.
     let bytes = unsafe {
         core::slice::from_raw_parts(
@@ -350,7 +353,7 @@ fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
         match bytes.first_chunk() {
             Some(flags) => {
                 filter.flags = i32::from_le_bytes(*flags);
-                adapter.set_receive_filter(handle, &filter)
+                adapter.set_receive_filter(&filter)
             }
             None => STATUS_BUFFER_TOO_SMALL,
         }
@@ -362,7 +365,7 @@ fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
             NDIS_STATUS_MULTICAST_FULL
         } else {
             filter.multicast = addresses.to_vec();
-            let _ = adapter.set_receive_filter(handle, &filter);
+            let _ = adapter.set_receive_filter(&filter);
             NDIS_STATUS_SUCCESS
         }
     };
@@ -381,7 +384,7 @@ fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
 /// # Errors
 /// The adapter refused the filter: an upper layer does not bind. Says why no frame can arrive.
 pub fn ask_as_protocol() -> Result<Filter, String> {
-    let multicast = adapter::current().is_some_and(|(_, adapter)| adapter.multicast_addresses() > 0);
+    let multicast = miniport::get().multicast_addresses() > 0;
     let asked = [
         (OID_802_3_CURRENT_ADDRESS, 6, NDIS_STATUS_SUCCESS),
         (OID_802_3_PERMANENT_ADDRESS, 2, NDIS_STATUS_BUFFER_TOO_SHORT),
@@ -413,7 +416,7 @@ pub fn ask_as_protocol() -> Result<Filter, String> {
     let mut buffer = [0_u8; 16];
     buffer[..4].copy_from_slice(&PROTOCOL_FILTER.to_le_bytes());
     set(OID_GEN_CURRENT_PACKET_FILTER, &mut buffer, 4).map_err(|status| {
-        let offered = adapter::current().map_or(0, |(_, adapter)| adapter.supported_filters());
+        let offered = miniport::get().supported_filters();
         format!(
             "OID_GEN_CURRENT_PACKET_FILTER to {PROTOCOL_FILTER:#x} ended with {status:#010x}: the adapter offers the \
              packet filters {offered:#x}, so TCP/IP does not bind to it and no frame can arrive \

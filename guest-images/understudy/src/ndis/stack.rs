@@ -4,12 +4,12 @@
 use super::books;
 use super::events;
 use super::memory;
+use super::miniport;
 use super::module::{FilterDriver, Module};
 use super::protocol;
 use super::violation::stop;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::netcx::datapath;
 use crate::verifier::trace;
 use crate::verifier::window;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -168,7 +168,7 @@ pub fn adapter_up() -> Change {
 /// The adapter is about to lose its queues, for good if `last`: all is paused from the top down.
 pub fn adapter_down(last: bool) {
     if !ADAPTER.swap(false, Relaxed) {
-        datapath::take_down();
+        miniport::get().take_down();
         return;
     }
     events::net_power(false);
@@ -180,7 +180,7 @@ pub fn adapter_down(last: bool) {
         protocol::unbind();
         detach_where(|_| true);
     }
-    datapath::take_down();
+    miniport::get().take_down();
 }
 
 /// Pauses the filters from the top down, then the data path, whose EvtCancel is called `cancels` times.
@@ -189,16 +189,16 @@ pub fn pause(cancels: u32) {
         pause_module(&module);
     }
     window::NDIS_PAUSE_FILTERS_PAUSED.pass();
-    if datapath::is_running() {
-        datapath::pause(cancels);
+    if miniport::get().is_running() {
+        miniport::get().pause(cancels);
     }
     books::with(|ledger| ledger.forget_order());
 }
 
 /// Starts the data path, then the filters from the bottom up.
 pub fn start() {
-    if datapath::exists() && !datapath::is_running() {
-        datapath::start();
+    if miniport::get().has_queues() && !miniport::get().is_running() {
+        miniport::get().start();
     }
     for module in all() {
         set_module_options(&module);
@@ -210,7 +210,7 @@ pub fn start() {
 
 /// Changes the stack between a pause and a restart of it.
 fn changed(change: impl FnOnce() -> Change) -> Change {
-    let running = datapath::is_running();
+    let running = miniport::get().is_running();
     if running {
         pause(1);
     }
@@ -278,12 +278,11 @@ pub fn detach() -> Change {
 }
 
 /// Pauses and restarts the stack for a module: NdisFRestartFilter.
-pub fn restart_on_request() -> Change {
-    if datapath::is_running() {
+pub fn restart_on_request() {
+    if miniport::get().is_running() {
         pause(1);
         start();
     }
-    Ok(())
 }
 
 fn attach_missing() -> Change {

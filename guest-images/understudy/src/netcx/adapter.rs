@@ -3,10 +3,12 @@
 //! Rules: CX32, CX33 (`driver/docs/netadaptercx.md`).
 
 use super::config::{enter, require_not_null, require_size, violation};
+use super::overlying;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::trace;
-use crate::wdf::object::{self, Attributes, Payload, get_ptr};
+use crate::wdf::bus::Stage;
+use crate::wdf::object::{self, Attributes, Typed, get_ptr};
 use crate::wdf::{device, dma};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -31,6 +33,10 @@ pub struct AdapterInit {
     device: u64,
     callbacks: IrqLock<Option<NET_ADAPTER_DATAPATH_CALLBACKS>>,
     used: AtomicBool,
+}
+
+impl Typed for AdapterInit {
+    const KIND: &'static str = "NETADAPTER_INIT";
 }
 
 impl Default for IrqLock<Option<NET_ADAPTER_DATAPATH_CALLBACKS>> {
@@ -78,6 +84,23 @@ pub struct Adapter {
     pub connected: AtomicBool,
 }
 
+impl Typed for Adapter {
+    const KIND: &'static str = "NETADAPTER";
+
+    /// Allowed as long as it has not been started.
+    fn require_deletable(&self, raw: u64, function: &str) {
+        if self.started.load(Relaxed) || HANDLE.load(Relaxed) != raw {
+            crate::verifier::violation(
+                "ObjectNotDeletable",
+                3,
+                raw,
+                format!("{function} of a {}", Self::KIND),
+            );
+        }
+        forget();
+    }
+}
+
 impl Adapter {
     /// Elements of the Tx fragment ring for a packet ring of `packets`.
     pub fn tx_fragment_ring(&self, packets: u32) -> u32 {
@@ -100,7 +123,7 @@ impl Adapter {
         let frame = self
             .capabilities
             .with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.rx_frame));
-        frame.min(super::buffers::SIZE as u64) as u32
+        frame.min(crate::mm::buffers::SIZE as u64) as u32
     }
 
     /// Bytes of payload of the longest frame.
@@ -171,14 +194,10 @@ pub fn forget() {
     HANDLE.store(0, Relaxed);
 }
 
-/// Whether WdfObjectDelete of the adapter is allowed: it is, as long as it has not been started.
-pub fn deletable(raw: u64) -> bool {
-    let allowed =
-        current().is_some_and(|(handle, adapter)| handle.raw() == raw && !adapter.started.load(Relaxed));
-    if allowed {
-        forget();
-    }
-    allowed
+/// The device that the adapter is of, if there is an adapter. Any IRQL.
+pub fn device() -> Option<Arc<device::Device>> {
+    let parent = current().and_then(|(handle, _)| object::parent(handle.raw(), "NetAdapterCx"));
+    parent.map(|parent| object::get(parent.raw(), "NetAdapterCx"))
 }
 
 /// NetDeviceInitConfig: PASSIVE_LEVEL, in EvtDriverDeviceAdd.
@@ -204,7 +223,7 @@ pub unsafe extern "win64" fn init_allocate(
     }
     let init = AdapterInit { device: device as u64, ..AdapterInit::default() };
     let owner = object::owner(device as u64, FUNCTION);
-    let payload = Payload::AdapterInit(Arc::new(init));
+    let payload = Arc::new(init);
     let handle = object::create_for(owner, FUNCTION, payload, None, Attributes::NONE);
     handle.raw() as PNETADAPTER_INIT
 }
@@ -279,12 +298,7 @@ pub unsafe extern "win64" fn create(
         started: AtomicBool::new(false),
         connected: AtomicBool::new(false),
     };
-    let handle = object::create(
-        FUNCTION,
-        Payload::Adapter(Arc::new(made)),
-        Some(Handle::from_raw(init.device)),
-        attributes,
-    );
+    let handle = object::create(FUNCTION, Arc::new(made), Some(Handle::from_raw(init.device)), attributes);
     HANDLE.store(handle.raw(), Relaxed);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *adapter = handle.raw() as NETADAPTER };
@@ -499,7 +513,9 @@ pub unsafe extern "win64" fn set_link_state(
         violation(14, "InvalidLinkState", field as u64, fields[field].1 as u64, FUNCTION.into());
     }
     adapter.connected.store(state.MediaConnectState == 1, Relaxed);
-    crate::ndis::events::link(state.MediaConnectState == 1);
+    if let Some(above) = overlying::get() {
+        above.link(state.MediaConnectState == 1);
+    }
     trace::note("device", if state.MediaConnectState == 1 { "link up" } else { "link down" });
 }
 
@@ -544,7 +560,7 @@ pub unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NE
     const FUNCTION: &str = "NetAdapterStart";
     enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = before_start(FUNCTION, adapter);
-    if !crate::pnp::may_start_adapter() {
+    if device().is_none_or(|device| device.bus.stage() < Stage::Preparing) {
         return STATUS_INVALID_DEVICE_REQUEST;
     }
     let lengths = (
@@ -570,7 +586,9 @@ pub unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapter: NET
     const FUNCTION: &str = "NetAdapterStop";
     enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
-    crate::ndis::stack::adapter_down(false);
+    if let Some(above) = overlying::get() {
+        above.stops();
+    }
     adapter.started.store(false, Relaxed);
     // before 2.2 the framework forgets the capabilities
     adapter.capabilities.with(|slot| *slot = None);

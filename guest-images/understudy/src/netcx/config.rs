@@ -2,9 +2,10 @@
 //!
 //! Rules: CX30, CX31 (`driver/docs/netadaptercx.md`).
 
+use super::adapter;
 use crate::ke::Irql;
 use crate::verifier::{BugCheck, trace};
-use crate::wdf::object::{self, Attributes, Payload, get_ptr};
+use crate::wdf::object::{self, Attributes, Typed, get_ptr};
 use alloc::{format, string::String, sync::Arc};
 use netadaptercx_sys::{NET_DRIVER_GLOBALS, NETADAPTER, NETCONFIGURATION};
 use understudy_rules::wdf::table::Handle;
@@ -55,6 +56,10 @@ pub fn require_not_null<T>(function: &str, pointer: *const T) {
 /// An open configuration.
 pub struct Configuration;
 
+impl Typed for Configuration {
+    const KIND: &'static str = "NETCONFIGURATION";
+}
+
 /// NetAdapterOpenConfiguration: PASSIVE_LEVEL.
 pub unsafe extern "win64" fn open(
     globals: *mut NET_DRIVER_GLOBALS,
@@ -64,7 +69,7 @@ pub unsafe extern "win64" fn open(
 ) -> NTSTATUS {
     const FUNCTION: &str = "NetAdapterOpenConfiguration";
     enter(FUNCTION, globals, Irql::PASSIVE);
-    get_ptr::<super::adapter::Adapter, _>(adapter, FUNCTION);
+    get_ptr::<adapter::Adapter, _>(adapter, FUNCTION);
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
         Err(status) => return status,
@@ -72,12 +77,8 @@ pub unsafe extern "win64" fn open(
     if attributes.parent().is_some() {
         violation(23, "ParentObjectNotNull", 0, 0, FUNCTION.into());
     }
-    let handle = object::create(
-        FUNCTION,
-        Payload::Configuration(Arc::new(Configuration)),
-        Some(Handle::from_raw(adapter as u64)),
-        attributes,
-    );
+    let handle =
+        object::create(FUNCTION, Arc::new(Configuration), Some(Handle::from_raw(adapter as u64)), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *configuration = handle.raw() as NETCONFIGURATION };
     STATUS_SUCCESS
@@ -89,6 +90,14 @@ pub unsafe extern "win64" fn close(globals: *mut NET_DRIVER_GLOBALS, configurati
     enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<Configuration, _>(configuration, FUNCTION);
     object::delete(Handle::from_raw(configuration as u64));
+}
+
+/// The adapter keyword's value: the command line's `param.NAME`, else the INF's.
+fn keyword(name: &str) -> Option<String> {
+    crate::settings::param(name).or_else(|| {
+        let lower = name.to_ascii_lowercase();
+        adapter::device()?.bus.service().package.keywords.get(&lower).cloned()
+    })
 }
 
 /// NetConfigurationQueryUlong: PASSIVE_LEVEL. Values are decimal or, as the flag allows, hexadecimal strings.
@@ -112,7 +121,7 @@ pub unsafe extern "win64" fn query_ulong(
     // SAFETY: Length bytes at Buffer are the string.
     let units = unsafe { core::slice::from_raw_parts(name.Buffer, usize::from(name.Length) / 2) };
     let name = String::from_utf16_lossy(units);
-    let Some(text) = crate::pnp::keyword(&name) else { return STATUS_OBJECT_NAME_NOT_FOUND };
+    let Some(text) = keyword(&name) else { return STATUS_OBJECT_NAME_NOT_FOUND };
     let number = if flags & 1 == 0 { text.parse().ok() } else { u32::from_str_radix(&text, 16).ok() };
     match number {
         Some(number) => {

@@ -1,22 +1,51 @@
 //! NetAdapterCx 2.1's function table, and the functions of packet queues in it.
 
+use super::adapter;
 use super::config::{self, enter, require_not_null, require_size, violation};
 use super::queue::{Queue, QueueInit};
-use super::{adapter, datapath};
 use crate::ke::Irql;
-use crate::wdf::object::{self, Attributes, Payload, get, get_ptr};
+use crate::wdf::class::ClassExtension;
+use crate::wdf::object::{self, Attributes, get, get_ptr};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use netadaptercx_sys::{
-    NET_DRIVER_GLOBALS, NET_EXTENSION, NET_EXTENSION_QUERY, NET_FUNCTION_NAMES, NET_PACKET_QUEUE_CONFIG,
-    NET_RING_COLLECTION, NETPACKETQUEUE, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT, index,
+    NET_DRIVER_GLOBALS, NET_EXTENSION, NET_EXTENSION_QUERY, NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0,
+    NET_FUNCTION_NAMES, NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE, PNETRXQUEUE_INIT,
+    PNETTXQUEUE_INIT, index,
 };
+use spin::Once;
 use understudy_rules::netcx::element::{Fragment, Packet};
 use understudy_rules::netcx::verifier::Direction;
-use wdk_offline::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
+use wdk_offline::loader::WDF_VERSION;
+use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
 
-/// Name of the function at `index`.
-pub fn name(index: usize) -> &'static str {
-    NET_FUNCTION_NAMES.get(index).copied().unwrap_or("a function past the table's end")
+/// NetAdapterCx as WDFLDR binds drivers to it: versions 2.0 and 2.1.
+pub struct NetAdapterCx;
+
+impl ClassExtension for NetAdapterCx {
+    fn name(&self) -> &'static str {
+        "NetAdapterCx"
+    }
+
+    fn functions(&self, version: WDF_VERSION) -> Option<usize> {
+        match (version.Major, version.Minor, version.Build) {
+            (2, 0, 0) => Some(NET_FUNCTION_COUNT_2_0),
+            (2, 1, 0) => Some(NET_FUNCTION_COUNT),
+            _ => None,
+        }
+    }
+
+    fn versions(&self) -> &'static str {
+        "2.0 and 2.1"
+    }
+
+    fn offered(&self) -> &'static [(usize, usize)] {
+        static OFFERED: Once<[(usize, usize); 30]> = Once::new();
+        OFFERED.call_once(offered)
+    }
+
+    fn function_name(&self, index: usize) -> &'static str {
+        NET_FUNCTION_NAMES.get(index).copied().unwrap_or("a function past the table's end")
+    }
 }
 
 /// The address of a function after its type has been compared with the published one.
@@ -28,7 +57,7 @@ macro_rules! typed {
 }
 
 /// What understudy offers, by index.
-pub fn offered() -> [(usize, usize); 30] {
+fn offered() -> [(usize, usize); 30] {
     [
         (index::NetDeviceInitConfig, typed!(PFN_NETDEVICEINITCONFIG, adapter::device_init_config)),
         (index::NetAdapterInitAllocate, typed!(PFN_NETADAPTERINITALLOCATE, adapter::init_allocate)),
@@ -153,14 +182,8 @@ fn create(
     let Some((adapter_handle, adapter)) = adapter::current() else {
         violation(20, "InvalidQueueInitSignature", 0, 0, format!("{function}: no adapter"));
     };
-    let made = match Queue::new(direction, configuration, &adapter, datapath::take_books(direction)) {
-        Ok(made) => made,
-        Err(why) => {
-            crate::log!("{function}: {why}");
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
-    };
-    let handle = object::create(function, Payload::Queue(made.clone()), Some(adapter_handle), attributes);
+    let made = Queue::new(direction, configuration, &adapter, init.above.clone());
+    let handle = object::create(function, made.clone(), Some(adapter_handle), attributes);
     made.set_handle(handle.raw());
     init.made.with(|slot| *slot = Some(made));
     // SAFETY: checked for NULL.

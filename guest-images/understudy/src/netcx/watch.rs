@@ -145,5 +145,5 @@ pub fn is_quiet(direction: Direction) -> bool {
 
 /// Whether the driver has reported its device as failed: notifications without arming are then its last word.
 pub fn device_failed() -> bool {
-    crate::pnp::nic().and_then(|node| node.device()).is_some_and(|(_, device)| device.failed.load(Relaxed))
+    super::adapter::device().is_some_and(|device| device.failed.load(Relaxed))
 }

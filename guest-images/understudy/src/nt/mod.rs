@@ -7,7 +7,7 @@ use crate::io::api;
 use crate::ke;
 use crate::ke::Irql;
 use crate::verifier::{BugCheck, require_irql, trace};
-use alloc::{format, string::String, vec};
+use alloc::{format, string::String};
 use core::arch::naked_asm;
 use core::ffi::c_void;
 use wdk_offline::{IO_ERROR_LOG_PACKET, LARGE_INTEGER, PHYSICAL_ADDRESS, UNICODE_STRING};
@@ -185,7 +185,7 @@ unsafe extern "win64" fn mm_map_io_space_ex_for(
     require_irql("MmMapIoSpaceEx", Irql::DISPATCH);
     // SAFETY: every member of the union is plain numbers.
     let address = unsafe { address.QuadPart } as u64;
-    if size == 0 || protect & NO_CACHE == 0 || !crate::pnp::owns_memory(address, size) {
+    if size == 0 || protect & NO_CACHE == 0 || !crate::mm::is_device_memory(address, size) {
         trace::stop(
             BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
             [0x83, address, size as u64, protect.into()],
@@ -319,14 +319,4 @@ unsafe extern "win64" fn memcmp(left: *const u8, right: *const u8, len: usize) -
     let (left, right) =
         unsafe { (core::slice::from_raw_parts(left, len), core::slice::from_raw_parts(right, len)) };
     left.cmp(right) as i32
-}
-
-/// A UNICODE_STRING over a text that stays for ever: registry paths.
-pub fn leak_unicode(text: &str) -> UNICODE_STRING {
-    let mut units = vec![0; 0];
-    units.extend(text.encode_utf16());
-    units.push(0);
-    let units = units.leak();
-    let bytes = (units.len() * 2) as u16;
-    UNICODE_STRING { Length: bytes - 2, MaximumLength: bytes, Buffer: units.as_mut_ptr() }
 }

@@ -4,36 +4,19 @@
 //! Down: the reverse. Runs on the agent's PnP thread alone.
 
 mod node;
-mod pdo;
 mod resources;
 mod service;
 
 use crate::ndis::stack;
-use crate::netcx::datapath;
+use crate::translator::datapath;
 use crate::verifier::owners;
 use crate::verifier::trace;
+use crate::wdf::bus::{Bus as _, Stage};
 use crate::wdf::io_target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
-pub use node::{Node, Stage, nic};
-pub use resources::{is_interrupt_descriptor, owns_memory, read_config, write_config};
+use node::{Node, nic};
 use understudy_rules::inf::{self, Kind, Package};
 use wdk_offline::NTSTATUS;
-
-/// What BUS_INTERFACE_STANDARD carries as its context: no address.
-pub const BUS_CONTEXT: usize = 0x5d0b_0000_0000_0001;
-
-/// Whether NetAdapterStart is allowed now.
-pub fn may_start_adapter() -> bool {
-    nic().is_some_and(|node| node.stage() >= Stage::Preparing)
-}
-
-/// The adapter keyword's value: the command line's `param.NAME`, else the INF's.
-pub fn keyword(name: &str) -> Option<String> {
-    crate::settings::param(name).or_else(|| {
-        let lower = name.to_ascii_lowercase();
-        nic().and_then(|node| node.service.package.keywords.get(&lower).cloned())
-    })
-}
 
 fn failed(what: &str, status: NTSTATUS) -> String {
     let reason = trace::take_reason().map(|reason| format!(": {reason}")).unwrap_or_default();

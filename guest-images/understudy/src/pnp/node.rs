@@ -1,17 +1,19 @@
 //! A device stack: one device on a bus with its function driver, led up and down in KMDF's order.
 
-use super::pdo::Pdo;
 use super::{check, failed, resources};
+use crate::io::pdo::Pdo;
 use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
 use crate::ndis::{events, stack};
-use crate::netcx::{adapter, datapath};
+use crate::netcx::adapter;
+use crate::translator::datapath;
 use crate::verifier::owners::Service;
 use crate::verifier::trace;
+use crate::wdf::bus::{Bus, Stage};
 use crate::wdf::device::{Device, DeviceInit};
 use crate::wdf::io_target::{self, Target};
-use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::object::{self, Attributes};
 use crate::wdf::{driver, interrupt, queue};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -22,20 +24,6 @@ use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER}
 /// WdfPowerDeviceD3 and WdfPowerDeviceD3Final.
 pub const D3: i32 = 4;
 const D3_FINAL: i32 = 5;
-
-/// How far a device has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Stage {
-    /// The device may exist, hardware is not prepared.
-    Added,
-    /// Inside EvtDevicePrepareHardware.
-    Preparing,
-    /// Hardware is prepared, the device is in D3.
-    Prepared,
-    /// The device is in D0.
-    Working,
-}
 
 /// One device with its function driver.
 pub struct Node {
@@ -64,6 +52,37 @@ pub fn nic() -> Option<Arc<Node>> {
     NODES.with(|nodes| nodes.iter().find(|node| node.service.package.kind == Kind::Pci).cloned())
 }
 
+impl Bus for Node {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn pdo(&self) -> &Pdo {
+        &self.pdo
+    }
+
+    fn stage(&self) -> Stage {
+        match self.stage.load(Relaxed) {
+            0 => Stage::Added,
+            1 => Stage::Preparing,
+            2 => Stage::Prepared,
+            _ => Stage::Working,
+        }
+    }
+
+    fn set_device(&self, handle: Handle) -> bool {
+        self.handle.compare_exchange(0, handle.raw(), Relaxed, Relaxed).is_ok()
+    }
+
+    fn has_device(&self) -> bool {
+        self.handle.load(Relaxed) != 0
+    }
+
+    fn lists(&self) -> Option<(Handle, Handle)> {
+        self.lists.with(|lists| *lists)
+    }
+}
+
 impl Node {
     /// Adds a device for a driver that has just been loaded: EvtDriverDeviceAdd. PASSIVE_LEVEL.
     ///
@@ -85,7 +104,7 @@ impl Node {
             return Err("the driver has no EvtDriverDeviceAdd".into());
         };
         let init = Arc::new(DeviceInit::new(node.clone()));
-        let init_handle = object::create("PnP", Payload::DeviceInit(init), None, Attributes::NONE);
+        let init_handle = object::create("PnP", init, None, Attributes::NONE);
         let raw = init_handle.raw();
         // SAFETY: the driver's callback with its own driver handle and a live init handle, at PASSIVE_LEVEL.
         let status = trace::callback(service.label, "EvtDriverDeviceAdd", || unsafe {
@@ -96,34 +115,14 @@ impl Node {
         node.device().map(|_| node.clone()).ok_or_else(|| "EvtDriverDeviceAdd created no device".into())
     }
 
-    /// How far it has come.
-    pub fn stage(&self) -> Stage {
-        match self.stage.load(Relaxed) {
-            0 => Stage::Added,
-            1 => Stage::Preparing,
-            2 => Stage::Prepared,
-            _ => Stage::Working,
-        }
-    }
-
     fn set_stage(&self, stage: Stage) {
         self.stage.store(stage as u8, Relaxed);
-    }
-
-    /// Takes the WDFDEVICE that the driver has made; `false` if there is one already.
-    pub fn set_device(&self, handle: Handle) -> bool {
-        self.handle.compare_exchange(0, handle.raw(), Relaxed, Relaxed).is_ok()
     }
 
     /// The device's handle and object.
     pub fn device(&self) -> Option<(Handle, Arc<Device>)> {
         let raw = self.handle.load(Relaxed);
         (raw != 0).then(|| (Handle::from_raw(raw), object::get::<Device>(raw, "PnP")))
-    }
-
-    /// Raw and translated resources, while assigned.
-    pub fn lists(&self) -> Option<(Handle, Handle)> {
-        self.lists.with(|lists| *lists)
     }
 
     fn the_device(&self) -> Result<(WDFDEVICE, Arc<Device>), String> {

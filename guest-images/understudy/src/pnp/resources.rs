@@ -1,13 +1,13 @@
 //! The device on the bus: its identity, its resources in an order that differs with the seed, its message interrupt.
 
-use crate::hal::pci::{Bar, Function};
+use crate::hal::pci::{self, Bar, Function};
 use crate::ke::Irql;
 use crate::ke::interrupt as vectors;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::netcx::watch;
 use crate::wdf::interrupt::Interrupt;
-use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::object::{self, Attributes};
 use crate::wdf::resources::ResourceList;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use understudy_rules::inf::PciIdentity;
@@ -30,28 +30,24 @@ const DEVICE: u16 = 0x1041;
 const EXCLUSIVE: u8 = 1;
 /// CM_RESOURCE_MEMORY_PREFETCHABLE.
 const PREFETCHABLE: u16 = 4;
-/// Bytes of configuration space that BUS_INTERFACE_STANDARD reaches.
-const CONFIG_SPACE: u32 = 4096;
 /// Vendor-specific capability: virtio's structures.
 const VIRTIO_CAPABILITY: u8 = 9;
 /// Bytes mapped of each virtio structure that understudy looks at.
 const LOOK: usize = 256;
 
-/// What is known of the one device.
+/// What is mapped of the one device.
 struct Hardware {
-    function: Option<Function>,
-    bars: Vec<Bar>,
     /// Entry 0 of the MSI-X table, mapped.
     msix: usize,
     /// Mapped for the watch: common and device configuration.
     watch: (usize, usize),
 }
 
-static HARDWARE: IrqLock<Hardware> =
-    IrqLock::new(Hardware { function: None, bars: Vec::new(), msix: 0, watch: (0, 0) });
+static HARDWARE: IrqLock<Hardware> = IrqLock::new(Hardware { msix: 0, watch: (0, 0) });
 
-fn function() -> Option<Function> {
-    HARDWARE.with(|hardware| hardware.function)
+/// Lets drivers map the device's memory.
+fn grant(bars: &[Bar]) {
+    crate::mm::grant(bars.iter().map(|bar| bar.address..bar.address + bar.size).collect());
 }
 
 /// Finds the device.
@@ -61,12 +57,8 @@ fn function() -> Option<Function> {
 pub fn find() -> Result<PciIdentity, String> {
     let function =
         Function::find(VENDOR, DEVICE).ok_or("no virtio network device (PCI 1af4:1041) on the bus")?;
-    let bars = function.bars();
-    let old = HARDWARE.with(|hardware| {
-        hardware.function = Some(function);
-        core::mem::replace(&mut hardware.bars, bars)
-    });
-    drop(old);
+    function.becomes_nic();
+    grant(&function.bars());
     Ok(PciIdentity {
         vendor: VENDOR,
         device: DEVICE,
@@ -128,7 +120,7 @@ fn message_interrupts() -> (CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_
 /// # Errors
 /// The device has no MSI-X.
 pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
-    let function = function().ok_or("no device")?;
+    let function = pci::nic().ok_or("no device")?;
     function.enable();
     let bars = function.bars();
     let (bar, offset) = function.msix_table().ok_or("the device has no MSI-X capability")?;
@@ -148,17 +140,13 @@ pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
         let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> =
             order.iter().map(|bar| memory(bar)).collect();
         descriptors.insert(position, interrupt);
-        let payload = Payload::Resources(Arc::new(ResourceList(descriptors.into_boxed_slice())));
+        let payload = Arc::new(ResourceList(descriptors.into_boxed_slice()));
         object::create("PnP", payload, Some(device), Attributes::NONE)
     };
     let lists = (list(raw_interrupt), list(translated_interrupt));
     let watch = map_watch(function, &bars);
-    let old = HARDWARE.with(|hardware| {
-        hardware.msix = msix;
-        hardware.watch = watch.unwrap_or_default();
-        core::mem::replace(&mut hardware.bars, bars)
-    });
-    drop(old);
+    HARDWARE.with(|hardware| *hardware = Hardware { msix, watch: watch.unwrap_or_default() });
+    grant(&bars);
     watch::set(watch);
     Ok(lists)
 }
@@ -181,7 +169,7 @@ fn map_watch(function: Function, bars: &[Bar]) -> Option<(usize, usize)> {
 /// Two empty lists, raw and translated: a root-enumerated device has neither memory nor interrupts.
 pub fn assign_none(device: Handle) -> (Handle, Handle) {
     let list = || {
-        let payload = Payload::Resources(Arc::new(ResourceList(Box::default())));
+        let payload = Arc::new(ResourceList(Box::default()));
         object::create("PnP", payload, Some(device), Attributes::NONE)
     };
     (list(), list())
@@ -201,34 +189,11 @@ pub fn release() {
     }
 }
 
-/// Whether the two pointers are the raw and the translated interrupt descriptor of these lists.
-pub fn is_interrupt_descriptor(
-    lists: (Handle, Handle),
-    raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
-    translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
-) -> bool {
-    let is = |list: Handle, wanted: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR| {
-        let list = object::get::<ResourceList>(list.raw(), "PnP");
-        list.0.iter().any(|known| {
-            core::ptr::from_ref(known) == wanted.cast_const() && known.Type == CmResourceTypeInterrupt as u8
-        })
-    };
-    is(lists.0, raw) && is(lists.1, translated)
-}
-
-/// Whether the range lies in one of the device's memory BARs.
-pub fn owns_memory(address: u64, size: usize) -> bool {
-    let count = HARDWARE.with(|hardware| hardware.bars.len());
-    (0..count)
-        .filter_map(|at| HARDWARE.with(|hardware| hardware.bars.get(at).copied()))
-        .any(|bar| address >= bar.address && address.saturating_add(size as u64) <= bar.address + bar.size)
-}
-
 /// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
 pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
     vectors::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
     write_msix(true);
-    if let Some(function) = function() {
+    if let Some(function) = pci::nic() {
         function.enable_msix(true);
     }
     Irql::of_vector(vectors::DEVICE_VECTOR)
@@ -242,7 +207,7 @@ pub fn unmask_interrupt() {
 /// Masks the message and disconnects the vector.
 pub fn disconnect_interrupt() {
     write_msix(true);
-    if let Some(function) = function() {
+    if let Some(function) = pci::nic() {
         function.enable_msix(false);
     }
     vectors::disconnect(vectors::DEVICE_VECTOR);
@@ -259,24 +224,4 @@ fn write_msix(masked: bool) {
         // SAFETY: the table is mapped while hardware is assigned; these are entry 0's four words.
         unsafe { ((table + index * 4) as *mut u32).write_volatile(word) };
     }
-}
-
-/// Reads configuration space for the driver; returns how many bytes.
-pub fn read_config(offset: u32, buffer: &mut [u8]) -> u32 {
-    let Some(function) = function() else { return 0 };
-    let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
-    for (at, byte) in buffer.iter_mut().take(len).enumerate() {
-        *byte = function.read8(offset + at as u32);
-    }
-    len as u32
-}
-
-/// Writes configuration space for the driver; returns how many bytes.
-pub fn write_config(offset: u32, buffer: &[u8]) -> u32 {
-    let Some(function) = function() else { return 0 };
-    let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
-    for (at, &byte) in buffer.iter().take(len).enumerate() {
-        function.write8(offset + at as u32, byte);
-    }
-    len as u32
 }

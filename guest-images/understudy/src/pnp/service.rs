@@ -29,14 +29,14 @@ pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, NotL
         Size: size_of::<DRIVER_OBJECT>() as i16,
         DriverStart: image.base as *mut _,
         DriverSize: image.size as u32,
-        DriverName: crate::nt::leak_unicode(&format!("\\Driver\\{name}")),
+        DriverName: crate::mm::leak_unicode(&format!("\\Driver\\{name}")),
         ..DRIVER_OBJECT::default()
     };
     crate::log!("{}: {:#x}, {} bytes, entry {:#x}", file.0, image.base, image.size, entry);
     let service = Service::new(name, package, owner, image, object);
     let driver = service.driver_object();
     let mut path =
-        crate::nt::leak_unicode(&format!("\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{name}"));
+        crate::mm::leak_unicode(&format!("\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\{name}"));
     // SAFETY: the optional header names this address as the entry point; it is mapped executable.
     let entry = unsafe { core::mem::transmute::<usize, Entry>(entry) };
     // SAFETY: a driver object and a registry path, at PASSIVE_LEVEL, as an entry point expects.

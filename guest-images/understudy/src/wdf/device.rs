@@ -1,13 +1,14 @@
 //! WDFDEVICE and the init structure before it.
 
+use super::bus::{Bus, Stage};
 use super::io_target;
 use super::lock::CallbackLock;
-use super::object::{self, Attributes, Payload, get_ptr};
+use super::object::{self, Attributes, Typed, get_ptr};
 use super::queue::Queue;
+use crate::hal::pci;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, device, interface};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::pnp::Node;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
@@ -21,6 +22,8 @@ use wdk_offline::{
 
 /// FILE_DEVICE_UNKNOWN.
 const FILE_DEVICE_UNKNOWN: u32 = 0x22;
+/// What BUS_INTERFACE_STANDARD carries as its context: no address.
+const BUS_CONTEXT: usize = 0x5d0b_0000_0000_0001;
 /// WdfSynchronizationScopeDevice, -None.
 const SCOPE_DEVICE: i32 = 2;
 const SCOPE_NONE: i32 = 4;
@@ -28,7 +31,7 @@ const SCOPE_NONE: i32 = 4;
 /// What the driver sets up before it creates the device.
 pub struct DeviceInit {
     /// The stack that the device is for.
-    node: Arc<Node>,
+    bus: Arc<dyn Bus>,
     callbacks: IrqLock<Option<WDF_PNPPOWER_EVENT_CALLBACKS>>,
     /// NetDeviceInitConfig has been called.
     pub net: AtomicBool,
@@ -38,6 +41,10 @@ pub struct DeviceInit {
     characteristics: AtomicU32,
 }
 
+impl Typed for DeviceInit {
+    const KIND: &'static str = "WDFDEVICE_INIT";
+}
+
 // SAFETY: the pointers in it are the driver's callbacks and static type information.
 unsafe impl Send for DeviceInit {}
 // SAFETY: as above; what changes is atomic or behind a lock.
@@ -45,9 +52,9 @@ unsafe impl Sync for DeviceInit {}
 
 impl DeviceInit {
     /// What EvtDriverDeviceAdd gets for a device of this stack.
-    pub fn new(node: Arc<Node>) -> Self {
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
         Self {
-            node,
+            bus,
             callbacks: IrqLock::new(None),
             net: AtomicBool::new(false),
             files: IrqLock::new(None),
@@ -59,7 +66,7 @@ impl DeviceInit {
 /// The device's framework side.
 pub struct Device {
     /// Its stack.
-    pub node: Arc<Node>,
+    pub bus: Arc<dyn Bus>,
     /// Its PnP and power callbacks.
     pub callbacks: WDF_PNPPOWER_EVENT_CALLBACKS,
     /// Set up with NetDeviceInitConfig.
@@ -84,6 +91,15 @@ pub struct Device {
     local_target: AtomicU64,
 }
 
+impl Typed for Device {
+    const KIND: &'static str = "WDFDEVICE";
+
+    fn dispose(self: Arc<Self>) {
+        interface::forget(self.wdm);
+        device::delete(self.wdm);
+    }
+}
+
 /// Where a device's requests go, and its open files.
 #[derive(Default)]
 struct Routes {
@@ -98,7 +114,7 @@ struct Routes {
 impl Device {
     /// What stands on the time line before its callbacks.
     pub fn label(&self) -> &'static str {
-        self.node.service.label
+        self.bus.service().label
     }
 
     /// The WDM device object.
@@ -165,12 +181,6 @@ impl Device {
             at.map_or(0, |at| routes.files.swap_remove(at).1)
         })
     }
-
-    /// The object goes: its names and its device object.
-    pub fn dispose(&self) {
-        interface::forget(self.wdm);
-        device::delete(self.wdm);
-    }
 }
 
 // SAFETY: the WDM device object is this device's own box; the driver only passes its address on.
@@ -215,12 +225,12 @@ pub unsafe extern "win64" fn device_create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    if attributes.parent().is_some() || init.node.device().is_some() {
+    if attributes.parent().is_some() || init.bus.has_device() {
         return STATUS_INVALID_PARAMETER;
     }
     let new = device::New {
-        driver: init.node.service.driver_object(),
-        owner: init.node.service.owner,
+        driver: init.bus.service().driver_object(),
+        owner: init.bus.service().owner,
         name: None,
         extension: size_of::<u64>(),
         stack: 1,
@@ -232,11 +242,11 @@ pub unsafe extern "win64" fn device_create(
         Ok(wdm) => wdm,
         Err(status) => return status,
     };
-    init.node.pdo.attach(wdm);
+    init.bus.pdo().attach(wdm);
     let files = init.files.with(|slot| *slot);
     let (passive, scope) = (attributes.passive().unwrap_or(false), attributes.scope().unwrap_or(SCOPE_NONE));
     let made = Device {
-        node: init.node.clone(),
+        bus: init.bus.clone(),
         callbacks: init.callbacks.with(|slot| *slot).unwrap_or_default(),
         net: init.net.load(Relaxed),
         alignment: AtomicU32::new(0),
@@ -252,9 +262,9 @@ pub unsafe extern "win64" fn device_create(
     };
     let driver = super::driver::of(globals, FUNCTION);
     let made = Arc::new(made);
-    let handle = object::create(FUNCTION, Payload::Device(made.clone()), Some(driver), attributes);
-    made.local_target.store(io_target::create_local(handle, init.node.pdo.object()), Relaxed);
-    init.node.set_device(handle);
+    let handle = object::create(FUNCTION, made.clone(), Some(driver), attributes);
+    made.local_target.store(io_target::create_local(handle, init.bus.pdo().object()), Relaxed);
+    init.bus.set_device(handle);
     // SAFETY: the extension has room for the handle, by which the dispatch routine finds the device.
     unsafe { *(*wdm).DeviceExtension.cast::<u64>() = handle.raw() };
     // SAFETY: both are places of the driver; the init pointer is cleared as the framework does.
@@ -292,10 +302,10 @@ pub unsafe extern "win64" fn create_device_interface(
     if !reference.is_null() {
         trace::not_offered("WdfDeviceCreateDeviceInterface with a reference string");
     }
-    let service = &device.node.service;
+    let service = device.bus.service();
     // SAFETY: the driver passes the address of a GUID.
     interface::register(unsafe { *class }, device.wdm, service.name, service.owner);
-    if device.node.stage() == crate::pnp::Stage::Working {
+    if device.bus.stage() == Stage::Working {
         interface::set_enabled(device.wdm, true);
     }
     STATUS_SUCCESS
@@ -344,7 +354,7 @@ pub unsafe extern "win64" fn set_failed(_globals: *mut WDF_DRIVER_GLOBALS, devic
     let device = get_ptr::<Device, _>(device, FUNCTION);
     device.failed.store(true, Relaxed);
     trace::note(
-        device.node.service.label,
+        device.bus.service().label,
         if action == 1 { "WdfDeviceSetFailed(AttemptRestart)" } else { "WdfDeviceSetFailed(NoRestart)" },
     );
 }
@@ -392,7 +402,7 @@ pub unsafe extern "win64" fn query_for_interface(
     let filled = BUS_INTERFACE_STANDARD {
         Size: size_of::<BUS_INTERFACE_STANDARD>() as u16,
         Version: 1,
-        Context: crate::pnp::BUS_CONTEXT as *mut c_void,
+        Context: BUS_CONTEXT as *mut c_void,
         InterfaceReference: Some(interface_reference),
         InterfaceDereference: Some(interface_dereference),
         TranslateBusAddress: Some(translate_bus_address),
@@ -415,7 +425,7 @@ pub fn interface_references() -> u32 {
 }
 
 fn require_bus_context(function: &str, context: *mut c_void) {
-    if context as usize != crate::pnp::BUS_CONTEXT {
+    if context as usize != BUS_CONTEXT {
         violation("InvalidInterfaceContext", 0, context as u64, function.into());
     }
 }
@@ -469,7 +479,7 @@ unsafe extern "win64" fn get_bus_data(
     }
     // SAFETY: the driver says that its buffer has `length` bytes.
     let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), length as usize) };
-    crate::pnp::read_config(offset, buffer)
+    pci::nic().map_or(0, |nic| nic.read_config(offset, buffer))
 }
 
 unsafe extern "win64" fn set_bus_data(
@@ -486,5 +496,5 @@ unsafe extern "win64" fn set_bus_data(
     }
     // SAFETY: as above, read only.
     let buffer = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), length as usize) };
-    crate::pnp::write_config(offset, buffer)
+    pci::nic().map_or(0, |nic| nic.write_config(offset, buffer))
 }

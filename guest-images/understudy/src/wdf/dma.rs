@@ -1,7 +1,7 @@
 //! WDFDMAENABLER and WDFCOMMONBUFFER: no IOMMU here, so a logical address is the physical one.
 
 use super::device::Device;
-use super::object::{self, Attributes, Payload, get_ptr, parent};
+use super::object::{self, Attributes, Typed, get_ptr, parent};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{require_irql, violation};
@@ -25,6 +25,15 @@ pub struct Enabler {
     pub version3: bool,
 }
 
+impl Typed for Enabler {
+    const KIND: &'static str = "WDFDMAENABLER";
+    const STAYS_WITH_HARDWARE: bool = true;
+
+    fn require_deletable(&self, _raw: u64, function: &str) {
+        crate::verifier::require_irql(function, Irql::PASSIVE);
+    }
+}
+
 /// A common buffer.
 pub struct CommonBuffer {
     base: usize,
@@ -34,17 +43,25 @@ pub struct CommonBuffer {
     length: usize,
 }
 
-/// Freed common buffers: their pages are never used again before unload, so that a late write shows.
-static GRAVEYARD: IrqLock<Vec<(usize, usize)>> = IrqLock::new(Vec::new());
+impl Typed for CommonBuffer {
+    const KIND: &'static str = "WDFCOMMONBUFFER";
+    const STAYS_WITH_HARDWARE: bool = true;
 
-impl CommonBuffer {
-    /// The object goes: the memory is filled and watched.
-    pub fn dispose(&self) {
+    fn require_deletable(&self, _raw: u64, function: &str) {
+        crate::verifier::require_irql(function, Irql::PASSIVE);
+    }
+
+    fn dispose(self: Arc<Self>) {
         // SAFETY: these pages belong to this buffer alone, and the driver has given it up.
         unsafe { core::ptr::write_bytes(self.base as *mut u8, FREED, self.pages * PAGE) };
         GRAVEYARD.with(|graves| graves.push((self.base, self.pages)));
     }
 }
+
+/// Freed common buffers: their pages are never used again before unload, so that a late write shows.
+static GRAVEYARD: IrqLock<Vec<(usize, usize)>> = IrqLock::new(Vec::new());
+
+impl CommonBuffer {}
 
 /// Looks whether anyone, driver or device, wrote freed DMA memory.
 ///
@@ -98,12 +115,7 @@ pub unsafe extern "win64" fn enabler_create(
         version3: config.WdmDmaVersionOverride == 3
             || config.WdmDmaVersionOverride == 0 && config.Profile >= 5,
     };
-    let handle = object::create(
-        FUNCTION,
-        Payload::DmaEnabler(Arc::new(made)),
-        Some(Handle::from_raw(device as u64)),
-        attributes,
-    );
+    let handle = object::create(FUNCTION, Arc::new(made), Some(Handle::from_raw(device as u64)), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *enabler = handle.raw() as WDFDMAENABLER };
     STATUS_SUCCESS
@@ -136,12 +148,7 @@ pub unsafe extern "win64" fn common_buffer_create(
     // SAFETY: fresh pages, nobody else knows them yet.
     unsafe { core::ptr::write_bytes(base as *mut u8, 0, pages * PAGE) };
     let made = CommonBuffer { base, pages, start: (base + shift, physical + shift as u64), length };
-    let handle = object::create(
-        FUNCTION,
-        Payload::CommonBuffer(Arc::new(made)),
-        Some(Handle::from_raw(enabler as u64)),
-        attributes,
-    );
+    let handle = object::create(FUNCTION, Arc::new(made), Some(Handle::from_raw(enabler as u64)), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *buffer = handle.raw() as WDFCOMMONBUFFER };
     STATUS_SUCCESS

@@ -1,15 +1,14 @@
 //! WDFDRIVER, and binding: WDFLDR's four functions.
 
-use super::functions;
-use super::object::{self, Attributes, Payload};
+use super::object::{self, Attributes, Typed};
+use super::{class, functions};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
-use netadaptercx_sys::{NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0};
 use understudy_rules::wdf::table::Handle;
-use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO, WDF_VERSION};
+use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO};
 use wdk_offline::{
     DRIVER_OBJECT, NTSTATUS, PFN_WDF_DRIVER_DEVICE_ADD, PFN_WDF_DRIVER_UNLOAD, STATUS_INFO_LENGTH_MISMATCH,
     STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
@@ -24,6 +23,10 @@ pub struct Driver {
     /// EvtDriverDeviceAdd.
     pub device_add: PFN_WDF_DRIVER_DEVICE_ADD,
     unload: PFN_WDF_DRIVER_UNLOAD,
+}
+
+impl Typed for Driver {
+    const KIND: &'static str = "WDFDRIVER";
 }
 
 /// A driver that has bound: its globals, its class binding, its WDFDRIVER.
@@ -193,16 +196,7 @@ pub unsafe extern "win64" fn version_unbind(
     STATUS_SUCCESS
 }
 
-/// Functions in the table of a released NetAdapterCx 2.x; `None` where understudy does not offer that version.
-fn net_functions(version: WDF_VERSION) -> Option<usize> {
-    match (version.Major, version.Minor, version.Build) {
-        (2, 0, 0) => Some(NET_FUNCTION_COUNT_2_0),
-        (2, 1, 0) => Some(NET_FUNCTION_COUNT),
-        _ => None,
-    }
-}
-
-/// WdfVersionBindClass: PASSIVE_LEVEL. NetAdapterCx 2.0 or 2.1, its functions copied into the client's array.
+/// WdfVersionBindClass: PASSIVE_LEVEL. The class extension's functions are copied into the client's array.
 pub unsafe extern "win64" fn version_bind_class(
     _info: *mut WDF_BIND_INFO,
     globals: *mut WDF_DRIVER_GLOBALS,
@@ -219,31 +213,34 @@ pub unsafe extern "win64" fn version_bind_class(
     }
     // SAFETY: as above, zero-terminated by contract.
     let name = unsafe { wide(request.ClassName) };
-    if name != "NetAdapterCx" {
+    let Some(extension) = class::get().filter(|extension| extension.name() == name) else {
         return refuse_bind(STATUS_OBJECT_NAME_NOT_FOUND, &format!("no class extension {name:?}"));
-    }
+    };
     let version = request.Version;
-    let Some(count) = net_functions(version) else {
+    let Some(count) = extension.functions(version) else {
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
             &format!(
-                "NetAdapterCx {}.{}.{} is not offered, only 2.0 and 2.1",
-                version.Major, version.Minor, version.Build
+                "{name} {}.{}.{} is not offered, only {}",
+                version.Major,
+                version.Minor,
+                version.Build,
+                extension.versions()
             ),
         );
     };
     if request.FunctionTableCount as usize != count {
-        let (asked, minor) = (request.FunctionTableCount, version.Minor);
+        let (asked, major, minor) = (request.FunctionTableCount, version.Major, version.Minor);
         return refuse_bind(
             STATUS_INVALID_PARAMETER,
-            &format!("NetAdapterCx 2.{minor} has {count} functions, not {asked}"),
+            &format!("{name} {major}.{minor} has {count} functions, not {asked}"),
         );
     }
     let net = with_client(globals, "WdfVersionBindClass", |client| {
         client.class_bound = true;
         client.net as u64
     });
-    let table = functions::net_table();
+    let table = functions::class_table(extension);
     // SAFETY: the client's array has FunctionTableCount entries, ClassBindInfo is the address of its globals pointer.
     unsafe {
         core::ptr::copy_nonoverlapping(table.as_ptr(), request.FunctionTable.cast::<usize>(), count);
@@ -304,7 +301,7 @@ pub unsafe extern "win64" fn driver_create(
         Err(status) => return status,
     };
     let made = Driver { device_add: config.EvtDriverDeviceAdd, unload: config.EvtDriverUnload };
-    let made = object::create_for(owner, FUNCTION, Payload::Driver(Arc::new(made)), None, attributes);
+    let made = object::create_for(owner, FUNCTION, Arc::new(made), None, attributes);
     with_client(globals, FUNCTION, |client| client.handle = made.raw());
     // SAFETY: globals and driver object are the ones handed to the driver; `driver` may be WDF_NO_HANDLE.
     unsafe {

@@ -3,7 +3,7 @@
 //! Rules: RQ31 (`driver/docs/requests.md`).
 
 use super::device::Device;
-use super::object::{self, Attributes, Payload, get, get_ptr};
+use super::object::{self, Attributes, Typed, get, get_ptr};
 use super::request::Request;
 use crate::io::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, STATUS_PENDING};
 use crate::ke::Irql;
@@ -20,6 +20,10 @@ pub struct FileObject {
     device: u64,
     /// The I/O manager's file object.
     object: usize,
+}
+
+impl Typed for FileObject {
+    const KIND: &'static str = "WDFFILEOBJECT";
 }
 
 fn complete(irp: Irp, status: NTSTATUS) -> NTSTATUS {
@@ -82,12 +86,7 @@ pub fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
 fn create(device: &Arc<Device>, raw: u64, irp: Irp, file: *mut FILE_OBJECT) -> NTSTATUS {
     let Some(config) = device.files else { return complete(irp, STATUS_SUCCESS) };
     let made = Arc::new(FileObject { device: raw, object: file as usize });
-    let handle = object::create(
-        "IRP_MJ_CREATE",
-        Payload::File(made),
-        Some(Handle::from_raw(raw)),
-        device.file_attributes,
-    );
+    let handle = object::create("IRP_MJ_CREATE", made, Some(Handle::from_raw(raw)), device.file_attributes);
     device.add_file(file as usize, handle.raw());
     let Some(callback) = config.EvtDeviceFileCreate else { return complete(irp, STATUS_SUCCESS) };
     irp.mark_pending();

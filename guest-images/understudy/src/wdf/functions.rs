@@ -1,9 +1,9 @@
 //! The two function tables that clients call through. Every entry that understudy does not offer traps by name.
 
+use super::class::{self, ClassExtension};
 use super::queue::api as queue;
 use super::request::{api as request, buffers, cancel, format, send};
 use super::{device, dma, driver, file, interrupt, io_target, lock, memory, object, resources, timer};
-use crate::netcx;
 use crate::verifier::{BugCheck, trace};
 use alloc::{boxed::Box, format, vec, vec::Vec};
 use core::arch::global_asm;
@@ -17,8 +17,8 @@ use wdk_offline::{
 
 /// Entries of the KMDF table.
 pub const WDF_FUNCTIONS: usize = 458;
-/// Entries of the NetAdapterCx 2.0 table.
-pub const NET_FUNCTIONS: usize = netadaptercx_sys::NET_FUNCTION_COUNT;
+/// Most entries that a class extension's table may have: those of NetAdapterCx 2.1.
+const CLASS_FUNCTIONS: usize = netadaptercx_sys::NET_FUNCTION_COUNT;
 /// Bytes of one trap stub.
 const STUB: usize = 16;
 
@@ -43,7 +43,7 @@ global_asm!(
     "call {trap}",
     "ud2",
     ".popsection",
-    count = const WDF_FUNCTIONS + NET_FUNCTIONS,
+    count = const WDF_FUNCTIONS + CLASS_FUNCTIONS,
     trap = sym trap,
 );
 
@@ -54,7 +54,9 @@ unsafe extern "C" {
 unsafe extern "win64" fn trap(entry: u32, caller: u64) -> ! {
     let entry = entry as usize;
     let name = match entry.checked_sub(WDF_FUNCTIONS) {
-        Some(net) => netcx::functions::name(net),
+        Some(net) => {
+            class::get().map_or("a function of no class extension", |class| class.function_name(net))
+        }
         None => FUNCTION_NAMES[entry],
     };
     trace::stop(
@@ -87,10 +89,10 @@ pub fn wdf_table() -> *const WDFFUNC {
     table.as_ptr().cast()
 }
 
-/// The NetAdapterCx table, to be copied into a client's array.
-pub fn net_table() -> Box<[usize]> {
-    let mut table: Box<[usize]> = (0..NET_FUNCTIONS).map(|entry| stub(WDF_FUNCTIONS + entry)).collect();
-    for (index, function) in netcx::functions::offered() {
+/// The class extension's table, to be copied into a client's array.
+pub fn class_table(class: &dyn ClassExtension) -> Box<[usize]> {
+    let mut table: Box<[usize]> = (0..CLASS_FUNCTIONS).map(|entry| stub(WDF_FUNCTIONS + entry)).collect();
+    for &(index, function) in class.offered() {
         table[index] = function;
     }
     table

@@ -1,7 +1,9 @@
 //! WDFINTERRUPT: a message interrupt with its ISR at DIRQL and its DPC.
 
+use super::bus::Stage;
 use super::lock::SpinLockObject;
-use super::object::{self, Attributes, Payload, get_ptr, parent};
+use super::object::{self, Attributes, Typed, get_ptr, parent};
+use super::resources::is_interrupt_descriptor;
 use crate::ke::{Dpc, Irql};
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, sync::Arc};
@@ -28,6 +30,20 @@ pub struct Interrupt {
     /// DIRQL while connected, else 0.
     irql: AtomicU8,
     connected: AtomicBool,
+}
+
+impl Typed for Interrupt {
+    const KIND: &'static str = "WDFINTERRUPT";
+
+    fn require_deletable(&self, _raw: u64, function: &str) {
+        crate::verifier::require_irql(function, Irql::PASSIVE);
+    }
+
+    fn dispose(self: Arc<Self>) {
+        if self.connected.load(Relaxed) {
+            violation("InterruptConnectedAtDelete", 0, 0, "WDFINTERRUPT".into());
+        }
+    }
 }
 
 impl Interrupt {
@@ -71,13 +87,6 @@ impl Interrupt {
         crate::ke::lower(old);
         if status >= 0 { Ok(()) } else { Err(status) }
     }
-
-    /// The object goes.
-    pub fn dispose(&self) {
-        if self.connected.load(Relaxed) {
-            violation("InterruptConnectedAtDelete", 0, 0, "WDFINTERRUPT".into());
-        }
-    }
 }
 
 /// The device's interrupt object, if the driver has made one.
@@ -99,7 +108,7 @@ pub unsafe extern "win64" fn create(
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfInterruptCreate";
     require_irql(FUNCTION, Irql::PASSIVE);
-    let node = get_ptr::<super::device::Device, _>(device, FUNCTION).node.clone();
+    let bus = get_ptr::<super::device::Device, _>(device, FUNCTION).bus.clone();
     // SAFETY: the driver passes its configuration.
     let config = unsafe { &*config };
     if config.Size as usize != size_of::<WDF_INTERRUPT_CONFIG>() {
@@ -113,14 +122,13 @@ pub unsafe extern "win64" fn create(
     if config.PassiveHandling != 0 || config.EvtInterruptWorkItem.is_some() || !config.SpinLock.is_null() {
         trace::not_offered("WdfInterruptCreate with passive handling, a work item or a lock of the driver's");
     }
-    let preparing = node.stage() == crate::pnp::Stage::Preparing;
+    let preparing = bus.stage() == Stage::Preparing;
     if preparing && (config.InterruptRaw.is_null() || config.InterruptTranslated.is_null()) {
         crate::log!("{FUNCTION}: in EvtDevicePrepareHardware without InterruptRaw and InterruptTranslated");
         return STATUS_INVALID_PARAMETER;
     }
-    let assigned =
-        |lists| crate::pnp::is_interrupt_descriptor(lists, config.InterruptRaw, config.InterruptTranslated);
-    if preparing && !node.lists().is_some_and(assigned) {
+    let assigned = |lists| is_interrupt_descriptor(lists, config.InterruptRaw, config.InterruptTranslated);
+    if preparing && !bus.lists().is_some_and(assigned) {
         violation(
             "InterruptDescriptor",
             0,
@@ -160,12 +168,7 @@ pub unsafe extern "win64" fn create(
         irql: AtomicU8::new(0),
         connected: AtomicBool::new(false),
     };
-    let handle = object::create(
-        FUNCTION,
-        Payload::Interrupt(Arc::new(made)),
-        Some(Handle::from_raw(device as u64)),
-        attributes,
-    );
+    let handle = object::create(FUNCTION, Arc::new(made), Some(Handle::from_raw(device as u64)), attributes);
     raw_handle.store(handle.raw(), Relaxed);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *interrupt = handle.raw() as WDFINTERRUPT };

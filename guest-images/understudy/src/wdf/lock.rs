@@ -1,6 +1,6 @@
 //! WDFSPINLOCK. One processor: acquiring raises IRQL to DISPATCH_LEVEL; what can go wrong is found all the same.
 
-use super::object::{self, Attributes, Payload, get_ptr};
+use super::object::{self, Attributes, Typed, get_ptr};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{require_irql, violation};
@@ -12,6 +12,18 @@ use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRI
 pub struct SpinLockObject {
     /// IRQL to go back to, while it is held.
     held: IrqLock<Option<Irql>>,
+}
+
+impl Typed for SpinLockObject {
+    const KIND: &'static str = "WDFSPINLOCK";
+
+    fn require_deletable(&self, _raw: u64, _function: &str) {}
+
+    fn dispose(self: Arc<Self>) {
+        if self.held.with(|held| held.is_some()) {
+            violation("SpinLockHeldAtDelete", 0, 0, "WDFSPINLOCK".into());
+        }
+    }
 }
 
 impl Default for IrqLock<Option<Irql>> {
@@ -48,13 +60,6 @@ impl SpinLockObject {
             None => violation("SpinLockNotHeld", 0, 0, format!("{function}: the lock is not held")),
         }
     }
-
-    /// The object goes.
-    pub fn dispose(&self) {
-        if self.held.with(|held| held.is_some()) {
-            violation("SpinLockHeldAtDelete", 0, 0, "WDFSPINLOCK".into());
-        }
-    }
 }
 
 /// WdfSpinLockCreate: up to DISPATCH_LEVEL.
@@ -70,7 +75,7 @@ pub unsafe extern "win64" fn spin_lock_create(
         Err(status) => return status,
     };
     let parent = attributes.parent().unwrap_or_else(|| super::driver::of(globals, FUNCTION));
-    let handle = object::create(FUNCTION, Payload::SpinLock(Arc::default()), Some(parent), attributes);
+    let handle = object::create(FUNCTION, Arc::<SpinLockObject>::default(), Some(parent), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *spin_lock = handle.raw() as WDFSPINLOCK };
     STATUS_SUCCESS

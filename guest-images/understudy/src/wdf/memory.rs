@@ -1,6 +1,6 @@
 //! WDFMEMORY: a buffer of the driver's own, or one of a received request's.
 
-use super::object::{self, Attributes, Payload, get_ptr};
+use super::object::{self, Attributes, Typed, get_ptr};
 use crate::ke::Irql;
 use crate::verifier::{require_irql, violation};
 use alloc::{format, sync::Arc, vec, vec::Vec};
@@ -18,6 +18,17 @@ pub struct Memory {
     own: Option<Vec<u64>>,
     /// Formatted requests that use it.
     uses: AtomicU32,
+}
+
+impl Typed for Memory {
+    const KIND: &'static str = "WDFMEMORY";
+
+    fn require_deletable(&self, raw: u64, function: &str) {
+        require_irql(function, Irql::DISPATCH);
+        if self.own.is_none() {
+            violation("ObjectNotDeletable", 3, raw, format!("{function} of a received request's WDFMEMORY"));
+        }
+    }
 }
 
 // SAFETY: the buffer is its own or the request's, which outlives it; drivers synchronise their use.
@@ -64,14 +75,6 @@ impl Memory {
     pub fn is_used(&self) -> bool {
         self.uses.load(Relaxed) != 0
     }
-
-    /// WdfObjectDelete is for the driver's own memory.
-    pub fn require_deletable(&self, function: &str) {
-        require_irql(function, Irql::DISPATCH);
-        if self.own.is_none() {
-            violation("ObjectNotDeletable", 3, 0, format!("{function} of a received request's WDFMEMORY"));
-        }
-    }
 }
 
 impl Drop for Memory {
@@ -111,7 +114,7 @@ pub unsafe extern "win64" fn create(
     };
     let parent = attributes.parent().unwrap_or_else(|| super::driver::of(globals, FUNCTION));
     let made = Arc::new(Memory::new(size));
-    let handle = object::create(FUNCTION, Payload::Memory(made.clone()), Some(parent), attributes);
+    let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     // SAFETY: the driver passes the places for handle and, if it wants it, address.
     unsafe {
         *memory = handle.raw() as WDFMEMORY;

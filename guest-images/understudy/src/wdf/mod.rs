@@ -7,6 +7,8 @@
 pub mod queue;
 
 pub mod attributes;
+pub mod bus;
+pub mod class;
 pub mod device;
 pub mod dma;
 pub mod driver;

@@ -3,16 +3,13 @@
 //! A wrong handle, a wrong IRQL or a forbidden deletion is bug check 0x10D, as KMDF's verifier has it.
 
 pub use super::attributes::Attributes;
-use super::{
-    device::Device, dma, driver, interrupt::Interrupt, lock::SpinLockObject, resources::ResourceList, timer,
-};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::netcx;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::alloc::Layout;
+use core::any::Any;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use understudy_rules::wdf::table::{Handle, HandleFault, Kinded, Table};
@@ -23,73 +20,55 @@ use wdk_offline::{
 /// First parameter of WDF_VIOLATION for a wrong handle.
 const INVALID_HANDLE: u64 = 5;
 
-macro_rules! payloads {
-    ($($(#[$doc:meta])* $variant:ident($ty:ty) = $kind:literal,)*) => {
-        /// What an object is.
-        pub enum Payload { $($(#[$doc])* $variant(Arc<$ty>),)* }
-
-        impl Payload {
-            fn kind(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $kind,)* }
-            }
-        }
-
-        $(impl Typed for $ty {
-            const KIND: &'static str = $kind;
-            fn of(payload: &Payload) -> Option<Arc<Self>> {
-                match payload { Payload::$variant(inner) => Some(inner.clone()), _ => None }
-            }
-        })*
-    };
-}
-
 /// A type that stands behind handles of one kind.
-pub trait Typed: Sized {
+pub trait Typed: Any + Send + Sync {
     /// The handle type's name.
     const KIND: &'static str;
-    /// The object, if the payload is of this kind.
-    fn of(payload: &Payload) -> Option<Arc<Self>>;
+    /// Memory that a device may still write: a driver that cannot be sure references it to leak it on purpose.
+    const STAYS_WITH_HARDWARE: bool = false;
+
+    /// Stops unless the driver may call WdfObjectDelete now; `raw` is the object's handle.
+    fn require_deletable(&self, raw: u64, function: &str) {
+        violation("ObjectNotDeletable", 3, raw, format!("{function} of a {}", Self::KIND));
+    }
+
+    /// What the framework does itself when the object goes.
+    fn dispose(self: Arc<Self>) {}
 }
 
-payloads! {
-    /// The driver.
-    Driver(driver::Driver) = "WDFDRIVER",
-    /// A device about to be created.
-    DeviceInit(super::device::DeviceInit) = "WDFDEVICE_INIT",
-    /// The device.
-    Device(Device) = "WDFDEVICE",
-    /// Raw or translated resources.
-    Resources(ResourceList) = "WDFCMRESLIST",
-    /// A message interrupt.
-    Interrupt(Interrupt) = "WDFINTERRUPT",
-    /// A spin lock.
-    SpinLock(SpinLockObject) = "WDFSPINLOCK",
-    /// A DMA enabler.
-    DmaEnabler(dma::Enabler) = "WDFDMAENABLER",
-    /// A common buffer.
-    CommonBuffer(dma::CommonBuffer) = "WDFCOMMONBUFFER",
-    /// A timer.
-    Timer(timer::TimerObject) = "WDFTIMER",
-    /// An adapter about to be created.
-    AdapterInit(netcx::adapter::AdapterInit) = "NETADAPTER_INIT",
-    /// An adapter.
-    Adapter(netcx::adapter::Adapter) = "NETADAPTER",
-    /// An adapter's configuration.
-    Configuration(netcx::config::Configuration) = "NETCONFIGURATION",
-    /// A queue about to be created.
-    QueueInit(netcx::queue::QueueInit) = "NETPACKETQUEUE_INIT",
-    /// A packet queue.
-    Queue(netcx::queue::Queue) = "NETPACKETQUEUE",
-    /// An I/O queue.
-    IoQueue(super::queue::Queue) = "WDFQUEUE",
-    /// A request.
-    Request(super::request::Request) = "WDFREQUEST",
-    /// An I/O target.
-    IoTarget(super::io_target::Target) = "WDFIOTARGET",
-    /// A file.
-    File(super::file::FileObject) = "WDFFILEOBJECT",
-    /// A memory object.
-    Memory(super::memory::Memory) = "WDFMEMORY",
+/// A [`Typed`], whatever its kind.
+trait Payload: Send + Sync {
+    fn kind(&self) -> &'static str;
+    fn stays_with_hardware(&self) -> bool;
+    fn require_deletable(&self, raw: u64, function: &str);
+    fn dispose(self: Arc<Self>);
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl<T: Typed> Payload for T {
+    fn kind(&self) -> &'static str {
+        T::KIND
+    }
+
+    fn stays_with_hardware(&self) -> bool {
+        T::STAYS_WITH_HARDWARE
+    }
+
+    fn require_deletable(&self, raw: u64, function: &str) {
+        Typed::require_deletable(self, raw, function);
+    }
+
+    fn dispose(self: Arc<Self>) {
+        Typed::dispose(self);
+    }
+
+    fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+fn of<T: Typed>(payload: &Arc<dyn Payload>) -> Option<Arc<T>> {
+    payload.clone().any().downcast().ok()
 }
 
 /// One typed context of an object.
@@ -102,7 +81,7 @@ struct Context {
 
 /// A framework object.
 pub struct Object {
-    payload: Payload,
+    payload: Arc<dyn Payload>,
     /// The driver that it belongs to.
     owner: Owner,
     contexts: IrqLock<Vec<Context>>,
@@ -116,7 +95,7 @@ pub struct Object {
     deleted: AtomicBool,
 }
 
-// SAFETY: the raw pointers are context memory that only the driver touches; the payloads synchronise themselves.
+// SAFETY: the raw pointers are context memory that only the driver touches.
 unsafe impl Send for Object {}
 // SAFETY: as above.
 unsafe impl Sync for Object {}
@@ -141,7 +120,7 @@ fn checked<T>(function: &str, handle: Handle, result: Result<T, HandleFault>) ->
 pub fn get<T: Typed>(raw: u64, function: &str) -> Arc<T> {
     let handle = Handle::from_raw(raw);
     let object = checked(function, handle, OBJECTS.with(|table| table.get(handle)));
-    T::of(&object.payload).unwrap_or_else(|| {
+    of(&object.payload).unwrap_or_else(|| {
         refuse(function, raw, &format!("the handle is a {}, expected {}", object.payload.kind(), T::KIND))
     })
 }
@@ -164,16 +143,21 @@ pub fn owner(raw: u64, function: &str) -> Owner {
 }
 
 /// Makes an object below `parent`, of the same driver, and returns its handle. Without a parent it is understudy's.
-pub fn create(function: &str, payload: Payload, parent: Option<Handle>, attributes: Attributes) -> Handle {
+pub fn create<T: Typed>(
+    function: &str,
+    payload: Arc<T>,
+    parent: Option<Handle>,
+    attributes: Attributes,
+) -> Handle {
     let owner = parent.map_or(Owner::UNDERSTUDY, |parent| owner(parent.raw(), function));
     create_for(owner, function, payload, parent, attributes)
 }
 
 /// As [`create`], for a driver that the parent, if any, does not tell.
-pub fn create_for(
+pub fn create_for<T: Typed>(
     owner: Owner,
     function: &str,
-    payload: Payload,
+    payload: Arc<T>,
     parent: Option<Handle>,
     attributes: Attributes,
 ) -> Handle {
@@ -294,7 +278,7 @@ pub fn references(raw: u64, function: &str) -> u32 {
 
 /// The object behind a handle of kind `T`, or why there is none; for those who name their own rule.
 pub fn find<T: Typed>(raw: u64) -> Result<Option<Arc<T>>, HandleFault> {
-    OBJECTS.with(|table| table.get(Handle::from_raw(raw))).map(|object| T::of(&object.payload))
+    OBJECTS.with(|table| table.get(Handle::from_raw(raw))).map(|object| of(&object.payload))
 }
 
 /// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
@@ -307,39 +291,8 @@ pub unsafe extern "win64" fn object_delete(
     let raw = handle as u64;
     let object =
         checked(FUNCTION, Handle::from_raw(raw), OBJECTS.with(|table| table.get(Handle::from_raw(raw))));
-    match object.payload {
-        Payload::SpinLock(_)
-        | Payload::DmaEnabler(_)
-        | Payload::CommonBuffer(_)
-        | Payload::Timer(_)
-        | Payload::Interrupt(_) => {
-            require_delete_irql(&object.payload);
-            delete(Handle::from_raw(raw));
-        }
-        Payload::Request(ref request) => {
-            request.require_deletable(FUNCTION);
-            delete(Handle::from_raw(raw));
-        }
-        Payload::Memory(ref memory) => {
-            memory.require_deletable(FUNCTION);
-            delete(Handle::from_raw(raw));
-        }
-        Payload::IoTarget(ref target) if target.local => {
-            violation("ObjectNotDeletable", 3, raw, format!("{FUNCTION} of the device's own WDFIOTARGET"));
-        }
-        Payload::IoQueue(_) | Payload::IoTarget(_) => {
-            require_irql(FUNCTION, Irql::PASSIVE);
-            delete(Handle::from_raw(raw));
-        }
-        Payload::Adapter(_) if crate::netcx::adapter::deletable(raw) => delete(Handle::from_raw(raw)),
-        _ => violation("ObjectNotDeletable", 3, raw, format!("{FUNCTION} of a {}", object.payload.kind())),
-    }
-}
-
-fn require_delete_irql(payload: &Payload) {
-    if !matches!(payload, Payload::SpinLock(_)) {
-        require_irql("WdfObjectDelete", Irql::PASSIVE);
-    }
+    object.payload.require_deletable(raw, FUNCTION);
+    delete(Handle::from_raw(raw));
 }
 
 /// Deletes an object with everything below it: cleanup callbacks from the leaves upwards, then the framework's own
@@ -361,7 +314,7 @@ pub fn clean(handle: Handle) {
         }
         // what hardware may still use is given up, not given back, while the driver holds it
         if !object.payload.stays_with_hardware() || object.references.load(Relaxed) == 0 {
-            dispose(&object.payload);
+            object.payload.clone().dispose();
         }
     }
 }
@@ -405,28 +358,6 @@ fn destroy(handle: Handle, object: &Arc<Object>) {
                 alloc::alloc::dealloc(context.memory, context.layout);
             }
         }
-    }
-}
-
-impl Payload {
-    /// Memory that a device may still write: a driver that cannot be sure references it to leak it on purpose.
-    fn stays_with_hardware(&self) -> bool {
-        matches!(self, Self::CommonBuffer(_) | Self::DmaEnabler(_))
-    }
-}
-
-/// What the framework does itself when an object goes.
-fn dispose(payload: &Payload) {
-    match payload {
-        Payload::Timer(timer) => timer.dispose(),
-        Payload::CommonBuffer(buffer) => buffer.dispose(),
-        Payload::Interrupt(interrupt) => interrupt.dispose(),
-        Payload::SpinLock(lock) => lock.dispose(),
-        Payload::Device(device) => device.dispose(),
-        Payload::Request(request) => request.dispose(),
-        Payload::IoQueue(queue) => queue.dispose(),
-        Payload::IoTarget(target) => target.dispose(),
-        _ => {}
     }
 }
 

@@ -1,13 +1,20 @@
 //! WDFCMRESLIST: the resources that PnP assigned, raw or translated.
 
-use super::object::get_ptr;
+use super::object::{Typed, get, get_ptr};
 use crate::ke::Irql;
 use crate::verifier::require_irql;
 use alloc::boxed::Box;
-use wdk_offline::{CM_PARTIAL_RESOURCE_DESCRIPTOR, WDF_DRIVER_GLOBALS, WDFCMRESLIST};
+use understudy_rules::wdf::table::Handle;
+use wdk_offline::{
+    CM_PARTIAL_RESOURCE_DESCRIPTOR, CmResourceTypeInterrupt, WDF_DRIVER_GLOBALS, WDFCMRESLIST,
+};
 
 /// One list. The descriptors stay where they are as long as the list lives: drivers keep pointers into it.
 pub struct ResourceList(pub Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]>);
+
+impl Typed for ResourceList {
+    const KIND: &'static str = "WDFCMRESLIST";
+}
 
 // SAFETY: plain data, though its types hold pointers' worth of address.
 unsafe impl Send for ResourceList {}
@@ -31,4 +38,19 @@ pub unsafe extern "win64" fn get_descriptor(
     require_irql(FUNCTION, Irql::DISPATCH);
     let list = get_ptr::<ResourceList, _>(list, FUNCTION);
     list.0.get(index as usize).map_or(core::ptr::null_mut(), |descriptor| (&raw const *descriptor).cast_mut())
+}
+
+/// Whether the two pointers are the raw and the translated interrupt descriptor of these lists.
+pub fn is_interrupt_descriptor(
+    lists: (Handle, Handle),
+    raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
+    translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
+) -> bool {
+    let is = |list: Handle, wanted: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR| {
+        let list = get::<ResourceList>(list.raw(), "PnP");
+        list.0.iter().any(|known| {
+            core::ptr::from_ref(known) == wanted.cast_const() && known.Type == CmResourceTypeInterrupt as u8
+        })
+    };
+    is(lists.0, raw) && is(lists.1, translated)
 }

@@ -1,6 +1,6 @@
 //! WDFTIMER: one shot or periodic, callback at DISPATCH_LEVEL.
 
-use super::object::{self, Attributes, Payload, get_ptr, parent};
+use super::object::{self, Attributes, Typed, get_ptr, parent};
 use crate::ke::Irql;
 use crate::ke::Timer;
 use crate::verifier::{require_irql, trace, violation};
@@ -18,13 +18,20 @@ pub struct TimerObject {
     pending: Arc<AtomicBool>,
 }
 
-impl TimerObject {
-    /// The object goes: it does not fire any more.
-    pub fn dispose(&self) {
+impl Typed for TimerObject {
+    const KIND: &'static str = "WDFTIMER";
+
+    fn require_deletable(&self, _raw: u64, function: &str) {
+        crate::verifier::require_irql(function, Irql::PASSIVE);
+    }
+
+    fn dispose(self: Arc<Self>) {
         self.timer.stop();
         self.pending.store(false, Relaxed);
     }
 }
+
+impl TimerObject {}
 
 /// WdfTimerCreate: PASSIVE_LEVEL. A parent is required.
 pub unsafe extern "win64" fn create(
@@ -63,7 +70,7 @@ pub unsafe extern "win64" fn create(
         }
     }));
     let made = TimerObject { timer: fired, pending };
-    let handle = object::create(FUNCTION, Payload::Timer(Arc::new(made)), Some(parent), attributes);
+    let handle = object::create(FUNCTION, Arc::new(made), Some(parent), attributes);
     raw_handle.store(handle.raw(), Relaxed);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *timer = handle.raw() as WDFTIMER };

@@ -6,7 +6,7 @@ use crate::ndis::module::{FilterDriver, Module};
 use crate::ndis::violation::{checked, require_flag, require_irql, stop};
 use crate::ndis::{events, flow, registration, requests, stack};
 use crate::verifier::fault;
-use alloc::{format, sync::Arc};
+use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
 use ndis_sys::*;
@@ -139,7 +139,7 @@ pub unsafe extern "win64" fn set_optional_handlers(
 pub unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
     require_irql(DRIVER_IRQL, "NdisFRestartFilter", Irql::DISPATCH);
     stack::module(handle, "NdisFRestartFilter");
-    crate::agent::later(stack::restart_on_request);
+    crate::ke::worker::in_order(Box::new(stack::restart_on_request));
     NDIS_STATUS_SUCCESS
 }
 

@@ -5,13 +5,13 @@
 mod poll;
 mod sleep;
 
-use super::buffers::Pool;
 use super::ec::{Client, Ec, Mode, Task};
 use super::ring::RingMemory;
-use super::{rx, tx, watch};
+use super::watch;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{BugCheck, trace};
+use crate::wdf::object::Typed;
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -19,7 +19,6 @@ use netadaptercx_sys::{NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQU
 use understudy_rules::netcx::arms::Arms;
 use understudy_rules::netcx::element::{Fragment, Packet};
 use understudy_rules::netcx::hang::{self, Parts};
-use understudy_rules::netcx::ledger::{RxLedger, TxLedger};
 use understudy_rules::netcx::unseen::Unseen;
 use understudy_rules::netcx::verifier::{self, Direction, Snapshot};
 
@@ -31,8 +30,14 @@ pub struct QueueInit {
     pub id: u32,
     /// Thread on which the queue must be created.
     pub thread: u64,
+    /// What will be above the queue's rings.
+    pub above: Arc<dyn Above>,
     /// The queue made from it: code 24 for a second one.
     pub made: IrqLock<Option<Arc<Queue>>>,
+}
+
+impl Typed for QueueInit {
+    const KIND: &'static str = "NETPACKETQUEUE_INIT";
 }
 
 /// Where the extensions lie in a fragment element; NET_FRAGMENT itself is at 0.
@@ -59,12 +64,49 @@ impl FragmentLayout {
     }
 }
 
-/// What the framework remembers of the frames in one queue.
-pub enum Traffic {
-    /// Transmit.
-    Tx(tx::Sender),
-    /// Receive.
-    Rx(rx::Receiver),
+/// A broken rule: its name and where.
+pub type Fault = (&'static str, String);
+
+/// What stands above a queue's rings: it gives packets to the driver and takes them back.
+pub trait Above: Send + Sync {
+    /// Gives packets to the driver as far as there is room. Returns whether any was given.
+    ///
+    /// # Errors
+    /// A buffer or what was to be sent is not as it was.
+    fn fill(&self, queue: &Queue) -> Result<bool, Fault>;
+
+    /// Accounts the packets and fragments just before the two BeginIndex, which have `moved` by so many. Returns how many
+    /// receive buffers came back unused.
+    ///
+    /// # Errors
+    /// A packet is not what it has to be.
+    fn reap(&self, queue: &Queue, moved: (u32, u32)) -> Result<usize, Fault>;
+
+    /// Takes what came back from above apart. Returns whether there was any.
+    ///
+    /// # Errors
+    /// Some of it is not what it was.
+    fn recycle(&self) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    /// Hands up what the rings have given, no more than the framework does in one poll; `over`: the rings are empty, and
+    /// nothing more will be given to the driver. Returns whether there was any.
+    fn hand_up(&self, over: bool) -> bool;
+
+    /// Whether nothing is left that has to be handed up.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    /// The queue is about to be stopped: books and buffers must agree.
+    ///
+    /// # Errors
+    /// They do not.
+    fn stopped(&self) -> Result<(), Fault>;
+
+    /// What became of the queue's frames.
+    fn report(&self, queue: &str) -> QueueReport;
 }
 
 /// A packet queue.
@@ -85,8 +127,8 @@ pub struct Queue {
     handle: AtomicU64,
     /// Its execution context.
     pub ec: Arc<Ec>,
-    /// Frames and buffers.
-    pub traffic: IrqLock<Traffic>,
+    /// What is above its rings.
+    pub above: Arc<dyn Above>,
     /// Advance and Cancel calls in this life: odd ones are raised under the verifier.
     calls: AtomicU32,
     /// SetNotificationEnabled has been called and no notification has come since, or the interrupt came between.
@@ -107,10 +149,12 @@ pub struct Queue {
     resumed: AtomicBool,
     /// Set when the rings are empty in [`Mode::Stopping`].
     pub ready: crate::ke::Event,
-    /// Set when indicated lists came back.
-    pub returned: crate::ke::Event,
     /// Last callback, for the hang report.
     pub last: IrqLock<&'static str>,
+}
+
+impl Typed for Queue {
+    const KIND: &'static str = "NETPACKETQUEUE";
 }
 
 // SAFETY: the configuration holds function pointers, the collection pointers to rings that the queue owns.
@@ -119,39 +163,19 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    /// A queue with its rings, buffers and execution context, not started.
-    ///
-    /// # Errors
-    /// There is not enough memory.
+    /// A queue with its rings and execution context, not started.
     pub fn new(
         direction: Direction,
         config: NET_PACKET_QUEUE_CONFIG,
         adapter: &super::adapter::Adapter,
-        previous: Option<QueueBooks>,
-    ) -> Result<Arc<Self>, String> {
+        above: Arc<dyn Above>,
+    ) -> Arc<Self> {
         let seed = crate::settings::seed();
         let count = crate::settings::ring();
         let (name, salt) = if direction == Direction::Tx { ("tx0", 1) } else { ("rx0", 2) };
         let layout = FragmentLayout::new(seed.wrapping_add(salt));
         let packet_stride = if seed & 4 == 0 { 16 } else { 24 };
         let fragment_count = if direction == Direction::Tx { adapter.tx_fragment_ring(count) } else { count };
-        let traffic = match (direction, previous) {
-            (Direction::Tx, previous) => {
-                let books =
-                    if let Some(QueueBooks::Tx(books)) = previous { books } else { TxLedger::default() };
-                Traffic::Tx(tx::Sender::new(books)?)
-            }
-            (Direction::Rx, previous) => {
-                let books =
-                    if let Some(QueueBooks::Rx(books)) = previous { books } else { RxLedger::default() };
-                Traffic::Rx(rx::Receiver::new(
-                    Pool::new(2 * count as usize + 64)?,
-                    books,
-                    count,
-                    adapter.rx_capacity(),
-                ))
-            }
-        };
         let packets = RingMemory::new(count, packet_stride);
         let fragments = RingMemory::new(fragment_count, layout.stride);
         let collection = Box::new(NET_RING_COLLECTION {
@@ -167,7 +191,7 @@ impl Queue {
             collection,
             handle: AtomicU64::new(0),
             ec: Ec::new(name, seed.rotate_left(17 * salt as u32) ^ 0x9e37_79b9_7f4a_7c15),
-            traffic: IrqLock::new(traffic),
+            above,
             calls: AtomicU32::new(0),
             arms: Arms::new(),
             unseen: IrqLock::new(Unseen::new()),
@@ -178,12 +202,11 @@ impl Queue {
             muted: AtomicBool::new(false),
             resumed: AtomicBool::new(true),
             ready: crate::ke::Event::manual(),
-            returned: crate::ke::Event::auto(),
             last: IrqLock::new("none"),
         });
         let client: Arc<dyn Client> = queue.clone();
         queue.ec.attach(Arc::downgrade(&client));
-        Ok(queue)
+        queue
     }
 
     /// The driver's handle.
@@ -203,10 +226,7 @@ impl Queue {
 
     /// The queue as a report shows it.
     pub fn report(&self) -> QueueReport {
-        self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => sender.books.report(self.name),
-            Traffic::Rx(receiver) => receiver.books.report(self.name),
-        })
+        self.above.report(self.name)
     }
 
     /// The queue down to its indices, as it is now.
@@ -226,14 +246,6 @@ impl Queue {
             device: watch::view(direction),
             ..hang::view(&Parts { direction, packets, fragments, owned: &owned, numbers: &numbers })
         }
-    }
-
-    /// Takes the books out for the queue's next incarnation.
-    pub fn take_books(&self) -> QueueBooks {
-        self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => QueueBooks::Tx(core::mem::take(&mut sender.books)),
-            Traffic::Rx(receiver) => QueueBooks::Rx(core::mem::take(&mut receiver.books)),
-        })
     }
 
     /// A notification from the driver. Any IRQL.
@@ -356,10 +368,7 @@ impl Queue {
 
     /// Accounts what a call gave back.
     fn reap(&self, what: &str, moved: (u32, u32)) -> bool {
-        let result = self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => sender.reap(self, moved.0).map(|()| 0),
-            Traffic::Rx(receiver) => receiver.reap(self, moved),
-        });
+        let result = self.above.reap(self, moved);
         match result {
             Ok(ignored) => self.require_quiet(what, ignored),
             Err((rule, place)) => self.stop(rule, 0, format!("{} in {what}: {place}", self.name)),
@@ -368,10 +377,7 @@ impl Queue {
     }
 
     fn fill(&self) -> bool {
-        let filled = self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => sender.fill(self),
-            Traffic::Rx(receiver) => receiver.fill(self),
-        });
+        let filled = self.above.fill(self);
         filled.unwrap_or_else(|(rule, place)| self.stop(rule, 0, format!("{}: {place}", self.name)))
     }
 
@@ -394,14 +400,6 @@ fn poison(snapshot: &mut Snapshot) {
         let at = index as usize * usize::from(header.stride);
         packet.write(&mut snapshot.packets.bytes[at..]);
     }
-}
-
-/// The books of a queue, kept over its re-creation.
-pub enum QueueBooks {
-    /// Transmit.
-    Tx(TxLedger),
-    /// Receive.
-    Rx(RxLedger),
 }
 
 impl Queue {

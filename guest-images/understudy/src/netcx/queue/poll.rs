@@ -2,61 +2,25 @@
 //!
 //! Rules: CX4 to CX6, CX13 (`driver/docs/netadaptercx.md`).
 
-use super::{Queue, Traffic};
-use crate::ndis::{books, flow};
+use super::Queue;
 use crate::netcx::ec::{Client, Mode, Task};
 use crate::netcx::watch;
-use crate::verifier::trace;
-use crate::verifier::window;
-use alloc::{format, vec::Vec};
+use crate::verifier::{trace, window};
+use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
-use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
 use netadaptercx_sys::NETPACKETQUEUE;
-use understudy_rules::ndis::ledger::Party;
 use understudy_rules::netcx::verifier::{self, Direction};
 
 impl Queue {
-    /// Completes and indicates what the rings have given, no more than the framework does in one poll. Returns
-    /// whether there was anything.
-    fn hand_up(&self, mode: Mode) -> bool {
-        let empty = self.is_empty();
-        let (done, paused, ready) = self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => {
-                let done = sender.take_done();
-                // what never came into the ring goes back last
-                let last = mode == Mode::Stopping && empty && done.is_empty();
-                (done, if last { sender.take_queued() } else { Vec::new() }, Vec::new())
-            }
-            Traffic::Rx(receiver) => (Vec::new(), Vec::new(), receiver.take_ready()),
-        });
-        for (lists, status) in [(&done, NDIS_STATUS_SUCCESS), (&paused, NDIS_STATUS_PAUSED)] {
-            if !lists.is_empty() {
-                lists.iter().for_each(|&list| books::live(list).set_status(status));
-                flow::complete(Party::Miniport, lists);
-            }
-        }
-        if !ready.is_empty() {
-            flow::indicate_from_miniport(&ready);
-        }
-        !(done.is_empty() && paused.is_empty() && ready.is_empty())
-    }
-
-    /// Takes returned lists apart.
+    /// Takes what came back from above apart.
     fn recycle(&self) -> bool {
-        let recycled = self.traffic.with(|traffic| match traffic {
-            Traffic::Tx(_) => Ok(false),
-            Traffic::Rx(receiver) => receiver.recycle(),
-        });
+        let recycled = self.above.recycle();
         recycled.unwrap_or_else(|(rule, place)| self.stop(rule, 0, format!("{}: {place}", self.name)))
     }
 
-    /// Whether neither the driver nor the translator has anything left.
+    /// Whether neither the driver nor whoever is above has anything left.
     fn is_settled(&self) -> bool {
-        self.is_empty()
-            && self.traffic.with(|traffic| match traffic {
-                Traffic::Tx(sender) => sender.is_idle(),
-                Traffic::Rx(_) => true,
-            })
+        self.is_empty() && self.above.is_settled()
     }
 }
 
@@ -76,7 +40,7 @@ impl Client for Queue {
             let moved = self.call("EvtAdvance");
             self.reap("EvtAdvance", moved)
         };
-        let handed = self.hand_up(mode);
+        let handed = self.above.hand_up(mode == Mode::Stopping && self.is_empty());
         if mode == Mode::Stopping && self.is_settled() {
             self.ready.set();
         }

@@ -7,11 +7,12 @@ pub(crate) mod api;
 pub(crate) mod pnp;
 mod submit;
 
-use super::object::{self, Attributes, Payload};
+use super::object::{self, Attributes, Typed};
 use super::request::Request;
 use crate::io::file::File;
 use crate::io::{Irp, STATUS_CANCELLED, STATUS_INVALID_DEVICE_STATE, device};
 use crate::ke::Event;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::verifier::violation;
@@ -80,6 +81,30 @@ pub struct Target {
     idle: Event,
 }
 
+impl Typed for Target {
+    const KIND: &'static str = "WDFIOTARGET";
+
+    fn require_deletable(&self, raw: u64, function: &str) {
+        if self.local {
+            violation("ObjectNotDeletable", 3, raw, format!("{function} of the device's own WDFIOTARGET"));
+        }
+        crate::verifier::require_irql(function, Irql::PASSIVE);
+    }
+
+    fn dispose(self: Arc<Self>) {
+        self.close(State::Deleted);
+        if !self.idle.wait_timeout(DRAIN_BOUND_US) {
+            violation(
+                "SentRequestNotReturned",
+                6,
+                self.handle.load(Relaxed),
+                "a WDFIOTARGET goes, and a request has not been through its completion".into(),
+            );
+        }
+        TARGETS.with(|targets| targets.retain(|known| !core::ptr::eq(known.as_ptr(), Arc::as_ptr(&self))));
+    }
+}
+
 /// Every target that is not deleted.
 static TARGETS: IrqLock<Vec<Weak<Target>>> = IrqLock::new(Vec::new());
 
@@ -114,7 +139,7 @@ impl Target {
         });
         made.idle.set();
         made.drained.set();
-        let handle = object::create(function, Payload::IoTarget(made.clone()), Some(parent), attributes);
+        let handle = object::create(function, made.clone(), Some(parent), attributes);
         made.handle.store(handle.raw(), Relaxed);
         TARGETS.with(|targets| targets.push(Arc::downgrade(&made)));
         made
@@ -354,20 +379,6 @@ impl Target {
         if let Some(file) = file {
             file.close();
         }
-    }
-
-    /// The object goes: closed, and no request is with it any more.
-    pub fn dispose(self: &Arc<Self>) {
-        self.close(State::Deleted);
-        if !self.idle.wait_timeout(DRAIN_BOUND_US) {
-            violation(
-                "SentRequestNotReturned",
-                6,
-                self.handle.load(Relaxed),
-                "a WDFIOTARGET goes, and a request has not been through its completion".into(),
-            );
-        }
-        TARGETS.with(|targets| targets.retain(|known| !core::ptr::eq(known.as_ptr(), Arc::as_ptr(self))));
     }
 
     fn label(&self) -> &'static str {

@@ -4,11 +4,11 @@ use super::object::{Notify, Queue};
 use crate::io::STATUS_INVALID_DEVICE_STATE;
 use crate::ke::Event;
 use crate::ke::Irql;
-use crate::pnp::Stage;
 use crate::verifier::{require_irql, violation};
+use crate::wdf::bus::Stage;
 use crate::wdf::device::Device;
 use crate::wdf::lock::CallbackLock;
-use crate::wdf::object::{self, Attributes, Payload, get_ptr};
+use crate::wdf::object::{self, Attributes, get_ptr};
 use crate::wdf::request::{self, Place};
 use alloc::{format, sync::Arc};
 use understudy_rules::wdf::queue_state::{Kind, Power, bits};
@@ -90,11 +90,11 @@ pub unsafe extern "win64" fn create(
     };
     // WdfUseDefault: a function driver's queues are
     let managed = config.PowerManaged != 0;
-    let power = if managed && device.node.stage() != Stage::Working { Power::Off } else { Power::On };
+    let power = if managed && device.bus.stage() != Stage::Working { Power::Off } else { Power::On };
     let owner = object::owner(device_handle, FUNCTION);
     let made = Arc::new(Queue::new(device_handle, owner, config, kind, (managed, power), (passive, lock)));
     let parent = attributes.parent().unwrap_or(Handle::from_raw(device_handle));
-    let handle = object::create(FUNCTION, Payload::IoQueue(made.clone()), Some(parent), attributes);
+    let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     made.set_handle(handle);
     device.add_queue(made, config.DefaultQueue != 0);
     if !queue.is_null() {

@@ -1,11 +1,13 @@
 //! The queue's lists and books: who is on it, whom the driver has, who is about to hear of a cancellation.
 
 use crate::io::Irp;
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event};
 use crate::mm::Owner;
 use crate::verifier::violation;
 use crate::wdf::lock::CallbackLock;
+use crate::wdf::object::Typed;
 use crate::wdf::request::cancel::cancelled_on_queue;
 use crate::wdf::request::{Place, Request};
 use alloc::{collections::VecDeque, format, string::String, sync::Arc, vec::Vec};
@@ -120,6 +122,27 @@ pub struct Queue {
     pub gone: Event,
     /// Dispatches later, at DISPATCH_LEVEL.
     pub dpc: Once<Dpc>,
+}
+
+impl Typed for Queue {
+    const KIND: &'static str = "WDFQUEUE";
+
+    fn require_deletable(&self, _raw: u64, function: &str) {
+        crate::verifier::require_irql(function, Irql::PASSIVE);
+    }
+
+    fn dispose(self: Arc<Self>) {
+        let late = self.purge(true, None);
+        if late.is_err() {
+            return;
+        }
+        self.inner.with(|inner| inner.disposing = true);
+        self.run(None);
+        self.wait(&self.gone, "RequestNeverCompleted", "deletion of a WDFQUEUE");
+        if let Ok(Some(device)) = crate::wdf::object::find::<crate::wdf::device::Device>(self.device) {
+            device.remove_queue(&self);
+        }
+    }
 }
 
 // SAFETY: the configuration holds function pointers and numbers; everything that changes is behind a lock.
@@ -445,19 +468,5 @@ impl Queue {
             inner.look_for_requests();
         });
         self.run(None);
-    }
-
-    /// The object goes: purged, and empty. PASSIVE_LEVEL.
-    pub fn dispose(self: &Arc<Self>) {
-        let late = self.purge(true, None);
-        if late.is_err() {
-            return;
-        }
-        self.inner.with(|inner| inner.disposing = true);
-        self.run(None);
-        self.wait(&self.gone, "RequestNeverCompleted", "deletion of a WDFQUEUE");
-        if let Ok(Some(device)) = crate::wdf::object::find::<crate::wdf::device::Device>(self.device) {
-            device.remove_queue(self);
-        }
     }
 }

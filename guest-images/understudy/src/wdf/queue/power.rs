@@ -198,7 +198,7 @@ pub fn hold(device: &Device) {
     for queue in &queues {
         queue.transition(Power::Starting);
     }
-    window::POWER_HOLDING.pass_for(device.node.service.owner);
+    window::POWER_HOLDING.pass_for(device.bus.service().owner);
     for queue in &queues {
         queue.transition(Power::Stopping);
     }

@@ -5,7 +5,7 @@ use crate::io::Irp;
 use crate::ke::Irql;
 use crate::verifier::{require_irql, violation};
 use crate::wdf::io_target;
-use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::object::{self, Attributes};
 use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
 use understudy_rules::wdf::recall::Recall;
@@ -43,7 +43,7 @@ pub unsafe extern "win64" fn create(
     let parent = attributes.parent().unwrap_or(fallback);
     let owner = object::owner(driver.raw(), FUNCTION);
     let made = Request::make(owner, false, Irp::new(stack, None), Place::Created);
-    let handle = object::create(FUNCTION, Payload::Request(made.clone()), Some(parent), attributes);
+    let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     made.handle.store(handle.raw(), Relaxed);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *request = handle.raw() as WDFREQUEST };

@@ -5,7 +5,7 @@ use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE
 use crate::ke::Irql;
 use crate::verifier::{require_irql, violation};
 use crate::wdf::memory::Memory;
-use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::object::{self, Attributes};
 use alloc::format;
 use core::ffi::c_void;
 use ndis_sys::MDL;
@@ -101,7 +101,7 @@ fn retrieve_memory(function: &str, side: Side, request: WDFREQUEST, memory: *mut
         Side::Output => memories.1,
     };
     let handle = slot(request.inner.with(|inner| inner.memories)).unwrap_or_else(|| {
-        let payload = Payload::Memory(Memory::over(found, len));
+        let payload = Memory::over(found, len);
         let handle = object::create_for(request.owner, function, payload, None, Attributes::NONE);
         request.inner.with(|inner| match side {
             Side::Input => inner.memories.0 = Some(handle),

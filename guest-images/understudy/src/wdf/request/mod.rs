@@ -9,7 +9,7 @@ pub(crate) mod send;
 
 use super::io_target::Target;
 use super::memory::Memory;
-use super::object::{self, Attributes, Payload};
+use super::object::{self, Attributes, Typed};
 use super::queue::Queue;
 use crate::io::Irp;
 use crate::ke::Irql;
@@ -146,6 +146,38 @@ pub struct Request {
     pub timer: spin::Once<Timer>,
 }
 
+impl Typed for Request {
+    const KIND: &'static str = "WDFREQUEST";
+
+    fn require_deletable(&self, raw: u64, function: &str) {
+        crate::verifier::require_irql(function, Irql::DISPATCH);
+        if self.received {
+            violation("ObjectNotDeletable", 3, raw, format!("{function} of a received WDFREQUEST"));
+        }
+    }
+
+    fn dispose(self: Arc<Self>) {
+        let (out, irp, format) = self.inner.with(|inner| {
+            let out = inner.recall.is_out();
+            let irp = if self.received { None } else { inner.irp.take() };
+            inner.place = Place::Completed;
+            (out, irp, inner.format.take())
+        });
+        if out {
+            violation(
+                "RequestDeletedWhileSent",
+                6,
+                self.handle(),
+                "a WDFREQUEST is deleted while it is sent".into(),
+            );
+        }
+        Self::release_format(format, irp);
+        if let Some(irp) = irp {
+            irp.free();
+        }
+    }
+}
+
 impl Request {
     fn make(owner: Owner, received: bool, irp: Irp, place: Place) -> Arc<Self> {
         Arc::new(Self {
@@ -182,7 +214,7 @@ impl Request {
     pub fn receive(owner: Owner, irp: Irp, file: u64) -> Arc<Self> {
         let made = Self::make(owner, true, irp, Place::Queued);
         made.inner.with(|inner| inner.file = file);
-        let payload = Payload::Request(made.clone());
+        let payload = made.clone();
         let handle = object::create_for(owner, "dispatch", payload, None, Attributes::NONE);
         made.handle.store(handle.raw(), Relaxed);
         irp.set_context(handle.raw());
@@ -225,36 +257,6 @@ impl Request {
             if self.received { unsafe { (*location).Parameters.DeviceIoControl.IoControlCode } } else { 0 }
         });
         format!("WDFREQUEST {:#x}, control code {code:#x}", self.handle())
-    }
-
-    /// WdfObjectDelete is for the driver's own requests that are not sent.
-    pub fn require_deletable(&self, function: &str) {
-        crate::verifier::require_irql(function, Irql::DISPATCH);
-        if self.received {
-            violation("ObjectNotDeletable", 3, self.handle(), format!("{function} of a received WDFREQUEST"));
-        }
-    }
-
-    /// The object goes.
-    pub fn dispose(&self) {
-        let (out, irp, format) = self.inner.with(|inner| {
-            let out = inner.recall.is_out();
-            let irp = if self.received { None } else { inner.irp.take() };
-            inner.place = Place::Completed;
-            (out, irp, inner.format.take())
-        });
-        if out {
-            violation(
-                "RequestDeletedWhileSent",
-                6,
-                self.handle(),
-                "a WDFREQUEST is deleted while it is sent".into(),
-            );
-        }
-        Self::release_format(format, irp);
-        if let Some(irp) = irp {
-            irp.free();
-        }
     }
 
     /// Ends a format: the IRP's own system buffer comes back, and the driver's memory is free.

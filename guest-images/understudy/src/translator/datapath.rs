@@ -2,34 +2,50 @@
 //!
 //! Rules: CX10 to CX14, CX34, CX35, CX37 (`driver/docs/netadaptercx.md`).
 
-use super::adapter;
-use super::ec::{Mode, Task};
-use super::queue::{Queue, QueueBooks, QueueInit, Traffic};
-use super::watch;
+use super::rx::Receive;
+use super::tx::Transmit;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
 use crate::ndis::{books, protocol};
+use crate::netcx::adapter::{self, Adapter};
+use crate::netcx::ec::{Mode, Task};
+use crate::netcx::queue::{Above, Queue, QueueInit};
+use crate::netcx::watch;
 use crate::verifier::{BugCheck, trace};
-use crate::wdf::object::{self, Attributes, Payload};
+use crate::wdf::object::{self, Attributes};
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use netadaptercx_sys::{NETADAPTER, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT};
 use spin::Once;
 use understudy_rules::ndis::ledger::List;
+use understudy_rules::netcx::ledger::{RxLedger, TxLedger};
 use understudy_rules::netcx::verifier::Direction;
 use understudy_rules::wdf::table::Handle;
 
-/// The queues, Tx before Rx, and whether the data path runs.
+/// A packet queue with what is above it.
+struct Lane<T> {
+    queue: Arc<Queue>,
+    above: Arc<T>,
+}
+
+impl<T> Clone for Lane<T> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), above: self.above.clone() }
+    }
+}
+
+/// The queues, whether the data path runs, and the books that earlier queues have left.
 struct Path {
-    queues: Vec<Arc<Queue>>,
+    tx: Option<Lane<Transmit>>,
+    rx: Option<Lane<Receive>>,
     running: bool,
-    tx_books: Option<QueueBooks>,
-    rx_books: Option<QueueBooks>,
+    tx_books: Option<TxLedger>,
+    rx_books: Option<RxLedger>,
 }
 
 static PATH: IrqLock<Path> =
-    IrqLock::new(Path { queues: Vec::new(), running: false, tx_books: None, rx_books: None });
+    IrqLock::new(Path { tx: None, rx: None, running: false, tx_books: None, rx_books: None });
 
 /// How long a queue may stay unready after the device fell silent, in microseconds.
 const HANG_BOUND_US: u64 = 3_000_000;
@@ -46,10 +62,18 @@ static UP: Event = Event::manual();
 /// Whoever looks at sleeping queues is there.
 static WATCHER: Once = Once::new();
 
+fn tx() -> Option<Lane<Transmit>> {
+    PATH.with(|path| path.tx.clone())
+}
+
+fn rx() -> Option<Lane<Receive>> {
+    PATH.with(|path| path.rx.clone())
+}
+
+/// The queues, Tx before Rx.
 fn queues() -> Vec<Arc<Queue>> {
-    let count = PATH.with(|path| path.queues.len());
-    // cloned one by one, so that nothing is allocated with interrupts off
-    (0..count).filter_map(|at| PATH.with(|path| path.queues.get(at).cloned())).collect()
+    let queues = [tx().map(|lane| lane.queue), rx().map(|lane| lane.queue)];
+    queues.into_iter().flatten().collect()
 }
 
 /// Whether the data path runs.
@@ -59,12 +83,7 @@ pub fn is_running() -> bool {
 
 /// Whether there are queues.
 pub fn exists() -> bool {
-    PATH.with(|path| !path.queues.is_empty())
-}
-
-/// Books that an earlier queue of this direction left.
-pub fn take_books(direction: Direction) -> Option<QueueBooks> {
-    PATH.with(|path| if direction == Direction::Tx { path.tx_books.take() } else { path.rx_books.take() })
+    PATH.with(|path| path.tx.is_some() || path.rx.is_some())
 }
 
 /// Creates the default queues: Tx, then Rx.
@@ -76,58 +95,76 @@ pub fn create() -> Result<(), String> {
     else {
         return Err("the driver has started no adapter".into());
     };
-    for direction in [Direction::Tx, Direction::Rx] {
-        let (what, name) = match direction {
-            Direction::Tx => ("EvtAdapterCreateTxQueue", "tx0"),
-            Direction::Rx => ("EvtAdapterCreateRxQueue", "rx0"),
-        };
-        let init = Arc::new(QueueInit {
-            direction,
-            id: 0,
-            thread: crate::ke::current_thread(),
-            made: IrqLock::new(None),
-        });
-        let init_handle = object::create(what, Payload::QueueInit(init.clone()), None, Attributes::NONE);
-        let raw = init_handle.raw();
-        let adapter_raw = handle.raw() as NETADAPTER;
-        let status = match direction {
-            Direction::Tx => adapter.callbacks.EvtAdapterCreateTxQueue.map(|callback| {
-                // SAFETY: the driver's callback with its adapter and a live init handle, at PASSIVE_LEVEL.
-                trace::callback(name, what, || unsafe { callback(adapter_raw, raw as PNETTXQUEUE_INIT) })
-            }),
-            Direction::Rx => adapter.callbacks.EvtAdapterCreateRxQueue.map(|callback| {
-                // SAFETY: as above.
-                trace::callback(name, what, || unsafe { callback(adapter_raw, raw as PNETRXQUEUE_INIT) })
-            }),
-        };
-        let made = init.made.with(Option::take);
-        object::delete(init_handle);
-        match (status, made) {
-            (Some(0..), Some(queue)) => PATH.with(|path| path.queues.push(queue)),
-            (Some(0..), None) => {
-                return Err(format!("{what} succeeded without a queue: STATUS_UNSUCCESSFUL"));
-            }
-            (status, _) => return Err(format!("{what} failed with {:#010x}", status.unwrap_or(-1))),
+    let books = PATH.with(|path| path.tx_books.take()).unwrap_or_default();
+    let above = Arc::new(Transmit::new(books)?);
+    match create_queue((handle, &adapter), Direction::Tx, above.clone()) {
+        Ok(queue) => PATH.with(|path| path.tx = Some(Lane { queue, above })),
+        Err(why) => {
+            PATH.with(|path| path.tx_books = Some(above.take_books()));
+            return Err(why);
+        }
+    }
+    let books = PATH.with(|path| path.rx_books.take()).unwrap_or_default();
+    let above = Arc::new(Receive::new(books, crate::settings::ring(), adapter.rx_capacity())?);
+    match create_queue((handle, &adapter), Direction::Rx, above.clone()) {
+        Ok(queue) => PATH.with(|path| path.rx = Some(Lane { queue, above })),
+        Err(why) => {
+            PATH.with(|path| path.rx_books = Some(above.take_books()));
+            return Err(why);
         }
     }
     Ok(())
 }
 
+/// Has the driver create one queue.
+fn create_queue(
+    (handle, adapter): (Handle, &Adapter),
+    direction: Direction,
+    above: Arc<dyn Above>,
+) -> Result<Arc<Queue>, String> {
+    let (what, name) = match direction {
+        Direction::Tx => ("EvtAdapterCreateTxQueue", "tx0"),
+        Direction::Rx => ("EvtAdapterCreateRxQueue", "rx0"),
+    };
+    let init = Arc::new(QueueInit {
+        direction,
+        id: 0,
+        thread: crate::ke::current_thread(),
+        above,
+        made: IrqLock::new(None),
+    });
+    let init_handle = object::create(what, init.clone(), None, Attributes::NONE);
+    let raw = init_handle.raw();
+    let adapter_raw = handle.raw() as NETADAPTER;
+    let status = match direction {
+        Direction::Tx => adapter.callbacks.EvtAdapterCreateTxQueue.map(|callback| {
+            // SAFETY: the driver's callback with its adapter and a live init handle, at PASSIVE_LEVEL.
+            trace::callback(name, what, || unsafe { callback(adapter_raw, raw as PNETTXQUEUE_INIT) })
+        }),
+        Direction::Rx => adapter.callbacks.EvtAdapterCreateRxQueue.map(|callback| {
+            // SAFETY: as above.
+            trace::callback(name, what, || unsafe { callback(adapter_raw, raw as PNETRXQUEUE_INIT) })
+        }),
+    };
+    let made = init.made.with(Option::take);
+    object::delete(init_handle);
+    match (status, made) {
+        (Some(0..), Some(queue)) => Ok(queue),
+        (Some(0..), None) => Err(format!("{what} succeeded without a queue: STATUS_UNSUCCESSFUL")),
+        (status, _) => Err(format!("{what} failed with {:#010x}", status.unwrap_or(-1))),
+    }
+}
+
 /// Opens the gates and starts Tx, then Rx.
 pub fn start() {
-    let limits = adapter::current().map(|(_, adapter)| (adapter.tx_fragments(), adapter.mtu()));
-    for queue in queues() {
-        queue.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => {
-                if let Some((fragments, mtu)) = limits {
-                    // a packet must fit into the fragment ring, of which one element stays empty
-                    sender.most_fragments = fragments.min(queue.fragments.mask() as usize);
-                    sender.set_mtu(mtu);
-                }
-                sender.open = true;
-            }
-            Traffic::Rx(receiver) => receiver.open = true,
-        });
+    if let Some(lane) = tx() {
+        let limits = adapter::current().map(|(_, adapter)| (adapter.tx_fragments(), adapter.mtu()));
+        // a packet must fit into the fragment ring, of which one element stays empty
+        let most = lane.queue.fragments.mask() as usize;
+        lane.above.open(limits.map(|(fragments, mtu)| (fragments.min(most), mtu)));
+    }
+    if let Some(lane) = rx() {
+        lane.above.set_open(true);
     }
     queues().iter().for_each(|queue| queue.start());
     PATH.with(|path| path.running = true);
@@ -153,21 +190,13 @@ fn watch_sleeping() {
 pub fn pause(cancels: u32) {
     let queues = queues();
     // 1: the Rx gate closes, and every indicated list comes back while the queues still poll
-    for queue in &queues {
-        queue.traffic.with(|traffic| {
-            if let Traffic::Rx(receiver) = traffic {
-                receiver.open = false;
-            }
-        });
-        wait_returned(queue);
+    if let Some(lane) = rx() {
+        lane.above.set_open(false);
+        wait_returned(&lane);
     }
     // 2: the Tx gate
-    for queue in &queues {
-        queue.traffic.with(|traffic| {
-            if let Traffic::Tx(sender) = traffic {
-                sender.open = false;
-            }
-        });
+    if let Some(lane) = tx() {
+        lane.above.close();
     }
     // 3: cancel all Tx, then all Rx, one wake each
     for queue in &queues {
@@ -179,11 +208,7 @@ pub fn pause(cancels: u32) {
     for queue in &queues {
         wait_ready(queue);
         queue.ec.set_mode(Mode::None);
-        let settled = queue.traffic.with(|traffic| match traffic {
-            Traffic::Tx(sender) => sender.paused(),
-            Traffic::Rx(receiver) => receiver.stopped(),
-        });
-        let settled = settled.and_then(|()| match queue.direction {
+        let settled = queue.above.stopped().and_then(|()| match queue.direction {
             Direction::Tx => protocol::check_buffers().map_err(|place| ("TxBufferWrittenAfterReturn", place)),
             Direction::Rx => Ok(()),
         });
@@ -198,19 +223,14 @@ pub fn pause(cancels: u32) {
 
 /// Waits until every list that the queue has indicated is back. The framework has no bound here; a filter or protocol
 /// that keeps one for so long has forgotten it.
-fn wait_returned(queue: &Queue) {
+fn wait_returned(lane: &Lane<Receive>) {
     let since = crate::ke::now_us();
-    let above = || {
-        queue.traffic.with(|traffic| match traffic {
-            Traffic::Tx(_) => 0,
-            Traffic::Rx(receiver) => receiver.above(),
-        })
-    };
-    while above() != 0 {
-        queue.returned.wait_timeout(LOOK_US);
+    while lane.above.lists_out() != 0 {
+        lane.above.wait_returned(LOOK_US);
         if crate::ke::now_us().saturating_sub(since) > RETURN_BOUND_US {
-            let place = format!("{}: {} indicated lists have not come back", queue.name, above());
-            queue.stop("NdisFilterTimedDataReceive", 0, place);
+            let place =
+                format!("{}: {} indicated lists have not come back", lane.queue.name, lane.above.lists_out());
+            lane.queue.stop("NdisFilterTimedDataReceive", 0, place);
         }
     }
 }
@@ -257,17 +277,21 @@ pub fn take_down() {
     if is_running() {
         pause(1);
     }
-    for queue in queues() {
-        queue.ec.end();
-        let books = queue.take_books();
-        object::delete(Handle::from_raw(queue.handle()));
-        PATH.with(|path| match queue.direction {
-            Direction::Tx => path.tx_books = Some(books),
-            Direction::Rx => path.rx_books = Some(books),
-        });
+    if let Some(lane) = tx() {
+        destroy(&lane.queue);
+        PATH.with(|path| path.tx_books = Some(lane.above.take_books()));
     }
-    let gone = PATH.with(|path| core::mem::take(&mut path.queues));
+    if let Some(lane) = rx() {
+        destroy(&lane.queue);
+        PATH.with(|path| path.rx_books = Some(lane.above.take_books()));
+    }
+    let gone = PATH.with(|path| (path.tx.take(), path.rx.take()));
     drop(gone);
+}
+
+fn destroy(queue: &Queue) {
+    queue.ec.end();
+    object::delete(Handle::from_raw(queue.handle()));
 }
 
 /// Forgets the books of an earlier driver.
@@ -277,58 +301,35 @@ pub fn forget_books() {
     drop(old);
 }
 
-fn tx_queue() -> Option<Arc<Queue>> {
-    queues().into_iter().find(|queue| queue.direction == Direction::Tx)
-}
-
 /// Gives lists to the translator. Those that it returns met a closed gate, or no queue: they are to be completed
 /// NDIS_STATUS_PAUSED. Up to DISPATCH_LEVEL.
 pub fn send_lists(lists: &[List]) -> Vec<List> {
-    let Some(queue) = tx_queue() else { return lists.to_vec() };
+    let Some(lane) = tx() else { return lists.to_vec() };
     // read before, as nothing long is done with interrupts off
     let numbered: Vec<_> = lists.iter().map(|&list| (list, books::numbers(list))).collect();
-    let mut refused = Vec::with_capacity(lists.len());
-    queue.traffic.with(|traffic| {
-        if let Traffic::Tx(sender) = traffic {
-            refused.extend(
-                numbered
-                    .iter()
-                    .filter(|(list, numbers)| !sender.accept(*list, numbers))
-                    .map(|(list, _)| *list),
-            );
-        }
-    });
-    queue.ec.wake();
+    let refused = lane.above.accept(&numbered);
+    lane.queue.ec.wake();
     refused
 }
 
 /// Frames that somebody above the translator completed NDIS_STATUS_PAUSED.
 pub fn refused(numbers: &[Option<u64>]) {
-    if let Some(queue) = tx_queue() {
-        queue.traffic.with(|traffic| {
-            if let Traffic::Tx(sender) = traffic {
-                numbers.iter().flatten().for_each(|&number| sender.books.refuse(number));
+    match tx() {
+        Some(lane) => lane.above.refuse(numbers),
+        None => PATH.with(|path| {
+            if let Some(books) = &mut path.tx_books {
+                numbers.iter().flatten().for_each(|&number| books.refuse(number));
             }
-        });
-        return;
+        }),
     }
-    PATH.with(|path| {
-        if let Some(QueueBooks::Tx(books)) = &mut path.tx_books {
-            numbers.iter().flatten().for_each(|&number| books.refuse(number));
-        }
-    });
 }
 
 /// Received lists come back. Up to DISPATCH_LEVEL.
 pub fn return_lists(lists: &[List]) {
-    let Some(queue) = queues().into_iter().find(|queue| queue.direction == Direction::Rx) else { return };
-    queue.traffic.with(|traffic| {
-        if let Traffic::Rx(receiver) = traffic {
-            lists.iter().for_each(|&list| receiver.give_back(list));
-        }
-    });
-    queue.returned.set();
-    queue.ec.wake();
+    if let Some(lane) = rx() {
+        lane.above.give_back(lists);
+        lane.queue.ec.wake();
+    }
 }
 
 /// Both queues, also after their destruction.
@@ -338,14 +339,8 @@ pub fn report() -> Vec<QueueReport> {
         return live;
     }
     PATH.with(|path| {
-        let books = [path.tx_books.as_ref(), path.rx_books.as_ref()];
-        books
-            .into_iter()
-            .flatten()
-            .map(|books| match books {
-                QueueBooks::Tx(books) => books.report("tx0"),
-                QueueBooks::Rx(books) => books.report("rx0"),
-            })
-            .collect()
+        let tx = path.tx_books.as_ref().map(|books| books.report("tx0"));
+        let rx = path.rx_books.as_ref().map(|books| books.report("rx0"));
+        tx.into_iter().chain(rx).collect()
     })
 }

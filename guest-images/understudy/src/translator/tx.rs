@@ -3,17 +3,18 @@
 //!
 //! Rules: CX19 to CX22 (`driver/docs/netadaptercx.md`).
 
-use super::buffers::{Pool, SIZE, Slot};
-use super::queue::Queue;
+use crate::ke::irqlock::IrqLock;
+use crate::mm::buffers::{Pool, SIZE, Slot};
 use crate::ndis::nbl::{Buffer, Nbl, Piece};
+use crate::ndis::{books, flow};
+use crate::netcx::queue::{Above, Fault, Queue};
+use agent_protocol::QueueReport;
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
+use ndis_sys::{NDIS_STATUS_PAUSED, NDIS_STATUS_SUCCESS};
 use understudy_rules::frame;
-use understudy_rules::ndis::ledger::List;
+use understudy_rules::ndis::ledger::{Broken, List, Party};
 use understudy_rules::netcx::element::{Fragment, Packet};
 use understudy_rules::netcx::ledger::{Outcome, TxLedger};
-
-/// A broken rule: its name and where.
-pub type Fault = (&'static str, String);
 
 /// Packets translated, and lists completed, per poll, as the framework limits it.
 const PER_POLL: usize = 64;
@@ -41,13 +42,15 @@ enum Translation {
     Bounced(Vec<u8>),
 }
 
-/// The translator's state below the books.
-pub struct Sender {
+/// The translator above a transmit queue.
+pub struct Transmit(IrqLock<Sender>);
+
+/// Its state.
+struct Sender {
     bounce: Pool,
-    /// The books.
-    pub books: TxLedger,
+    books: TxLedger,
     /// New lists are taken: the gate is open.
-    pub open: bool,
+    open: bool,
     /// Lists in front of the ring, the first one perhaps translated in part.
     queued: VecDeque<List>,
     /// NET_BUFFERs of the first one that are in the ring or were.
@@ -57,9 +60,9 @@ pub struct Sender {
     /// Lists whose packets are all back.
     done: VecDeque<List>,
     /// Most fragments that a packet may have.
-    pub most_fragments: usize,
+    most_fragments: usize,
     /// Longest frame, in bytes.
-    pub longest: usize,
+    longest: usize,
 }
 
 /// A list of the translator's.
@@ -68,8 +71,92 @@ fn list(list: List) -> Nbl {
     unsafe { Nbl::new(list) }
 }
 
-fn fault(broken: understudy_rules::ndis::ledger::Broken) -> Fault {
+fn fault(broken: Broken) -> Fault {
     (broken.rule, broken.place)
+}
+
+impl Transmit {
+    /// A translator with its gate closed, which goes on with these books.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub fn new(books: TxLedger) -> Result<Self, String> {
+        Ok(Self(IrqLock::new(Sender::new(books)?)))
+    }
+
+    /// Opens the gate, for packets of at most so many fragments and an MTU; `None`: as before.
+    pub fn open(&self, limits: Option<(usize, u32)>) {
+        self.0.with(|sender| {
+            if let Some((fragments, mtu)) = limits {
+                sender.most_fragments = fragments;
+                sender.set_mtu(mtu);
+            }
+            sender.open = true;
+        });
+    }
+
+    /// Closes the gate.
+    pub fn close(&self) {
+        self.0.with(|sender| sender.open = false);
+    }
+
+    /// Takes lists with their frames' numbers; returns those that met a closed gate. Up to DISPATCH_LEVEL.
+    pub fn accept(&self, lists: &[(List, Vec<Option<u64>>)]) -> Vec<List> {
+        let mut refused = Vec::with_capacity(lists.len());
+        self.0.with(|sender| {
+            let met_closed = lists.iter().filter(|(list, numbers)| !sender.accept(*list, numbers));
+            refused.extend(met_closed.map(|(list, _)| *list));
+        });
+        refused
+    }
+
+    /// Frames that somebody above completed NDIS_STATUS_PAUSED.
+    pub fn refuse(&self, numbers: &[Option<u64>]) {
+        self.0.with(|sender| numbers.iter().flatten().for_each(|&number| sender.books.refuse(number)));
+    }
+
+    /// The books, for the queue's next incarnation.
+    pub fn take_books(&self) -> TxLedger {
+        self.0.with(|sender| core::mem::take(&mut sender.books))
+    }
+}
+
+impl Above for Transmit {
+    fn fill(&self, queue: &Queue) -> Result<bool, Fault> {
+        self.0.with(|sender| sender.fill(queue))
+    }
+
+    fn reap(&self, queue: &Queue, moved: (u32, u32)) -> Result<usize, Fault> {
+        self.0.with(|sender| sender.reap(queue, moved.0)).map(|()| 0)
+    }
+
+    fn hand_up(&self, over: bool) -> bool {
+        let (done, paused) = self.0.with(|sender| {
+            let done = sender.take_done();
+            // what never came into the ring goes back last
+            let last = over && done.is_empty();
+            (done, if last { sender.take_queued() } else { Vec::new() })
+        });
+        for (lists, status) in [(&done, NDIS_STATUS_SUCCESS), (&paused, NDIS_STATUS_PAUSED)] {
+            if !lists.is_empty() {
+                lists.iter().for_each(|&list| books::live(list).set_status(status));
+                flow::complete(Party::Miniport, lists);
+            }
+        }
+        !(done.is_empty() && paused.is_empty())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.0.with(|sender| sender.is_idle())
+    }
+
+    fn stopped(&self) -> Result<(), Fault> {
+        self.0.with(Sender::paused)
+    }
+
+    fn report(&self, queue: &str) -> QueueReport {
+        self.0.with(|sender| sender.books.report(queue))
+    }
 }
 
 impl Sender {
@@ -77,7 +164,7 @@ impl Sender {
     ///
     /// # Errors
     /// There is not enough memory.
-    pub fn new(books: TxLedger) -> Result<Self, String> {
+    fn new(books: TxLedger) -> Result<Self, String> {
         Ok(Self {
             bounce: Pool::new(BOUNCE_BUFFERS)?,
             books,
@@ -93,7 +180,7 @@ impl Sender {
 
     /// Takes a list from above, unless the gate is closed: then the list stays the caller's, to be completed
     /// NDIS_STATUS_PAUSED. `numbers` are its frames'.
-    pub fn accept(&mut self, given: List, numbers: &[Option<u64>]) -> bool {
+    fn accept(&mut self, given: List, numbers: &[Option<u64>]) -> bool {
         if self.open {
             // packets that are not back: none is in the ring yet
             list(given).set_miniport_word(numbers.len() as u64);
@@ -106,8 +193,7 @@ impl Sender {
     }
 
     /// Whether no list is with the translator.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.queued.is_empty() && self.out.is_empty() && self.done.is_empty()
     }
 
@@ -115,7 +201,7 @@ impl Sender {
     ///
     /// # Errors
     /// A free bounce buffer was written, or a list does not hold together.
-    pub fn fill(&mut self, queue: &Queue) -> Result<bool, Fault> {
+    fn fill(&mut self, queue: &Queue) -> Result<bool, Fault> {
         let mut moved = 0;
         while moved < PER_POLL
             && let Some(&front) = self.queued.front()
@@ -217,7 +303,7 @@ impl Sender {
     ///
     /// # Errors
     /// A count is wrong.
-    pub fn reap(&mut self, queue: &Queue, count: u32) -> Result<(), Fault> {
+    fn reap(&mut self, queue: &Queue, count: u32) -> Result<(), Fault> {
         let begin = queue.packets.header().begin;
         for step in (1..=count).rev() {
             let index = begin.wrapping_sub(step) & queue.packets.mask();
@@ -245,7 +331,7 @@ impl Sender {
     }
 
     /// Lists that are to be completed NDIS_STATUS_SUCCESS now, in the framework's order: reversed.
-    pub fn take_done(&mut self) -> Vec<List> {
+    fn take_done(&mut self) -> Vec<List> {
         let count = self.done.len().min(PER_POLL);
         let mut lists: Vec<List> = self.done.drain(..count).collect();
         lists.reverse();
@@ -254,7 +340,7 @@ impl Sender {
 
     /// Lists that a pause leaves in front of the empty ring, to be completed NDIS_STATUS_PAUSED; one that was
     /// translated in part comes last.
-    pub fn take_queued(&mut self) -> Vec<List> {
+    fn take_queued(&mut self) -> Vec<List> {
         self.books.pause();
         let mut lists: Vec<List> = self.queued.drain(..).collect();
         if core::mem::take(&mut self.begun) != 0 {
@@ -267,7 +353,7 @@ impl Sender {
     ///
     /// # Errors
     /// A frame or buffer is missing.
-    pub fn paused(&mut self) -> Result<(), Fault> {
+    fn paused(&mut self) -> Result<(), Fault> {
         self.books.balance().map_err(|place| ("FramesDoNotBalance", place))?;
         self.bounce.check_free().map_err(|place| ("TxBufferWrittenAfterReturn", place))?;
         if !self.bounce.is_full() || !self.is_idle() {
@@ -278,7 +364,7 @@ impl Sender {
     }
 
     /// Longest frame for an MTU: header and payload.
-    pub fn set_mtu(&mut self, mtu: u32) {
+    fn set_mtu(&mut self, mtu: u32) {
         self.longest = (mtu as usize + ETHERNET_HEADER).min(SIZE);
     }
 }

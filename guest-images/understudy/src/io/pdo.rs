@@ -1,7 +1,7 @@
 //! The bus driver's device at the bottom of each stack. Nobody serves it: its driver has no dispatch routines, so that
 //! the I/O manager completes what comes down to it, control requests and all, with STATUS_INVALID_DEVICE_REQUEST.
 
-use crate::io::device::{self, Dispatch, New};
+use super::device::{self, Dispatch, New};
 use crate::mm::Owner;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
@@ -21,7 +21,7 @@ fn bus_driver() -> *mut DRIVER_OBJECT {
         AtomicPtr::new(Box::into_raw(Box::new(DRIVER_OBJECT {
             Type: 4,
             Size: size_of::<DRIVER_OBJECT>() as i16,
-            DriverName: crate::nt::leak_unicode("\\Driver\\understudy-bus"),
+            DriverName: crate::mm::leak_unicode("\\Driver\\understudy-bus"),
             ..DRIVER_OBJECT::default()
         })))
     })

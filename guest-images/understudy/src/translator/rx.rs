@@ -3,12 +3,16 @@
 //!
 //! Rules: CX18, CX23 to CX26 (`driver/docs/netadaptercx.md`).
 
-use super::buffers::{Pool, Slot};
-use super::queue::Queue;
-use super::tx::Fault;
+use crate::ke::Event;
+use crate::ke::irqlock::IrqLock;
+use crate::mm::buffers::{Pool, Slot};
+use crate::ndis::flow;
 use crate::ndis::memory::{self, Extent};
+use crate::netcx::adapter;
+use crate::netcx::queue::{Above, Fault, Queue};
+use agent_protocol::QueueReport;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::{format, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 use understudy_rules::frame::{self, Reading};
 use understudy_rules::ndis::ledger::{List, Party};
 use understudy_rules::netcx::element::{Fragment, Packet};
@@ -17,13 +21,19 @@ use understudy_rules::netcx::ledger::RxLedger;
 /// Lists indicated per poll, as the framework limits it.
 const PER_POLL: usize = 32;
 
-/// The receiver's state below the books.
-pub struct Receiver {
+/// The translator above a receive queue.
+pub struct Receive {
+    state: IrqLock<Receiver>,
+    /// Set when indicated lists came back.
+    returned: Event,
+}
+
+/// Its state.
+struct Receiver {
     pool: Pool,
-    /// The books.
-    pub books: RxLedger,
+    books: RxLedger,
     /// Frames go up: the gate is open. Behind a closed one they are read, counted and dropped.
-    pub open: bool,
+    open: bool,
     /// Buffer of each fragment in the ring.
     slots: Vec<Option<Slot>>,
     /// Capacity of each buffer as the driver sees it.
@@ -46,10 +56,78 @@ struct Frame {
     slots: Vec<Slot>,
 }
 
+impl Receive {
+    /// A translator with its gate closed, which goes on with these books, for rings of `ring` elements and buffers of
+    /// `capacity` bytes as the driver sees them.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub fn new(books: RxLedger, ring: u32, capacity: u32) -> Result<Self, String> {
+        let pool = Pool::new(2 * ring as usize + 64)?;
+        let state = IrqLock::new(Receiver::new(pool, books, ring, capacity));
+        Ok(Self { state, returned: Event::auto() })
+    }
+
+    /// Opens or closes the gate.
+    pub fn set_open(&self, open: bool) {
+        self.state.with(|receiver| receiver.open = open);
+    }
+
+    /// How many lists are above, or about to go there.
+    pub fn lists_out(&self) -> usize {
+        self.state.with(|receiver| receiver.above())
+    }
+
+    /// Waits until lists came back, at most `us` microseconds. PASSIVE_LEVEL.
+    pub fn wait_returned(&self, us: u64) {
+        self.returned.wait_timeout(us);
+    }
+
+    /// Lists have come back from above; their buffers are free at the next poll. Up to DISPATCH_LEVEL.
+    pub fn give_back(&self, lists: &[List]) {
+        self.state.with(|receiver| receiver.returned.extend_from_slice(lists));
+        self.returned.set();
+    }
+
+    /// The books, for the queue's next incarnation.
+    pub fn take_books(&self) -> RxLedger {
+        self.state.with(|receiver| core::mem::take(&mut receiver.books))
+    }
+}
+
+impl Above for Receive {
+    fn fill(&self, queue: &Queue) -> Result<bool, Fault> {
+        self.state.with(|receiver| receiver.fill(queue))
+    }
+
+    fn reap(&self, queue: &Queue, moved: (u32, u32)) -> Result<usize, Fault> {
+        self.state.with(|receiver| receiver.reap(queue, moved))
+    }
+
+    fn recycle(&self) -> Result<bool, Fault> {
+        self.state.with(Receiver::recycle)
+    }
+
+    fn hand_up(&self, _over: bool) -> bool {
+        let ready = self.state.with(Receiver::take_ready);
+        if !ready.is_empty() {
+            flow::indicate_from_miniport(&ready);
+        }
+        !ready.is_empty()
+    }
+
+    fn stopped(&self) -> Result<(), Fault> {
+        self.state.with(Receiver::stopped)
+    }
+
+    fn report(&self, queue: &str) -> QueueReport {
+        self.state.with(|receiver| receiver.books.report(queue))
+    }
+}
+
 impl Receiver {
     /// A receiver with its gate closed; `capacity` is MaximumFrameSize, at most a pool buffer's size.
-    #[must_use]
-    pub fn new(pool: Pool, books: RxLedger, fragments: u32, capacity: u32) -> Self {
+    fn new(pool: Pool, books: RxLedger, fragments: u32, capacity: u32) -> Self {
         Self {
             pool,
             books,
@@ -66,7 +144,7 @@ impl Receiver {
     ///
     /// # Errors
     /// A free buffer was written.
-    pub fn fill(&mut self, queue: &Queue) -> Result<bool, Fault> {
+    fn fill(&mut self, queue: &Queue) -> Result<bool, Fault> {
         let poison = crate::settings::verifier();
         let mut given = 0;
         while queue.packets.free() != 0 && queue.fragments.free() != 0 {
@@ -92,7 +170,7 @@ impl Receiver {
     ///
     /// # Errors
     /// A frame is damaged.
-    pub fn reap(&mut self, queue: &Queue, moved: (u32, u32)) -> Result<usize, Fault> {
+    fn reap(&mut self, queue: &Queue, moved: (u32, u32)) -> Result<usize, Fault> {
         let mut ignored = 0;
         let begin = queue.packets.header().begin;
         for step in (1..=moved.0).rev() {
@@ -122,7 +200,7 @@ impl Receiver {
 
     fn make_list(&mut self, queue: &Queue, packet: &Packet, frame: Frame) -> Result<(), Fault> {
         // without memory for a list the frame is lost, as on a wire
-        let Some(list) = memory::make(Party::Miniport, super::adapter::handle(), &frame.extents, 0) else {
+        let Some(list) = memory::make(Party::Miniport, adapter::handle(), &frame.extents, 0) else {
             return Ok(());
         };
         for step in 0..u32::from(packet.fragment_count) {
@@ -159,19 +237,13 @@ impl Receiver {
     }
 
     /// Lists to be indicated now.
-    pub fn take_ready(&mut self) -> Vec<List> {
+    fn take_ready(&mut self) -> Vec<List> {
         let count = self.ready.len().min(PER_POLL);
         self.ready.drain(..count).collect()
     }
 
-    /// A list has come back from above; its buffers are free at the next poll.
-    pub fn give_back(&mut self, list: List) {
-        self.returned.push(list);
-    }
-
     /// How many lists are above, or about to go there.
-    #[must_use]
-    pub fn above(&self) -> usize {
+    fn above(&self) -> usize {
         self.out.len() - self.returned.len()
     }
 
@@ -179,7 +251,7 @@ impl Receiver {
     ///
     /// # Errors
     /// One of them is not what it was.
-    pub fn recycle(&mut self) -> Result<bool, Fault> {
+    fn recycle(&mut self) -> Result<bool, Fault> {
         let returned = core::mem::take(&mut self.returned);
         for &list in &returned {
             let slots = self.out.remove(&list).unwrap_or_default();
@@ -193,7 +265,7 @@ impl Receiver {
     ///
     /// # Errors
     /// One is missing or was written.
-    pub fn stopped(&mut self) -> Result<(), Fault> {
+    fn stopped(&mut self) -> Result<(), Fault> {
         self.recycle()?;
         self.pool.check_free().map_err(|place| ("RxBufferWrittenAfterReturn", place))?;
         if !self.pool.is_full() {

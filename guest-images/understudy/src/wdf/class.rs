@@ -1,0 +1,34 @@
+//! The class extension above KMDF: one at most, known by what it registers at boot.
+
+use spin::Once;
+use wdk_offline::loader::WDF_VERSION;
+
+/// A class extension, as WDFLDR binds drivers to it.
+pub trait ClassExtension: Sync {
+    /// ClassName of WDF_CLASS_BIND_INFO.
+    fn name(&self) -> &'static str;
+
+    /// How many functions a version's table has; `None`: that version is not offered.
+    fn functions(&self, version: WDF_VERSION) -> Option<usize>;
+
+    /// The versions that are offered, in words.
+    fn versions(&self) -> &'static str;
+
+    /// Index and address of each function that is offered.
+    fn offered(&self) -> &'static [(usize, usize)];
+
+    /// The name of the function at an index.
+    fn function_name(&self, index: usize) -> &'static str;
+}
+
+static CLASS: Once<&'static dyn ClassExtension> = Once::new();
+
+/// Makes the class extension known. At boot.
+pub fn register(class: &'static dyn ClassExtension) {
+    CLASS.call_once(|| class);
+}
+
+/// The class extension, if there is one.
+pub fn get() -> Option<&'static dyn ClassExtension> {
+    CLASS.get().copied()
+}
