@@ -149,6 +149,7 @@ fn registers(device: &DeviceView) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::control::{QueueId, State};
     use agent_protocol::{FragmentOwner, VirtqueueView};
 
     pub fn view() -> QueueView {
@@ -173,7 +174,7 @@ pub mod tests {
 
     #[test]
     fn every_part_says_what_was_seen() {
-        let device = Queue { in_service: true, state: "STOPPED".into(), ..Queue::default() };
+        let device = Queue { in_service: true, state: State::Stopped, ..Queue::new(QueueId::TX0) };
         let hang = Hang::new(&view(), Some(&device));
         assert_eq!(hang.packets, "2 of 8 kept: BeginIndex 7, NextIndex 1, EndIndex 1");
         assert_eq!(hang.kept, "7 (frame 64, posted, cancelled), and 1 more");

@@ -3,6 +3,7 @@
 //!
 //! Only frames of ours count. A guest has others of its own on the same queues.
 
+use crate::control::QueueId;
 use crate::facts::Facts;
 use agent_protocol::{Ids, QueueReport};
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ pub fn look(facts: &mut Facts) {
         [&tx.sent, &tx.taken_back, &tx.never_posted].into_iter().flat_map(Ids::iter).collect();
     tx.posted = known.iter().copied().collect();
     tx.outstanding = given(facts).difference(&known).copied().collect();
-    let returned_empty = facts.device.queue("rx0").map_or(0, |rx| rx.returned);
+    let returned_empty = facts.device.queue(QueueId::RX0).map_or(0, |rx| rx.returned);
     let received = capture.inbound.iter().copied().collect();
     facts.tx = tx;
     facts.rx = QueueReport { queue: "rx0".into(), received, returned_empty, ..QueueReport::default() };
@@ -62,6 +63,7 @@ fn given(facts: &Facts) -> BTreeSet<u64> {
 mod tests {
     use super::*;
     use crate::capture::Capture;
+    use crate::control::Queue;
     use crate::verdict::judge;
 
     fn seen(outbound: &[u64], taken_back: &[u64]) -> Facts {
@@ -75,17 +77,10 @@ mod tests {
         facts.offered = Ids(vec![(1, 9)]);
         facts.originated_ended = Ids(vec![(4, 4)]);
         for (queue, sent, taken_back, received) in
-            [("tx0", outbound.len(), taken_back.len(), 0), ("rx0", 0, 0, outbound.len())]
+            [(QueueId::TX0, outbound.len(), taken_back.len(), 0), (QueueId::RX0, 0, 0, outbound.len())]
         {
             let [sent, taken_back, received] = [sent, taken_back, received].map(|count| count as u64);
-            let queue = queue.to_owned();
-            facts.device.queues.push(crate::control::Queue {
-                queue,
-                sent,
-                taken_back,
-                received,
-                ..crate::control::Queue::default()
-            });
+            facts.device.queues.push(Queue { sent, taken_back, received, ..Queue::new(queue) });
         }
         look(&mut facts);
         facts

@@ -12,7 +12,7 @@ use crate::agent::{Agent, AgentError};
 use crate::archive::Evidence;
 use crate::blame::{EXIT_INTERNAL, Parties, last_line};
 use crate::capture::Capture;
-use crate::control::Control;
+use crate::control::{Control, Quit};
 use crate::guest::Guest;
 use crate::machine::{self, Accelerator, Overlay, Understudy, Windows, names};
 use crate::places;
@@ -23,7 +23,6 @@ use crate::startup::greet;
 use crate::symbols::{Symbols, images};
 use agent_protocol::{Command as Ask, DriverFile};
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
@@ -283,7 +282,7 @@ impl Session {
 
     fn end_device(&mut self) -> Result<()> {
         // Refused only by a device that is on its way out already, because QEMU has gone.
-        let _ = self.control.call("quit", json!({}));
+        let _ = self.control.call(&Quit {});
         match self.device.wait(LIMIT) {
             Some(status) if status.success() => Ok(()),
             Some(_) => bail!("{}", self.device.epitaph()),

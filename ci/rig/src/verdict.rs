@@ -7,7 +7,7 @@
 mod fates;
 
 use crate::capture::Foreign;
-use crate::control::{Queue, Stats};
+use crate::control::{Queue, QueueId, Rule, Stats};
 use crate::driver_log;
 use crate::facts::Facts;
 use agent_protocol::{Ids, ListReport, Violation};
@@ -122,15 +122,17 @@ fn driver_reset(facts: &Facts, found: &mut Vec<Violation>) {
 pub fn device_faults(device: &Stats, given_up: bool) -> Vec<Violation> {
     let mut found = Vec::new();
     for queue in &device.queues {
-        let told = queue.findings.iter().filter(|finding| !(given_up && finding.rule == "ResetInFlight"));
-        found.extend(told.map(|finding| violation(&finding.rule, &queue.queue, finding.describe())));
+        let told = queue.findings.iter().filter(|finding| !(given_up && finding.rule == Rule::ResetInFlight));
+        found.extend(
+            told.map(|finding| violation(finding.rule.name(), queue.queue.name(), finding.describe())),
+        );
         let untold = queue.findings_total.saturating_sub(queue.findings.len() as u64);
         if untold > 0 {
-            found.push(violation("MoreFindings", &queue.queue, format!("{untold} more")));
+            found.push(violation("MoreFindings", queue.queue.name(), format!("{untold} more")));
         }
         if queue.broken && !given_up {
             let place = "the guest's indices of the virtqueue make no sense, the device uses it no more";
-            found.push(violation("QueueBroken", &queue.queue, place));
+            found.push(violation("QueueBroken", queue.queue.name(), place));
         }
     }
     found
@@ -333,7 +335,7 @@ fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
 fn device_refused(facts: &Facts, found: &mut Vec<Violation>) {
     for queue in facts.device.queues.iter().filter(|queue| queue.refused > 0 && !facts.device_given_up) {
         let place = format!("{} chains are malformed: the device refused them", queue.refused);
-        found.push(violation("ChainRefused", &queue.queue, place));
+        found.push(violation("ChainRefused", queue.queue.name(), place));
     }
 }
 
@@ -342,9 +344,8 @@ fn device_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     if facts.device_given_up {
         return;
     }
-    let none = Queue::default();
-    let tx = facts.device.queue("tx0").unwrap_or(&none);
-    let rx = facts.device.queue("rx0").unwrap_or(&none);
+    let [tx, rx] = [QueueId::TX0, QueueId::RX0]
+        .map(|queue| facts.device.queue(queue).cloned().unwrap_or_else(|| Queue::new(queue)));
     let foreign = facts.capture.foreign;
     for (queue, name, says, expected) in [
         ("tx0", "sent", tx.sent, facts.tx.sent.len() + foreign.outbound),

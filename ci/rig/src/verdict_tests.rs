@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::capture::Capture;
-use crate::control::{Finding, Stats};
+use crate::control::{Finding, Rule, Stats};
 use crate::driver_log::DriverLog;
 use crate::facts::{Step, Stretch};
 use std::time::Duration;
@@ -29,9 +29,9 @@ pub(crate) fn good() -> Facts {
         ..Capture::default()
     };
     facts.must_arrive = vec![Stretch { from: 0, to: 2, dropped: 0 }];
-    let tx = Queue { queue: "tx0".into(), sent: 2, taken_back: 4, ..Queue::default() };
-    let rx = Queue { queue: "rx0".into(), received: 2, returned: 240, ..Queue::default() };
-    facts.device = Stats { queues: vec![rx, tx] };
+    let tx = Queue { sent: 2, taken_back: 4, ..Queue::new(QueueId::TX0) };
+    let rx = Queue { received: 2, returned: 240, ..Queue::new(QueueId::RX0) };
+    facts.device = Stats { queues: vec![rx, tx], ..Stats::default() };
     facts.steps = vec![Step {
         name: "load".into(),
         ok: true,
@@ -289,25 +289,25 @@ fn an_aborted_list_that_nobody_reports_is_found() {
     finds_in_lists("SenderLostFrames", |lists| lists.aborted = ids(&[(11, 11)]));
 }
 
-fn device_finds(facts: &mut Facts, rule: &str) {
-    let finding = Finding { rule: rule.into(), descriptor: Some(7), us: 1500 };
+fn device_finds(facts: &mut Facts, rule: Rule) {
+    let finding = Finding { rule, descriptor: Some(7), us: 1500 };
     facts.device.queues[1].findings.push(finding);
     facts.device.queues[1].findings_total += 1;
 }
 
 #[test]
 fn a_finding_of_the_device_is_a_fault() {
-    finds("UsedRingWritten", |facts| device_finds(facts, "UsedRingWritten"));
+    finds("UsedRingWritten", |facts| device_finds(facts, Rule::UsedRingWritten));
     finds("MoreFindings", |facts| facts.device.queues[0].findings_total = 3);
     let mut facts = good();
-    device_finds(&mut facts, "BufferChanged");
+    device_finds(&mut facts, Rule::BufferChanged);
     assert_eq!(judge(&facts)[0].place, "descriptor 7, 1.500 ms on the device's clock");
 }
 
 #[test]
 fn a_finding_of_the_device_is_told_beside_a_failed_step() {
     finds("SeqSkipped", |facts| {
-        device_finds(facts, "SeqSkipped");
+        device_finds(facts, Rule::SeqSkipped);
         facts.steps[0].ok = false;
     });
 }
@@ -315,11 +315,11 @@ fn a_finding_of_the_device_is_told_beside_a_failed_step() {
 #[test]
 fn a_reset_in_flight_is_no_fault_of_a_driver_that_gives_the_device_up() {
     let rules = rules_after(|facts| {
-        device_finds(facts, "ResetInFlight");
+        device_finds(facts, Rule::ResetInFlight);
         facts.device_given_up = true;
     });
     assert_eq!(rules, Vec::<String>::new());
-    finds("ResetInFlight", |facts| device_finds(facts, "ResetInFlight"));
+    finds("ResetInFlight", |facts| device_finds(facts, Rule::ResetInFlight));
 }
 
 /// The same run after a step failed half-way: the guest has reported the fates of 1 to 4 only, the driver has printed
@@ -381,7 +381,7 @@ fn a_rule_that_always_holds_comes_before_the_step_that_failed() {
     is_the_cause("ReceivedDiffersFromDelivered", |facts| facts.capture.inbound = vec![1]);
     is_the_cause("ChainRefused", |facts| facts.device.queues[1].refused = 1);
     is_the_cause("QueueBroken", |facts| facts.device.queues[1].broken = true);
-    is_the_cause("DoorbellMissing", |facts| device_finds(facts, "DoorbellMissing"));
+    is_the_cause("DoorbellMissing", |facts| device_finds(facts, Rule::DoorbellMissing));
     is_the_cause("ListFailed", |facts| {
         facts.lists = Some(ListReport { failed: ids(&[(4, 4)]), ..ListReport::default() });
     });
@@ -404,7 +404,7 @@ fn a_driver_that_resets_the_device_is_the_cause_of_what_follows() {
     is_the_cause("DriverResetDevice", |facts| {
         facts.driver.line(WATCHDOG);
         facts.tx.taken_back = ids(&[(3, 8)]);
-        device_finds(facts, "ResetInFlight");
+        device_finds(facts, Rule::ResetInFlight);
         facts.violations.push(violation(
             "QueueNotResumed",
             "EvtStart",
@@ -435,7 +435,7 @@ fn a_scenario_that_waits_for_the_watchdog_expects_the_reset() {
 fn a_broken_rule_of_the_framework_comes_before_sets_and_consequences_behind_them() {
     let mut facts = unfinished();
     facts.capture.outbound.push(3);
-    device_finds(&mut facts, "BufferChanged");
+    device_finds(&mut facts, Rule::BufferChanged);
     facts.violations.push(violation("QueueNotResumed", "EvtStart", "rx0"));
     facts.violations.push(violation("PageFault", "EvtCancel", "tx0"));
     let expected =

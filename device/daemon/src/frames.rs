@@ -30,14 +30,6 @@ pub fn numbered(number: u64, len: usize, mac: [u8; 6], destination: [u8; 6]) -> 
     frame
 }
 
-/// Bytes from hexadecimal digits without anything between them.
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,14 +42,5 @@ mod tests {
         assert_eq!(frame[6..14], [2, 0, 0, 0, 0, 7, 0x88, 0xb5]);
         assert_eq!(frame[14..22], [0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!((frame[22], frame[59]), (0x02 + 22, 0x02 + 59));
-    }
-
-    #[test]
-    fn hex_is_whole_bytes_or_nothing() {
-        assert_eq!(from_hex("00fFa5"), Some(vec![0, 255, 0xa5]));
-        assert_eq!(from_hex(""), Some(vec![]));
-        assert_eq!(from_hex("abc"), None);
-        assert_eq!(from_hex("0g"), None);
-        assert_eq!(from_hex("é0"), None);
     }
 }

@@ -11,6 +11,7 @@
 use super::{ALL_DAY, Link};
 use crate::agent::{Agent, AgentError, Pending};
 use crate::build;
+use crate::control::Quit;
 use crate::image::store::Image;
 use crate::machine::{self, Doors, Overlay, Place, Windows, names};
 use crate::places;
@@ -21,7 +22,6 @@ use crate::session::{LIMIT, accept, listen, start_device};
 use crate::settings::{Files, Settings};
 use agent_protocol::{Command, Message};
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 use std::io::stdin;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -89,8 +89,7 @@ pub fn boot(
     let agent = listen(&folder.path().join(names::AGENT))?;
     let monitor = listen(&folder.path().join(names::MONITOR))?;
     let (mut device, mut control) = start_device(&folder, &settings)?;
-    let (queue, gate) = WIRE;
-    control.set_gate(queue, gate, false)?;
+    control.set_gate(WIRE, false)?;
     let (debug_port, gdb) = match link {
         Some(Link::Serial(at)) => (Some(at), None),
         Some(Link::Gdb(at)) => (None, Some(at)),
@@ -127,7 +126,7 @@ pub fn boot(
                 }
                 if byte == *b"\n" {
                     open = !open;
-                    control.set_gate(queue, gate, open)?;
+                    control.set_gate(WIRE, open)?;
                     println!("{}", if open { OPEN } else { HELD });
                 }
             }
@@ -136,7 +135,7 @@ pub fn boot(
         }
     };
     // Refused only by a device that is on its way out already, because QEMU has gone.
-    let _ = control.call("quit", json!({}));
+    let _ = control.call(&Quit {});
     if device.wait(LIMIT).is_none() {
         bail!("the device did not quit within {} s", LIMIT.as_secs());
     }

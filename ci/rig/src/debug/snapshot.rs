@@ -3,7 +3,7 @@
 //! The tests of `ci/windbg` read it in a debugger's place.
 
 use super::{image, types};
-use crate::control::Queue;
+use crate::control::{Queue, QueueId};
 use crate::machine::Understudy;
 use crate::run::Run;
 use crate::settings::DriverFiles;
@@ -31,7 +31,7 @@ pub fn write(
 ) -> Result<()> {
     let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
     let modules: Vec<_> = drivers.iter().map(|driver| module(&log, driver)).collect::<Result<_>>()?;
-    let queues = ["tx0", "rx0"].map(|name| run.session.control.queue(name));
+    let queues = [QueueId::TX0, QueueId::RX0].map(|queue| run.session.control.queue(queue));
     let queues: Vec<Queue> = queues.into_iter().collect::<Result<_>>()?;
     let monitor = &mut run.session.monitor;
     let mut memory = vec![Piece { file: "memory".into(), start: 0, size: Understudy::MEMORY }];
@@ -66,7 +66,7 @@ fn module(log: &str, driver: &DriverFiles) -> Result<serde_json::Value> {
 
 /// A queue as the device sees it.
 fn seen(queue: &Queue) -> serde_json::Value {
-    json!({ "queue": queue.queue, "state": queue.state, "seq": queue.seq, "result": queue.result, "count": queue.count })
+    json!({ "queue": queue.queue.name(), "state": queue.state, "seq": queue.seq, "result": queue.result, "count": queue.count })
 }
 
 /// Status words as the interface packs them, for whoever takes them apart.

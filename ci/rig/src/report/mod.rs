@@ -249,7 +249,7 @@ impl Report {
                     queue
                         .findings
                         .iter()
-                        .map(|finding| QueueFinding { queue: queue.queue.clone(), finding: finding.clone() })
+                        .map(|finding| QueueFinding { queue: queue.queue.name().into(), finding: *finding })
                 })
                 .collect(),
             violations: violations.to_vec(),
@@ -394,6 +394,7 @@ fn queue(name: &str, report: &QueueReport, kept: &Ids) -> Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Rule;
     use crate::crash;
     use crate::facts::{Callback, Sample};
     use crate::verdict::{judge, violation};
@@ -430,7 +431,7 @@ mod tests {
 
         let mut bad = good.clone();
         bad.device.queues[1].findings.push(Finding {
-            rule: "<UsedRingWritten>".into(),
+            rule: Rule::UsedRingWritten,
             descriptor: None,
             us: 12_345,
         });

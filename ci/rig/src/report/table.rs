@@ -204,7 +204,7 @@ fn judge_line(facts: &Facts) -> String {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for queue in &facts.device.queues {
         for finding in &queue.findings {
-            *counts.entry((&queue.queue, &finding.rule)).or_default() += 1;
+            *counts.entry((queue.queue.name(), finding.rule.name())).or_default() += 1;
         }
     }
     if counts.is_empty() {
@@ -252,7 +252,7 @@ pub fn fault_line(violation: &Violation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Finding;
+    use crate::control::{Finding, Rule};
 
     #[test]
     fn a_plain_table_has_no_escape_and_every_number() {
@@ -309,8 +309,8 @@ mod tests {
     fn the_table_names_what_the_device_found() {
         let mut facts = crate::verdict::tests::good();
         assert!(queues(&facts, Style::Plain, 100).ends_with("device judge found nothing"));
-        let finding = Finding { rule: "DoorbellNeedless".into(), descriptor: None, us: 7 };
-        facts.device.queues[1].findings = vec![finding.clone(), finding];
+        let finding = Finding { rule: Rule::DoorbellNeedless, descriptor: None, us: 7 };
+        facts.device.queues[1].findings = vec![finding, finding];
         assert!(queues(&facts, Style::Plain, 100).ends_with("device judge tx0 DoorbellNeedless x2"));
     }
 

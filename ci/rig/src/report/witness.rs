@@ -1,5 +1,6 @@
 //! What guest, device, capture and driver report of the same thing, side by side, and where they differ.
 
+use crate::control::QueueId;
 use crate::facts::Facts;
 use agent_protocol::Ids;
 use std::collections::BTreeSet;
@@ -38,7 +39,7 @@ pub struct Difference {
 pub fn counts(facts: &Facts) -> Vec<Count> {
     let driver = |queue: &str, name: &str| facts.driver.total(queue)?.get(name).copied();
     let (tx, rx, capture) = (&facts.tx, &facts.rx, &facts.capture);
-    let device = |queue: &str| facts.device.queue(queue);
+    let device = |queue| facts.device.queue(queue);
     let of_ours = |total: u64, foreign: u64| total.saturating_sub(foreign);
     let len = |frames: &[u64]| Some(frames.len() as u64);
     let foreign = capture.foreign;
@@ -49,7 +50,7 @@ pub fn counts(facts: &Facts) -> Vec<Count> {
             [
                 Some(tx.sent.len()),
                 driver("tx0", "sent"),
-                device("tx0").map(|tx| of_ours(tx.sent, foreign.outbound)),
+                device(QueueId::TX0).map(|tx| of_ours(tx.sent, foreign.outbound)),
                 len(&capture.outbound),
             ],
         ),
@@ -58,7 +59,7 @@ pub fn counts(facts: &Facts) -> Vec<Count> {
             [
                 Some(tx.taken_back.len()),
                 driver("tx0", "taken_back"),
-                device("tx0").map(|tx| of_ours(tx.taken_back, foreign.taken_back)),
+                device(QueueId::TX0).map(|tx| of_ours(tx.taken_back, foreign.taken_back)),
                 len(&capture.taken_back),
             ],
         ),
@@ -68,7 +69,7 @@ pub fn counts(facts: &Facts) -> Vec<Count> {
             [
                 Some(rx.received.len()),
                 driver("rx0", "received"),
-                device("rx0").map(|rx| of_ours(rx.received, foreign.inbound)),
+                device(QueueId::RX0).map(|rx| of_ours(rx.received, foreign.inbound)),
                 len(&capture.inbound),
             ],
         ),

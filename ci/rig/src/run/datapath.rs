@@ -2,7 +2,7 @@
 
 use super::{Lives, Pending, Run};
 use crate::agent::AgentError;
-use crate::control::{COMPLETE, FETCH, WIRE};
+use crate::control::{COMPLETE, FETCH, QueueId, State, WIRE};
 use crate::facts::Stretch;
 use crate::guest::Need;
 use crate::reports::describe;
@@ -75,7 +75,7 @@ impl Run {
     /// Cancels that transmit and receive have taken.
     fn cancels(&mut self) -> Result<[u64; 2]> {
         let seen = self.session.control.stats().map_err(|error| self.session.explain(error))?;
-        Ok(["tx0", "rx0"].map(|name| seen.queue(name).map_or(0, |queue| queue.cancels)))
+        Ok([QueueId::TX0, QueueId::RX0].map(|queue| seen.queue(queue).map_or(0, |queue| queue.cancels)))
     }
 
     fn finish_down(&mut self, pausing: &Pausing, lives: Lives) -> Result<()> {
@@ -89,12 +89,15 @@ impl Run {
     /// Waits until a queue is being cancelled. A guest may let its lists come back before; then nothing is waited for.
     pub fn await_cancelling(&mut self, pausing: &Pausing, queue: &'static str) -> Result<()> {
         if !self.pauses_by_disabling() {
-            return self.await_device(queue, "CANCELLING", |queue| queue.state == "CANCELLING").map(drop);
+            return self
+                .await_device(queue, "CANCELLING", |queue| queue.state == State::Cancelling)
+                .map(drop);
         }
         self.step(format!("wait for {queue} CANCELLING"), |run| {
             let seen = run.wait(&format!("{queue} CANCELLING"), |run| {
-                let seen = run.session.control.queue(queue).map_err(|error| run.session.explain(error))?;
-                Ok(if seen.state == "CANCELLING" {
+                let seen =
+                    run.session.control.queue(queue.parse()?).map_err(|error| run.session.explain(error))?;
+                Ok(if seen.state == State::Cancelling {
                     Look::Found(seen.describe())
                 } else if run.open_gates_for_lists(pausing)? {
                     Look::Found("not before its lists have come back".into())
@@ -137,7 +140,7 @@ impl Run {
     /// NDIS may pause filters and protocols, which wait for their lists, before it turns to the miniport; then no queue
     /// is cancelled while a gate holds frames. Once that shows, the gates of transmit open; whether they did.
     fn open_gates_for_lists(&mut self, pausing: &Pausing) -> Result<bool> {
-        let tx = self.session.control.queue("tx0").map_err(|error| self.session.explain(error))?;
+        let tx = self.session.control.queue(QueueId::TX0).map_err(|error| self.session.explain(error))?;
         let owed = tx.available + tx.fetched + tx.on_wire + tx.off_wire;
         let waits = tx.cancels == pausing.cancels[0] && owed > 0;
         if !waits || pausing.since.elapsed() < HESITATION {
@@ -145,8 +148,8 @@ impl Run {
         }
         self.facts.lists_first = true;
         self.gates_opened = true;
-        for (queue, gate) in [FETCH, WIRE, COMPLETE] {
-            let opened = self.session.control.set_gate(queue, gate, true);
+        for gate in [FETCH, WIRE, COMPLETE] {
+            let opened = self.session.control.set_gate(gate, true);
             opened.map_err(|error| self.session.explain(error))?;
         }
         Ok(true)
@@ -168,13 +171,13 @@ impl Run {
 
     /// A pause may only be over when the device can touch nothing of the queue any more.
     fn expect_stopped(&mut self) -> Result<()> {
-        for queue in ["tx0", "rx0"] {
-            if queue == "tx0" && !self.settings.device.tx_cancel {
+        for queue in [QueueId::TX0, QueueId::RX0] {
+            if queue == QueueId::TX0 && !self.settings.device.tx_cancel {
                 continue;
             }
             let seen = self.session.control.queue(queue);
             let seen = seen.map_err(|error| self.session.explain(error))?;
-            if seen.in_service && (seen.state != "STOPPED" || seen.writing != 0) {
+            if seen.in_service && (seen.state != State::Stopped || seen.writing != 0) {
                 let place = format!("{queue}: {}", seen.describe());
                 return Err(self.fault(violation("ReturnedBeforeStopped", "EvtCancel", place)));
             }
@@ -244,15 +247,14 @@ impl Run {
     pub(super) fn up(&mut self) -> Result<()> {
         let seen = self.session.control.stats();
         let seen = seen.map_err(|error| self.session.explain(error))?;
-        for name in ["tx0", "rx0"] {
-            let queue = seen.queue(name).cloned().unwrap_or_default();
-            if queue.state != "RUNNING" {
-                let place = format!("{name}: STATE is {} after the start", queue.state);
+        for queue in &seen.queues {
+            if queue.state != State::Running {
+                let place = format!("{}: STATE is {} after the start", queue.queue, queue.state);
                 return Err(self.fault(violation("QueueNotResumed", "EvtStart", place)));
             }
         }
-        let dropped = seen.queue("rx0").map_or(0, |rx| rx.dropped);
-        self.receiving = seen.queue("tx0").map(|tx| (tx.sent + tx.off_wire, dropped));
+        let dropped = seen.queue(QueueId::RX0).map_or(0, |rx| rx.dropped);
+        self.receiving = seen.queue(QueueId::TX0).map(|tx| (tx.sent + tx.off_wire, dropped));
         Ok(())
     }
 
@@ -265,7 +267,7 @@ impl Run {
         }
         let seen = self.session.control.stats();
         let seen = seen.map_err(|error| self.session.explain(error))?;
-        if let (Some(tx), Some(rx)) = (seen.queue("tx0"), seen.queue("rx0")) {
+        if let (Some(tx), Some(rx)) = (seen.queue(QueueId::TX0), seen.queue(QueueId::RX0)) {
             let to = (tx.sent + tx.off_wire).saturating_sub(rx.pending + rx.writing).max(from);
             let dropped = rx.dropped - dropped_before;
             self.facts.must_arrive.push(Stretch { from, to, dropped });

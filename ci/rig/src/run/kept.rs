@@ -2,6 +2,7 @@
 
 use super::{LAST_WORDS, Run};
 use crate::agent::AgentError;
+use crate::control::{QueueId, State};
 use crate::guest::Need;
 use crate::hang::Hang;
 use crate::reports::describe;
@@ -22,11 +23,11 @@ impl Run {
         };
         self.keep(report);
         self.facts.hangs.extend(hangs);
-        match self.session.control.queue("tx0") {
+        match self.session.control.queue(QueueId::TX0) {
             Ok(seen) => {
                 let outstanding = &self.facts.tx.outstanding;
                 let owed = seen.available + seen.fetched + seen.on_wire + seen.off_wire;
-                if !outstanding.is_empty() && seen.state == "STOPPED" && owed == 0 {
+                if !outstanding.is_empty() && seen.state == State::Stopped && owed == 0 {
                     let place = format!("tx0: frames {}", runs(outstanding));
                     return self.fault(violation("PacketKept", "EvtCancel", place));
                 }
@@ -77,7 +78,7 @@ impl Run {
 
     /// The device's word on a queue that hangs, beside the guest's.
     pub(super) fn hang(&mut self, view: &QueueView) -> Hang {
-        let device = self.session.control.queue(&view.queue).ok();
+        let device = view.queue.parse().ok().and_then(|queue| self.session.control.queue(queue).ok());
         Hang::new(view, device.as_ref())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::filter::Filter;
-use crate::control::{Gate, Queue};
+use crate::control::{AdvanceClock, Gate, Inject, Queue, QueueId};
 use crate::facts::Facts;
 use crate::guest::Need;
 use crate::reports::{describe, sizes};
@@ -55,18 +55,18 @@ impl Run {
         self.gate(format!("open the {} gate of {}", gate.1, gate.0), gate, true)
     }
 
-    fn gate(&mut self, name: String, (queue, gate): Gate, open: bool) -> Result<()> {
+    fn gate(&mut self, name: String, gate: Gate, open: bool) -> Result<()> {
         self.step(name, |run| {
-            let set = run.session.control.set_gate(queue, gate, open);
+            let set = run.session.control.set_gate(gate, open);
             set.map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
     }
 
     /// Lets `count` frames pass a closed gate.
-    pub fn let_pass(&mut self, (queue, gate): Gate, count: u64) -> Result<()> {
-        self.step(format!("let {count} pass the {gate} gate of {queue}"), |run| {
-            let stepped = run.session.control.step_gate(queue, gate, count);
+    pub fn let_pass(&mut self, gate: Gate, count: u64) -> Result<()> {
+        self.step(format!("let {count} pass the {} gate of {}", gate.1, gate.0), |run| {
+            let stepped = run.session.control.step_gate(gate, count);
             stepped.map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
@@ -75,7 +75,7 @@ impl Run {
     /// Moves the device's manual clock on.
     pub fn advance_clock(&mut self, us: u64) -> Result<()> {
         self.step(format!("advance the device's clock by {us} us"), |run| {
-            let moved = run.session.control.call("clock.advance", serde_json::json!({ "us": us }));
+            let moved = run.session.control.call(&AdvanceClock { us: us.try_into()? });
             moved.map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
@@ -134,9 +134,9 @@ impl Run {
         self.step(format!("{count} frames arrive at the device"), |run| {
             run.next = last + 1;
             run.facts.injected.0.push((first, last));
-            let params =
-                serde_json::json!({ "queue": "rx0", "first": first, "count": count, "len": 60, "to": to });
-            let injected = run.session.control.call("rx.inject", params);
+            let (count, len, to) = (u64::from(count).try_into()?, 60.try_into()?, Some(to.parse()?));
+            let inject = Inject { queue: QueueId::RX0, first, count, len, to };
+            let injected = run.session.control.call(&inject);
             injected.map_err(|error| run.session.explain(error))?;
             Ok(((), format!("numbers {first} to {last}")))
         })
@@ -151,7 +151,8 @@ impl Run {
     ) -> Result<Queue> {
         self.step(format!("wait for {what}"), |run| {
             let seen = run.wait(what, |run| {
-                let seen = run.session.control.queue(queue).map_err(|error| run.session.explain(error))?;
+                let seen =
+                    run.session.control.queue(queue.parse()?).map_err(|error| run.session.explain(error))?;
                 let far = format!("{queue}: {}", seen.describe());
                 Ok(if holds(&seen) { Look::Found(seen) } else { Look::NotYet(far) })
             })?;

@@ -6,7 +6,7 @@
 
 use super::Run;
 use crate::agent::AgentError;
-use crate::control::Stats;
+use crate::control::{QueueId, Stats};
 use crate::session::LIMIT;
 use crate::startup::GIVEN_UP;
 use crate::verdict::{self, fault_of};
@@ -109,7 +109,7 @@ impl Run {
         }
         // The driver's fates were reported before the device was asked, whose counts only grow.
         let told = !self.facts.device_given_up && !self.facts.fates_untold;
-        let Some(tx) = seen.queue("tx0").filter(|_| told) else { return Ok(()) };
+        let Some(tx) = seen.queue(QueueId::TX0).filter(|_| told) else { return Ok(()) };
         for (fate, reported, counted) in [
             ("sent", self.facts.tx.sent.len(), tx.sent),
             ("taken back", self.facts.tx.taken_back.len(), tx.taken_back),

@@ -1,6 +1,7 @@
 //! Deliberately broken drivers: each runs a path that the same driver without its fault passes, and must be caught.
 
 use super::{Kind, Scenario, no_watchdog};
+use crate::control::State;
 use crate::run::{RX_WRITE, Run, WIRE};
 use crate::settings::{Mutant, NIC, Settings};
 use anyhow::Result;
@@ -20,7 +21,7 @@ fn cancel_half_written(run: &mut Run) -> Result<()> {
     run.inject(1)?;
     run.await_device("rx0", "a frame half written", |rx| rx.writing == 1)?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("rx0", "CANCELLING", |rx| rx.state == "CANCELLING")?;
+    run.await_device("rx0", "CANCELLING", |rx| rx.state == State::Cancelling)?;
     // The faulty driver gives the buffers back in there, while the device still writes.
     run.await_returned("rx0", "EvtCancel")?;
     run.release(RX_WRITE)?;

@@ -3,6 +3,7 @@
 use super::filter::{A, holding, lists};
 use super::filter_random::Numbers;
 use super::{Scenario, usual};
+use crate::control::{QueueId, State};
 use crate::run::Run;
 use crate::run::filter::{FILTER, Filter, select};
 use crate::run::programs::Controlling;
@@ -299,8 +300,8 @@ fn paused_under_a_request(run: &mut Run) -> Result<()> {
     let cancelling = begin_cancel(run, filter, id)?;
     let pausing = run.begin_pause(1)?;
     filter.await_counters(run, "the pause", |counters| counters.running == 0)?;
-    let tx = run.session.control.queue("tx0")?;
-    run.expect("the queue's state, which is paused after the filter", tx.state.as_str(), "RUNNING")?;
+    let tx = run.session.control.queue(QueueId::TX0)?;
+    run.expect("the queue's state, which is paused after the filter", tx.state, State::Running)?;
     finish_cancel(run, &cancelling)?;
     run.finish_pause(&pausing)?;
     run.close(filter.file)

@@ -2,6 +2,7 @@
 //! Each run is judged by itself; then every frame must have met the same fate, in the same order.
 
 use super::{Kind, Scenario, no_watchdog, transmit};
+use crate::control::State;
 use crate::facts::Facts;
 use crate::run::{RX_WRITE, Run, WIRE};
 use crate::settings::{Settings, Wire};
@@ -56,7 +57,7 @@ fn everything(run: &mut Run) -> Result<()> {
     run.inject(3)?;
     run.await_device("rx0", "a frame half written", |rx| rx.writing == 1)?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("rx0", "CANCELLING", |rx| rx.state == "CANCELLING")?;
+    run.await_device("rx0", "CANCELLING", |rx| rx.state == State::Cancelling)?;
     run.release(RX_WRITE)?;
     run.finish_pause(&pausing)?;
     run.expect_fates([0, 64, 136])?;
@@ -81,7 +82,7 @@ fn no_cancel(run: &mut Run) -> Result<()> {
     run.send(64)?;
     run.await_device("tx0", "64 on the hardware", |tx| tx.available + tx.fetched == 64)?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("rx0", "STOPPED", |rx| rx.state == "STOPPED")?;
+    run.await_device("rx0", "STOPPED", |rx| rx.state == State::Stopped)?;
     run.release(WIRE)?;
     run.finish_pause(&pausing)?;
     run.expect_fates([64, 0, 0])?;

@@ -3,6 +3,7 @@
 
 use super::transmit::one_of_ten_off_the_wire;
 use super::{Kind, Scenario, Shows, good, no_watchdog};
+use crate::control::State;
 use crate::facts::Facts;
 use crate::hang::Hang;
 use crate::run::{COMPLETE, Run, WIRE};
@@ -107,8 +108,8 @@ fn device_holds(run: &mut Run) -> Result<()> {
     run.load()?;
     one_of_ten_off_the_wire(run)?;
     let pausing = run.begin_pause(1)?;
-    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
-    run.await_device("rx0", "STOPPED", |rx| rx.state == "STOPPED")?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == State::Cancelling)?;
+    run.await_device("rx0", "STOPPED", |rx| rx.state == State::Stopped)?;
     run.await_guest("the receive buffers back", |_, rx| rx.held == 0)?;
     let hangs = run.look_for_hangs()?;
     run.step("the report has every part", |_| {

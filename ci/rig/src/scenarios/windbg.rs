@@ -3,6 +3,7 @@
 use super::filter::{A, B, C, holding};
 use super::transmit::one_of_ten_off_the_wire;
 use super::{Kind, Scenario, Trial};
+use crate::control::State;
 use crate::debug::snapshot;
 use crate::places;
 use crate::process::Process;
@@ -44,7 +45,7 @@ fn cancelling(run: &mut Run) -> Result<Value> {
     one_of_ten_off_the_wire(run)?;
     // The machine ends with the session: the pause is never finished.
     let _pausing = run.begin_pause(1)?;
-    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == State::Cancelling)?;
     run.stop_machine()?;
     run.await_device("tx0", "the queue out of service", |tx| !tx.in_service && tx.off_wire == 0)?;
     Ok(json!({ "with_the_driver": 10, "sent": 1, "taken_back": 9 }))

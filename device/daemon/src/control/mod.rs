@@ -1,8 +1,6 @@
 //! The control socket: what the rig and people at a shell hold the NIC's gates with.
 
 mod methods;
-mod params;
-mod rpc;
 mod server;
 
 pub use methods::Control;

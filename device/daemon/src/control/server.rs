@@ -8,12 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use control_protocol::rpc::{self, LINE_LIMIT, RpcError};
 use serde_json::Value;
 
-use super::rpc::{self, RpcError};
-
-/// Longest request, in bytes: the largest frame in hexadecimal fits twice.
-pub const LINE_LIMIT: usize = 1 << 18;
 /// Clients at a time.
 const CLIENT_LIMIT: usize = 32;
 /// How long an answer may wait for its reader before the client is given up.

@@ -20,6 +20,7 @@ use cancelnic_model::{
     Command, ConfigSpace, Gate, Link, Misuse, NetConfig, Queue, Settings, Speed as LinkSpeed, Written,
 };
 use cancelnic_registers::{Caps, Direction, Op, QueueId};
+use control_protocol::MOST_WAITING;
 use serde_json::json;
 use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
@@ -31,7 +32,7 @@ use crate::trace::{self, Trace};
 use crate::vring::Memory;
 
 use clock::Clock;
-pub use report::gate_name;
+pub use report::{gate, gates};
 pub use rows::names as trace_rows;
 use slot::{Slot, State};
 use wire::Ether;
@@ -39,8 +40,6 @@ use wire::Ether;
 /// Turns that a thread does for itself before it leaves the rest to the wire-time thread: a guest that
 /// publishes as fast as we fetch must not hold the thread that answers its registers.
 const TURNS: usize = 8;
-/// Frames that can wait for receive buffers; more are dropped.
-pub const PENDING_LIMIT: usize = 4096;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
@@ -92,7 +91,7 @@ impl Nic {
             judged: cli.judge == Judging::On,
             fifo_depth: cli.fifo_depth,
             link: Link::new(speed),
-            pending_limit: PENDING_LIMIT,
+            pending_limit: usize::try_from(MOST_WAITING).unwrap_or(usize::MAX),
         };
         let queues: Vec<Queue> = offered().map(|queue| Queue::new(queue, &settings)).collect();
         let net =

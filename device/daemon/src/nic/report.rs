@@ -1,105 +1,118 @@
-//! How the NIC stands, as the control socket tells it.
+//! How the NIC stands, as the control socket reports it.
 
 use std::sync::atomic::Ordering;
 
-use cancelnic_model::{Finding, Gate, Inside, Judge, Totals};
-use cancelnic_registers::{Direction, QueueId, State, StatusWord};
-use serde_json::{Value, json};
+use cancelnic_model as model;
+use cancelnic_registers::{Direction, QueueId, StatusWord};
+use control_protocol::{Counters, Finding, Gate, GateState, Queue, Rule, State, Stats};
 
 use super::Nic;
 
 impl Nic {
     /// Everything: the queues and what is counted besides them.
-    pub fn stats(&self) -> Value {
-        json!({
-            "connected": self.connected.load(Ordering::SeqCst),
-            "queues": self.queues.iter().map(|slot| self.queue(slot.id())).collect::<Vec<_>>(),
-            "judge": self.judge,
-            "counters": {
-                "capture_lost": self.ether.capture_lost(),
-                "trace_lost": self.trace.as_ref().map_or(0, |trace| trace.lost()),
-                "clock_us": self.now_us(),
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connected: self.connected.load(Ordering::SeqCst),
+            queues: self.queues.iter().filter_map(|slot| self.queue(slot.id())).collect(),
+            judge: self.judge,
+            counters: Counters {
+                capture_lost: self.ether.capture_lost(),
+                trace_lost: self.trace.as_ref().map_or(0, |trace| trace.lost()),
+                clock_us: self.now_us(),
             },
-        })
+        }
     }
 
-    /// One queue. "Now" is one moment for all of it.
-    pub fn queue(&self, queue: QueueId) -> Value {
-        let Some(slot) = self.slot(queue) else { return Value::Null };
-        let mut state = slot.lock();
+    /// One queue, if the device offers it. "Now" is one moment for all of it.
+    pub fn queue(&self, id: QueueId) -> Option<Queue> {
+        let mut state = self.slot(id)?.lock();
         state.queue.look(&*self.memory(), self.clock.now());
         state.follow();
-        let now = state.queue.snapshot(&*self.memory());
-        let Inside { fetched, on_wire, off_wire, pending, writing } = now.inside;
-        let Totals { completed, sent, taken_back, received, returned, refused, dropped } = now.totals;
-        let (available, posted) = match queue.direction() {
-            Direction::Tx => (now.available, 0),
-            Direction::Rx => (0, now.available),
+        let queue = &state.queue;
+        let model::Snapshot { in_service, enabled, broken, status, available, inside, totals, cancels } =
+            queue.snapshot(&*self.memory());
+        let model::Inside { fetched, on_wire, off_wire, pending, writing } = inside;
+        let model::Totals { completed, sent, taken_back, received, returned, refused, dropped } = totals;
+        let (available, posted) = match id.direction() {
+            Direction::Tx => (available, 0),
+            Direction::Rx => (0, available),
         };
-        let gates = state.queue.gates().into_iter().map(|(gate, state)| {
-            (gate_name(gate).to_owned(), json!({ "open": state.open, "steps": state.steps }))
-        });
-        json!({
-            "queue": queue.name(),
-            "in_service": now.in_service,
-            "enabled": now.enabled,
-            "broken": now.broken,
-            "state": state_name(now.status),
-            "seq": now.status.seq(),
-            "result": result_number(now.status),
-            "count": now.status.count(),
-            "available": available,
-            "fetched": fetched,
-            "on_wire": on_wire,
-            "off_wire": off_wire,
-            "posted": posted,
-            "pending": pending,
-            "writing": writing,
-            "completed": completed,
-            "sent": sent,
-            "taken_back": taken_back,
-            "received": received,
-            "returned": returned,
-            "refused": refused,
-            "dropped": dropped,
-            "cancels": now.cancels,
-            "findings": findings(state.queue.judge()),
-            "findings_total": state.queue.judge().total(),
-            "gates": gates.collect::<serde_json::Map<_, _>>(),
+        let gates = queue.gates().into_iter();
+        Some(Queue {
+            queue: id,
+            in_service,
+            enabled,
+            broken,
+            state: self::state(status),
+            seq: status.seq(),
+            result: result_number(status),
+            count: status.count(),
+            available,
+            fetched,
+            on_wire,
+            off_wire,
+            posted,
+            pending,
+            writing,
+            completed,
+            sent,
+            taken_back,
+            received,
+            returned,
+            refused,
+            dropped,
+            cancels,
+            findings: queue.judge().findings().iter().map(finding).collect(),
+            findings_total: queue.judge().total(),
+            gates: gates
+                .map(|(name, model::GateState { open, steps })| (gate(name), GateState { open, steps }))
+                .collect(),
         })
     }
 }
 
-/// What the judge found, the oldest first; a descriptor of null is none in particular.
-fn findings(judge: &Judge) -> Vec<Value> {
-    let findings = judge.findings().iter();
-    findings
-        .map(|Finding { rule, descriptor, at }| {
-            let us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-            json!({ "rule": rule.name(), "descriptor": descriptor, "us": us })
-        })
-        .collect()
+/// What the judge found.
+fn finding(model::Finding { rule, descriptor, at }: &model::Finding) -> Finding {
+    let us = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+    Finding { rule: self::rule(*rule), descriptor: *descriptor, us }
 }
 
-/// Its name on the control socket.
-pub fn gate_name(gate: Gate) -> &'static str {
+/// The gates of a queue.
+pub fn gates(queue: QueueId) -> impl Iterator<Item = model::Gate> {
+    model::Gate::of(queue.direction()).iter().copied()
+}
+
+/// A gate as the protocol has it.
+pub fn gate(gate: model::Gate) -> Gate {
     match gate {
-        Gate::Fetch => "fetch",
-        Gate::Wire => "wire",
-        Gate::Complete => "complete",
-        Gate::RxWrite => "rx-write",
+        model::Gate::Fetch => Gate::Fetch,
+        model::Gate::Wire => Gate::Wire,
+        model::Gate::Complete => Gate::Complete,
+        model::Gate::RxWrite => Gate::RxWrite,
     }
 }
 
-/// STATE as it is called in reports.
-pub fn state_name(status: StatusWord) -> &'static str {
-    match status.state() {
-        Some(State::Running) => "RUNNING",
-        Some(State::Cancelling) => "CANCELLING",
-        Some(State::Draining) => "DRAINING",
-        Some(State::Stopped) => "STOPPED",
-        None => "UNKNOWN",
+/// A rule as the protocol has it.
+pub fn rule(rule: model::Rule) -> Rule {
+    match rule {
+        model::Rule::DescriptorReused => Rule::DescriptorReused,
+        model::Rule::BufferChanged => Rule::BufferChanged,
+        model::Rule::ReceiveBufferTouched => Rule::ReceiveBufferTouched,
+        model::Rule::MalformedChain => Rule::MalformedChain,
+        model::Rule::AvailableRanAhead => Rule::AvailableRanAhead,
+        model::Rule::UsedRingWritten => Rule::UsedRingWritten,
+        model::Rule::DoorbellMissing => Rule::DoorbellMissing,
+        model::Rule::DoorbellNeedless => Rule::DoorbellNeedless,
+        model::Rule::CommandReused => Rule::CommandReused,
+        model::Rule::SeqSkipped => Rule::SeqSkipped,
+        model::Rule::PublishedWhileCancelling => Rule::PublishedWhileCancelling,
+        model::Rule::ResetInFlight => Rule::ResetInFlight,
     }
+}
+
+/// STATE as the protocol has it. No queue of the model has another one.
+pub fn state(status: StatusWord) -> State {
+    status.state().map(State::from).unwrap_or_default()
 }
 
 /// RESULT as a number; 15 if the word has none that is defined.

@@ -8,7 +8,7 @@ use cancelnic_model::{Finding, Queue};
 use cancelnic_registers::{CommandWord, Direction, Op, QueueId, State, StatusWord};
 use serde_json::{Value, json};
 
-use super::report::{result_number, state_name};
+use super::report::{self, result_number};
 use crate::trace::{self, Trace};
 
 /// The rows of one queue.
@@ -80,7 +80,7 @@ impl Rows {
     pub fn command_ends(&self, word: CommandWord, began: Instant, status: StatusWord) {
         let args = json!({
             "seq": word.seq(),
-            "state": state_name(status),
+            "state": report::state(status),
             "result": result_number(status),
             "count": status.count(),
         });
@@ -93,7 +93,7 @@ impl Rows {
         let known = usize::try_from(self.told).unwrap_or(usize::MAX);
         for Finding { rule, descriptor, at } in judge.findings().iter().skip(known) {
             let args = json!({ "descriptor": descriptor, "us": at.as_secs_f64() * 1e6 });
-            self.mark(rule.name(), args);
+            self.mark(report::rule(*rule).name(), args);
         }
         self.told = judge.total();
         self.count(queue);
@@ -122,7 +122,7 @@ impl Rows {
 
     /// Brings the bar up to date with the queue's STATE.
     fn bar(&mut self, status: StatusWord) {
-        let name = state_name(status);
+        let name = report::state(status).name();
         if self.bar == Some(name) {
             return;
         }

@@ -321,7 +321,7 @@ fn control_errors_name_the_bad_field() {
         ("gate.step", json!({"queue": "tx0", "gate": "wire", "count": -1}), "`count`"),
         ("rx.inject", json!({"queue": "tx0", "first": 0, "count": 1, "len": 60}), "`queue`"),
         ("rx.inject", json!({"queue": "rx0", "first": 0, "count": 1, "len": 20}), "`len`"),
-        ("rx.inject", json!({"queue": "rx0", "frame": "zz"}), "`frame`"),
+        ("rx.inject_frame", json!({"queue": "rx0", "frame": "zz"}), "`frame`"),
         ("rx.inject", json!({"queue": "rx0", "first": 0, "count": 1, "len": 60, "to": "0a0b"}), "`to`"),
         ("clock.advance", json!({"us": 5}), "--clock manual"),
         ("link.set", json!({"up": false}), "no such method"),

@@ -58,22 +58,28 @@ fn injected_frames_are_as_long_as_a_tagged_frame_of_the_mtu() {
     guest.kick(RX);
     control.call("rx.inject", json!({ "queue": "rx0", "first": 1, "count": 1, "len": LONGEST }));
     for len in [14, LONGEST] {
-        control.call("rx.inject", json!({ "queue": "rx0", "frame": "5a".repeat(len) }));
+        control.call("rx.inject_frame", json!({ "queue": "rx0", "frame": "5a".repeat(len) }));
     }
     control.until("rx0", "received", 3);
     assert_eq!(guest.lens(RX), [HEADER + LONGEST as u32, HEADER + 14, HEADER + LONGEST as u32]);
-    for (params, part) in [
+    for (method, params, part) in [
         (
+            "rx.inject",
             json!({ "queue": "rx0", "first": 1, "count": 1, "len": LONGEST + 1 }),
             "`len` must be a whole number from 60 to 2018",
         ),
         (
+            "rx.inject_frame",
             json!({ "queue": "rx0", "frame": "5a".repeat(LONGEST + 1) }),
             "`frame` must be 14 to 2018 bytes (MTU + 18)",
         ),
-        (json!({ "queue": "rx0", "frame": "5a".repeat(13) }), "`frame` must be 14 to 2018 bytes (MTU + 18)"),
+        (
+            "rx.inject_frame",
+            json!({ "queue": "rx0", "frame": "5a".repeat(13) }),
+            "`frame` must be 14 to 2018 bytes (MTU + 18)",
+        ),
     ] {
-        let answer = control.try_call("rx.inject", params);
+        let answer = control.try_call(method, params);
         let message = answer["error"]["message"].as_str().unwrap_or_default();
         assert!(message.contains(part), "{answer}");
     }
@@ -87,7 +93,7 @@ fn injected_bytes_arrive_as_they_are() {
     let frame = numbered(77, 64);
     let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
     guest.post(1);
-    control.call("rx.inject", json!({ "queue": "rx0", "frame": hex }));
+    control.call("rx.inject_frame", json!({ "queue": "rx0", "frame": hex }));
     control.until("rx0", "received", 1);
     let mut got = [0; 64];
     guest.memory.read_slice(&mut got, GuestAddress(0x80100)).unwrap();

@@ -54,26 +54,6 @@ pub enum Rule {
     ResetInFlight,
 }
 
-impl Rule {
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Rule::DescriptorReused => "DescriptorReused",
-            Rule::BufferChanged => "BufferChanged",
-            Rule::ReceiveBufferTouched => "ReceiveBufferTouched",
-            Rule::MalformedChain => "MalformedChain",
-            Rule::AvailableRanAhead => "AvailableRanAhead",
-            Rule::UsedRingWritten => "UsedRingWritten",
-            Rule::DoorbellMissing => "DoorbellMissing",
-            Rule::DoorbellNeedless => "DoorbellNeedless",
-            Rule::CommandReused => "CommandReused",
-            Rule::SeqSkipped => "SeqSkipped",
-            Rule::PublishedWhileCancelling => "PublishedWhileCancelling",
-            Rule::ResetInFlight => "ResetInFlight",
-        }
-    }
-}
-
 /// How long a doorbell may take. A guest that is held up between publishing and ringing is no fault yet.
 pub const LATE: Duration = Duration::from_secs(2);
 

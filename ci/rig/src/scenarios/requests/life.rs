@@ -4,6 +4,7 @@ use super::super::transmit::one_of_ten_off_the_wire;
 use super::super::{PERIOD, Scenario, good, no_watchdog, usual};
 use super::waiting::{Calls, await_waiting, counters, wait, wait_settled};
 use super::{CANCELLED, SUCCESS};
+use crate::control::State;
 use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
 use crate::run::{Run, WIRE};
@@ -189,7 +190,7 @@ fn nic_gone_in_cancel(run: &mut Run) -> Result<()> {
     run.load()?;
     one_of_ten_off_the_wire(run)?;
     let removing = run.hold_at(WINDOW, Run::begin_surprise_removal_of_nic)?;
-    run.await_device("tx0", "CANCELLING", |tx| tx.state == "CANCELLING")?;
+    run.await_device("tx0", "CANCELLING", |tx| tx.state == State::Cancelling)?;
     run.release_window(WINDOW)?;
     run.finish_removal_of_nic(&removing)?;
     nothing_is_kept(run)

@@ -1,0 +1,24 @@
+//! The protocol of the device's control socket: JSON-RPC 2.0 over a Unix stream socket, one object a line. The device
+//! answers what the rig and people at a shell ask.
+//!
+//! - A method is a type with its parameters that implements [`Method`]; its result is [`Method::Answer`]. [`Call`] is one
+//!   of all of them, read from a request.
+//! - [`rpc`] has requests, answers and errors as lines.
+//! - [`document`] describes all of it in OpenRPC; `openrpc.json` beside this crate is kept by a test.
+//!
+//! It knows neither socket nor device. README.md shows a session.
+
+#![forbid(unsafe_code)]
+
+pub mod document;
+mod methods;
+mod report;
+pub mod rpc;
+mod values;
+
+pub use methods::{
+    AdvanceClock, Call, Clock, GetClock, GetQueue, GetStats, Inject, InjectFrame, Injected, MOST_WAITING,
+    Mark, Method, Nothing, Quit, SetGate, StepGate, Time,
+};
+pub use report::{Counters, Finding, Gate, GateState, Queue, Rule, State, Stats};
+pub use values::{Bytes, Mac, Number, Text};
