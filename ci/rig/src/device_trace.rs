@@ -5,6 +5,7 @@
 
 use crate::facts::Sample;
 use anyhow::{Context, Result};
+use cancelnic_registers::QueueId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,8 +36,8 @@ pub fn states(path: &Path, started_us: f64) -> Result<Vec<Sample>> {
         .with_context(|| format!("the trace {} has no event `clock`", path.display()))
 }
 
-/// The row of a queue's commands is this far behind that of its STATE.
-const COMMANDS: u64 = 10;
+/// The row of a queue's commands, doorbells and interrupts is this far behind that of its STATE.
+pub const COMMANDS: u64 = QueueId::COUNT as u64;
 
 /// One event a line. A line that is none, as a killed device may leave it, is left out.
 fn read(text: &str, started_us: f64) -> Option<Vec<Sample>> {

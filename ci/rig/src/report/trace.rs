@@ -1,8 +1,8 @@
 //! The run's trace: the device's own, put on the run's clock, with the rig's steps and the driver's callbacks beside it.
 
+use crate::device_trace::COMMANDS;
 use crate::facts::Facts;
 use anyhow::{Context, Result};
-use cancelnic_registers::QueueId;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -13,8 +13,6 @@ const RIG: u64 = 2;
 const GUEST: u64 = 3;
 /// The rows of the guest: callbacks by queue.
 const ROWS: [&str; 3] = ["device", "tx0", "rx0"];
-/// The row of a queue's commands in the device's trace is this far behind that of its STATE.
-const COMMANDS: u64 = QueueId::COUNT as u64;
 
 /// A command that the driver gave to a queue, as the device saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
