@@ -27,10 +27,17 @@ pub struct Image {
     pub size: usize,
     /// Entry point.
     pub entry: usize,
+    /// Where its memory is; 0: it is nothing that was loaded.
     backing: usize,
 }
 
 impl Image {
+    /// One that holds every address of a process: a driver that is compiled into it.
+    #[cfg(not(target_os = "none"))]
+    pub fn of_the_process(name: &str) -> Self {
+        Self { name: name.into(), base: 0, size: usize::MAX, entry: 0, backing: 0 }
+    }
+
     /// Whether the address lies in the image.
     #[must_use]
     pub fn contains(&self, address: u64) -> bool {
@@ -40,6 +47,9 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
+        if self.backing == 0 {
+            return;
+        }
         crate::mm::unmap_image(self.base, self.size);
         if let Ok(layout) = Layout::from_size_align(self.size, PAGE) {
             // SAFETY: allocated with this layout in `load`; nothing maps it any more.

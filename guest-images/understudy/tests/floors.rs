@@ -21,7 +21,7 @@ const FLOORS: &[&[&[&str]]] = &[
     &[&["nt"]],
     &[&["pnp"]],
     &[&["agent"]],
-    &[&["boot"]],
+    &[&["boot"], &["twin"]],
 ];
 
 /// Where a room is: its floor, its wing, its place in the wing.

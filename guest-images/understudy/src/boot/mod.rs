@@ -22,7 +22,7 @@ unsafe extern "C" {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    x86_64::instructions::interrupts::disable();
+    hal::cpu::interrupts_off();
     crate::log!("understudy: {info}");
     hal::power::exit(hal::power::EXIT_INTERNAL)
 }
@@ -61,11 +61,11 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     ke::interrupt::start_clock();
     ke::Thread::spawn("agent", Box::new(|| agent::run()));
     ke::lower(ke::Irql::PASSIVE);
-    x86_64::instructions::interrupts::enable();
+    hal::cpu::interrupts_on();
     ke::dispatch::request_dispatch(true);
     // this flow is the idle thread now
     loop {
-        x86_64::instructions::hlt();
+        hal::cpu::halt();
     }
 }
 

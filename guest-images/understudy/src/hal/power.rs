@@ -61,8 +61,8 @@ pub fn exit(value: u8) -> ! {
     serial::drain();
     write8(DEBUG_EXIT, value);
     loop {
-        x86_64::instructions::interrupts::disable();
-        x86_64::instructions::hlt();
+        super::cpu::interrupts_off();
+        super::cpu::halt();
     }
 }
 
@@ -76,7 +76,7 @@ pub fn off_in_order() -> ! {
 
 /// Ends the run for a fault of understudy itself.
 pub fn fatal(what: &str) -> ! {
-    x86_64::instructions::interrupts::disable();
+    super::cpu::interrupts_off();
     crate::log!("understudy: {what}");
     exit(EXIT_INTERNAL)
 }

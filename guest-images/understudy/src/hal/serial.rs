@@ -1,8 +1,8 @@
 //! The two serial ports: COM1 for the log, COM2 for the agent protocol.
 
+use super::cpu::without_interrupts;
 use super::port::{read8, write8};
 use core::fmt;
-use x86_64::instructions::interrupts::without_interrupts;
 
 const COM1: u16 = 0x3f8;
 const COM2: u16 = 0x2f8;

@@ -2,6 +2,7 @@
 
 use super::irqlock::IrqLock;
 use super::{interrupt, now_us, thread};
+use crate::hal::apic;
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -49,7 +50,7 @@ pub fn request_dispatch(reschedule: bool) {
     if reschedule {
         RESCHEDULE.store(true, Relaxed);
     }
-    interrupt::send_self(interrupt::DISPATCH_VECTOR);
+    apic::request(interrupt::DISPATCH_VECTOR);
 }
 
 /// The dispatch interrupt, at DISPATCH_LEVEL with interrupts on.
@@ -127,4 +128,13 @@ pub fn clock() {
     });
     thread::expire(now);
     request_dispatch(true);
+}
+
+/// When the first timer fires, in microseconds.
+#[cfg(not(target_os = "none"))]
+pub fn next_timer() -> Option<u64> {
+    TIMERS.with(|timers| {
+        let due = timers.iter().map(|timer| timer.due.load(Relaxed));
+        due.filter(|&due| due != 0).min()
+    })
 }

@@ -1,7 +1,7 @@
 //! A lock for short critical sections that every IRQL may enter: interrupts stay off inside. One processor.
 
+use crate::hal::cpu::without_interrupts;
 use core::cell::UnsafeCell;
-use x86_64::instructions::interrupts::without_interrupts;
 
 /// Data that is only touched with interrupts off. Not recursive.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The dispatcher: IRQL in CR8, threads, events, DPCs, timers, and the interrupts that drive them. One processor.
+//! The dispatcher: IRQL, threads, events, DPCs, timers, and the interrupts that drive them. One processor.
 
 pub mod dispatch;
 pub mod hooks;
@@ -16,20 +16,16 @@ pub use registers::Registers;
 pub use thread::{Event, Thread, current_thread};
 pub use time::{delay_us, now_us, stall_us};
 
-use core::arch::asm;
+use crate::hal::cpu;
 use hooks::Misuse;
 
 /// The current IRQL.
 pub fn irql() -> Irql {
-    let value: u64;
-    // SAFETY: reads a control register.
-    unsafe { asm!("mov {}, cr8", out(reg) value, options(nomem, nostack, preserves_flags)) };
-    Irql::new(value as u8)
+    Irql::new(cpu::priority())
 }
 
 fn set_irql(irql: Irql) {
-    // SAFETY: the task priority only decides which interrupts wait. A compiler barrier as well: no `nomem`.
-    unsafe { asm!("mov cr8, {}", in(reg) u64::from(irql), options(nostack, preserves_flags)) };
+    cpu::set_priority(irql.number());
 }
 
 /// Raises IRQL and returns what it was. Raising to a lower one is a violation.

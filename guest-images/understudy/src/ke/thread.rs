@@ -4,15 +4,9 @@ use super::dispatch::request_dispatch;
 use super::hooks::{self, Misuse};
 use super::irqlock::IrqLock;
 use super::{Irql, irql, lower, raise};
-use alloc::{boxed::Box, collections::VecDeque, vec, vec::Vec};
+use crate::hal::cpu::{self, Context};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-const STACK: usize = 256 * 1024;
-
-unsafe extern "C" {
-    fn switch_context(save: *mut u64, load: u64);
-    fn thread_trampoline();
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -24,14 +18,13 @@ enum State {
 }
 
 struct Record {
-    #[expect(dead_code, reason = "read by people in a debugger")]
+    #[cfg_attr(target_os = "none", expect(dead_code, reason = "read by people in a debugger"))]
     name: &'static str,
     state: State,
-    stack_pointer: u64,
+    context: Context,
     /// The wait ended because the event was set.
     granted: bool,
     entry: Option<Box<dyn FnOnce() + Send>>,
-    _stack: Vec<u64>,
 }
 
 struct Scheduler {
@@ -49,28 +42,13 @@ pub struct Thread;
 impl Thread {
     /// Starts a thread at PASSIVE_LEVEL. It ends when `entry` returns.
     pub fn spawn(name: &'static str, entry: Box<dyn FnOnce() + Send>) {
-        let mut stack = vec![0_u64; STACK / 8];
-        let top = (stack.as_mut_ptr() as usize + STACK) & !15;
         let id = SCHEDULER.with(|scheduler| scheduler.threads.len()) as u64;
-        // as switch_context left it: FPU image, pointer to the registers r15 r14 r13 r12 rbp rbx, return address
-        let registers = top - 16 - 7 * 8;
-        let image = (registers & !15) - 528;
-        // SAFETY: all within the fresh stack.
-        unsafe {
-            let words = registers as *mut u64;
-            words.add(3).write(id);
-            words.add(6).write(thread_trampoline as *const () as u64);
-            (image as *mut u16).write(0x37f);
-            ((image + 24) as *mut u32).write(0x1f80);
-            ((image + 512) as *mut u64).write(registers as u64);
-        }
         let record = Record {
             name,
             state: State::Ready,
-            stack_pointer: image as u64,
+            context: Context::new(id),
             granted: false,
             entry: Some(entry),
-            _stack: stack,
         };
         SCHEDULER.with(|scheduler| {
             let id = scheduler.threads.len();
@@ -90,8 +68,11 @@ pub fn waiting(thread: u64) -> Option<super::Registers> {
     SCHEDULER.with(|scheduler| {
         let record = scheduler.threads.get(thread as usize)?;
         // SAFETY: a thread that waits stands in `switch_context`, and interrupts are off: it does not run meanwhile.
-        matches!(record.state, State::Waiting(..))
-            .then(|| unsafe { super::Registers::of_waiting(record.stack_pointer) })
+        record
+            .context
+            .stack_pointer()
+            .filter(|_| matches!(record.state, State::Waiting(..)))
+            .map(|stack_pointer| unsafe { super::Registers::of_waiting(stack_pointer) })
     })
 }
 
@@ -108,10 +89,9 @@ pub fn start() {
     let boot = Record {
         name: "idle",
         state: State::Running,
-        stack_pointer: 0,
+        context: Context::running(),
         granted: false,
         entry: None,
-        _stack: Vec::new(),
     };
     SCHEDULER.with(|scheduler| {
         scheduler.ready.reserve(64);
@@ -124,7 +104,7 @@ pub fn start() {
 extern "C" fn thread_entry(id: u64) -> ! {
     let entry = SCHEDULER.with(|scheduler| scheduler.threads[id as usize].entry.take());
     lower(Irql::PASSIVE);
-    x86_64::instructions::interrupts::enable();
+    cpu::interrupts_on();
     if let Some(entry) = entry {
         entry();
     }
@@ -136,7 +116,7 @@ extern "C" fn thread_entry(id: u64) -> ! {
 
 /// Gives the processor to the next ready thread, if there is one. At DISPATCH_LEVEL.
 fn switch() {
-    x86_64::instructions::interrupts::without_interrupts(|| {
+    cpu::without_interrupts(|| {
         let change = SCHEDULER.with(|scheduler| {
             let from = scheduler.current;
             if scheduler.threads[from].state == State::Running {
@@ -149,18 +129,18 @@ fn switch() {
             let to = scheduler.ready.pop_front().unwrap_or(0);
             scheduler.threads[to].state = State::Running;
             scheduler.current = to;
-            (from != to).then(|| (save_slot(scheduler, from), scheduler.threads[to].stack_pointer))
+            (from != to).then(|| (context(scheduler, from), context(scheduler, to).cast_const()))
         });
-        if let Some((save, load)) = change {
-            // SAFETY: both stacks are live; interrupts are off, so the record does not move before it is written.
-            unsafe { switch_context(save, load) };
+        if let Some((from, to)) = change {
+            // SAFETY: both records are live; interrupts are off, so they do not move before this thread's is written.
+            unsafe { cpu::switch(from, to) };
         }
     });
 }
 
-/// Where the thread's stack pointer is kept.
-fn save_slot(scheduler: &mut Scheduler, thread: usize) -> *mut u64 {
-    &raw mut scheduler.threads[thread].stack_pointer
+/// Where it is kept what the thread has left.
+fn context(scheduler: &mut Scheduler, thread: usize) -> *mut Context {
+    &raw mut scheduler.threads[thread].context
 }
 
 /// At the end of a dispatch interrupt: the next thread's turn.
@@ -273,5 +253,38 @@ impl Event {
         });
         lower(old);
         granted
+    }
+}
+
+/// What an idle machine can go by.
+#[cfg(not(target_os = "none"))]
+pub mod idle {
+    use super::{SCHEDULER, State};
+    use alloc::{format, string::String, vec::Vec};
+
+    /// How many threads could run if the running one did not.
+    pub fn ready() -> usize {
+        SCHEDULER.with(|scheduler| scheduler.ready.len())
+    }
+
+    /// When the first wait with a limit ends, in microseconds.
+    pub fn deadline() -> Option<u64> {
+        SCHEDULER.with(|scheduler| {
+            let until = scheduler.threads.iter().filter_map(|record| match record.state {
+                State::Waiting(_, until) if until != u64::MAX => Some(until),
+                _ => None,
+            });
+            until.min()
+        })
+    }
+
+    /// The threads that wait without a limit, by name.
+    pub fn waiting() -> String {
+        let names: Vec<&str> = SCHEDULER.with(|scheduler| {
+            let waiting =
+                scheduler.threads.iter().filter(|record| matches!(record.state, State::Waiting(..)));
+            waiting.map(|record| record.name).collect()
+        });
+        format!("{names:?}")
     }
 }

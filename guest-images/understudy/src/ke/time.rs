@@ -1,5 +1,7 @@
 //! Time: the processor's counter, measured once against ACPI's timer.
 
+pub use crate::hal::cpu::counter;
+#[cfg(target_os = "none")]
 use crate::hal::power::{FREQUENCY, Timer};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,17 +10,14 @@ static START: AtomicU64 = AtomicU64::new(0);
 /// Counter steps per millisecond.
 static PER_MS: AtomicU64 = AtomicU64::new(1_000_000);
 /// Length of the measurement, microseconds.
+#[cfg(target_os = "none")]
 const MEASURE_US: u64 = 5_000;
 /// Readings of which the tightest counts.
+#[cfg(target_os = "none")]
 const READINGS: u32 = 8;
 
-/// The processor's counter.
-pub fn counter() -> u64 {
-    // SAFETY: every 64-bit processor has it.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
 /// Remembers the start and measures the counter's speed.
+#[cfg(target_os = "none")]
 pub fn start() {
     START.store(counter(), Relaxed);
     let Some(timer) = Timer::find() else {
@@ -35,6 +34,7 @@ pub fn start() {
 
 /// Timer and counter at one moment: the host may take the processor away between two readings, so it is the tightest of
 /// several.
+#[cfg(target_os = "none")]
 fn moment(timer: &Timer) -> (u32, u64) {
     let read = |_| {
         let before = counter();
@@ -62,7 +62,7 @@ pub fn now_us() -> u64 {
 pub fn stall_us(us: u64) {
     let until = now_us() + us;
     while now_us() < until {
-        core::hint::spin_loop();
+        crate::hal::cpu::spin();
     }
 }
 

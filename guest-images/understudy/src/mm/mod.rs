@@ -4,7 +4,9 @@
 //! so that a virtual address is never its physical one.
 
 pub mod buffers;
+#[cfg(target_os = "none")]
 mod heap;
+#[cfg_attr(not(target_os = "none"), path = "host_table.rs")]
 mod table;
 
 use crate::ke::irqlock::IrqLock;
@@ -14,7 +16,11 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use wdk_offline::UNICODE_STRING;
 
 /// Where RAM appears a second time.
+#[cfg(target_os = "none")]
 pub const DIRECT: usize = 0xffff_8800_0000_0000;
+/// On the host there is one address for everything.
+#[cfg(not(target_os = "none"))]
+pub const DIRECT: usize = 0;
 /// Device mappings: each gets addresses of its own and none is used twice.
 const DEVICES: usize = 0xffff_9000_0000_0000;
 const PAGE: usize = 4096;
@@ -44,6 +50,7 @@ impl Owner {
 static RAM_END: AtomicU64 = AtomicU64::new(0);
 
 /// Hands the RAM from `from` up to `to` (physical) to the heap.
+#[cfg(target_os = "none")]
 pub fn start(from: usize, to: usize) {
     RAM_END.store(to as u64, Relaxed);
     heap::start(DIRECT + from.next_multiple_of(PAGE), DIRECT + to);
@@ -59,7 +66,7 @@ pub fn is_ram(at: u64, len: u64) -> bool {
 /// The physical address behind an address that the heap gave out, or that lies in the kernel's image.
 #[must_use]
 pub fn virt_to_phys(address: usize) -> u64 {
-    (if address >= DIRECT { address - DIRECT } else { address }) as u64
+    address.checked_sub(DIRECT).unwrap_or(address) as u64
 }
 
 /// Whether the address is one that the heap gave out: then [`virt_to_phys`] holds, and what follows it follows there.

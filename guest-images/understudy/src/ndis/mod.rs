@@ -10,29 +10,16 @@
 
 pub mod nbl;
 
-#[cfg(target_os = "none")]
 mod attach;
-#[cfg(target_os = "none")]
 pub(crate) mod books;
-#[cfg(target_os = "none")]
 pub(crate) mod events;
-#[cfg(target_os = "none")]
 pub(crate) mod exports;
-#[cfg(target_os = "none")]
 pub(crate) mod flow;
-#[cfg(target_os = "none")]
 pub(crate) mod memory;
-#[cfg(target_os = "none")]
 pub(crate) mod miniport;
-#[cfg(target_os = "none")]
 mod module;
-#[cfg(target_os = "none")]
 pub(crate) mod protocol;
-#[cfg(target_os = "none")]
 mod registration;
-#[cfg(target_os = "none")]
 mod requests;
-#[cfg(target_os = "none")]
 pub(crate) mod stack;
-#[cfg(target_os = "none")]
 mod violation;

@@ -87,7 +87,7 @@ struct Place {
 fn place(common: usize, direction: Direction) -> Option<Place> {
     let number: u16 = if direction == Direction::Tx { 1 } else { 0 };
     // the driver's selection is put back before anything else can run
-    let (size, enabled, rings) = x86_64::instructions::interrupts::without_interrupts(|| {
+    let (size, enabled, rings) = crate::hal::cpu::without_interrupts(|| {
         let select = (common + QUEUE_SELECT) as *mut u16;
         // SAFETY: the common configuration is mapped (`set`); each field is read by its own width, addresses by halves.
         unsafe {

@@ -14,7 +14,8 @@ use crate::verifier::trace;
 use crate::wdf::bus::{Bus as _, Stage};
 use crate::wdf::io_target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
-use node::{Node, nic};
+pub use node::Node;
+use node::nic;
 use understudy_rules::inf::{self, Kind, Package};
 use wdk_offline::NTSTATUS;
 

@@ -1,7 +1,7 @@
 //! The end of a run that broke a rule: told on both ports, then the machine is off.
 
 use super::{BugCheck, owners};
-use crate::hal::{power, serial};
+use crate::hal::{cpu, power, serial};
 use crate::ke::Registers;
 use agent_protocol::{MOST_STACK, Message, Processor, QueueView, Violation};
 use alloc::{boxed::Box, string::String};
@@ -18,7 +18,7 @@ pub fn stop(
     violation: Violation,
     view: Option<QueueView>,
 ) -> ! {
-    x86_64::instructions::interrupts::disable();
+    cpu::interrupts_off();
     crate::log!(
         "*** STOP {code:#x} {parameters:x?}: {} in {}, {}",
         violation.rule,

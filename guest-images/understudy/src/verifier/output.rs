@@ -1,12 +1,12 @@
 //! What the rig is told: lines wait in one queue, in order, and a thread of its own writes them to COM2.
 
+use crate::hal::cpu::without_interrupts;
 use crate::hal::serial;
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
 use agent_protocol::Message;
 use alloc::{collections::VecDeque, string::String};
 use spin::Once;
-use x86_64::instructions::interrupts::without_interrupts;
 
 static WAITING: IrqLock<VecDeque<Message>> = IrqLock::new(VecDeque::new());
 static WRITER: Once<Event> = Once::new();

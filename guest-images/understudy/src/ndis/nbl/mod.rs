@@ -36,12 +36,6 @@ impl Nbl {
         Self(list as *mut NET_BUFFER_LIST)
     }
 
-    /// The list for a driver.
-    #[must_use]
-    pub fn pointer(self) -> *mut NET_BUFFER_LIST {
-        self.0
-    }
-
     /// Its address.
     #[must_use]
     pub fn list(self) -> List {

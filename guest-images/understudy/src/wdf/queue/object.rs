@@ -296,9 +296,14 @@ impl Queue {
         }
     }
 
-    /// MarkCancelable begins: the request is listed with its routine. `true`: the queue is purged, it counts as
-    /// cancelled.
-    pub fn begin_mark(&self, request: &Arc<Request>, routine: PFN_WDF_REQUEST_CANCEL) -> bool {
+    /// MarkCancelable begins: the request is listed with its routine, and its IRP gets the framework's by `arm`. `true`:
+    /// the queue is purged, it counts as cancelled.
+    pub fn begin_mark(
+        &self,
+        request: &Arc<Request>,
+        routine: PFN_WDF_REQUEST_CANCEL,
+        arm: impl FnOnce(),
+    ) -> bool {
         let listed = request.clone();
         self.inner.with(|inner| {
             let purged = inner.cancel_dispatched;
@@ -309,6 +314,9 @@ impl Queue {
                 known.cancel = routine;
                 known.cancelable = !purged;
             });
+            if !purged {
+                arm();
+            }
             purged
         })
     }

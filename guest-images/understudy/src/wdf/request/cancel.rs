@@ -38,6 +38,13 @@ impl Request {
         })
     }
 
+    /// Whether the IRP was cancelled before it had the framework's routine, which this thread has now taken back. Once a
+    /// canceller has it, the request is not marked any more, and its IRP may be gone.
+    fn take_mark_back(&self) -> bool {
+        let taken_back = |irp: Irp| !Self::check_armed(irp);
+        self.inner.with(|inner| inner.cancelable && inner.irp.is_some_and(taken_back))
+    }
+
     /// WdfRequestMarkCancelable(Ex): `driver/docs/requests.md`, RQ14 to RQ19.
     fn mark(self: &Arc<Self>, routine: PFN_WDF_REQUEST_CANCEL, ex: bool) -> NTSTATUS {
         let Some((queue, irp)) = self.owned() else { return STATUS_INVALID_DEVICE_REQUEST };
@@ -45,13 +52,13 @@ impl Request {
             return STATUS_INVALID_DEVICE_REQUEST;
         }
         window::MARK_ENTERED.pass_for(self.owner);
-        let purged = queue.begin_mark(self, routine);
-        let armed = if purged {
-            false
-        } else {
+        // listed and armed in one step: a purge that comes between would not find it
+        let purged = queue.begin_mark(self, routine, || {
             irp.set_cancel_routine(Some(cancelled_at_driver));
+        });
+        let armed = !purged && {
             window::MARK_ROUTINE_SET.pass_for(self.owner);
-            Self::check_armed(irp)
+            !self.take_mark_back()
         };
         if armed {
             return STATUS_SUCCESS;

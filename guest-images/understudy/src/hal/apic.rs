@@ -1,0 +1,90 @@
+//! The local APIC in its MSR form, the interrupt descriptor table, and the I/O APIC's line of COM2.
+
+use super::{port, power};
+use core::arch::asm;
+use x86_64::registers::model_specific::Msr;
+
+/// Registers of the local APIC.
+const BASE: u32 = 0x1b;
+const EOI: u32 = 0x80b;
+const SPURIOUS: u32 = 0x80f;
+const TIMER: u32 = 0x832;
+const LINT0: u32 = 0x835;
+const LINT1: u32 = 0x836;
+const INITIAL: u32 = 0x838;
+const COUNT: u32 = 0x839;
+const DIVIDE: u32 = 0x83e;
+const SELF: u32 = 0x83f;
+const IOAPIC: usize = 0xfec0_0000;
+
+/// The vector of an interrupt that is none.
+pub const SPURIOUS_VECTOR: u8 = 0xff;
+
+unsafe extern "C" {
+    static interrupt_stubs: [u8; 16];
+}
+
+fn write(register: u32, value: u64) {
+    // SAFETY: only APIC registers by the constants above; their effects are what the callers want.
+    unsafe { Msr::new(register).write(value) };
+}
+
+/// Requests an interrupt from this processor to itself.
+pub fn request(vector: u8) {
+    write(SELF, vector.into());
+}
+
+/// The interrupt that is being served is over for the APIC.
+pub fn acknowledge() {
+    write(EOI, 0);
+}
+
+/// Sets the table, the APIC and the COM2 line up; interrupts stay off. `table` stays where it is.
+pub fn start(table: &mut [[u64; 2]; 256], serial_vector: u8) {
+    let stubs = &raw const interrupt_stubs as u64;
+    for (vector, gate) in table.iter_mut().enumerate() {
+        let at = stubs + vector as u64 * 16;
+        *gate = [at & 0xffff | 8 << 16 | 0x8e00 << 32 | (at >> 16 & 0xffff) << 48, at >> 32];
+    }
+    let pointer = table.as_ptr() as u64;
+    let mut descriptor = [0_u8; 10];
+    descriptor[..2].copy_from_slice(&4095_u16.to_le_bytes());
+    descriptor[2..].copy_from_slice(&pointer.to_le_bytes());
+    // SAFETY: the table stays, by contract, and every gate leads to a stub.
+    unsafe { asm!("lidt [{}]", in(reg) descriptor.as_ptr(), options(readonly, nostack, preserves_flags)) };
+    // both old interrupt controllers off
+    port::write8(0x21, 0xff);
+    port::write8(0xa1, 0xff);
+    // CPUID 1, ECX bit 21: the MSR form of the APIC
+    if core::arch::x86_64::__cpuid(1).ecx >> 21 & 1 == 0 {
+        power::fatal("the processor has no x2APIC; -cpu max has one");
+    }
+    // SAFETY: reads the APIC base.
+    let base = unsafe { Msr::new(BASE).read() };
+    write(BASE, base | 0xc00);
+    write(SPURIOUS, 0x100 | u64::from(SPURIOUS_VECTOR));
+    write(LINT0, 0x1_0000);
+    // NMI: a hung guest tells where it is
+    write(LINT1, 0x400);
+    // IRQ 3, edge, to processor 0
+    for (register, value) in [(0x10 + 3 * 2 + 1, 0), (0x10 + 3 * 2, u32::from(serial_vector))] {
+        // SAFETY: the I/O APIC stands at its fixed place, identity mapped.
+        unsafe {
+            (IOAPIC as *mut u32).write_volatile(register);
+            ((IOAPIC + 0x10) as *mut u32).write_volatile(value);
+        }
+    }
+}
+
+/// Starts the clock: one interrupt a millisecond. `five_ms` takes five.
+pub fn start_clock(vector: u8, five_ms: impl FnOnce()) {
+    write(DIVIDE, 0xb);
+    write(TIMER, 0x1_0000);
+    write(INITIAL, u32::MAX.into());
+    five_ms();
+    // SAFETY: reads the timer's count.
+    let left = unsafe { Msr::new(COUNT).read() };
+    let per_ms = (u64::from(u32::MAX) - left) / 5;
+    write(TIMER, 0x2_0000 | u64::from(vector));
+    write(INITIAL, per_ms.max(1000));
+}

@@ -1,0 +1,130 @@
+//! A machine for one test, in a process of its own.
+
+use super::orders;
+use crate::hal::{apic, cpu, power};
+use crate::ke::interrupt::{self, CLOCK_VECTOR};
+use crate::ke::thread::idle;
+use crate::ke::{Irql, Registers, Thread, dispatch, now_us};
+use crate::verifier::bugcheck::EXIT_BUG_CHECK;
+use agent_protocol::Message;
+use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::process::{Command, Output};
+use std::{boxed::Box, env, format, panic, string::String};
+
+/// Tells the process which test it is for.
+const CHILD: &str = "UNDERSTUDY_TWIN";
+/// A machine whose threads do nothing but look at the time for so long has a test that never ends, in microseconds.
+const LONGEST_US: u64 = 3_600_000_000;
+
+/// The name of the test that the macro stands in.
+macro_rules! this_test {
+    () => {{
+        fn here() {}
+        let path = core::any::type_name_of_val(&here);
+        path.strip_suffix("::here").and_then(|path| path.split_once("::")).expect("a function of the crate").1
+    }};
+}
+pub(super) use this_test;
+
+/// Runs the block on a machine: it must come to its end.
+macro_rules! on_a_machine {
+    ($body:expr) => {
+        $crate::twin::machine::run($crate::twin::machine::this_test!(), $body)
+    };
+}
+pub(super) use on_a_machine;
+
+/// Runs the block on a machine, which must stop with that rule.
+macro_rules! stops_with {
+    ($rule:expr, $body:expr) => {
+        $crate::twin::machine::run_to_a_bug_check($crate::twin::machine::this_test!(), $rule, $body)
+    };
+}
+pub(super) use stops_with;
+
+/// As [`on_a_machine`], for the test of that name.
+pub fn run(test: &str, body: impl FnOnce() + Send + 'static) {
+    if is_child(test) {
+        return boot(body);
+    }
+    let output = child(test);
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+/// As [`stops_with`], for the test of that name.
+pub fn run_to_a_bug_check(test: &str, rule: &str, body: impl FnOnce() + Send + 'static) {
+    if is_child(test) {
+        return boot(body);
+    }
+    let output = child(test);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stopped = lines.lines().find_map(|line| match serde_json::from_str(&line[line.find('{')?..]) {
+        Ok(Message::BugCheck { violation, .. }) => Some(violation.rule),
+        _ => None,
+    });
+    let code = output.status.code();
+    assert!(
+        code == Some(EXIT_BUG_CHECK.into()) && stopped.as_deref() == Some(rule),
+        "stopped with {stopped:?}\n{}",
+        text(&output)
+    );
+}
+
+fn is_child(test: &str) -> bool {
+    env::var(CHILD).is_ok_and(|name| name == test)
+}
+
+fn child(test: &str) -> Output {
+    let program = env::current_exe().expect("the test program has a path");
+    let mut command = Command::new(program);
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, test);
+    command.output().expect("the test program starts again")
+}
+
+fn text(output: &Output) -> String {
+    let part = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}{}", output.status, part(&output.stdout), part(&output.stderr))
+}
+
+static DONE: AtomicBool = AtomicBool::new(false);
+
+/// Brings the machine up, runs the body on a thread of it, and idles until that has ended.
+fn boot(body: impl FnOnce() + Send + 'static) {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        usual(info);
+        // whoever panicked had the baton, and nobody else would get it
+        std::process::exit(101);
+    }));
+    cpu::install(serve, orders::point);
+    crate::settings::start("", &[]).expect("an empty command line");
+    crate::verifier::start();
+    crate::netcx::start();
+    crate::translator::start();
+    crate::ke::thread::start();
+    Thread::spawn(
+        "test",
+        Box::new(move || {
+            body();
+            DONE.store(true, SeqCst);
+        }),
+    );
+    crate::ke::lower(Irql::PASSIVE);
+    cpu::interrupts_on();
+    while !DONE.load(SeqCst) {
+        if idle::ready() != 0 {
+            dispatch::request_dispatch(true);
+            continue;
+        }
+        let Some(next) = [idle::deadline(), dispatch::next_timer()].into_iter().flatten().min() else {
+            power::fatal(&format!("every thread waits for ever: {}", idle::waiting()));
+        };
+        assert!(next < LONGEST_US, "the test does not end: {}", idle::waiting());
+        cpu::pass(next.saturating_sub(now_us()));
+        apic::request(CLOCK_VECTOR);
+    }
+}
+
+fn serve(vector: u8) {
+    interrupt::serve(vector, &|irql| Registers { irql, ..Registers::here() });
+}
