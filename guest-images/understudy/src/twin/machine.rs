@@ -100,7 +100,6 @@ fn boot(body: impl FnOnce() + Send + 'static) {
     crate::settings::start("", &[]).expect("an empty command line");
     crate::verifier::start();
     crate::netcx::start();
-    crate::translator::start();
     crate::ke::thread::start();
     Thread::spawn(
         "test",

@@ -9,6 +9,7 @@ mod machine;
 mod orders;
 
 mod dispatcher;
+mod filter;
 mod io_targets;
 mod queues;
 mod requests;
