@@ -378,8 +378,13 @@ unsafe extern "win64" fn evt_device_add(driver: WDFDRIVER, mut init: PWDFDEVICE_
     let globals = globals.unwrap_or_default() as *mut WDF_DRIVER_GLOBALS;
     // SAFETY: the framework's own handle and init structure.
     let status = unsafe { device::device_create(globals, &raw mut init, null_mut(), &raw mut made) };
-    MADE.with(|slot| *slot = made as u64);
+    self::made(made);
     status
+}
+
+/// EvtDriverDeviceAdd has made that device.
+pub fn made(device: WDFDEVICE) {
+    MADE.with(|slot| *slot = device as u64);
 }
 
 /// Globals by WDFDRIVER.
@@ -411,7 +416,8 @@ fn package(name: &str) -> Package {
     }
 }
 
-fn wide(text: &str) -> *const u16 {
+/// Zero-terminated UTF-16 that stays.
+pub fn wide(text: &str) -> *const u16 {
     let units: Vec<u16> = text.encode_utf16().chain([0]).collect();
     units.leak().as_ptr()
 }
@@ -419,6 +425,18 @@ fn wide(text: &str) -> *const u16 {
 impl Driver {
     /// Loads a driver: it binds, creates its WDFDRIVER, and its root-enumerated device is started.
     pub fn load(name: &'static str) -> Self {
+        let driver = Self::add(name, evt_device_add, |_| ());
+        driver.node.start().expect("the device starts");
+        driver
+    }
+
+    /// A driver with an EvtDriverDeviceAdd of the test's, which is told by [`made`] of the device; it does `after` once it
+    /// has bound. Its device is there and not started.
+    pub fn add(
+        name: &'static str,
+        device_add: unsafe extern "win64" fn(WDFDRIVER, PWDFDEVICE_INIT) -> NTSTATUS,
+        after: impl FnOnce(*mut WDF_DRIVER_GLOBALS),
+    ) -> Self {
         let object = DRIVER_OBJECT { DriverName: mm::leak_unicode(name), ..DRIVER_OBJECT::default() };
         let image = Image::of_the_process(name);
         let service = Service::new(name, package(name), Owner::next(), image, object);
@@ -435,7 +453,7 @@ impl Driver {
         };
         let mut config = WDF_DRIVER_CONFIG {
             Size: size_of::<WDF_DRIVER_CONFIG>() as u32,
-            EvtDriverDeviceAdd: Some(evt_device_add),
+            EvtDriverDeviceAdd: Some(device_add),
             // SAFETY: numbers and nullable function pointers.
             ..unsafe { zeroed() }
         };
@@ -444,6 +462,7 @@ impl Driver {
         unsafe {
             let bound = kmdf::version_bind(driver_object, null_mut(), &raw mut bind, &raw mut globals);
             assert_eq!(bound, STATUS_SUCCESS);
+            after(globals);
             let created = kmdf::driver_create(
                 globals,
                 driver_object,
@@ -458,7 +477,6 @@ impl Driver {
         GLOBALS.with(|all| all.push((driver as u64, globals as u64)));
         service.entered.store(true, Relaxed);
         let node = Node::add(&service).expect("EvtDriverDeviceAdd makes a device");
-        node.start().expect("the device starts");
         Self { service, node, globals: globals as u64, device: MADE.with(|made| *made) }
     }
 

@@ -11,6 +11,7 @@ mod orders;
 mod dispatcher;
 mod filter;
 mod io_targets;
+mod netadapter;
 mod queues;
 mod requests;
 mod rules;
