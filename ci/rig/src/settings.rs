@@ -6,6 +6,7 @@ use crate::guest;
 use crate::pool::Pool;
 use agent_protocol::DriverFile;
 use anyhow::{Context, Result, bail};
+use cancelnic_mutants::Mutant;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -194,15 +195,6 @@ impl DriverFiles {
     }
 }
 
-/// A deliberate fault of a test build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mutant {
-    /// The driver that has it.
-    pub driver: &'static str,
-    /// Which fault; the driver's documentation lists them.
-    pub number: u32,
-}
-
 /// A whole session.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -260,8 +252,8 @@ impl Settings {
     /// The drivers' parameters, over those of the INF.
     pub fn parameters(&self) -> BTreeMap<&'static str, u32> {
         let mut parameters = self.guest.parameters.clone();
-        if let Some(mutant) = self.mutant.filter(|mutant| mutant.driver == NIC) {
-            parameters.insert("Mutant", mutant.number);
+        if let Some(mutant) = self.mutant.filter(|mutant| mutant.driver() == NIC) {
+            parameters.insert("Mutant", mutant.number());
         }
         parameters
     }

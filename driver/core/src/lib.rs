@@ -26,7 +26,6 @@ pub mod counters;
 pub mod features;
 pub mod hardware;
 pub mod identity;
-pub mod mutant;
 pub mod outcome;
 pub mod pci;
 mod ring;
@@ -41,6 +40,5 @@ pub mod watchdog;
 
 pub use cancel_form::CancelForm;
 pub use hardware::{Doorbell, Mmio, Notify, Registers};
-pub use mutant::Mutant;
 pub use outcome::{Fault, Outcome};
 pub use ring::Rings;

@@ -9,11 +9,12 @@
 //!
 //! Rules: CP10, CP22, CP23 (`driver/docs/cancel-path.md`).
 
+use cancelnic_mutants::{Mutant, Shown};
 use cancelnic_registers::{Direction, Op, State};
 use netadaptercx_sys::NET_PACKET_LAYOUT;
 
 use crate::{
-    CancelForm, Fault, Mutant, Outcome,
+    CancelForm, Fault, Outcome,
     command::{Answer, CommandPort},
     counters::{RxCounters, StopLine},
     hardware::{Doorbell, Notify, Registers},
@@ -38,7 +39,7 @@ pub struct RxQueue<'q, 'm> {
     port: CommandPort,
     pair: u8,
     form: CancelForm,
-    mutant: Mutant,
+    mutant: Shown,
     /// EvtCancel came: nothing more is posted.
     cancelled: bool,
     counters: RxCounters,
@@ -54,7 +55,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
         signals: &'q Signals,
         pair: u8,
         form: CancelForm,
-        mutant: Mutant,
+        mutant: Shown,
     ) -> Option<Self> {
         Some(Self {
             virtqueue,
@@ -73,7 +74,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
     /// where it was. Buffers are posted by the next [`Self::advance`].
     pub fn start(&mut self, registers: &impl Registers) -> Outcome {
         self.cancelled = false;
-        if self.signals.is_lost() || self.mutant.forgets_resume() {
+        if self.signals.is_lost() || self.mutant.is(Mutant::ForgetsResume) {
             return Outcome::default();
         }
         let resumed = self.port.issue(registers, Op::Resume).and_then(|()| self.port.answer(registers));
@@ -115,7 +116,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
                 }
             }
         }
-        if work && !self.mutant.forgets_to_notify_rx() && self.signals.take_armed() {
+        if work && !self.mutant.is(Mutant::ForgetsToNotifyRx) && self.signals.take_armed() {
             notify.notify();
         }
         Outcome::of(fault)
@@ -127,7 +128,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
     /// may stop polling now, and the interrupt that follows STOPPED (C7) brings on [`Self::advance`].
     pub fn cancel(&mut self, registers: &impl Registers) -> Outcome {
         self.cancelled = true;
-        let leaves_the_rest = self.mutant.leaves_the_rest_to_advance();
+        let leaves_the_rest = self.mutant.is(Mutant::LeavesTheRestToAdvance);
         if leaves_the_rest {
             self.signals.disarm();
         }
@@ -140,7 +141,7 @@ impl<'q, 'm> RxQueue<'q, 'm> {
                     self.return_all();
                     Some(fault)
                 }
-                Ok(()) if self.mutant.returns_before_stopped() => {
+                Ok(()) if self.mutant.is(Mutant::ReturnsBeforeStopped) => {
                     self.return_all();
                     None
                 }

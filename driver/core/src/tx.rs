@@ -7,11 +7,12 @@
 //!
 //! Rules: CP13 to CP18 (`driver/docs/cancel-path.md`).
 
+use cancelnic_mutants::{Mutant, Shown};
 use cancelnic_registers::{Caps, Direction, Op, State, TxOutcome};
 use netadaptercx_sys::NET_PACKET;
 
 use crate::{
-    CancelForm, Fault, Mutant, Outcome,
+    CancelForm, Fault, Outcome,
     command::{Answer, CommandPort},
     counters::{StopLine, TxCounters},
     hardware::{Doorbell, Notify, Registers},
@@ -40,7 +41,7 @@ pub struct TxQueue<'q, 'm> {
     pair: u8,
     can_cancel: bool,
     form: CancelForm,
-    mutant: Mutant,
+    mutant: Shown,
     /// EvtCancel came and the hardware takes packets back: nothing more is posted.
     cancelled: bool,
     /// EvtCancel came: the queue only empties.
@@ -59,7 +60,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         pair: u8,
         caps: Caps,
         form: CancelForm,
-        mutant: Mutant,
+        mutant: Shown,
     ) -> Option<Self> {
         Some(Self {
             virtqueue,
@@ -81,7 +82,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
     pub fn start(&mut self, registers: &impl Registers) -> Outcome {
         self.cancelled = false;
         self.ending = false;
-        if !self.can_cancel || self.signals.is_lost() || self.mutant.forgets_resume() {
+        if !self.can_cancel || self.signals.is_lost() || self.mutant.is(Mutant::ForgetsResume) {
             return Outcome::default();
         }
         let resumed = self.port.issue(registers, Op::Resume).and_then(|()| self.port.answer(registers));
@@ -93,7 +94,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         let before = self.rings.packets.begin();
         let mut fault = self.reap();
         self.take_up();
-        if self.virtqueue.publish() && !self.mutant.forgets_doorbell() {
+        if self.virtqueue.publish() && !self.mutant.is(Mutant::ForgetsDoorbell) {
             doorbell.ring();
         }
         // Packets that were skipped go back at once if nothing older is outstanding.
@@ -123,7 +124,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
                 Err(error) => fault = Some(error),
             }
         }
-        if work && !self.mutant.forgets_to_notify_tx() && self.signals.take_armed() {
+        if work && !self.mutant.is(Mutant::ForgetsToNotifyTx) && self.signals.take_armed() {
             notify.notify();
         }
         Outcome::of(fault)
@@ -137,7 +138,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         let mut fault = None;
         if self.can_cancel {
             self.cancelled = true;
-            if !self.signals.is_lost() && !self.mutant.forgets_cancel() {
+            if !self.signals.is_lost() && !self.mutant.is(Mutant::ForgetsCancel) {
                 let told = self.port.issue(registers, Op::Cancel);
                 fault = told.and_then(|()| self.port.answer(registers)).err();
             }
@@ -292,7 +293,8 @@ impl<'q, 'm> TxQueue<'q, 'm> {
 
     /// Whether the packet at BeginIndex may go back; marks and counts it where the device is done with it.
     fn is_finished(&mut self, index: u32, lost: bool) -> bool {
-        let skipped = self.mutant.returns_before_used() || self.mutant.skips_a_completion() && index == 19;
+        let skipped = self.mutant.is(Mutant::ReturnsBeforeUsed)
+            || self.mutant.is(Mutant::SkipsACompletion) && index == 19;
         if self.virtqueue.oldest() == Some(index) && !skipped {
             if let Some(completed) = self.virtqueue.pop() {
                 self.settle(index, completed.len);
@@ -305,7 +307,10 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         }
         let ring = self.rings.packets;
         let is_last = ring.after(index, 1) == ring.end();
-        !(self.mutant.keeps_a_packet() && self.cancelled && is_last && self.rings.packet(index).Scratch())
+        !(self.mutant.is(Mutant::KeepsAPacket)
+            && self.cancelled
+            && is_last
+            && self.rings.packet(index).Scratch())
     }
 
     /// Marks and counts a packet that the device has used.
@@ -322,7 +327,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
             // virtio lets a device write anything here for a frame that it sent
             Some(TxOutcome::Sent) | None => {
                 self.counters.sent += 1;
-                self.mutant.marks_sent_as_taken_back() && self.counters.sent.is_multiple_of(4)
+                self.mutant.is(Mutant::MarksSentAsTakenBack) && self.counters.sent.is_multiple_of(4)
             }
         };
         if cancelled {

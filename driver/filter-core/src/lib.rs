@@ -17,12 +17,10 @@
 
 mod chain;
 mod module;
-mod mutant;
 
 pub use cancelnic_ioctl::filter::Counters;
 pub use chain::Chain;
 pub use module::{Books, Module, Refused};
-pub use mutant::Mutant;
 
 /// A net buffer list, by its address. Whoever has it in a [`Chain`] holds it; all methods are for the holder.
 pub trait List: Copy + Eq {

@@ -3,8 +3,9 @@
 //! Rules: CP24 to CP26 (`driver/docs/cancel-path.md`).
 
 use cancelnic_ioctl::Header;
+use cancelnic_mutants::{Mutant, Shown};
 
-use crate::{AT_DISPATCH, Chain, Counters, List, Lock, Mutant, Outcome, Stack, Way};
+use crate::{AT_DISPATCH, Chain, Counters, List, Lock, Outcome, Stack, Way};
 
 /// Whether a module sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct Books<L> {
     /// Calls under way for which a pause has to wait.
     under_way: u64,
     counters: Counters,
-    mutant: Mutant,
+    mutant: Shown,
 }
 
 impl<L: List> Books<L> {
@@ -51,7 +52,7 @@ impl<L: List> Books<L> {
             draining: false,
             under_way: 0,
             counters: Counters::default(),
-            mutant: Mutant::NONE,
+            mutant: Shown::none(),
         }
     }
 
@@ -87,14 +88,14 @@ impl<L: List> Books<L> {
     }
 
     fn take_matching(&mut self, id: u64) -> Chain<L> {
-        let mutant = self.mutant;
-        let compared = if mutant.ignores_high_byte() { u64::MAX >> 8 } else { u64::MAX };
+        let mutant = &self.mutant;
+        let compared = if mutant.is(Mutant::IgnoresHighByte) { u64::MAX >> 8 } else { u64::MAX };
         // An unmarked list holds NULL as its ID: NULL names no list.
-        if id == 0 && !mutant.matches_null() {
+        if id == 0 && !mutant.is(Mutant::MatchesNull) {
             return Chain::new();
         }
         let matching = self.held.take_matching(|list| (list.cancel_id() ^ id) & compared == 0);
-        if mutant.reorders_the_rest() {
+        if mutant.is(Mutant::ReordersTheRest) {
             let mut turned = Chain::new();
             while let Some(list) = self.held.pop() {
                 let mut first = Chain::new();
@@ -109,7 +110,7 @@ impl<L: List> Books<L> {
 
     /// One call or some own lists fewer: whether that ends a pause.
     fn ends_pause(&mut self) -> bool {
-        let waits_for_own = self.counters.own_outstanding > 0 && !self.mutant.pauses_at_once();
+        let waits_for_own = self.counters.own_outstanding > 0 && !self.mutant.is(Mutant::PausesAtOnce);
         let over = self.state == State::Pausing && self.under_way == 0 && !waits_for_own;
         if over {
             self.state = State::Paused;
@@ -160,7 +161,7 @@ impl<K> Module<K> {
     {
         let count = lists.len() as u64;
         let next = self.books.with(|books| {
-            if books.state != State::Running && !books.mutant.sends_while_paused() {
+            if books.state != State::Running && !books.mutant.is(Mutant::SendsWhilePaused) {
                 books.counters.refused += count;
                 Next::Refused(lists)
             } else if books.is_clear() {
@@ -248,27 +249,27 @@ impl<K> Module<K> {
         let (mut matching, mutant) = self.books.with(|books| {
             books.under_way += 1;
             books.counters.cancel_calls += 1;
-            (books.take_matching(id), books.mutant)
+            (books.take_matching(id), books.mutant.clone())
         });
-        let own = matching.take_matching(|list| stack.is_own(list) && !mutant.completes_own_up());
+        let own = matching.take_matching(|list| stack.is_own(list) && !mutant.is(Mutant::CompletesOwnUp));
         let cancelled = matching.len() as u64;
         self.books.with(|books| books.counters.cancelled += cancelled);
         let first = matching.first();
-        if mutant.sets_no_status() {
+        if mutant.is(Mutant::SetsNoStatus) {
             if !matching.is_empty() {
                 stack.complete_up(matching, 0);
             }
         } else {
             complete_as(matching, Outcome::Aborted, 0, stack);
         }
-        if let Some(again) = first.filter(|_| mutant.completes_twice()) {
+        if let Some(again) = first.filter(|_| mutant.is(Mutant::CompletesListTwice)) {
             let mut once_more = Chain::new();
             once_more.push(again);
             complete_as(once_more, Outcome::Aborted, 0, stack);
         }
         own.iter().for_each(|list| list.set_outcome(Outcome::Aborted));
         self.end_own(own, stack);
-        if !mutant.forgets_to_pass_on() {
+        if !mutant.is(Mutant::ForgetsToPassOn) {
             self.books.with(|books| books.counters.cancels_passed_on += 1);
             stack.cancel_down(id);
         }
@@ -310,7 +311,7 @@ impl<K> Module<K> {
                 *more = 0;
             }
             let held = books.held.take();
-            if books.mutant.loses_held_on_pause() { Chain::new() } else { held }
+            if books.mutant.is(Mutant::LosesHeldOnPause) { Chain::new() } else { held }
         });
         let own = held.take_matching(|list| stack.is_own(list));
         self.books.with(|books| books.counters.refused += held.len() as u64);
@@ -377,13 +378,13 @@ impl<K> Module<K> {
         })
     }
 
-    /// Misbehaves from now on.
+    /// Shows the mutant with this number from now on; 0 for none.
     #[cfg(feature = "mutants")]
-    pub fn set_mutant<L: List>(&self, mutant: Mutant)
+    pub fn show_mutant<L: List>(&self, number: u32)
     where
         K: Lock<Books<L>>,
     {
-        self.books.with(|books| books.mutant = mutant);
+        self.books.with(|books| books.mutant.choose(number));
     }
 
     /// Sends what the gate lets pass, unless another call is doing so: that one goes on with what has come meanwhile.
@@ -424,7 +425,7 @@ impl<K> Module<K> {
         if own.is_empty() {
             return;
         }
-        let keeps_id = self.books.with(|books| books.mutant.keeps_stale_id());
+        let keeps_id = self.books.with(|books| books.mutant.is(Mutant::KeepsStaleId));
         let mut ended = Counters::default();
         for list in own.iter() {
             let count = match list.outcome() {

@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use cancelnic_filter_core::{Books, List as _, Lock, Mutant, Outcome};
+use cancelnic_filter_core::{Books, List as _, Lock, Outcome};
+use cancelnic_mutants::Mutant;
 use world::{Nbl, World};
 
 struct Plain(Mutex<Books<Nbl>>);
@@ -23,11 +24,11 @@ const ID: u64 = 1 << 56 | 7;
 const OTHER_DRIVER: u64 = 2 << 56 | 7;
 
 /// A running module with a closed gate.
-fn holding(mutant: u32) -> Arc<World<Plain>> {
+fn holding(mutant: Mutant) -> Arc<World<Plain>> {
     let world = World::new(Plain(Mutex::new(Books::new())), false, Box::new(|| ()));
     world.module.restart::<Nbl>();
     world.module.hold::<Nbl>();
-    world.module.set_mutant::<Nbl>(Mutant::from_number(mutant));
+    world.module.show_mutant::<Nbl>(mutant.number());
     world
 }
 
@@ -49,28 +50,28 @@ fn held(world: &World<Plain>) -> Vec<u64> {
 
 #[test]
 fn a_second_completion_is_noticed() {
-    let world = holding(1);
+    let world = holding(Mutant::CompletesListTwice);
     world.send(1..=1, ID);
     assert!(complaint(|| world.module.cancel(ID, &*world)).contains("list 1"));
 }
 
 #[test]
 fn a_forgotten_cancel_does_not_arrive_below() {
-    let world = holding(2);
+    let world = holding(Mutant::ForgetsToPassOn);
     world.module.cancel(ID, &*world);
     assert!(world.around().cancels.is_empty());
 }
 
 #[test]
 fn a_stale_id_is_noticed() {
-    let world = holding(3);
+    let world = holding(Mutant::KeepsStaleId);
     world.originate(1..=1, ID);
     assert!(complaint(|| world.module.cancel(ID, &*world)).contains("keeps its ID"));
 }
 
 #[test]
 fn null_hits_unmarked_lists() {
-    let world = holding(4);
+    let world = holding(Mutant::MatchesNull);
     let lists = world.send(1..=1, 0);
     world.module.cancel(0, &*world);
     assert_eq!(lists[0].ended(), Some(Outcome::Aborted));
@@ -78,7 +79,7 @@ fn null_hits_unmarked_lists() {
 
 #[test]
 fn another_drivers_id_hits() {
-    let world = holding(5);
+    let world = holding(Mutant::IgnoresHighByte);
     let lists = world.send(1..=1, OTHER_DRIVER);
     world.module.cancel(ID, &*world);
     assert_eq!(lists[0].ended(), Some(Outcome::Aborted));
@@ -86,7 +87,7 @@ fn another_drivers_id_hits() {
 
 #[test]
 fn the_rest_is_turned_round() {
-    let world = holding(6);
+    let world = holding(Mutant::ReordersTheRest);
     world.send(1..=3, OTHER_DRIVER);
     world.module.cancel(ID, &*world);
     assert_eq!(held(&world), [3, 2, 1]);
@@ -94,7 +95,7 @@ fn the_rest_is_turned_round() {
 
 #[test]
 fn held_lists_are_lost_in_a_pause() {
-    let world = holding(7);
+    let world = holding(Mutant::LosesHeldOnPause);
     let lists = world.send(1..=1, ID);
     world.module.pause(&*world);
     assert_eq!((lists[0].ended(), world.around().pauses), (None, 1));
@@ -102,21 +103,21 @@ fn held_lists_are_lost_in_a_pause() {
 
 #[test]
 fn an_own_list_that_goes_up_is_noticed() {
-    let world = holding(8);
+    let world = holding(Mutant::CompletesOwnUp);
     world.originate(1..=1, ID);
     assert!(complaint(|| world.module.cancel(ID, &*world)).contains("goes up"));
 }
 
 #[test]
 fn a_missing_status_is_noticed() {
-    let world = holding(9);
+    let world = holding(Mutant::SetsNoStatus);
     world.send(1..=1, ID);
     assert!(complaint(|| world.module.cancel(ID, &*world)).contains("completed with a status"));
 }
 
 #[test]
 fn a_send_after_a_pause_is_noticed() {
-    let world = holding(10);
+    let world = holding(Mutant::SendsWhilePaused);
     world.module.release(None, &*world);
     world.module.pause(&*world);
     assert!(complaint(|| drop(world.send(1..=1, ID))).contains("after the end of a pause"));
@@ -124,15 +125,10 @@ fn a_send_after_a_pause_is_noticed() {
 
 #[test]
 fn a_pause_that_does_not_wait_is_noticed() {
-    let world = holding(11);
+    let world = holding(Mutant::PausesAtOnce);
     world.module.release(None, &*world);
     let own = world.originate(1..=1, ID);
     world.module.pause(&*world);
     assert_eq!((world.around().pauses, own[0].cancel_id()), (1, ID));
     assert!(complaint(|| world.complete(1, false, Outcome::Success)).contains("after the end of a pause"));
-}
-
-#[test]
-fn every_fault_has_a_test_here() {
-    assert_eq!(Mutant::NAMES.len(), 11);
 }

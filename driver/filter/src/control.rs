@@ -210,11 +210,10 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
             Ok(0)
         }
         #[cfg(feature = "mutants")]
-        filter::SET_MUTANT => {
-            let set: filter::SetMutant = read(asked).map_err(refused)?;
+        cancelnic_ioctl::SET_MUTANT => {
+            let set: cancelnic_ioctl::SetMutant = read(asked).map_err(refused)?;
             set.check().map_err(refused)?;
-            let mutant = cancelnic_filter_core::Mutant::from_number(set.mutant);
-            crate::module::each(|module| module.sends.set_mutant(mutant));
+            crate::module::each(|module| module.sends.show_mutant(set.mutant));
             Ok(0)
         }
         _ => Err(STATUS_INVALID_DEVICE_REQUEST),

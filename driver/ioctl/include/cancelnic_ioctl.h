@@ -18,6 +18,12 @@
 #define CANCELNIC_VERSION 1u
 
 /*
+ Chooses the deliberate fault that a driver's test build shows. Input CancelnicSetMutant, no output. cancelnic-lwf.sys and
+ cancelnic-relay.sys take it in test builds only; cancelnic.sys reads its INF keyword `Mutant` instead.
+ */
+#define CANCELNIC_SET_MUTANT 0x8cace3fcu
+
+/*
  METHOD_OUT_DIRECT in a control code's low bits: the output is written straight into the sender's pages.
  */
 #define CANCELNIC_METHOD_OUT_DIRECT 2u
@@ -198,11 +204,6 @@
 #define CANCELNIC_NIC_LOG_DIRECT 0x8cace0a6u
 
 /*
- Input CancelnicSetMutant: chooses a fault (CANCELNIC_NIC_MUTANT_...). Test builds only.
- */
-#define CANCELNIC_NIC_SET_MUTANT 0x8cace0bcu
-
-/*
  Marks it cancelable and keeps it.
  */
 #define CANCELNIC_NIC_BEHAVIOUR_CANCELABLE 0u
@@ -303,51 +304,6 @@
 #define CANCELNIC_NIC_ACTION_LAST 7u
 
 /*
- Behaves.
- */
-#define CANCELNIC_NIC_MUTANT_NONE 0u
-
-/*
- Completes a cancelable request without unmarking it.
- */
-#define CANCELNIC_NIC_MUTANT_COMPLETES_WHILE_CANCELABLE 1u
-
-/*
- Completes a request twice.
- */
-#define CANCELNIC_NIC_MUTANT_COMPLETES_TWICE 2u
-
-/*
- Does not complete a request in EvtRequestCancel.
- */
-#define CANCELNIC_NIC_MUTANT_LOSES_CANCELLED 3u
-
-/*
- Marks a request that is marked already.
- */
-#define CANCELNIC_NIC_MUTANT_MARKS_TWICE 4u
-
-/*
- Does not complete the waiting requests when their event comes.
- */
-#define CANCELNIC_NIC_MUTANT_FORGETS_EVENT 5u
-
-/*
- Says that more came back than the output buffer holds.
- */
-#define CANCELNIC_NIC_MUTANT_INFORMATION_TOO_LARGE 6u
-
-/*
- Leaves the requests of a closed file waiting.
- */
-#define CANCELNIC_NIC_MUTANT_FORGETS_CLEANUP 7u
-
-/*
- Touches a request after it was completed.
- */
-#define CANCELNIC_NIC_MUTANT_USES_COMPLETED 8u
-
-/*
  Sends frames of the filter's own. Input CancelnicFilterSend, output CancelnicFilterSent. Succeeds when the lists have been queued or
  passed down; what becomes of them is in CancelnicFilterCounters. All or none: STATUS_INSUFFICIENT_RESOURCES without memory,
  or with more than CANCELNIC_FILTER_MOST_OUTSTANDING own lists outstanding; STATUS_DEVICE_NOT_READY unless the module runs.
@@ -380,11 +336,6 @@
  output buffer holds, at most CANCELNIC_FILTER_MOST_LISTED.
  */
 #define CANCELNIC_FILTER_HELD 0x8cace054u
-
-/*
- Makes all modules misbehave. Input CancelnicSetMutant, no output. In builds with deliberate faults only.
- */
-#define CANCELNIC_FILTER_SET_MUTANT 0x8cace058u
 
 /*
  Takes a module out of the way of lists, or puts it in again. Input CancelnicFilterBypass, no output. Succeeds when NDIS has been
@@ -482,11 +433,6 @@
  No input; output CancelnicLogLogAnswer and records.
  */
 #define CANCELNIC_RELAY_LOG 0x8cace0e0u
-
-/*
- Input CancelnicSetMutant: chooses a fault (CANCELNIC_RELAY_MUTANT_...). Test builds only.
- */
-#define CANCELNIC_RELAY_SET_MUTANT 0x8cace0fcu
 
 /*
  The remote one, cancelnic.sys's device interface.
@@ -589,66 +535,6 @@
 #define CANCELNIC_RELAY_PHASE_DONE 3u
 
 /*
- Behaves.
- */
-#define CANCELNIC_RELAY_MUTANT_NONE 0u
-
-/*
- Recalls a request without a reference of its own.
- */
-#define CANCELNIC_RELAY_MUTANT_CANCELS_WITHOUT_REFERENCE 1u
-
-/*
- Does not acknowledge in EvtIoStop.
- */
-#define CANCELNIC_RELAY_MUTANT_FORGETS_ACKNOWLEDGE 2u
-
-/*
- Acknowledges outside EvtIoStop.
- */
-#define CANCELNIC_RELAY_MUTANT_ACKNOWLEDGES_OUTSIDE 3u
-
-/*
- Sends a request again without WdfRequestReuse.
- */
-#define CANCELNIC_RELAY_MUTANT_RESENDS_WITHOUT_REUSE 4u
-
-/*
- Sends a request that is still under way.
- */
-#define CANCELNIC_RELAY_MUTANT_SENDS_TWICE 5u
-
-/*
- Gives WdfRequestCancelSentRequest a handle of another kind.
- */
-#define CANCELNIC_RELAY_MUTANT_WRONG_HANDLE 6u
-
-/*
- Does not cancel what it sent when EvtIoStop says Purge.
- */
-#define CANCELNIC_RELAY_MUTANT_IGNORES_PURGE 7u
-
-/*
- Completes a program's request after recalling it, though its completion routine does.
- */
-#define CANCELNIC_RELAY_MUTANT_COMPLETES_AFTER_CANCEL 8u
-
-/*
- Deletes a request that is still under way.
- */
-#define CANCELNIC_RELAY_MUTANT_DELETES_SENT 9u
-
-/*
- Leaves its target as it is at D0Exit.
- */
-#define CANCELNIC_RELAY_MUTANT_LEAVES_TARGET 10u
-
-/*
- Closes its local target, which is not its own to close.
- */
-#define CANCELNIC_RELAY_MUTANT_CLOSES_LOCAL_TARGET 11u
-
-/*
  What every structure begins with.
  */
 typedef struct CancelnicHeader {
@@ -663,7 +549,7 @@ typedef struct CancelnicHeader {
 } CancelnicHeader;
 
 /*
- Input of the drivers' codes that choose a deliberate fault; only test builds have them.
+ Input of CANCELNIC_SET_MUTANT.
  */
 typedef struct CancelnicSetMutant {
     /*
@@ -671,7 +557,7 @@ typedef struct CancelnicSetMutant {
      */
     struct CancelnicHeader header;
     /*
-     The fault, as the driver numbers them; 0 behaves.
+     The fault, by its number in cancelnic-mutants; 0 for none.
      */
     uint32_t mutant;
     /*

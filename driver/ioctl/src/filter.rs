@@ -8,7 +8,6 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-pub use crate::SetMutant;
 use crate::{Fault, Header, control_code};
 
 /// Sends frames of the filter's own. Input [`Send`], output [`Sent`]. Succeeds when the lists have been queued or
@@ -27,9 +26,6 @@ pub const COUNTERS: u32 = control_code(0x814);
 /// Lists the queued sends in their order. Input [`Select`], output [`Held`] followed by as many [`HeldList`] as the
 /// output buffer holds, at most [`MOST_LISTED`].
 pub const HELD: u32 = control_code(0x815);
-/// Makes all modules misbehave. Input [`SetMutant`], no output. In builds with deliberate faults only.
-pub const SET_MUTANT: u32 = control_code(0x816);
-
 /// Takes a module out of the way of lists, or puts it in again. Input [`Bypass`], no output. Succeeds when NDIS has been
 /// asked to pause and restart the stack, during which it happens: [`Counters::bypassed`] says when it has. With the status
 /// of NdisFRestartFilter if NDIS does not take that on. A module that is bypassed sees no list and sends none of its own
@@ -299,16 +295,14 @@ mod tests {
         let select = Select { header: Header::of::<Select>(), module: 0, reserved: 1 };
         let release = Release { header: Header::of::<Release>(), module: 0, reserved: 1, count: 1 };
         let cancel = Cancel { header: Header::of::<Cancel>(), module: 0, reserved: 1, cancel_id: 1 };
-        let mutant = SetMutant { header: Header::of::<SetMutant>(), mutant: 0, reserved: 1 };
-        let checks = [select.check(), release.check(), cancel.check(), mutant.check()];
-        assert_eq!(checks, [Err(Fault::Value); 4]);
+        let checks = [select.check(), release.check(), cancel.check()];
+        assert_eq!(checks, [Err(Fault::Value); 3]);
         let good = [
             Select { reserved: 0, ..select }.check(),
             Release { reserved: 0, ..release }.check(),
             Cancel { reserved: 0, ..cancel }.check(),
-            SetMutant { reserved: 0, ..mutant }.check(),
         ];
-        assert_eq!(good, [Ok(()); 4]);
+        assert_eq!(good, [Ok(()); 3]);
     }
 
     #[test]
@@ -333,12 +327,11 @@ mod tests {
             size_of::<Select>(),
             size_of::<Release>(),
             size_of::<Cancel>(),
-            size_of::<SetMutant>(),
             size_of::<Counters>(),
             size_of::<Held>(),
             size_of::<HeldList>(),
             size_of::<Bypass>(),
         ];
-        assert_eq!(sizes, [32, 72, 16, 24, 24, 16, 152, 24, 24, 16]);
+        assert_eq!(sizes, [32, 72, 16, 24, 24, 152, 24, 24, 16]);
     }
 }

@@ -35,13 +35,17 @@ impl Header {
     }
 }
 
-/// Input of the drivers' codes that choose a deliberate fault; only test builds have them.
+/// Chooses the deliberate fault that a driver's test build shows. Input [`SetMutant`], no output. cancelnic-lwf.sys and
+/// cancelnic-relay.sys take it in test builds only; cancelnic.sys reads its INF keyword `Mutant` instead.
+pub const SET_MUTANT: u32 = control_code(0x8FF);
+
+/// Input of [`SET_MUTANT`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SetMutant {
     /// Version and size.
     pub header: Header,
-    /// The fault, as the driver numbers them; 0 behaves.
+    /// The fault, by its number in cancelnic-mutants; 0 for none.
     pub mutant: u32,
     /// Zero.
     pub reserved: u32,
@@ -160,6 +164,13 @@ mod tests {
         assert_eq!(read::<Example>(version.as_bytes()), Err(Fault::Version));
         let size = Example { header: Header { size: 8, ..good.header }, value: 7 };
         assert_eq!(read::<Example>(size.as_bytes()), Err(Fault::Value));
+    }
+
+    #[test]
+    fn a_choice_of_a_fault_has_nothing_behind_it() {
+        let choice = SetMutant::new(7);
+        let later = SetMutant { reserved: 1, ..choice };
+        assert_eq!((choice.check(), later.check(), size_of::<SetMutant>()), (Ok(()), Err(Fault::Value), 16));
     }
 
     #[test]

@@ -37,8 +37,6 @@ pub const RETRIEVE: u32 = control_code(0x827);
 pub const QUEUE: u32 = control_code(0x828);
 /// As [`LOG`], the records written straight into the program's buffer (METHOD_OUT_DIRECT).
 pub const LOG_DIRECT: u32 = control_code(0x829) | METHOD_OUT_DIRECT;
-/// Input [`crate::SetMutant`]: chooses a fault ([`mutant`]). Test builds only.
-pub const SET_MUTANT: u32 = control_code(0x82F);
 
 /// Transmit packets by fate, since the packet queue was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -358,28 +356,6 @@ impl Status {
     pub const fn new(status: u32) -> Self {
         Self { header: Header::of::<Self>(), status, reserved: 0 }
     }
-}
-
-/// Faults that [`SET_MUTANT`] chooses.
-pub mod mutant {
-    /// Behaves.
-    pub const NONE: u32 = 0;
-    /// Completes a cancelable request without unmarking it.
-    pub const COMPLETES_WHILE_CANCELABLE: u32 = 1;
-    /// Completes a request twice.
-    pub const COMPLETES_TWICE: u32 = 2;
-    /// Does not complete a request in EvtRequestCancel.
-    pub const LOSES_CANCELLED: u32 = 3;
-    /// Marks a request that is marked already.
-    pub const MARKS_TWICE: u32 = 4;
-    /// Does not complete the waiting requests when their event comes.
-    pub const FORGETS_EVENT: u32 = 5;
-    /// Says that more came back than the output buffer holds.
-    pub const INFORMATION_TOO_LARGE: u32 = 6;
-    /// Leaves the requests of a closed file waiting.
-    pub const FORGETS_CLEANUP: u32 = 7;
-    /// Touches a request after it was completed.
-    pub const USES_COMPLETED: u32 = 8;
 }
 
 #[cfg(test)]

@@ -34,8 +34,6 @@ pub const STATE: u32 = control_code(0x836);
 pub const PASS: u32 = control_code(0x837);
 /// No input; output [`crate::log::LogAnswer`] and records.
 pub const LOG: u32 = control_code(0x838);
-/// Input [`crate::SetMutant`]: chooses a fault ([`mutant`]). Test builds only.
-pub const SET_MUTANT: u32 = control_code(0x83F);
 
 /// Which of the relay's two targets is meant.
 pub mod way {
@@ -229,32 +227,4 @@ pub struct SlotState {
     pub completions: u32,
     /// IoStatus.Information.
     pub information: u64,
-}
-
-/// Faults that [`SET_MUTANT`] chooses.
-pub mod mutant {
-    /// Behaves.
-    pub const NONE: u32 = 0;
-    /// Recalls a request without a reference of its own.
-    pub const CANCELS_WITHOUT_REFERENCE: u32 = 1;
-    /// Does not acknowledge in EvtIoStop.
-    pub const FORGETS_ACKNOWLEDGE: u32 = 2;
-    /// Acknowledges outside EvtIoStop.
-    pub const ACKNOWLEDGES_OUTSIDE: u32 = 3;
-    /// Sends a request again without WdfRequestReuse.
-    pub const RESENDS_WITHOUT_REUSE: u32 = 4;
-    /// Sends a request that is still under way.
-    pub const SENDS_TWICE: u32 = 5;
-    /// Gives WdfRequestCancelSentRequest a handle of another kind.
-    pub const WRONG_HANDLE: u32 = 6;
-    /// Does not cancel what it sent when EvtIoStop says Purge.
-    pub const IGNORES_PURGE: u32 = 7;
-    /// Completes a program's request after recalling it, though its completion routine does.
-    pub const COMPLETES_AFTER_CANCEL: u32 = 8;
-    /// Deletes a request that is still under way.
-    pub const DELETES_SENT: u32 = 9;
-    /// Leaves its target as it is at D0Exit.
-    pub const LEAVES_TARGET: u32 = 10;
-    /// Closes its local target, which is not its own to close.
-    pub const CLOSES_LOCAL_TARGET: u32 = 11;
 }

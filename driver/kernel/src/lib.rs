@@ -2,7 +2,7 @@
 //!
 //! Linking this crate brings the runtime: memory routines from the kernel and the panic handler. The rest
 //! is used by name: [`print`] for lines to a debugger, [`pool`] for memory, [`text`] for the kernel's strings,
-//! [`log`] for records that programs read, [`mutant`] for the faults of test builds, and with the feature `kmdf` what a KMDF driver needs around its callbacks.
+//! [`log`] for records that programs read, and with the feature `kmdf` what a KMDF driver needs around its callbacks.
 //!
 //! It knows no device and no protocol. On other systems there is only what calls no kernel, for tests.
 #![no_std]
@@ -10,7 +10,6 @@
 #[cfg(all(target_os = "windows", feature = "kmdf"))]
 pub mod kmdf;
 pub mod log;
-pub mod mutant;
 #[cfg(target_os = "windows")]
 pub mod pool;
 #[cfg(target_os = "windows")]

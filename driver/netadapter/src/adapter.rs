@@ -8,6 +8,7 @@ use cancelnic_kernel::{
     kmdf::context::{self, Context, ContextType},
     text::{counted, utf16},
 };
+use cancelnic_mutants::{Mutant, Shown};
 use netadaptercx_sys::*;
 use wdk_sys::{NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_NO_OBJECT_ATTRIBUTES, WDFDEVICE};
 
@@ -89,8 +90,8 @@ pub struct Parameters {
     pub watchdog_milliseconds: u32,
     /// In which form EvtCancel gives elements back.
     pub cancel_form: CancelForm,
-    /// Which fault a test build shows; 0: none.
-    pub mutant: u32,
+    /// Which fault a test build shows.
+    pub mutant: Shown,
 }
 
 /// Reads the INF's keywords. PASSIVE_LEVEL.
@@ -106,7 +107,7 @@ pub unsafe fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATU
     let parameters = Parameters {
         watchdog_milliseconds: query(configuration, &WATCHDOG_MS).unwrap_or(watchdog::DEFAULT_MILLISECONDS),
         cancel_form: CancelForm::from_number(query(configuration, &CANCEL_FORM).unwrap_or(0)),
-        mutant: if cfg!(feature = "mutants") { query(configuration, &MUTANT).unwrap_or(0) } else { 0 },
+        mutant: Shown::numbered(|| query(configuration, &MUTANT).unwrap_or(0)),
     };
     // SAFETY: opened above.
     unsafe { net().NetConfigurationClose(configuration) };
@@ -170,7 +171,7 @@ pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATU
         net().NetAdapterSetPermanentLinkLayerAddress(adapter, &raw mut address);
         net().NetAdapterSetCurrentLinkLayerAddress(adapter, &raw mut address);
         net().NetAdapterSetDataPathCapabilities(adapter, &raw mut tx, &raw mut rx);
-        if !context.mutant().offers_no_receive_filter() {
+        if !context.mutant().is(Mutant::OffersNoReceiveFilter) {
             net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter);
         }
         net().NetAdapterSetLinkState(adapter, &raw mut link);

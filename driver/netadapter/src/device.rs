@@ -7,12 +7,13 @@ use core::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use cancelnic_core::{CancelForm, Mutant, trace::Event, watchdog::Side};
+use cancelnic_core::{CancelForm, trace::Event, watchdog::Side};
 use cancelnic_kernel::{
     check,
     kmdf::context::{self, Context, ContextType},
     print::Level,
 };
+use cancelnic_mutants::Shown;
 use cancelnic_registers::Caps;
 use netadaptercx_sys::NETADAPTER;
 use wdk_sys::{
@@ -51,7 +52,7 @@ pub struct DeviceContext {
     cancel_form: CancelForm,
     interface: Interface,
     /// Which fault a test build shows.
-    mutant: Mutant,
+    mutant: Shown,
     /// What the cancel block can do, as it said in PrepareHardware.
     caps: AtomicU32,
     queues: PacketQueues,
@@ -108,8 +109,8 @@ impl DeviceContext {
     }
 
     /// Which fault a test build shows; the shipped driver's is the empty type.
-    pub const fn mutant(&self) -> Mutant {
-        self.mutant
+    pub const fn mutant(&self) -> &Shown {
+        &self.mutant
     }
 
     /// What the cancel block can do. From PrepareHardware on.
@@ -200,8 +201,8 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
             watchdog: Watchdog::new(device, parameters.watchdog_milliseconds)?,
             adapter,
             cancel_form: parameters.cancel_form,
-            interface: Interface::new(device)?,
-            mutant: Mutant::from_number(parameters.mutant),
+            interface: Interface::new(device, parameters.mutant.clone())?,
+            mutant: parameters.mutant,
             caps: AtomicU32::new(0),
             queues: PacketQueues::default(),
             hardware: UnsafeCell::new(None),

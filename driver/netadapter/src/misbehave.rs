@@ -1,7 +1,7 @@
 //! The deliberate faults that the callbacks themselves show, in a test build that was told to. The shipped driver's
 //! constant no leaves nothing of them.
 
-use cancelnic_core::Mutant;
+use cancelnic_mutants::{Mutant, Shown};
 use wdk_sys::{LARGE_INTEGER, ntddk::KeDelayExecutionThread};
 
 /// One millisecond and one second, relative.
@@ -11,24 +11,26 @@ const SECOND: i64 = -10_000_000;
 const NOWHERE: usize = 0x18;
 
 /// In EvtCancel.
-pub fn in_cancel(mutant: Mutant) {
-    if mutant.waits_in_cancel() {
+pub fn in_cancel(mutant: &Shown) {
+    if mutant.is(Mutant::WaitsInCancel) {
         // against the rules if the IRQL is raised, which is the purpose
         sleep(MILLISECOND);
     }
-    while mutant.loops_in_cancel() {
-        core::hint::spin_loop();
+    if mutant.is(Mutant::LoopsInCancel) {
+        loop {
+            core::hint::spin_loop();
+        }
     }
-    if mutant.reads_null_in_cancel() {
+    if mutant.is(Mutant::ReadsNullInCancel) {
         // SAFETY: there is nothing to read, which is the purpose: the machine stops.
         let _ = unsafe { core::ptr::without_provenance::<u32>(NOWHERE).read_volatile() };
     }
-    assert!(!mutant.panics_in_cancel(), "a queue with {} packets too many", 7);
+    assert!(!mutant.is(Mutant::PanicsInCancel), "a queue with {} packets too many", 7);
 }
 
 /// In EvtDevicePrepareHardware.
-pub fn in_prepare_hardware(mutant: Mutant) {
-    while mutant.sleeps_in_prepare_hardware() {
+pub fn in_prepare_hardware(mutant: &Shown) {
+    while mutant.is(Mutant::SleepsInPrepareHardware) {
         sleep(SECOND);
     }
 }

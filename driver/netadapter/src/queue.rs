@@ -212,7 +212,7 @@ pub unsafe extern "win64" fn evt_create_tx_queue(adapter: NETADAPTER, init: PNET
             return STATUS_INVALID_DEVICE_STATE;
         };
         let signals = device.wakes().signals(Side::Tx);
-        let (form, mutant) = (device.cancel_form(), device.mutant());
+        let (form, mutant) = (device.cancel_form(), device.mutant().clone());
         let Some(tx) = TxQueue::new(virtqueue, rings, signals, 0, device.caps(), form, mutant) else {
             device.give_back(Side::Tx);
             return STATUS_INVALID_DEVICE_STATE;
@@ -263,7 +263,7 @@ pub unsafe extern "win64" fn evt_create_rx_queue(adapter: NETADAPTER, init: PNET
             return STATUS_INVALID_DEVICE_STATE;
         };
         let signals = device.wakes().signals(Side::Rx);
-        let (form, mutant) = (device.cancel_form(), device.mutant());
+        let (form, mutant) = (device.cancel_form(), device.mutant().clone());
         let Some(rx) = RxQueue::new(virtqueue, rings, signals, 0, form, mutant) else {
             device.give_back(Side::Rx);
             return STATUS_INVALID_DEVICE_STATE;

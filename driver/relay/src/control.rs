@@ -1,7 +1,7 @@
 //! The control codes.
 
 #[cfg(feature = "mutants")]
-use cancelnic_ioctl::SetMutant;
+use cancelnic_ioctl::{SET_MUTANT, SetMutant};
 use cancelnic_ioctl::{
     log::LogAnswer,
     nic,
@@ -57,7 +57,6 @@ const fn is_passed(code: u32) -> bool {
             | nic::FORWARD
             | nic::RETRIEVE
             | nic::QUEUE
-            | nic::SET_MUTANT
     )
 }
 
@@ -144,7 +143,7 @@ impl Relay {
                 }
                 relay::LOG => Ok(self.journal.read(output(request, size_of::<LogAnswer>())?)),
                 #[cfg(feature = "mutants")]
-                relay::SET_MUTANT => {
+                SET_MUTANT => {
                     let wanted: SetMutant = input(request)?;
                     allow(wanted.check().is_ok())?;
                     self.mutant.choose(wanted.mutant);

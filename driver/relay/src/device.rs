@@ -10,9 +10,9 @@ use cancelnic_kernel::{
         journal::Journal,
         lock::Locked,
     },
-    mutant::Mutant,
     print::{self, Level},
 };
+use cancelnic_mutants::Shown;
 use wdk_sys::{
     _WDF_EXECUTION_LEVEL, _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_TRI_STATE, BOOLEAN,
     FILE_DEVICE_SECURE_OPEN, GUID, NTSTATUS, PWDFDEVICE_INIT, STATUS_SUCCESS, TRUE, ULONG,
@@ -55,7 +55,7 @@ pub struct Relay {
     /// What happened.
     pub journal: Journal,
     /// Which fault a test build shows.
-    pub mutant: Mutant,
+    pub mutant: Shown,
 }
 
 static RELAY: ContextType = ContextType::new::<Relay>(c"Relay", &raw const RELAY);
@@ -175,7 +175,7 @@ unsafe fn add(mut init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
             slots: Locked::new(device.cast(), Slots::new())?,
             pass: Locked::new(device.cast(), Passing::default())?,
             journal: Journal::new(device.cast(), POOL_TAG)?,
-            mutant: Mutant::new(),
+            mutant: Shown::none(),
         });
         create_queue(
             device,

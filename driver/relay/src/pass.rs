@@ -3,11 +3,9 @@
 //!
 //! Rules: CP31 (`driver/docs/cancel-path.md`).
 
-use cancelnic_ioctl::{
-    log::event,
-    relay::{Pass, mutant},
-};
+use cancelnic_ioctl::{log::event, relay::Pass};
 use cancelnic_kernel::kmdf::request::finish;
+use cancelnic_mutants::Mutant;
 use wdk_sys::{
     _WDF_REQUEST_STOP_ACTION_FLAGS, FALSE, STATUS_DEVICE_BUSY, ULONG, WDFFILEOBJECT, WDFQUEUE, WDFREQUEST,
     call_unsafe_wdf_function_binding,
@@ -100,11 +98,11 @@ pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags
         let slot = relay.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX);
         relay.journal.note(event::STOP, slot, 0, u64::from(flags));
         if flags & WdfRequestStopActionSuspend as ULONG != 0 {
-            if !relay.mutant.is(mutant::FORGETS_ACKNOWLEDGE) {
+            if !relay.mutant.is(Mutant::ForgetsAcknowledge) {
                 relay.journal.note(event::ACKNOWLEDGING, slot, 0, 0);
                 call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request, FALSE as u8);
             }
-        } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.is(mutant::IGNORES_PURGE) {
+        } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.is(Mutant::IgnoresPurge) {
             relay.hold(Handle(request));
             // what came of it is in the log
             let _ = relay.recall(Handle(request), slot);

@@ -8,7 +8,7 @@ use cancelnic_ioctl::{
     Header,
     log::event,
     nic::{self, CancelEvent, Wait},
-    relay::{Outcome, SLOTS, Send, SlotState, mutant, option, phase, way},
+    relay::{Outcome, SLOTS, Send, SlotState, option, phase, way},
 };
 use cancelnic_kernel::{
     check,
@@ -19,6 +19,7 @@ use cancelnic_kernel::{
         request::finish,
     },
 };
+use cancelnic_mutants::Mutant;
 use wdk_sys::{
     _POOL_TYPE, FALSE, NT_SUCCESS, NTSTATUS, PWDF_REQUEST_COMPLETION_PARAMS, STATUS_DEVICE_BUSY,
     STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS, ULONG,
@@ -162,7 +163,7 @@ impl Relay {
     fn begin_send(&self, slots: &mut Table, slot: u32, routine: bool) -> Result<Handle, NTSTATUS> {
         let known = slots.get(slot).map_err(refused)?;
         if let Some(request) = known {
-            let twice = self.mutant.is(mutant::SENDS_TWICE) && request.phase == Phase::Sent;
+            let twice = self.mutant.is(Mutant::SendsTwice) && request.phase == Phase::Sent;
             if twice {
                 return Ok(request.handle);
             }
@@ -266,11 +267,11 @@ impl Relay {
         })?;
         // SAFETY: held above.
         let (returned, irql) = unsafe {
-            if self.mutant.is(mutant::ACKNOWLEDGES_OUTSIDE) && origin != Origin::Own {
+            if self.mutant.is(Mutant::AcknowledgesOutside) && origin != Origin::Own {
                 call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request.0, FALSE as u8);
             }
             let recalled = self.recall(request, slot);
-            if self.mutant.is(mutant::COMPLETES_AFTER_CANCEL) && origin != Origin::Own {
+            if self.mutant.is(Mutant::CompletesAfterCancel) && origin != Origin::Own {
                 finish(request.0, Err(wdk_sys::STATUS_CANCELLED));
             }
             self.let_go(request);
@@ -283,7 +284,7 @@ impl Relay {
 
     /// Takes the reference that is held over a recall. At most DISPATCH_LEVEL.
     pub unsafe fn hold(&self, request: Handle) {
-        if !self.mutant.is(mutant::CANCELS_WITHOUT_REFERENCE) {
+        if !self.mutant.is(Mutant::CancelsWithoutReference) {
             // SAFETY: as the caller vouches.
             unsafe { reference(object(request)) };
         }
@@ -291,7 +292,7 @@ impl Relay {
 
     /// Gives it back.
     pub unsafe fn let_go(&self, request: Handle) {
-        if !self.mutant.is(mutant::CANCELS_WITHOUT_REFERENCE) {
+        if !self.mutant.is(Mutant::CancelsWithoutReference) {
             // SAFETY: as the caller vouches.
             unsafe { dereference(object(request)) };
         }
@@ -301,7 +302,7 @@ impl Relay {
     pub unsafe fn recall(&self, request: Handle, slot: u32) -> (u8, u32) {
         let irql = irql();
         self.journal.note(event::CANCELLING, slot, 0, 0);
-        let handle = if self.mutant.is(mutant::WRONG_HANDLE) { self.target.cast() } else { request.0 };
+        let handle = if self.mutant.is(Mutant::PassesWrongHandle) { self.target.cast() } else { request.0 };
         // SAFETY: the caller holds a reference.
         let returned = unsafe { call_unsafe_wdf_function_binding!(WdfRequestCancelSentRequest, handle) };
         self.journal.note(event::CANCELLED, slot, 0, returned.into());
@@ -315,7 +316,7 @@ impl Relay {
             Size: size_of::<WDF_REQUEST_REUSE_PARAMS>() as ULONG,
             ..WDF_REQUEST_REUSE_PARAMS::default()
         };
-        let status = if self.mutant.is(mutant::RESENDS_WITHOUT_REUSE) {
+        let status = if self.mutant.is(Mutant::ResendsWithoutReuse) {
             STATUS_SUCCESS
         } else {
             // SAFETY: the request is not under way; the parameters live over the call.
@@ -333,7 +334,7 @@ impl Relay {
         let request = self.slots.with(|slots| {
             let idle = slots.idle(slot);
             let request = match (idle, slots.get(slot)) {
-                (Err(Refusal::Busy), Ok(Some(known))) if self.mutant.is(mutant::DELETES_SENT) => {
+                (Err(Refusal::Busy), Ok(Some(known))) if self.mutant.is(Mutant::DeletesSent) => {
                     Ok(known.handle)
                 }
                 _ => idle,

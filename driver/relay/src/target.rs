@@ -5,9 +5,10 @@ use core::{mem::size_of, ptr::null_mut, slice};
 use cancelnic_ioctl::{
     Guid, Header, NIC_INTERFACE,
     log::event,
-    relay::{Target, TargetAnswer, mutant, target, way},
+    relay::{Target, TargetAnswer, target, way},
 };
 use cancelnic_kernel::{check, text::counted};
+use cancelnic_mutants::Mutant;
 use wdk_sys::{
     _WDF_IO_TARGET_OPEN_TYPE, _WDF_IO_TARGET_PURGE_IO_ACTION, _WDF_IO_TARGET_SENT_IO_ACTION,
     _WDF_IO_TARGET_STATE, FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, GENERIC_READ, GENERIC_WRITE, GUID,
@@ -130,7 +131,7 @@ impl Relay {
 
     /// The device goes: the local target goes with it, and what is still with that comes back before. PASSIVE_LEVEL.
     pub fn purge_below(&self) {
-        if self.mutant.is(mutant::CLOSES_LOCAL_TARGET) {
+        if self.mutant.is(Mutant::ClosesLocalTarget) {
             // SAFETY: the target lives as long as the device; that it is not the driver's to close is the fault.
             unsafe { call_unsafe_wdf_function_binding!(WdfIoTargetClose, self.below) };
         }
@@ -140,7 +141,7 @@ impl Relay {
     /// Before power goes. PASSIVE_LEVEL.
     pub fn suspend_target(&self) {
         let started = state(self.target) == _WDF_IO_TARGET_STATE::WdfIoTargetStarted;
-        if started && !self.mutant.is(mutant::LEAVES_TARGET) {
+        if started && !self.mutant.is(Mutant::LeavesTarget) {
             stop(self.target, _WDF_IO_TARGET_SENT_IO_ACTION::WdfIoTargetLeaveSentIoPending);
         }
     }

@@ -6,9 +6,9 @@ use crate::wait::Look;
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_ioctl::filter::{
     ALL, BYPASS, Bypass, CANCEL, COUNTERS, Cancel, Counters, HELD, HOLD, Held, HeldList, MOST_LISTED,
-    RELEASE, Release, SEND, SET_MUTANT, Select, Send, Sent, SetMutant,
+    RELEASE, Release, SEND, Select, Send, Sent,
 };
-use cancelnic_ioctl::{FILTER_DEVICE, Header};
+use cancelnic_ioctl::{FILTER_DEVICE, Header, SET_MUTANT, SetMutant};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The filter's name, as a driver of a session.
@@ -57,8 +57,8 @@ impl Run {
     /// Opens the filter; a test build is told its fault.
     pub fn open_filter(&mut self) -> Result<Filter> {
         let filter = Filter { file: self.open(FILTER_DEVICE)? };
-        if let Some(mutant) = self.settings.mutant.filter(|mutant| mutant.driver == FILTER) {
-            let set = SetMutant { header: Header::of::<SetMutant>(), mutant: mutant.number, reserved: 0 };
+        if let Some(mutant) = self.settings.mutant.filter(|mutant| mutant.driver() == FILTER) {
+            let set = SetMutant::new(mutant.number());
             filter.ask(self, "filter: misbehave from now on", SET_MUTANT, &set, 0)?;
         }
         Ok(filter)

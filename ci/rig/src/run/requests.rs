@@ -10,14 +10,11 @@ use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
 use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
 use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer, way};
-use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SetMutant};
+use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SET_MUTANT, SetMutant};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The relay's name, as a driver of a session.
 pub const RELAY: &str = "cancelnic-relay";
-
-/// Faults of the NIC's interface are numbered from here on, those of its data path below.
-pub const INTERFACE_FAULTS: u32 = 100;
 
 /// Both drivers' interfaces, opened by one program.
 #[derive(Debug, Clone, Copy)]
@@ -102,34 +99,20 @@ fn told<T: FromBytes + KnownLayout + Immutable>(answer: &Answer) -> Result<T> {
 }
 
 impl Run {
-    /// Opens cancelnic.sys's interface; a test build is told its fault.
+    /// Opens cancelnic.sys's interface.
     pub fn open_nic(&mut self) -> Result<File> {
-        let nic = self.open(&class(NIC_INTERFACE))?;
-        if let Some(mutant) = self.settings.mutant
-            && mutant.driver == NIC
-            && let Some(number) = mutant.number.checked_sub(INTERFACE_FAULTS)
-        {
-            self.misbehave(nic, nic::SET_MUTANT, number)?;
-        }
-        Ok(nic)
+        self.open(&class(NIC_INTERFACE))
     }
 
     /// Opens the relay's interface; a test build is told its fault.
     pub fn open_relay(&mut self) -> Result<File> {
         let relay = self.open(&class(RELAY_INTERFACE))?;
-        if let Some(mutant) = self.settings.mutant
-            && mutant.driver == RELAY
-        {
-            self.misbehave(relay, relay::SET_MUTANT, mutant.number)?;
+        if let Some(mutant) = self.settings.mutant.filter(|mutant| mutant.driver() == RELAY) {
+            let set = SetMutant::new(mutant.number());
+            let answer = self.control("misbehave from now on", relay, SET_MUTANT, set.as_bytes(), 0)?;
+            ensure!(answer.status == 0, "not a test build: status {:#010x}", answer.status);
         }
         Ok(relay)
-    }
-
-    fn misbehave(&mut self, file: File, code: u32, number: u32) -> Result<()> {
-        let answer =
-            self.control("misbehave from now on", file, code, SetMutant::new(number).as_bytes(), 0)?;
-        ensure!(answer.status == 0, "not a test build: status {:#010x}", answer.status);
-        Ok(())
     }
 
     /// Opens both, and the relay's target.

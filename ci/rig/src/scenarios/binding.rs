@@ -4,12 +4,12 @@ use super::{Kind, Scenario, usual};
 use crate::facts::Facts;
 use crate::guest::Need;
 use crate::run::Run;
-use crate::settings::{Mutant, NIC};
 use agent_protocol::Ids;
 use anyhow::{Context, Result, ensure};
+use cancelnic_mutants::Mutant;
 
 /// The driver offers no receive filter, as a client of NetAdapterCx 2.0 cannot.
-const NO_RECEIVE_FILTER: Mutant = Mutant { driver: NIC, number: 30 };
+const NO_RECEIVE_FILTER: Mutant = Mutant::OffersNoReceiveFilter;
 
 /// Destinations of injected frames, and whether TCP/IP's filter (directed, multicast, broadcast; all hosts in the multicast
 /// list) lets them through. The device's address is its default.

@@ -3,8 +3,9 @@
 use super::{Kind, Scenario, no_watchdog};
 use crate::control::State;
 use crate::run::{RX_WRITE, Run, WIRE};
-use crate::settings::{Mutant, NIC, Settings};
+use crate::settings::Settings;
 use anyhow::Result;
+use cancelnic_mutants::Mutant;
 
 fn cancel_64(run: &mut Run) -> Result<()> {
     run.load()?;
@@ -38,26 +39,31 @@ fn cancel_and_restart(run: &mut Run) -> Result<()> {
 
 const fn caught(
     name: &'static str,
-    number: u32,
+    mutant: Mutant,
     prepare: fn(&mut Settings),
     body: fn(&mut Run) -> Result<()>,
     rules: &'static [&'static str],
 ) -> Scenario {
-    let mutant = Mutant { driver: NIC, number };
     Scenario { name, kind: Kind::Caught { mutant, prepare, body, rules, shows: |_| Ok(()) } }
 }
 
 pub fn all() -> Vec<Scenario> {
     vec![
-        caught("caught-packet-kept", 1, no_watchdog, cancel_64, &["QueueNotDrained"]),
+        caught("caught-packet-kept", Mutant::KeepsAPacket, no_watchdog, cancel_64, &["QueueNotDrained"]),
         caught(
             "caught-rx-buffers-before-stopped",
-            2,
+            Mutant::ReturnsBeforeStopped,
             no_watchdog,
             cancel_half_written,
             &["RxBufferReturnedEarly", "ReceiveBufferTouched"],
         ),
-        caught("caught-wait-in-cancel", 3, no_watchdog, cancel_64, &["WaitAtDispatch"]),
-        caught("caught-resume-forgotten", 4, no_watchdog, cancel_and_restart, &["QueueNotResumed"]),
+        caught("caught-wait-in-cancel", Mutant::WaitsInCancel, no_watchdog, cancel_64, &["WaitAtDispatch"]),
+        caught(
+            "caught-resume-forgotten",
+            Mutant::ForgetsResume,
+            no_watchdog,
+            cancel_and_restart,
+            &["QueueNotResumed"],
+        ),
     ]
 }

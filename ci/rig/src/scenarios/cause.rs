@@ -4,9 +4,10 @@ use super::{Kind, Scenario, Shows, no_watchdog};
 use crate::facts::Facts;
 use crate::guest::Need;
 use crate::run::{Run, WIRE};
-use crate::settings::{Mutant, NIC, Settings};
+use crate::settings::Settings;
 use crate::verdict::judge;
 use anyhow::{Context, Result, bail, ensure};
+use cancelnic_mutants::Mutant;
 
 /// Ten frames go out and come in.
 fn ten_sent(run: &mut Run) -> Result<()> {
@@ -121,22 +122,28 @@ fn states_are_the_devices(facts: &Facts) -> Result<()> {
 
 const fn caught(
     name: &'static str,
-    number: u32,
+    mutant: Mutant,
     prepare: fn(&mut Settings),
     body: fn(&mut Run) -> Result<()>,
     rules: &'static [&'static str],
     shows: Shows,
 ) -> Scenario {
-    let mutant = Mutant { driver: NIC, number };
     Scenario { name, kind: Kind::Caught { mutant, prepare, body, rules, shows } }
 }
 
 pub fn all() -> Vec<Scenario> {
     vec![
-        caught("cause-sent-marked-taken-back", 10, no_watchdog, ten_sent, &["TakenBackButOnWire"], marked),
+        caught(
+            "cause-sent-marked-taken-back",
+            Mutant::MarksSentAsTakenBack,
+            no_watchdog,
+            ten_sent,
+            &["TakenBackButOnWire"],
+            marked,
+        ),
         caught(
             "cause-completion-skipped",
-            11,
+            Mutant::SkipsACompletion,
             no_watchdog,
             five_sent_and_the_rest_cancelled,
             &["SentButNotOnWire"],
@@ -144,16 +151,23 @@ pub fn all() -> Vec<Scenario> {
         ),
         caught(
             "cause-cancel-never-written",
-            12,
+            Mutant::ForgetsCancel,
             |_| (),
             five_sent_and_the_rest_cancelled,
             &["DriverResetDevice"],
             never_cancelled,
         ),
-        caught("cause-doorbell-not-rung", 13, no_watchdog, ten_sent, &["DoorbellMissing"], not_rung),
+        caught(
+            "cause-doorbell-not-rung",
+            Mutant::ForgetsDoorbell,
+            no_watchdog,
+            ten_sent,
+            &["DoorbellMissing"],
+            not_rung,
+        ),
         caught(
             "cause-returned-before-used",
-            14,
+            Mutant::ReturnsBeforeUsed,
             no_watchdog,
             ten_held,
             &["SentButNotOnWire"],

@@ -2,10 +2,9 @@
 
 use super::filter::{A, B, C, holding, lists, null_id, stale_id};
 use super::{Kind, Scenario, no_watchdog};
-use crate::run::filter::FILTER;
 use crate::run::{Run, WIRE};
-use crate::settings::Mutant;
 use anyhow::Result;
+use cancelnic_mutants::Mutant;
 
 /// Held lists of two IDs, one of which is cancelled.
 fn cancel_some(run: &mut Run) -> Result<()> {
@@ -73,26 +72,55 @@ fn pause_with_own_lists_out(run: &mut Run) -> Result<()> {
 
 const fn caught(
     name: &'static str,
-    number: u32,
+    mutant: Mutant,
     body: fn(&mut Run) -> Result<()>,
     rules: &'static [&'static str],
 ) -> Scenario {
-    let mutant = Mutant { driver: FILTER, number };
     Scenario { name, kind: Kind::Caught { mutant, prepare: no_watchdog, body, rules, shows: |_| Ok(()) } }
 }
 
 pub fn all() -> Vec<Scenario> {
     vec![
-        caught("caught-filter-completes-twice", 1, cancel_some, &["ListCompletedTwice", "NotANetBufferList"]),
-        caught("caught-filter-forgets-to-pass-on", 2, cancel_some, &["CancelNotPassedOn"]),
-        caught("caught-filter-keeps-stale-id", 3, stale_id, &["StaleIdHits"]),
-        caught("caught-filter-matches-null", 4, null_id, &["AbortedWithoutCancel"]),
-        caught("caught-filter-ignores-high-byte", 5, cancel_other_high_byte, &["AbortedWithoutCancel"]),
-        caught("caught-filter-reorders-the-rest", 6, cancel_some, &["ListsReordered"]),
-        caught("caught-filter-loses-held-on-pause", 7, pause_with_lists_held, &["PausedWithListsHeld"]),
-        caught("caught-filter-completes-own-up", 8, cancel_own, &["OwnListCompleted"]),
-        caught("caught-filter-sets-no-status", 9, cancel_some, &["StatusNotSet"]),
-        caught("caught-filter-sends-while-paused", 10, send_while_paused, &["SendOutsideRunning"]),
-        caught("caught-filter-pauses-at-once", 11, pause_with_own_lists_out, &["PausedWithOwnListsOut"]),
+        caught(
+            "caught-filter-completes-twice",
+            Mutant::CompletesListTwice,
+            cancel_some,
+            &["ListCompletedTwice", "NotANetBufferList"],
+        ),
+        caught(
+            "caught-filter-forgets-to-pass-on",
+            Mutant::ForgetsToPassOn,
+            cancel_some,
+            &["CancelNotPassedOn"],
+        ),
+        caught("caught-filter-keeps-stale-id", Mutant::KeepsStaleId, stale_id, &["StaleIdHits"]),
+        caught("caught-filter-matches-null", Mutant::MatchesNull, null_id, &["AbortedWithoutCancel"]),
+        caught(
+            "caught-filter-ignores-high-byte",
+            Mutant::IgnoresHighByte,
+            cancel_other_high_byte,
+            &["AbortedWithoutCancel"],
+        ),
+        caught("caught-filter-reorders-the-rest", Mutant::ReordersTheRest, cancel_some, &["ListsReordered"]),
+        caught(
+            "caught-filter-loses-held-on-pause",
+            Mutant::LosesHeldOnPause,
+            pause_with_lists_held,
+            &["PausedWithListsHeld"],
+        ),
+        caught("caught-filter-completes-own-up", Mutant::CompletesOwnUp, cancel_own, &["OwnListCompleted"]),
+        caught("caught-filter-sets-no-status", Mutant::SetsNoStatus, cancel_some, &["StatusNotSet"]),
+        caught(
+            "caught-filter-sends-while-paused",
+            Mutant::SendsWhilePaused,
+            send_while_paused,
+            &["SendOutsideRunning"],
+        ),
+        caught(
+            "caught-filter-pauses-at-once",
+            Mutant::PausesAtOnce,
+            pause_with_own_lists_out,
+            &["PausedWithOwnListsOut"],
+        ),
     ]
 }

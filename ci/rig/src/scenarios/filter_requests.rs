@@ -10,9 +10,10 @@ use crate::run::programs::Controlling;
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::filter::{
     ALL, BYPASS, Bypass, CANCEL, COUNTERS, Cancel, Counters, HELD, HOLD, Held, LONGEST, MOST_GROUPS,
-    MOST_OUTSTANDING, RELEASE, Release, SEND, SET_MUTANT, SHORTEST, Select, Send, Sent, SetMutant,
+    MOST_OUTSTANDING, RELEASE, Release, SEND, SHORTEST, Select, Send, Sent,
 };
-use cancelnic_ioctl::{Header, control_code, nic};
+use cancelnic_ioctl::{Header, SET_MUTANT, SetMutant, control_code, nic};
+use cancelnic_mutants::Mutant;
 use zerocopy::IntoBytes;
 
 /// STATUS_INFO_LENGTH_MISMATCH.
@@ -202,7 +203,7 @@ fn malformed(run: &mut Run) -> Result<()> {
     ] {
         refused(run, filter, what, (code, select.as_bytes(), 4096), NO_CODE)?;
     }
-    let fault = SetMutant::new(1);
+    let fault = SetMutant::new(Mutant::CompletesListTwice.number());
     refused(run, filter, "a fault of a driver that ships", (SET_MUTANT, fault.as_bytes(), 0), NO_CODE)?;
 
     let after = (filter.counters(run)?, filter.held(run)?);

@@ -7,12 +7,13 @@ use crate::control::State;
 use crate::facts::Facts;
 use crate::hang::Hang;
 use crate::run::{COMPLETE, Run, WIRE};
-use crate::settings::{Mutant, NIC, Settings};
+use crate::settings::Settings;
 use anyhow::{Context, Result, ensure};
+use cancelnic_mutants::Mutant;
 
 /// The driver's faults: one cancelled transmit packet is kept; EvtCancel returns no receive buffer.
-const KEEPS_A_PACKET: Mutant = Mutant { driver: NIC, number: 1 };
-const LEAVES_THE_REST: Mutant = Mutant { driver: NIC, number: 5 };
+const KEEPS_A_PACKET: Mutant = Mutant::KeepsAPacket;
+const LEAVES_THE_REST: Mutant = Mutant::LeavesTheRestToAdvance;
 
 /// 64 packets on the hardware, 136 in the ring only.
 fn cancel_200(run: &mut Run) -> Result<()> {

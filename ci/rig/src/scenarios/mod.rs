@@ -38,11 +38,12 @@ use crate::pool::{self, Pool};
 use crate::process::Folder;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
-use crate::settings::{Files, Mutant, Settings};
+use crate::settings::{Files, Settings};
 use crate::symbols::Stack;
 use crate::verdict::judge;
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail, ensure};
+use cancelnic_mutants::Mutant;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -354,9 +355,9 @@ struct Judged {
 
 /// The test build of a driver takes the place of the one that ships.
 fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result<()> {
-    let broken = built.driver(mutant.driver)?.mutants.as_ref();
+    let broken = built.driver(mutant.driver())?.mutants.as_ref();
     let broken = broken.context("the broken drivers are not built")?;
-    let driver = settings.files.driver(mutant.driver)?;
+    let driver = settings.files.driver(mutant.driver())?;
     driver.symbols = broken.path.with_extension("pdb");
     driver.image = broken.clone();
     Ok(())
@@ -433,6 +434,19 @@ mod tests {
         assert_eq!(lines.len(), descriptions::DESCRIPTIONS.len());
         let long: Vec<_> = lines.iter().filter(|line| line.is_empty() || line.len() > 120).collect();
         assert!(long.is_empty(), "{long:?}");
+    }
+
+    #[test]
+    fn every_mutant_of_the_drivers_has_a_scenario_that_shows_it() {
+        let scenarios = all();
+        let shown = |wanted: &Mutant| {
+            scenarios.iter().any(|scenario| match scenario.kind {
+                Kind::Caught { mutant, .. } | Kind::Endured { mutant, .. } => mutant == *wanted,
+                _ => false,
+            })
+        };
+        let unseen: Vec<_> = Mutant::ALL.iter().filter(|mutant| !shown(mutant)).collect();
+        assert!(unseen.is_empty(), "{unseen:?}");
     }
 
     #[test]

@@ -8,10 +8,11 @@ use crate::demo;
 use crate::facts::Facts;
 use crate::report;
 use crate::run::{Run, WIRE};
-use crate::settings::{Mutant, NIC, Settings};
+use crate::settings::Settings;
 use crate::verdict::judge;
 use agent_protocol::Ids;
 use anyhow::{Context, Result, ensure};
+use cancelnic_mutants::Mutant;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub const IN_A_BROWSER: &str = "report-page-is-readable-in-a-browser";
 
 /// One cancelled transmit packet is kept by the driver.
-const KEEPS_A_PACKET: Mutant = Mutant { driver: NIC, number: 1 };
+const KEEPS_A_PACKET: Mutant = Mutant::KeepsAPacket;
 
 /// Widths in pixels: a desk and a telephone.
 const WIDTHS: [u32; 2] = [1400, 420];

@@ -7,10 +7,11 @@ use crate::facts::Facts;
 use crate::failure::SETUP;
 use crate::machine::names;
 use crate::run::{Run, WIRE};
-use crate::settings::{Files, Mutant, NIC};
+use crate::settings::{Files, NIC};
 use crate::symbols::Symbols;
 use agent_protocol::{LoadedImage, Processor};
 use anyhow::{Context, Result, ensure};
+use cancelnic_mutants::Mutant;
 use object::Object as _;
 use object::read::pe::PeFile64;
 use std::process::{Command, Stdio};
@@ -128,8 +129,12 @@ fn qemu_gives_up(trial: &Trial) -> Result<()> {
     Ok(())
 }
 
-const fn caught(name: &'static str, number: u32, rules: &'static [&'static str], shows: Shows) -> Scenario {
-    let mutant = Mutant { driver: NIC, number };
+const fn caught(
+    name: &'static str,
+    mutant: Mutant,
+    rules: &'static [&'static str],
+    shows: Shows,
+) -> Scenario {
     Scenario { name, kind: Kind::Caught { mutant, prepare: no_watchdog, body: cancel_64, rules, shows } }
 }
 
@@ -137,9 +142,14 @@ pub fn all() -> Vec<Scenario> {
     vec![
         Scenario { name: "foreign-driver-with-its-pdb", kind: Kind::Command(foreign_symbols) },
         Scenario { name: "failure-qemu-gives-up", kind: Kind::Command(qemu_gives_up) },
-        caught("caught-loop-in-cancel", 20, &["CallbackDoesNotReturn"], loop_is_named),
-        caught("caught-sleep-in-prepare-hardware", 21, &["CallbackDoesNotReturn"], sleep_is_named),
-        caught("caught-panic-in-cancel", 22, &["DriverPanicked"], panic_is_named),
-        caught("caught-null-read-in-cancel", 23, &["PageFault"], crash_is_named),
+        caught("caught-loop-in-cancel", Mutant::LoopsInCancel, &["CallbackDoesNotReturn"], loop_is_named),
+        caught(
+            "caught-sleep-in-prepare-hardware",
+            Mutant::SleepsInPrepareHardware,
+            &["CallbackDoesNotReturn"],
+            sleep_is_named,
+        ),
+        caught("caught-panic-in-cancel", Mutant::PanicsInCancel, &["DriverPanicked"], panic_is_named),
+        caught("caught-null-read-in-cancel", Mutant::ReadsNullInCancel, &["PageFault"], crash_is_named),
     ]
 }

@@ -4,12 +4,13 @@
 use super::{Kind, Scenario, Shows, good, no_watchdog};
 use crate::facts::Facts;
 use crate::run::{COMPLETE, Run};
-use crate::settings::{Mutant, NIC, Settings};
+use crate::settings::Settings;
 use anyhow::{Result, ensure};
+use cancelnic_mutants::Mutant;
 
 /// The driver's faults: what came while the queue was armed is not notified.
-const TX_FORGETS: Mutant = Mutant { driver: NIC, number: 6 };
-const RX_FORGETS: Mutant = Mutant { driver: NIC, number: 7 };
+const TX_FORGETS: Mutant = Mutant::ForgetsToNotifyTx;
+const RX_FORGETS: Mutant = Mutant::ForgetsToNotifyRx;
 
 /// A frame is completed while the transmit queue waits at `window`. One alone: whoever sends more may be half done when
 /// the queue comes there, and the rest would wake it.

@@ -18,10 +18,11 @@ use crate::qmp::{PciFunction, Qmp};
 use crate::report::Report;
 use crate::run::{COMPLETE, Run, WIRE};
 use crate::session::{LIMIT, accept, listen, start_device};
-use crate::settings::{Mutant, NIC, Settings};
+use crate::settings::Settings;
 use crate::verdict::judge;
 use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
+use cancelnic_mutants::Mutant;
 use cancelnic_registers::{ID, ID_OFFSET};
 use serde_json::Value;
 use std::fs::File;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The driver's fault: one cancelled transmit packet is kept.
-const KEEPS_A_PACKET: Mutant = Mutant { driver: NIC, number: 1 };
+const KEEPS_A_PACKET: Mutant = Mutant::KeepsAPacket;
 
 /// Where virtio's device configuration is in the fifth region of QEMU's device (register 4), 16 KiB in size.
 const DEVICE_CONFIG: u64 = 0x2000;

@@ -4,13 +4,14 @@
 use std::{cell::Cell, rc::Rc};
 
 use cancelnic_core::{
-    CancelForm, Fault, Mutant, Notify, Outcome,
+    CancelForm, Fault, Notify, Outcome,
     outcome::Waiting,
     rx::RxQueue,
     signals::Signals,
     tx::TxQueue,
     virtqueue::{Direction, DmaMemory, Layout, Slot, Virtqueue},
 };
+use cancelnic_mutants::{Mutant, Shown};
 use cancelnic_registers::Caps;
 
 use crate::{
@@ -39,7 +40,7 @@ pub struct Setup {
     pub form: CancelForm,
     /// Whether enabling the notification ends the polling, as documented; the source polls once more.
     pub documented: bool,
-    pub mutant: u32,
+    pub mutant: Option<Mutant>,
 }
 
 impl Default for Setup {
@@ -53,7 +54,7 @@ impl Default for Setup {
             speed: 0,
             form: CancelForm::Iterator,
             documented: false,
-            mutant: 0,
+            mutant: None,
         }
     }
 }
@@ -136,7 +137,7 @@ impl TxMachine {
         let signals: &'static Signals = Box::leak(Box::new(Signals::new()));
         let virtqueue = virtqueue(&guest, &nic, Side::Tx, &setup);
         let used_index = virtqueue.addresses()[2] + 2;
-        let mutant = Mutant::from_number(setup.mutant);
+        let mutant = Shown::numbered(|| setup.mutant.map_or(0, Mutant::number));
         let queue = TxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.caps, setup.form, mutant);
         let mut machine = Self {
             guest,
@@ -288,7 +289,7 @@ impl RxMachine {
         let signals: &'static Signals = Box::leak(Box::new(Signals::new()));
         let virtqueue = virtqueue(&guest, &nic, Side::Rx, &setup);
         let used_index = virtqueue.addresses()[2] + 2;
-        let mutant = Mutant::from_number(setup.mutant);
+        let mutant = Shown::numbered(|| setup.mutant.map_or(0, Mutant::number));
         let queue = RxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.form, mutant);
         let mut machine = Self {
             guest,

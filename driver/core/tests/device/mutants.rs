@@ -2,18 +2,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cancelnic_mutants::Mutant;
+
 use crate::{
     machine::{RxMachine, Setup, TxMachine},
     nic::Gate,
 };
 
-fn mutant(number: u32) -> Setup {
-    Setup { mutant: number, ..Setup::default() }
+fn mutant(mutant: Mutant) -> Setup {
+    Setup { mutant: Some(mutant), ..Setup::default() }
 }
 
 #[test]
 fn kept_packet_keeps_the_queue_from_stopping() {
-    let mut machine = TxMachine::new(mutant(1));
+    let mut machine = TxMachine::new(mutant(Mutant::KeepsAPacket));
     machine.nic.close(Gate::Wire);
     machine.send(10);
     machine.cancel();
@@ -23,7 +25,7 @@ fn kept_packet_keeps_the_queue_from_stopping() {
 
 #[test]
 fn buffers_returned_before_stopped_are_written_afterwards() {
-    let mut machine = RxMachine::new(mutant(2));
+    let mut machine = RxMachine::new(mutant(Mutant::ReturnsBeforeStopped));
     machine.nic.close(Gate::RxWrite);
     assert!(machine.nic.inject(0));
     machine.cancel();
@@ -34,7 +36,7 @@ fn buffers_returned_before_stopped_are_written_afterwards() {
 
 #[test]
 fn forgotten_resume_leaves_frames_unsent() {
-    let mut machine = TxMachine::new(mutant(4));
+    let mut machine = TxMachine::new(mutant(Mutant::ForgetsResume));
     machine.send(1);
     machine.cancel();
     machine.run();
@@ -46,7 +48,7 @@ fn forgotten_resume_leaves_frames_unsent() {
 
 #[test]
 fn buffers_left_to_advance_are_not_returned_in_cancel() {
-    let mut machine = RxMachine::new(mutant(5));
+    let mut machine = RxMachine::new(mutant(Mutant::LeavesTheRestToAdvance));
     assert_eq!(machine.cancel().back, 0);
     assert_ne!(machine.advance(), 0);
     assert_eq!(machine.side.outstanding(), 0);
@@ -54,19 +56,19 @@ fn buffers_left_to_advance_are_not_returned_in_cancel() {
 
 #[test]
 fn forgotten_notification_leaves_a_queue_asleep_before_its_completions() {
-    for number in [0, 6, 7] {
-        let mut machine = TxMachine::new(mutant(number));
+    for mutant in [None, Some(Mutant::ForgetsToNotifyTx), Some(Mutant::ForgetsToNotifyRx)] {
+        let setup = Setup { mutant, ..Setup::default() };
+        let mut machine = TxMachine::new(setup);
         machine.nic.close(Gate::Complete);
         machine.send(3);
-        assert_eq!(machine.arm_after(|machine| machine.nic.open(Gate::Complete)), number != 6);
-        let mut machine = RxMachine::new(mutant(number));
-        assert_eq!(machine.arm_after(|machine| assert!(machine.nic.inject(0))), number != 7);
+        assert_eq!(
+            machine.arm_after(|machine| machine.nic.open(Gate::Complete)),
+            mutant != Some(Mutant::ForgetsToNotifyTx)
+        );
+        let mut machine = RxMachine::new(setup);
+        assert_eq!(
+            machine.arm_after(|machine| assert!(machine.nic.inject(0))),
+            mutant != Some(Mutant::ForgetsToNotifyRx)
+        );
     }
-}
-
-#[test]
-fn waiting_in_cancel_is_asked_for_by_number_three_only() {
-    use cancelnic_core::Mutant;
-    let waits: Vec<u32> = (0..10).filter(|n| Mutant::from_number(*n).waits_in_cancel()).collect();
-    assert_eq!(waits, [3]);
 }

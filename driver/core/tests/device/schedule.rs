@@ -64,7 +64,7 @@ fn setup() -> impl Strategy<Value = Setup> {
             speed,
             form,
             documented,
-            mutant: 0,
+            mutant: None,
         },
     )
 }

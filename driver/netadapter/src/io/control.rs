@@ -2,8 +2,6 @@
 
 use core::ptr::null_mut;
 
-#[cfg(feature = "mutants")]
-use cancelnic_ioctl::SetMutant;
 use cancelnic_ioctl::{
     Header,
     log::{LogAnswer, event},
@@ -106,13 +104,6 @@ impl Interface {
                     allow(is_of_requests(wanted.queue))?;
                     room::<QueueState>(request)?;
                     answer(request, &self.queue_action(wanted))
-                }
-                #[cfg(feature = "mutants")]
-                nic::SET_MUTANT => {
-                    let wanted: SetMutant = input(request)?;
-                    allow(wanted.check().is_ok())?;
-                    self.mutant.choose(wanted.mutant);
-                    Ok(0)
                 }
                 _ => Err(STATUS_INVALID_DEVICE_REQUEST),
             }

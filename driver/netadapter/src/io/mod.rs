@@ -11,16 +11,12 @@ mod waiters;
 
 use core::{mem::size_of, ptr::null_mut};
 
-use cancelnic_ioctl::{
-    Guid, NIC_INTERFACE,
-    log::event,
-    nic::{mutant, queue},
-};
+use cancelnic_ioctl::{Guid, NIC_INTERFACE, log::event, nic::queue};
 use cancelnic_kernel::{
     check,
     kmdf::{context, journal::Journal, lock::Locked},
-    mutant::Mutant,
 };
+use cancelnic_mutants::{Mutant, Shown};
 use wdk_sys::{
     _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_REQUEST_TYPE, _WDF_TRI_STATE, BOOLEAN,
     FILE_DEVICE_SECURE_OPEN, GUID, NTSTATUS, PWDFDEVICE_INIT, TRUE, ULONG, WDF_FILEOBJECT_CONFIG,
@@ -41,7 +37,7 @@ pub struct Interface {
     journal: Journal,
     waiting: Waiting,
     view: Locked<View>,
-    mutant: Mutant,
+    mutant: Shown,
 }
 
 /// What has to be said before the device object is made. PASSIVE_LEVEL.
@@ -79,7 +75,7 @@ impl Interface {
     ///
     /// # Safety
     /// `device` is alive and outlives the value, which becomes part of its context before the device starts.
-    pub unsafe fn new(device: WDFDEVICE) -> Result<Self, NTSTATUS> {
+    pub unsafe fn new(device: WDFDEVICE, mutant: Shown) -> Result<Self, NTSTATUS> {
         // SAFETY: as the caller vouches; the class is a static.
         unsafe {
             let queues = [
@@ -111,7 +107,7 @@ impl Interface {
                 journal: Journal::new(device.cast(), POOL_TAG)?,
                 waiting: Waiting::new(device)?,
                 view: Locked::new(device.cast(), View::default())?,
-                mutant: Mutant::new(),
+                mutant,
             })
         }
     }
@@ -225,7 +221,7 @@ unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
         context::get::<DeviceContext>(device.cast()).interface()
     };
     interface.journal.note(event::CLEANUP, u32::MAX, 0, 0);
-    if !interface.mutant.is(mutant::FORGETS_CLEANUP) {
+    if !interface.mutant.is(Mutant::ForgetsCleanup) {
         interface.cancel_file(file);
     }
 }

@@ -4,8 +4,9 @@ use cancelnic_core::{counters::RxCounters, counters::TxCounters, watchdog::Side}
 use cancelnic_ioctl::{
     Header,
     log::event,
-    nic::{CancelEvent, Counters, Ring, RingSnapshot, RxCounts, TxCounts, mutant},
+    nic::{CancelEvent, Counters, Ring, RingSnapshot, RxCounts, TxCounts},
 };
+use cancelnic_mutants::Mutant;
 
 use super::Interface;
 
@@ -78,7 +79,7 @@ impl Interface {
     pub fn queue_cancelled(&self, side: Side) {
         let number = self.view.with(|view| view.cancelled(side));
         self.journal.note(event::CANCEL_EVENT, u32::MAX, 0, number);
-        if !self.mutant.is(mutant::FORGETS_EVENT) {
+        if !self.mutant.is(Mutant::ForgetsEvent) {
             self.tell_waiting();
         }
     }

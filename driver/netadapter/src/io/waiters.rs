@@ -6,13 +6,14 @@
 use cancelnic_core::waiters::{End, Marked, Marking, Waiters, Which};
 use cancelnic_ioctl::{
     log::event,
-    nic::{self, CancelEvent, Wait, behaviour, mutant, queue},
+    nic::{self, CancelEvent, Wait, behaviour, queue},
 };
 use cancelnic_kernel::kmdf::{
     lock::Locked,
     object::{dereference, reference},
     request::{answer, finish, input, output},
 };
+use cancelnic_mutants::Mutant;
 use wdk_sys::{
     _WDF_REQUEST_STOP_ACTION_FLAGS, FALSE, NT_SUCCESS, NTSTATUS, STATUS_CANCELLED,
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND,
@@ -129,7 +130,7 @@ unsafe extern "C" fn evt_request_cancel(request: WDFREQUEST) {
         let interface = Interface::of_request(request);
         let tag = interface.waiting.0.with(|table| table.cancelled(Handle(request)));
         interface.journal.note(event::CANCEL_CALLBACK, tag.unwrap_or(u32::MAX), 0, 0);
-        if interface.mutant.is(mutant::LOSES_CANCELLED) {
+        if interface.mutant.is(Mutant::LosesCancelledRequest) {
             return;
         }
         interface.complete(request, tag.unwrap_or(u32::MAX), Ending::Status(STATUS_CANCELLED));
@@ -221,7 +222,7 @@ impl Interface {
                 self.complete(handle.0, tag, Ending::Status(status));
                 return status;
             }
-            if self.mutant.is(mutant::MARKS_TWICE) {
+            if self.mutant.is(Mutant::MarksRequestTwice) {
                 // the fault: it is marked already
                 call_unsafe_wdf_function_binding!(
                     WdfRequestMarkCancelable,
@@ -274,7 +275,7 @@ impl Interface {
     unsafe fn unmark(&self, handle: Handle, tag: u32, ending: Ending) -> NTSTATUS {
         // SAFETY: the reference keeps the object; after a successful unmark the driver alone can complete it.
         unsafe {
-            let status = if self.mutant.is(mutant::COMPLETES_WHILE_CANCELABLE) {
+            let status = if self.mutant.is(Mutant::CompletesWhileCancelable) {
                 STATUS_SUCCESS
             } else {
                 call_unsafe_wdf_function_binding!(WdfRequestUnmarkCancelable, handle.0)
@@ -301,17 +302,17 @@ impl Interface {
                 Ending::Status(STATUS_SUCCESS) => Ok(0),
                 Ending::Status(status) => Err(status),
             };
-            let result = if self.mutant.is(mutant::INFORMATION_TOO_LARGE) {
+            let result = if self.mutant.is(Mutant::ReportsTooMuchWritten) {
                 result.map(|length| length + 4096)
             } else {
                 result
             };
             self.journal.note(event::COMPLETING, tag, result.err().unwrap_or(STATUS_SUCCESS), 0);
             finish(request, result);
-            if self.mutant.is(mutant::COMPLETES_TWICE) {
+            if self.mutant.is(Mutant::CompletesRequestTwice) {
                 finish(request, result);
             }
-            if self.mutant.is(mutant::USES_COMPLETED) {
+            if self.mutant.is(Mutant::UsesCompletedRequest) {
                 let _ = call_unsafe_wdf_function_binding!(WdfRequestIsCanceled, request);
             }
         }

@@ -6,12 +6,12 @@ use super::stage::expect_refused;
 use super::waiting::{await_waiting, wait};
 use super::{CANCELLED, SUCCESS};
 use crate::run::Run;
-use crate::run::requests::{INTERFACE_FAULTS, RELAY, Requests};
-use crate::settings::{Mutant, NIC};
+use crate::run::requests::Requests;
 use anyhow::{Result, ensure};
 use cancelnic_ioctl::nic;
-use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour, mutant as nic_mutant};
-use cancelnic_ioctl::relay::{Send, mutant, phase};
+use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour};
+use cancelnic_ioctl::relay::{Send, phase};
+use cancelnic_mutants::Mutant;
 use zerocopy::IntoBytes;
 
 const SLOT: u32 = 1;
@@ -124,23 +124,12 @@ fn at_once(run: &mut Run) -> Result<()> {
     run.close(nic)
 }
 
-const fn relay(
+const fn caught(
     name: &'static str,
-    number: u32,
+    mutant: Mutant,
     body: fn(&mut Run) -> Result<()>,
     rules: &'static [&'static str],
 ) -> Scenario {
-    let mutant = Mutant { driver: RELAY, number };
-    Scenario { name, kind: Kind::Caught { mutant, prepare: |_| (), body, rules, shows: |_| Ok(()) } }
-}
-
-const fn interface(
-    name: &'static str,
-    number: u32,
-    body: fn(&mut Run) -> Result<()>,
-    rules: &'static [&'static str],
-) -> Scenario {
-    let mutant = Mutant { driver: NIC, number: INTERFACE_FAULTS + number };
     Scenario { name, kind: Kind::Caught { mutant, prepare: |_| (), body, rules, shows: |_| Ok(()) } }
 }
 
@@ -148,64 +137,59 @@ pub fn all() -> Vec<Scenario> {
     const TWICE: &[&str] =
         &["RequestCompletedTwice", "RequestUsedAfterCompletion", "RequestNotOwned", "InvalidHandle"];
     vec![
-        relay(
+        caught(
             "caught-recall-without-reference",
-            mutant::CANCELS_WITHOUT_REFERENCE,
+            Mutant::CancelsWithoutReference,
             recall,
             &["CancelledWithoutReference"],
         ),
-        relay("caught-stop-not-acknowledged", mutant::FORGETS_ACKNOWLEDGE, power, &["StopNotAcknowledged"]),
-        relay(
+        caught("caught-stop-not-acknowledged", Mutant::ForgetsAcknowledge, power, &["StopNotAcknowledged"]),
+        caught(
             "caught-acknowledged-outside-stop",
-            mutant::ACKNOWLEDGES_OUTSIDE,
+            Mutant::AcknowledgesOutside,
             recall_passed,
             &["StopAcknowledgeMisused"],
         ),
-        relay(
+        caught(
             "caught-sent-without-reuse",
-            mutant::RESENDS_WITHOUT_REUSE,
+            Mutant::ResendsWithoutReuse,
             reuse,
             &["RequestNotReused", "SentAgainWithoutReuse"],
         ),
-        relay("caught-sent-while-sent", mutant::SENDS_TWICE, busy, &["RequestAlreadySent"]),
-        relay("caught-handle-of-another-kind", mutant::WRONG_HANDLE, recall, &["InvalidHandle"]),
-        relay("caught-purge-ignored", mutant::IGNORES_PURGE, removal, &["RequestNeverCompleted"]),
-        relay("caught-completed-after-recall", mutant::COMPLETES_AFTER_CANCEL, recall_passed, TWICE),
-        relay("caught-deleted-while-sent", mutant::DELETES_SENT, busy, &["RequestDeletedWhileSent"]),
-        relay(
+        caught("caught-sent-while-sent", Mutant::SendsTwice, busy, &["RequestAlreadySent"]),
+        caught("caught-handle-of-another-kind", Mutant::PassesWrongHandle, recall, &["InvalidHandle"]),
+        caught("caught-purge-ignored", Mutant::IgnoresPurge, removal, &["RequestNeverCompleted"]),
+        caught("caught-completed-after-recall", Mutant::CompletesAfterCancel, recall_passed, TWICE),
+        caught("caught-deleted-while-sent", Mutant::DeletesSent, busy, &["RequestDeletedWhileSent"]),
+        caught(
             "caught-target-without-power",
-            mutant::LEAVES_TARGET,
+            Mutant::LeavesTarget,
             power,
             &["TargetNotStopped", "TargetRunsWithoutPower"],
         ),
-        relay("caught-local-target-closed", mutant::CLOSES_LOCAL_TARGET, removal, &["InvalidHandle"]),
-        interface(
+        caught("caught-local-target-closed", Mutant::ClosesLocalTarget, removal, &["InvalidHandle"]),
+        caught(
             "caught-completed-while-cancelable",
-            nic_mutant::COMPLETES_WHILE_CANCELABLE,
+            Mutant::CompletesWhileCancelable,
             complete,
             &["RequestCompletedWhileCancelable"],
         ),
-        interface("caught-completed-twice", nic_mutant::COMPLETES_TWICE, complete, TWICE),
-        interface(
+        caught("caught-completed-twice", Mutant::CompletesRequestTwice, complete, TWICE),
+        caught(
             "caught-cancelled-request-lost",
-            nic_mutant::LOSES_CANCELLED,
+            Mutant::LosesCancelledRequest,
             recall,
             &["RecalledRequestLost"],
         ),
-        interface("caught-marked-twice", nic_mutant::MARKS_TWICE, recall, &["RequestNotMarkable"]),
-        interface(
-            "caught-cleanup-forgotten",
-            nic_mutant::FORGETS_CLEANUP,
-            cleanup,
-            &["RequestNeverCompleted"],
-        ),
-        interface("caught-event-forgotten", nic_mutant::FORGETS_EVENT, event, &["WaiterNotTold"]),
-        interface(
+        caught("caught-marked-twice", Mutant::MarksRequestTwice, recall, &["RequestNotMarkable"]),
+        caught("caught-cleanup-forgotten", Mutant::ForgetsCleanup, cleanup, &["RequestNeverCompleted"]),
+        caught("caught-event-forgotten", Mutant::ForgetsEvent, event, &["WaiterNotTold"]),
+        caught(
             "caught-information-too-long",
-            nic_mutant::INFORMATION_TOO_LARGE,
+            Mutant::ReportsTooMuchWritten,
             at_once,
             &["RequestInformationTooLong"],
         ),
-        interface("caught-used-after-completion", nic_mutant::USES_COMPLETED, at_once, TWICE),
+        caught("caught-used-after-completion", Mutant::UsesCompletedRequest, at_once, TWICE),
     ]
 }

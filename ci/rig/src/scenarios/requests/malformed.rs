@@ -6,7 +6,7 @@ use crate::run::programs::File;
 use anyhow::Result;
 use cancelnic_ioctl::nic::{self, Forward, Mark, QueueAction, Retrieve, Wait, behaviour, queue};
 use cancelnic_ioctl::relay::{self, Pass, Send, Slot, Target, option, target, way};
-use cancelnic_ioctl::{Header, log};
+use cancelnic_ioctl::{Header, SET_MUTANT, log};
 use zerocopy::IntoBytes;
 
 /// Every code with every length but the right one, wrong versions and sizes, and values out of range: refused, and
@@ -84,10 +84,9 @@ fn malformed(run: &mut Run) -> Result<()> {
     for (file, code, input) in &out_of_range {
         refused(run, *file, *code, input, 256, PARAMETER)?;
     }
-    for (file, codes) in [
-        (nic, [0, !3, nic::SET_MUTANT, relay::SEND]),
-        (relay, [0, !3, relay::SET_MUTANT, nic::WAIT | 3 << 24]),
-    ] {
+    for (file, codes) in
+        [(nic, [0, !3, SET_MUTANT, relay::SEND]), (relay, [0, !3, SET_MUTANT, nic::WAIT | 3 << 24])]
+    {
         for code in codes {
             refused(run, file, code, &[], 256, UNKNOWN)?;
         }
