@@ -30,11 +30,7 @@ use wdk_sys::{
 };
 use zerocopy::IntoBytes;
 
-use crate::{
-    driver::{is_own_id, new_cancel_id},
-    module::Reference,
-    own::number_of,
-};
+use crate::{ids, module::Reference, own::number_of};
 
 static DEVICE_NAME: [u16; 21] = utf16(br"\Device\cancelnic-lwf");
 static LINK_NAME: [u16; 25] = utf16(br"\DosDevices\cancelnic-lwf");
@@ -110,24 +106,32 @@ unsafe extern "C" fn succeed(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
 
 /// IRP_MJ_DEVICE_CONTROL. PASSIVE_LEVEL, on the thread of the caller.
 unsafe extern "C" fn device_control(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
-    // SAFETY: the request is this driver's. Every code is METHOD_BUFFERED; the I/O manager made one buffer, as long as
-    // the longer of input and output, with the input in it; without both it is null. A caller's code with another
-    // method is refused before the buffer is looked at.
-    unsafe {
-        let location = (*irp).Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
-        let parameters = (*location).Parameters.DeviceIoControl;
-        let (input, output) = (parameters.InputBufferLength as usize, parameters.OutputBufferLength as usize);
-        let buffered = parameters.IoControlCode & METHOD == METHOD_BUFFERED;
-        let buffer: *mut u8 = (*irp).AssociatedIrp.SystemBuffer.cast();
-        let result = if buffered && (!buffer.is_null() || input.max(output) == 0) {
-            let buffer =
-                if buffer.is_null() { &mut [] } else { slice::from_raw_parts_mut(buffer, input.max(output)) };
-            control(parameters.IoControlCode, buffer, input, output)
-        } else {
-            Err(STATUS_INVALID_DEVICE_REQUEST)
-        };
-        complete(irp, result)
-    }
+    // SAFETY: the request is this driver's; the I/O manager does not change it meanwhile.
+    let request = unsafe { &*irp };
+    // SAFETY: of the union's members, the one that a driver uses while it has the request.
+    let overlay = unsafe { &request.Tail.Overlay };
+    // SAFETY: of the union's members, the one for a request that is not in a queue of its driver's.
+    let location = unsafe { overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation };
+    // SAFETY: the request's present location.
+    let location = unsafe { &*location };
+    // SAFETY: of the union's members, the one for IRP_MJ_DEVICE_CONTROL.
+    let parameters = unsafe { location.Parameters.DeviceIoControl };
+    let (input, output) = (parameters.InputBufferLength as usize, parameters.OutputBufferLength as usize);
+    let code = parameters.IoControlCode;
+    // SAFETY: of the union's members, the one for METHOD_BUFFERED; all are pointers.
+    let buffer: *mut u8 = unsafe { request.AssociatedIrp.SystemBuffer }.cast();
+    let length = input.max(output);
+    let result = if code & METHOD != METHOD_BUFFERED || buffer.is_null() && length != 0 {
+        Err(STATUS_INVALID_DEVICE_REQUEST)
+    } else if buffer.is_null() {
+        control(code, &mut [], 0, 0)
+    } else {
+        // SAFETY: with METHOD_BUFFERED the I/O manager made one buffer, as long as the longer of input and output, with the
+        // input in it; nobody else uses it until the request is completed.
+        control(code, unsafe { slice::from_raw_parts_mut(buffer, length) }, input, output)
+    };
+    // SAFETY: the request is this driver's until it is completed here.
+    unsafe { complete(irp, result) }
 }
 
 /// The bits of a control code that say how buffers come, and the method of all codes here.
@@ -144,11 +148,11 @@ unsafe fn complete(irp: PIRP, result: Result<usize, NTSTATUS>) -> NTSTATUS {
         Err(status) => (status, 0),
     };
     // SAFETY: the caller vouches for the request.
-    unsafe {
-        (*irp).IoStatus.__bindgen_anon_1.Status = status;
-        (*irp).IoStatus.Information = information;
-        IofCompleteRequest(irp, 0);
-    }
+    let block = unsafe { &mut (*irp).IoStatus };
+    block.__bindgen_anon_1.Status = status;
+    block.Information = information;
+    // SAFETY: the caller vouches for the request, which is not touched any more.
+    unsafe { IofCompleteRequest(irp, 0) };
     status
 }
 
@@ -183,7 +187,7 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
         filter::CANCEL => {
             let cancel: Cancel = read(asked).map_err(refused)?;
             cancel.check().map_err(refused)?;
-            if !is_own_id(cancel.cancel_id) {
+            if !ids::is_own(cancel.cancel_id) {
                 return Err(refused(Fault::Value));
             }
             let module = to(cancel.module)?;
@@ -209,7 +213,7 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
             to(bypass.module)?.bypass(bypass.on == 1)?;
             Ok(0)
         }
-        #[cfg(feature = "mutants")]
+        #[cfg(feature = "test-build")]
         cancelnic_ioctl::SET_MUTANT => {
             let set: cancelnic_ioctl::SetMutant = read(asked).map_err(refused)?;
             set.check().map_err(refused)?;
@@ -244,7 +248,7 @@ fn originate(send: &Send, output: &mut [u8]) -> Result<usize, NTSTATUS> {
     }
     let module = to(send.module)?;
     let mut ids = [0; MOST_GROUPS];
-    ids.iter_mut().take(send.groups as usize).for_each(|id| *id = new_cancel_id());
+    ids.iter_mut().take(send.groups as usize).for_each(|id| *id = ids::new());
     let lists = module.own.make(send, &ids).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
     match module.sends.originate(lists, Way::default(), u64::from(MOST_OUTSTANDING), &*module) {
         Ok(()) => write(output, Sent { header: Header::of::<Sent>(), ids }.as_bytes()),

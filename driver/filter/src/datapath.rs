@@ -21,21 +21,25 @@ pub unsafe extern "win64" fn send(
     port: NDIS_PORT_NUMBER,
     flags: u32,
 ) {
-    // SAFETY: NDIS passes the context of an attached module, and lists that are now this driver's.
-    let (filter, lists) = unsafe { (Filter::of(context), taken(lists)) };
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: NDIS passes lists that are now this driver's.
+    let lists = unsafe { taken(lists) };
     filter.sends.send(lists, Way { port, flags }, filter);
 }
 
 /// FilterSendNetBufferListsComplete. At most DISPATCH_LEVEL.
 pub unsafe extern "win64" fn send_complete(context: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, flags: u32) {
-    // SAFETY: as in `send`.
-    let (filter, lists) = unsafe { (Filter::of(context), taken(lists)) };
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: NDIS passes lists that are now this driver's.
+    let lists = unsafe { taken(lists) };
     filter.sends.complete(lists, flags, filter);
 }
 
 /// FilterCancelSendNetBufferLists. At most DISPATCH_LEVEL.
 pub unsafe extern "win64" fn cancel_send(context: NDIS_HANDLE, id: *mut c_void) {
-    // SAFETY: as in `send`.
+    // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     filter.sends.cancel(id.addr() as u64, filter);
 }
@@ -48,7 +52,7 @@ pub unsafe extern "win64" fn receive(
     count: u32,
     flags: u32,
 ) {
-    // SAFETY: as in `send`.
+    // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     if filter.sends.receive(u64::from(count)) {
         // SAFETY: the module is attached; what came up goes on up as it is.
@@ -63,8 +67,10 @@ pub unsafe extern "win64" fn receive(
 
 /// FilterReturnNetBufferLists. At most DISPATCH_LEVEL.
 pub unsafe extern "win64" fn give_back(context: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, flags: u32) {
-    // SAFETY: as in `send`.
-    let (filter, lists) = unsafe { (Filter::of(context), taken(lists)) };
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: NDIS passes lists that are now this driver's.
+    let lists = unsafe { taken(lists) };
     filter.sends.returned(lists.len() as u64);
     // SAFETY: the lists came from below, through this module.
     unsafe { NdisFReturnNetBufferLists(filter.handle, given(lists), flags) };

@@ -9,14 +9,18 @@ use crate::module::Filter;
 
 /// FilterStatus: goes on up. At most DISPATCH_LEVEL.
 pub unsafe extern "win64" fn status(context: NDIS_HANDLE, indication: *mut NDIS_STATUS_INDICATION) {
-    // SAFETY: NDIS passes the context of an attached module, and an indication that lives over the call.
-    unsafe { NdisFIndicateStatus(Filter::of(context).handle, indication) };
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: the module is attached; NDIS's indication lives over the call.
+    unsafe { NdisFIndicateStatus(filter.handle, indication) };
 }
 
 /// FilterDevicePnPEventNotify: goes on down. PASSIVE_LEVEL.
 pub unsafe extern "win64" fn device(context: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
-    // SAFETY: as above.
-    unsafe { NdisFDevicePnPEventNotify(Filter::of(context).handle, event) };
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: the module is attached; NDIS's event lives over the call.
+    unsafe { NdisFDevicePnPEventNotify(filter.handle, event) };
 }
 
 /// FilterNetPnPEvent: goes on up. PASSIVE_LEVEL.
@@ -24,6 +28,8 @@ pub unsafe extern "win64" fn network(
     context: NDIS_HANDLE,
     event: *mut NET_PNP_EVENT_NOTIFICATION,
 ) -> NDIS_STATUS {
-    // SAFETY: as above.
-    unsafe { NdisFNetPnPEvent(Filter::of(context).handle, event) }
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: the module is attached; NDIS's event lives over the call.
+    unsafe { NdisFNetPnPEvent(filter.handle, event) }
 }

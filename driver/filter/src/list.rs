@@ -49,8 +49,10 @@ const FLAGS_SHIFT: u32 = 32;
 
 impl List for Nbl {
     fn next(self) -> Option<Self> {
-        // SAFETY: the list is this driver's to read, and so is what it is linked to.
-        unsafe { NonNull::new((*self.as_ptr()).Next).map(|next| Self::new(next)) }
+        // SAFETY: the list is this driver's to read.
+        let next = unsafe { (*self.as_ptr()).Next };
+        // SAFETY: what it is linked to is this driver's too.
+        NonNull::new(next).map(|next| unsafe { Self::new(next) })
     }
 
     fn set_next(self, next: Option<Self>) {

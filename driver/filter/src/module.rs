@@ -10,13 +10,11 @@ use cancelnic_filter_core::{Books, Chain, Lock as _, Module, Stack, Way};
 use cancelnic_kernel::{check, print::Level};
 use ndis_sys::{
     NDIS_EVENT, NDIS_FILTER_ATTACH_PARAMETERS, NDIS_FILTER_ATTRIBUTES, NDIS_FILTER_ATTRIBUTES_REVISION_1,
-    NDIS_FILTER_PARTIAL_CHARACTERISTICS, NDIS_FILTER_PARTIAL_CHARACTERISTICS_REVISION_1,
     NDIS_FILTER_PAUSE_PARAMETERS, NDIS_FILTER_RESTART_PARAMETERS, NDIS_HANDLE, NDIS_OBJECT_HEADER,
-    NDIS_OBJECT_TYPE_FILTER_ATTRIBUTES, NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS, NDIS_OID_REQUEST,
-    NDIS_STATUS, NDIS_STATUS_INVALID_PARAMETER, NDIS_STATUS_PENDING, NDIS_STATUS_RESOURCES,
-    NDIS_STATUS_SUCCESS, NdisFCancelSendNetBufferLists, NdisFPauseComplete, NdisFRestartFilter,
-    NdisFSendNetBufferLists, NdisFSendNetBufferListsComplete, NdisFSetAttributes, NdisInitializeEvent,
-    NdisMedium802_3, NdisSetEvent, NdisSetOptionalHandlers, NdisWaitEvent,
+    NDIS_OBJECT_TYPE_FILTER_ATTRIBUTES, NDIS_OID_REQUEST, NDIS_STATUS, NDIS_STATUS_INVALID_PARAMETER,
+    NDIS_STATUS_PENDING, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS, NdisFCancelSendNetBufferLists,
+    NdisFPauseComplete, NdisFRestartFilter, NdisFSendNetBufferLists, NdisFSendNetBufferListsComplete,
+    NdisFSetAttributes, NdisInitializeEvent, NdisMedium802_3, NdisSetEvent, NdisWaitEvent,
 };
 use wdk_sys::{
     POOL_FLAG_NON_PAGED, SIZE_T,
@@ -24,11 +22,11 @@ use wdk_sys::{
 };
 
 use crate::{
-    datapath,
-    driver::{POOL_TAG, id_pointer, line},
+    ids,
     list::{Nbl, given},
     lock::SpinLock,
     own::{ADDRESS_LENGTH, OwnLists},
+    report::{POOL_TAG, line},
 };
 
 /// An event that one wait ends.
@@ -56,7 +54,7 @@ impl Event {
 
     /// For ever, if need be. PASSIVE_LEVEL.
     fn wait(&self) {
-        // SAFETY: as above; 0 milliseconds is no limit.
+        // SAFETY: initialised when the module was made; 0 milliseconds is no limit.
         unsafe { NdisWaitEvent(self.0.get(), 0) };
     }
 }
@@ -109,6 +107,16 @@ impl Filter {
         check(unsafe { NdisFRestartFilter(self.handle) })
     }
 
+    /// Whether a program wants lists to go past the module from the next restart on.
+    pub fn wants_bypass(&self) -> bool {
+        self.wants_bypass.load(Ordering::Relaxed)
+    }
+
+    /// Which way lists take from now on.
+    pub fn set_bypassed(&self, bypassed: bool) {
+        self.bypassed.store(bypassed, Ordering::Relaxed);
+    }
+
     /// Whether lists go past the module.
     pub fn is_bypassed(&self) -> bool {
         self.bypassed.load(Ordering::Relaxed)
@@ -132,10 +140,12 @@ impl Reference {
             let mut at = modules.0?;
             // Ends with the list: an index is a program's, and may be any number.
             for _ in 0..index {
-                // SAFETY: a module in the list is attached; its link is guarded by the lock that is held.
-                at = unsafe { *at.as_ref().next.get() }?;
+                // SAFETY: a module in the list is attached.
+                let module = unsafe { at.as_ref() };
+                // SAFETY: its link is guarded by the lock that is held.
+                at = unsafe { *module.next.get() }?;
             }
-            // SAFETY: as above: `detach` takes a module from the list before it gives its own reference back.
+            // SAFETY: a module in the list is attached: `detach` takes it out before it gives its own reference back.
             unsafe { at.as_ref().references.fetch_add(1, Ordering::Relaxed) };
             Some(Self(at))
         })
@@ -158,38 +168,41 @@ impl Drop for Reference {
 }
 
 /// All attached modules, one after the other, each held while `act` looks at it.
-#[cfg(feature = "mutants")]
+#[cfg(feature = "test-build")]
 pub fn each(mut act: impl FnMut(&Filter)) {
     (0..).map_while(Reference::to).for_each(|filter| act(&filter));
 }
 
+impl Modules {
+    /// The link that names `wanted`, or the last one, which names none.
+    fn link_to(&mut self, wanted: Option<NonNull<Filter>>) -> &mut Option<NonNull<Filter>> {
+        let mut link = &mut self.0;
+        while let Some(other) = *link
+            && Some(other) != wanted
+        {
+            // SAFETY: a module in the list is attached.
+            let module = unsafe { other.as_ref() };
+            // SAFETY: its link is guarded by the lock that is held around this value.
+            link = unsafe { &mut *module.next.get() };
+        }
+        link
+    }
+}
+
 /// Puts a module behind all others.
 fn enlist(filter: NonNull<Filter>) {
-    MODULES.with(|modules| {
-        let mut link: *mut Option<NonNull<Filter>> = &raw mut modules.0;
-        // SAFETY: links of attached modules, guarded by the lock that is held.
-        unsafe {
-            while let Some(other) = *link {
-                link = other.as_ref().next.get();
-            }
-            *link = Some(filter);
-        }
-    });
+    MODULES.with(|modules| *modules.link_to(None) = Some(filter));
 }
 
 /// Takes a module out of the list.
 fn delist(filter: NonNull<Filter>) {
     MODULES.with(|modules| {
-        let mut link: *mut Option<NonNull<Filter>> = &raw mut modules.0;
-        // SAFETY: links of attached modules, guarded by the lock that is held.
-        unsafe {
-            while let Some(other) = *link {
-                if other == filter {
-                    *link = *filter.as_ref().next.get();
-                    return;
-                }
-                link = other.as_ref().next.get();
-            }
+        // SAFETY: the module is attached; it is freed after this only.
+        let next = unsafe { filter.as_ref() }.next.get();
+        let link = modules.link_to(Some(filter));
+        if link.is_some() {
+            // SAFETY: the module's own link, guarded by the lock that is held; `link` is another's.
+            *link = unsafe { next.read() };
         }
     });
 }
@@ -200,11 +213,12 @@ pub unsafe extern "win64" fn attach(
     _driver_context: NDIS_HANDLE,
     parameters: *mut NDIS_FILTER_ATTACH_PARAMETERS,
 ) -> NDIS_STATUS {
-    // SAFETY: NDIS passes parameters of at least revision 1, in which these members are.
-    let (medium, length, address) = unsafe {
-        let parameters = &raw const *parameters;
-        ((*parameters).MiniportMediaType, (*parameters).MacAddressLength, (*parameters).CurrentMacAddress)
-    };
+    // SAFETY: NDIS passes parameters of at least revision 1, in which these three members are.
+    let medium = unsafe { (*parameters).MiniportMediaType };
+    // SAFETY: as for the medium.
+    let length = unsafe { (*parameters).MacAddressLength };
+    // SAFETY: as for the medium.
+    let address = unsafe { (*parameters).CurrentMacAddress };
     let Some(address) = address.first_chunk::<ADDRESS_LENGTH>() else { return NDIS_STATUS_INVALID_PARAMETER };
     if medium != NdisMedium802_3 || usize::from(length) != ADDRESS_LENGTH {
         return NDIS_STATUS_INVALID_PARAMETER;
@@ -214,21 +228,21 @@ pub unsafe extern "win64" fn attach(
     // SAFETY: a plain allocation; null is handled.
     let memory = unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size_of::<Filter>() as SIZE_T, POOL_TAG) };
     let Some(filter) = NonNull::new(memory.cast::<Filter>()) else { return NDIS_STATUS_RESOURCES };
-    // SAFETY: the allocation is large enough, pool is aligned to 16 bytes, and nobody else knows it.
-    let module = unsafe {
-        filter.write(Filter {
-            handle,
-            sends: Module::new(SpinLock::new(Books::new())),
-            own,
-            pending_request: SpinLock::new(null_mut()),
-            next: UnsafeCell::new(None),
-            references: AtomicU32::new(1),
-            unused: Event::new(),
-            wants_bypass: AtomicBool::new(false),
-            bypassed: AtomicBool::new(false),
-        });
-        filter.as_ref()
+    let module = Filter {
+        handle,
+        sends: Module::new(SpinLock::new(Books::new())),
+        own,
+        pending_request: SpinLock::new(null_mut()),
+        next: UnsafeCell::new(None),
+        references: AtomicU32::new(1),
+        unused: Event::new(),
+        wants_bypass: AtomicBool::new(false),
+        bypassed: AtomicBool::new(false),
     };
+    // SAFETY: the allocation is large enough, pool is aligned to 16 bytes, and nobody else knows it.
+    unsafe { filter.write(module) };
+    // SAFETY: just written.
+    let module = unsafe { filter.as_ref() };
     module.unused.initialize();
     let mut attributes = NDIS_FILTER_ATTRIBUTES {
         Header: NDIS_OBJECT_HEADER::new(
@@ -277,45 +291,14 @@ pub unsafe extern "win64" fn detach(context: NDIS_HANDLE) {
 }
 
 /// Frees a module that nobody knows any more.
+///
+/// # Safety
+/// It was allocated in `attach`, and nobody uses it.
 unsafe fn free(filter: NonNull<Filter>) {
-    // SAFETY: allocated in `attach` under this tag, used by nobody any more.
-    unsafe {
-        filter.drop_in_place();
-        ExFreePoolWithTag(filter.as_ptr().cast(), POOL_TAG);
-    }
-}
-
-/// FilterSetModuleOptions: before a restart, the module says which handlers lists take. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn set_options(context: NDIS_HANDLE) -> NDIS_STATUS {
-    // SAFETY: NDIS passes the context of an attached module, which is paused.
-    let filter = unsafe { Filter::of(context) };
-    let bypassed = filter.wants_bypass.load(Ordering::Relaxed);
-    let mut handlers = NDIS_FILTER_PARTIAL_CHARACTERISTICS {
-        Header: NDIS_OBJECT_HEADER::new(
-            NDIS_OBJECT_TYPE_FILTER_PARTIAL_CHARACTERISTICS,
-            NDIS_FILTER_PARTIAL_CHARACTERISTICS_REVISION_1,
-            size_of::<NDIS_FILTER_PARTIAL_CHARACTERISTICS>() as u16,
-        ),
-        Flags: 0,
-        SendNetBufferListsHandler: None,
-        SendNetBufferListsCompleteHandler: None,
-        CancelSendNetBufferListsHandler: None,
-        ReceiveNetBufferListsHandler: None,
-        ReturnNetBufferListsHandler: None,
-    };
-    if !bypassed {
-        handlers.SendNetBufferListsHandler = Some(datapath::send);
-        handlers.SendNetBufferListsCompleteHandler = Some(datapath::send_complete);
-        handlers.CancelSendNetBufferListsHandler = Some(datapath::cancel_send);
-        handlers.ReceiveNetBufferListsHandler = Some(datapath::receive);
-        handlers.ReturnNetBufferListsHandler = Some(datapath::give_back);
-    }
-    // SAFETY: inside FilterSetModuleOptions, with the module's handle; NDIS copies the handlers.
-    let status = unsafe { NdisSetOptionalHandlers(filter.handle, (&raw mut handlers).cast()) };
-    if status == NDIS_STATUS_SUCCESS {
-        filter.bypassed.store(bypassed, Ordering::Relaxed);
-    }
-    status
+    // SAFETY: the caller vouches that it is whole and used by nobody.
+    unsafe { filter.drop_in_place() };
+    // SAFETY: allocated in `attach` under this tag, freed once.
+    unsafe { ExFreePoolWithTag(filter.as_ptr().cast(), POOL_TAG) };
 }
 
 /// FilterRestart: lists flow again. PASSIVE_LEVEL.
@@ -355,13 +338,13 @@ impl Stack<Nbl> for Filter {
     }
 
     fn complete_up(&self, lists: Chain<Nbl>, flags: u32) {
-        // SAFETY: as above; the lists came from above.
+        // SAFETY: the module is attached, and the lists, which came from above, are no longer this driver's.
         unsafe { NdisFSendNetBufferListsComplete(self.handle, given(lists), flags) };
     }
 
     fn cancel_down(&self, id: u64) {
         // SAFETY: the module is attached.
-        unsafe { NdisFCancelSendNetBufferLists(self.handle, id_pointer(id)) };
+        unsafe { NdisFCancelSendNetBufferLists(self.handle, ids::pointer(id)) };
     }
 
     fn recycle(&self, lists: Chain<Nbl>) {

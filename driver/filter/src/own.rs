@@ -14,11 +14,7 @@ use ndis_sys::{
     NdisFreeNetBufferListPool, NdisGetDataBuffer, NormalPoolPriority,
 };
 
-use crate::{
-    driver::{POOL_TAG, id_pointer},
-    list::Nbl,
-    lock::SpinLock,
-};
+use crate::{ids, list::Nbl, lock::SpinLock, report::POOL_TAG};
 
 /// Bytes of an Ethernet address.
 pub const ADDRESS_LENGTH: usize = 6;
@@ -68,11 +64,10 @@ impl OwnLists {
             };
             let id = at.checked_rem(send.groups).and_then(|group| ids.get(group as usize));
             // SAFETY: the list is this module's, not sent, with a net buffer over a buffer of LONGEST bytes.
-            unsafe {
-                self.fill(list, send.first + u64::from(at), send.len as usize);
-                if let Some(id) = id {
-                    NDIS_SET_NET_BUFFER_LIST_CANCEL_ID(list.as_ptr(), id_pointer(*id));
-                }
+            unsafe { self.fill(list, send.first + u64::from(at), send.len as usize) };
+            if let Some(id) = id {
+                // SAFETY: the list is this module's, and not sent.
+                unsafe { NDIS_SET_NET_BUFFER_LIST_CANCEL_ID(list.as_ptr(), ids::pointer(*id)) };
             }
             lists.push(list);
         }
@@ -104,27 +99,33 @@ impl OwnLists {
 
     /// A list with a net buffer over a buffer of [`LONGEST`] bytes.
     fn allocate(&self) -> Option<Nbl> {
-        // SAFETY: plain allocations with this module's handles; null is handled, and what came before is given back.
-        unsafe {
-            let memory =
-                NdisAllocateMemoryWithTagPriority(self.source, LONGEST, POOL_TAG, NormalPoolPriority);
-            if memory.is_null() {
-                return None;
-            }
-            let mdl = NdisAllocateMdl(self.source, memory, LONGEST);
-            if mdl.is_null() {
-                NdisFreeMemory(memory, 0, 0);
-                return None;
-            }
-            let list = NdisAllocateNetBufferAndNetBufferList(self.pool, 0, 0, mdl, 0, LONGEST as usize);
-            let Some(list) = NonNull::new(list) else {
-                NdisFreeMdl(mdl);
-                NdisFreeMemory(memory, 0, 0);
-                return None;
-            };
-            (*list.as_ptr()).SourceHandle = self.source;
-            Some(Nbl::new(list))
+        // SAFETY: the module's handle; null is handled.
+        let memory =
+            unsafe { NdisAllocateMemoryWithTagPriority(self.source, LONGEST, POOL_TAG, NormalPoolPriority) };
+        if memory.is_null() {
+            return None;
         }
+        // SAFETY: the memory has as many bytes; null is handled.
+        let mdl = unsafe { NdisAllocateMdl(self.source, memory, LONGEST) };
+        if mdl.is_null() {
+            // SAFETY: allocated above, and known to nobody.
+            unsafe { NdisFreeMemory(memory, 0, 0) };
+            return None;
+        }
+        // SAFETY: the module's pool; the MDL describes as many bytes; null is handled.
+        let list =
+            unsafe { NdisAllocateNetBufferAndNetBufferList(self.pool, 0, 0, mdl, 0, LONGEST as usize) };
+        let Some(list) = NonNull::new(list) else {
+            // SAFETY: allocated above, and known to nobody.
+            unsafe { NdisFreeMdl(mdl) };
+            // SAFETY: allocated above, and no MDL describes it any more.
+            unsafe { NdisFreeMemory(memory, 0, 0) };
+            return None;
+        };
+        // SAFETY: the list was just made.
+        unsafe { (*list.as_ptr()).SourceHandle = self.source };
+        // SAFETY: this module's own list.
+        Some(unsafe { Nbl::new(list) })
     }
 
     /// Writes a frame: broadcast from the adapter's address, the number, filler from the number.
@@ -132,13 +133,16 @@ impl OwnLists {
     /// # Safety
     /// The list is from [`Self::allocate`] and not sent; `length` is at least [`HEADER`] and at most [`LONGEST`].
     unsafe fn fill(&self, list: Nbl, number: u64, length: usize) {
-        // SAFETY: a list from `allocate` has one net buffer over one buffer of LONGEST bytes, which nobody else uses.
-        let frame = unsafe {
-            let buffer = (*list.as_ptr()).FirstNetBuffer;
-            (*buffer).DataLength = length;
-            let start = (*(*buffer).MdlChain).MappedSystemVa;
-            core::slice::from_raw_parts_mut(start.cast::<u8>(), length)
-        };
+        // SAFETY: a list from `allocate` has one net buffer.
+        let buffer = unsafe { (*list.as_ptr()).FirstNetBuffer };
+        // SAFETY: the net buffer is this module's until the list is sent.
+        unsafe { (*buffer).DataLength = length };
+        // SAFETY: the net buffer has one MDL.
+        let mdl = unsafe { (*buffer).MdlChain };
+        // SAFETY: the MDL describes a buffer of LONGEST bytes, which is mapped.
+        let start = unsafe { (*mdl).MappedSystemVa };
+        // SAFETY: the caller vouches for the length; nobody else uses the buffer until the list is sent.
+        let frame = unsafe { core::slice::from_raw_parts_mut(start.cast::<u8>(), length) };
         let header = [0xFF; ADDRESS_LENGTH]
             .into_iter()
             .chain(self.address)
@@ -168,15 +172,19 @@ impl Drop for OwnLists {
 /// # Safety
 /// It is from [`OwnLists::allocate`] and nowhere in use.
 unsafe fn free(list: Nbl) {
-    // SAFETY: the caller vouches for the list, which has one net buffer, one MDL and one buffer.
-    unsafe {
-        let list: *mut NET_BUFFER_LIST = list.as_ptr();
-        let mdl: *mut MDL = (*(*list).FirstNetBuffer).MdlChain;
-        let memory: *mut c_void = (*mdl).MappedSystemVa;
-        NdisFreeNetBufferList(list);
-        NdisFreeMdl(mdl);
-        NdisFreeMemory(memory, 0, 0);
-    }
+    let list: *mut NET_BUFFER_LIST = list.as_ptr();
+    // SAFETY: the caller vouches for the list, which has one net buffer.
+    let buffer = unsafe { (*list).FirstNetBuffer };
+    // SAFETY: the net buffer has one MDL.
+    let mdl: *mut MDL = unsafe { (*buffer).MdlChain };
+    // SAFETY: the MDL describes one buffer.
+    let memory: *mut c_void = unsafe { (*mdl).MappedSystemVa };
+    // SAFETY: the caller vouches that nobody uses the list.
+    unsafe { NdisFreeNetBufferList(list) };
+    // SAFETY: the list that used it is gone.
+    unsafe { NdisFreeMdl(mdl) };
+    // SAFETY: the MDL that described it is gone.
+    unsafe { NdisFreeMemory(memory, 0, 0) };
 }
 
 /// The number in a list's first frame; [`NO_NUMBER`] if the frame is of another kind. At most DISPATCH_LEVEL.
@@ -185,18 +193,18 @@ unsafe fn free(list: Nbl) {
 /// This driver holds the list.
 pub unsafe fn number_of(list: Nbl) -> u64 {
     let mut storage = [0_u8; HEADER];
-    // SAFETY: the list is held, so its net buffers and their memory stay; the storage is as long as is asked for.
-    let header = unsafe {
-        let buffer = (*list.as_ptr()).FirstNetBuffer;
-        if buffer.is_null() {
-            return NO_NUMBER;
-        }
-        let data = NdisGetDataBuffer(buffer, HEADER as u32, storage.as_mut_ptr().cast(), 1, 0);
-        if data.is_null() {
-            return NO_NUMBER;
-        }
-        ptr::read(data.cast::<[u8; HEADER]>())
-    };
+    // SAFETY: the list is held, so its net buffers stay.
+    let buffer = unsafe { (*list.as_ptr()).FirstNetBuffer };
+    if buffer.is_null() {
+        return NO_NUMBER;
+    }
+    // SAFETY: the net buffer and its memory stay; the storage is as long as is asked for.
+    let data = unsafe { NdisGetDataBuffer(buffer, HEADER as u32, storage.as_mut_ptr().cast(), 1, 0) };
+    if data.is_null() {
+        return NO_NUMBER;
+    }
+    // SAFETY: as many bytes as were asked for are there, in the storage or in the net buffer's memory.
+    let header = unsafe { ptr::read(data.cast::<[u8; HEADER]>()) };
     match header {
         [_, _, _, _, _, _, _, _, _, _, _, _, kind, of, number @ ..] if [kind, of] == ETHERTYPE => {
             u64::from_be_bytes(number)

@@ -9,7 +9,7 @@ use ndis_sys::{
     NdisFreeCloneOidRequest, NdisRequestMethod,
 };
 
-use crate::{driver::POOL_TAG, module::Filter};
+use crate::{module::Filter, report::POOL_TAG};
 
 /// FilterOidRequest: sends a clone down. At most DISPATCH_LEVEL.
 pub unsafe extern "win64" fn request(context: NDIS_HANDLE, original: *mut NDIS_OID_REQUEST) -> NDIS_STATUS {
@@ -21,11 +21,12 @@ pub unsafe extern "win64" fn request(context: NDIS_HANDLE, original: *mut NDIS_O
     if status != NDIS_STATUS_SUCCESS {
         return status;
     }
-    // SAFETY: the clone is this driver's until it is sent; SourceReserved is for whoever made it.
-    unsafe {
-        (*clone).RequestId = (*original).RequestId;
-        (*clone).SourceReserved[0] = original.cast();
-    }
+    // SAFETY: the request is NDIS's and lives until it is completed.
+    let id = unsafe { (*original).RequestId };
+    // SAFETY: the clone is this driver's until it is sent.
+    unsafe { (*clone).RequestId = id };
+    // SAFETY: the same; SourceReserved is for whoever made it.
+    unsafe { (*clone).SourceReserved[0] = original.cast() };
     filter.pending_request.with(|pending| *pending = original);
     // SAFETY: the module is attached, the clone whole.
     let status = unsafe { NdisFOidRequest(filter.handle, clone) };
@@ -42,12 +43,12 @@ pub unsafe extern "win64" fn complete(
     clone: *mut NDIS_OID_REQUEST,
     status: NDIS_STATUS,
 ) {
-    // SAFETY: NDIS passes the context of an attached module and a request that this driver has sent: a clone.
-    unsafe {
-        let filter = Filter::of(context);
-        let original = end(filter, clone);
-        NdisFOidRequestComplete(filter.handle, original, status);
-    }
+    // SAFETY: NDIS passes the context of an attached module.
+    let filter = unsafe { Filter::of(context) };
+    // SAFETY: NDIS passes a request that this driver has sent, a clone, and that is over.
+    let original = unsafe { end(filter, clone) };
+    // SAFETY: the module is attached; the original waits for its end.
+    unsafe { NdisFOidRequestComplete(filter.handle, original, status) };
 }
 
 /// FilterCancelOidRequest. At most DISPATCH_LEVEL.
@@ -70,23 +71,29 @@ pub unsafe extern "win64" fn cancel(context: NDIS_HANDLE, id: *mut c_void) {
 /// `clone` was made by [`request`] of this module and is over.
 unsafe fn end(filter: &Filter, clone: *mut NDIS_OID_REQUEST) -> *mut NDIS_OID_REQUEST {
     filter.pending_request.with(|pending| *pending = null_mut());
-    // SAFETY: the original waits for its clone; both have the same type. The clone is freed once.
-    unsafe {
-        let original = (*clone).SourceReserved[0].cast::<NDIS_OID_REQUEST>();
-        if (*clone).RequestType == NdisRequestMethod {
-            let from = (*clone).DATA.Method;
-            let to = &raw mut (*original).DATA.Method;
-            (*to).OutputBufferLength = from.OutputBufferLength;
-            (*to).BytesWritten = from.BytesWritten;
-            (*to).BytesRead = from.BytesRead;
-            (*to).BytesNeeded = from.BytesNeeded;
-        } else {
-            let from = (*clone).DATA.Information;
-            let to = &raw mut (*original).DATA.Information;
-            (*to).BytesTransferred = from.BytesTransferred;
-            (*to).BytesNeeded = from.BytesNeeded;
-        }
-        NdisFreeCloneOidRequest(filter.handle, clone);
-        original
+    // SAFETY: the caller vouches for the clone, which nobody else uses.
+    let over = unsafe { &*clone };
+    let original = over.SourceReserved[0].cast::<NDIS_OID_REQUEST>();
+    // SAFETY: `request` has noted the original, which waits for its clone and has the same type.
+    let told = unsafe { &mut (*original).DATA };
+    if over.RequestType == NdisRequestMethod {
+        // SAFETY: of the union's members, the type's own.
+        let from = unsafe { over.DATA.Method };
+        // SAFETY: of the union's members, the type's own.
+        let to = unsafe { &mut told.Method };
+        to.OutputBufferLength = from.OutputBufferLength;
+        to.BytesWritten = from.BytesWritten;
+        to.BytesRead = from.BytesRead;
+        to.BytesNeeded = from.BytesNeeded;
+    } else {
+        // SAFETY: of the union's members, the type's own.
+        let from = unsafe { over.DATA.Information };
+        // SAFETY: of the union's members, the type's own.
+        let to = unsafe { &mut told.Information };
+        to.BytesTransferred = from.BytesTransferred;
+        to.BytesNeeded = from.BytesNeeded;
     }
+    // SAFETY: made by `request` for this module, freed once.
+    unsafe { NdisFreeCloneOidRequest(filter.handle, clone) };
+    original
 }
