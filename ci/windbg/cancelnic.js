@@ -206,10 +206,14 @@ const EVENTS = [
     "DeviceAdded", "DeviceRemoved", "PowerUp", "PowerDown", "QueueCreated", "QueueDestroyed", "Start", "Advance",
     "Armed", "Cancel", "CancelReturned", "Stop", "GivenUp",
 ];
-const SIDES = ["Tx", "Rx"];
 
 function milliseconds(microseconds) {
     return `${(microseconds / 1000).toFixed(3)} ms`;
+}
+
+// The queue whose virtqueue has this index: virtio 1.3 section 5.1.2. The driver writes all ones for none.
+function queueName(virtqueue) {
+    return virtqueue === 0xffffffff ? "" : `${virtqueue % 2 === 0 ? "rx" : "tx"}${Math.floor(virtqueue / 2)}`;
 }
 
 class TraceEvent {
@@ -218,8 +222,7 @@ class TraceEvent {
         this.Microseconds = entry.at("time").number();
         this.Event = nameOf(types.event, entry.at("event").number(), EVENTS);
         this.Device = new host.Int64(entry.at("device").word(0), entry.at("device").word(4));
-        const side = nameOf(types.side, entry.at("side").number(), SIDES);
-        this.Queue = SIDES.indexOf(side) < 0 ? "" : `${side.toLowerCase()}0`;
+        this.Queue = queueName(entry.at("queue").number());
         this.Posted = entry.at("posted").number();
         this.Returned = entry.at("returned").number();
         this.MicrosecondsBeforeLast = 0;
@@ -236,7 +239,6 @@ class TraceEvent {
 function readTrace(base) {
     const types = {
         event: typeNamed("cancelnic_core::trace::Event"),
-        side: typeNamed("cancelnic_core::watchdog::Side"),
     };
     const entries = base.at("trace.entries").elements();
     const count = base.at("trace.count").number();
@@ -505,10 +507,10 @@ class PacketQueue {
         for (const counter of COUNTERS[name]) {
             this.Counters[counter] = queue.at(`counters.${counter}`).number();
         }
-        this.Cancelled = queue.at("cancelled").flag() || name === "tx0" && queue.at("ending").flag();
+        this.Cancelled = queue.at("cancelled").flag();
         this.Lost = queue.at("signals.lost").flag();
         this.Armed = queue.at("signals.armed").flag();
-        this.Virtqueue = new Virtqueue(queue.at("virtqueue").target());
+        this.Virtqueue = new Virtqueue(queue.at("virtqueue"));
         this.Ring = new Ring(this, queue.at("rings.packets.ring").target());
         this.Status = readStatus(owner.__value, queue.at("port"));
     }
@@ -546,7 +548,7 @@ class Device {
     }
 
     __queue(name, side) {
-        const context = this.__value.at(`queues.${side}`);
+        const [context] = this.__value.at(`queues.${side}`).elements();
         return context.isNull() ? undefined : new PacketQueue(this, name, context.target());
     }
 

@@ -180,8 +180,8 @@ pub enum Need {
     NoMemory,
     /// The drivers run with other parameters than those of their INFs.
     Parameters,
-    /// A driver's test build, which has deliberate faults.
-    Mutants,
+    /// A driver's test build, which has deliberate faults and the test bench of requests.
+    TestBuild,
     /// The framework's choices are set: ring size, as documented or as in the source.
     Framework,
     /// Understudy started by QEMU itself: a use of the command, of gdb, of its symbols.
@@ -194,9 +194,7 @@ impl Need {
         use store::manifest::Guest::StandIn;
         match (self, kind) {
             (Self::OwnKernel, _) => Some("it is about the command itself, or about understudy's own kernel"),
-            (Self::Mutants, _) => {
-                Some("the drivers on the image are those that ship, without deliberate faults")
-            }
+            (Self::TestBuild, _) => Some("the drivers on the image are those that ship, not test builds"),
             (Self::Framework, _) => Some("the framework cannot be told which of its ways to take"),
             (_, StandIn) => None,
             (Self::Parameters, _) => None,
@@ -242,8 +240,8 @@ impl Need {
         if (guest.ring, guest.as_documented) != (usual.ring, usual.as_documented) {
             needs.push(Self::Framework);
         }
-        if settings.mutant.is_some() {
-            needs.push(Self::Mutants);
+        if settings.mutant.is_some() || settings.bench {
+            needs.push(Self::TestBuild);
         }
         needs
     }
@@ -262,7 +260,7 @@ impl fmt::Display for Need {
             Self::Surprise => "surprise removal",
             Self::NoMemory => "allocations that fail",
             Self::Parameters => "driver parameters",
-            Self::Mutants => "drivers with deliberate faults",
+            Self::TestBuild => "a driver's test build",
             Self::Framework => "settings of the framework",
             Self::OwnKernel => "understudy's own kernel",
         })
@@ -280,7 +278,7 @@ mod tests {
         assert_eq!(Guest::Understudy.lacks(Need::OwnKernel), None);
         assert_eq!(Need::Pause.is_lacking_on(StandIn), None);
         assert_eq!(Need::Pause.is_lacking_on(StandInLikeWindows), Need::Pause.is_lacking_on(Windows));
-        assert!(Need::Mutants.is_lacking_on(StandIn).is_some());
+        assert!(Need::TestBuild.is_lacking_on(StandIn).is_some());
         assert!(Need::Pause.is_lacking_on(Windows).is_some());
     }
 

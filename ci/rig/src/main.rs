@@ -90,14 +90,14 @@ enum Command {
         cargo rig build --drivers    the .sys, .pdb and .inf files alone\n  \
         cargo rig build --lint       clippy on the code that is not for the host")]
     Build {
-        /// Build the deliberately broken drivers of the tests as well
+        /// Build the drivers' test builds as well, which can show deliberate faults
         #[arg(long)]
-        mutants: bool,
+        test_builds: bool,
         /// Build nothing: run clippy on the code for other targets, which a plain `cargo clippy` leaves out
-        #[arg(long, conflicts_with = "mutants")]
+        #[arg(long, conflicts_with = "test_builds")]
         lint: bool,
         /// Build the agent of Windows guests only
-        #[arg(long, conflicts_with_all = ["mutants", "lint"])]
+        #[arg(long, conflicts_with_all = ["test_builds", "lint"])]
         agent: bool,
         /// Build the drivers only
         #[arg(long, conflicts_with_all = ["agent", "lint"])]
@@ -169,21 +169,21 @@ fn carry_out(command: Command) -> Result<bool> {
     process::clean_up_on_signals()?;
     match command {
         Command::Build { lint: true, verbose, .. } => {
-            build::lint(build::Options { mutants: true, verbose })?;
+            build::lint(build::Options { test_builds: true, verbose })?;
             Ok(true)
         }
         Command::Build { agent: true, verbose, .. } => {
-            list(&build::build_agent(&build::Options { mutants: false, verbose })?);
+            list(&build::build_agent(&build::Options { test_builds: false, verbose })?);
             Ok(true)
         }
-        Command::Build { drivers: true, mutants, verbose, .. } => {
-            let drivers = build::build_drivers(&build::Options { mutants, verbose })?;
+        Command::Build { drivers: true, test_builds, verbose, .. } => {
+            let drivers = build::build_drivers(&build::Options { test_builds, verbose })?;
             drivers.iter().flat_map(build::Driver::files).for_each(list);
             Ok(true)
         }
-        Command::Build { mutants, verbose, .. } => {
-            let built = build::build(build::Options { mutants, verbose })?;
-            let agent = build::build_agent(&build::Options { mutants, verbose })?;
+        Command::Build { test_builds, verbose, .. } => {
+            let built = build::build(build::Options { test_builds, verbose })?;
+            let agent = build::build_agent(&build::Options { test_builds, verbose })?;
             built.files().chain([&agent]).for_each(list);
             Ok(true)
         }

@@ -57,7 +57,7 @@ struct Packaged {
 
 /// Carries out `cargo rig package`.
 pub fn package(options: &Options) -> Result<bool> {
-    let built = build::build(build::Options { mutants: false, verbose: options.verbose })?;
+    let built = build::build(build::Options { test_builds: false, verbose: options.verbose })?;
     let kept = build::Workspace::find()?.out();
     let out = options.out.clone().unwrap_or_else(|| kept.join("package"));
     let certificate = certificate(&kept.join(KEPT_CERTIFICATE))?;
@@ -116,7 +116,7 @@ fn collect(
 
 /// The files of a package of the workspace's drivers and the agent, by name, for a disc.
 pub fn files(verbose: bool) -> Result<Files> {
-    let options = build::Options { mutants: false, verbose };
+    let options = build::Options { test_builds: false, verbose };
     let agent = build::build_agent(&options)?.path;
     let built = build::build(options)?;
     let certificate = certificate(&build::Workspace::find()?.out().join(KEPT_CERTIFICATE))?;

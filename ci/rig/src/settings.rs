@@ -214,6 +214,8 @@ pub struct Settings {
     pub gdb: bool,
     /// Machines of the guest's image that run one scenario after another; without, each run starts one of its own.
     pub machines: Option<Arc<Pool>>,
+    /// Whether the NIC's driver is its test build, for the test bench of requests.
+    pub bench: bool,
     /// The fault that a test build is to show. The NIC's driver reads it as a parameter at its start; the others are
     /// told once they are loaded.
     pub mutant: Option<Mutant>,
@@ -234,6 +236,7 @@ impl Settings {
             command: String::new(),
             gdb: false,
             machines: None,
+            bench: false,
             mutant: None,
             evidence: None,
         }

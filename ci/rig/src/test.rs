@@ -148,8 +148,8 @@ pub fn test(options: &Options) -> Result<bool> {
     drop(Folder::new()?);
     let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
     let on_image = guest.image().is_some();
-    let mutants = foreign.is_none() && !on_image;
-    let built = build::build(build::Options { mutants, verbose: false })?;
+    let test_builds = foreign.is_none() && !on_image;
+    let built = build::build(build::Options { test_builds, verbose: false })?;
     let folder = folder.map_or_else(RunFolder::new, Ok)?;
     let machines = (on_image && !options.boot_each).then(Arc::<Pool>::default);
     let circumstances = Circumstances {

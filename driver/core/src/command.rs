@@ -1,6 +1,6 @@
 //! One queue's command and status register.
 
-use cancelnic_registers::{CommandResult, CommandWord, Direction, Op, QueueId, State, StatusWord, next_seq};
+use cancelnic_registers::{CommandResult, CommandWord, Op, QueueId, State, StatusWord, next_seq};
 
 use crate::{hardware::Registers, outcome::Fault};
 
@@ -22,15 +22,10 @@ pub struct CommandPort {
 }
 
 impl CommandPort {
-    /// The registers of queue pair `pair`; `None` if the block has none.
+    /// The registers of `queue`.
     #[must_use]
-    pub fn new(direction: Direction, pair: u8) -> Option<Self> {
-        let queue = QueueId::new(direction, pair)?;
-        Some(Self {
-            command: queue.command_offset() as u32,
-            status: queue.status_offset() as u32,
-            last: None,
-        })
+    pub const fn new(queue: QueueId) -> Self {
+        Self { command: queue.command_offset() as u32, status: queue.status_offset() as u32, last: None }
     }
 
     /// Writes `op` under the SEQ that follows the device's own count, which goes on over resets and

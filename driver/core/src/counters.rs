@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use crate::trace::Progress;
+use cancelnic_registers::QueueId;
+
+use crate::{queue::Counters, trace::Progress};
 
 /// Transmit packets by fate. `posted == sent + taken_back + refused + lost` once nothing is outstanding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,10 +23,8 @@ pub struct TxCounters {
     pub lost: u64,
 }
 
-impl TxCounters {
-    /// Given to the device, and given back to the framework.
-    #[must_use]
-    pub const fn progress(&self) -> Progress {
+impl Counters for TxCounters {
+    fn progress(&self) -> Progress {
         let returned = self.sent + self.taken_back + self.never_posted + self.refused + self.lost;
         Progress { posted: self.posted, returned }
     }
@@ -44,10 +44,8 @@ pub struct RxCounters {
     pub malformed: u64,
 }
 
-impl RxCounters {
-    /// Given to the device, and given back to the framework.
-    #[must_use]
-    pub const fn progress(&self) -> Progress {
+impl Counters for RxCounters {
+    fn progress(&self) -> Progress {
         Progress { posted: self.posted, returned: self.received + self.returned_empty }
     }
 }
@@ -55,21 +53,17 @@ impl RxCounters {
 /// One queue's counters under its name. At stop it reads like
 /// `cancelnic: tx0 stop: posted=128 sent=1 taken_back=127 never_posted=72`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopLine {
-    /// Of a transmit queue.
-    Tx {
-        /// Number of the queue pair.
-        index: u8,
-        /// Since the queue's creation.
-        counters: TxCounters,
-    },
-    /// Of a receive queue.
-    Rx {
-        /// Number of the queue pair.
-        index: u8,
-        /// Since the queue's creation.
-        counters: RxCounters,
-    },
+pub struct StopLine<C> {
+    /// The queue.
+    pub queue: QueueId,
+    /// Since the queue's creation.
+    pub counters: C,
+}
+
+impl<C: Counters> fmt::Display for StopLine<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cancelnic: {} stop: {}", self.queue, self.counters)
+    }
 }
 
 /// ` name=count`, or nothing for 0.
@@ -81,26 +75,17 @@ impl fmt::Display for IfAny {
     }
 }
 
-impl fmt::Display for StopLine {
+impl fmt::Display for TxCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tx { index, counters: c } => write!(
-                f,
-                "cancelnic: tx{index} stop: posted={} sent={} taken_back={} never_posted={}{}{}",
-                c.posted,
-                c.sent,
-                c.taken_back,
-                c.never_posted,
-                IfAny("refused", c.refused),
-                IfAny("lost", c.lost),
-            ),
-            Self::Rx { index, counters: c } => write!(
-                f,
-                "cancelnic: rx{index} stop: received={} returned_empty={}{}",
-                c.received,
-                c.returned_empty,
-                IfAny("malformed", c.malformed),
-            ),
-        }
+        let Self { posted, sent, taken_back, never_posted, refused, lost } = *self;
+        write!(f, "posted={posted} sent={sent} taken_back={taken_back} never_posted={never_posted}")?;
+        write!(f, "{}{}", IfAny("refused", refused), IfAny("lost", lost))
+    }
+}
+
+impl fmt::Display for RxCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { received, returned_empty, malformed, .. } = *self;
+        write!(f, "received={received} returned_empty={returned_empty}{}", IfAny("malformed", malformed))
     }
 }

@@ -55,17 +55,11 @@ pub enum Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[must_use = "a fault that nobody sees hangs the guest"]
 pub struct Outcome {
-    /// Reset the device, then mark both queues lost, report the adapter failed, notify both queues.
+    /// Reset the device, then mark all queues lost, report the adapter failed, notify all queues.
     /// Comes again at every callback until the queue is marked lost.
     pub fault: Option<Fault>,
     /// For [`crate::watchdog::Watchdog::note`].
     pub waiting: Waiting,
-}
-
-impl Outcome {
-    pub(crate) const fn of(fault: Option<Fault>) -> Self {
-        Self { fault, waiting: Waiting::Unchanged }
-    }
 }
 
 impl From<Violation> for Fault {

@@ -6,6 +6,8 @@
 mod iterator;
 mod older;
 
+use core::mem::offset_of;
+
 use netadaptercx_sys::{
     NET_EXTENSION, NET_FRAGMENT, NET_FRAGMENT_LOGICAL_ADDRESS, NET_PACKET, NET_RING, NET_RING_COLLECTION,
     NetExtensionGetData, NetRingAdvanceIndex, NetRingGetElementAtIndex, NetRingGetRangeCount,
@@ -21,34 +23,52 @@ pub(crate) struct Ring {
     mask: u32,
 }
 
+/// Where the ring's header has its indices.
+const BEGIN: usize = offset_of!(NET_RING, BeginIndex);
+const NEXT: usize = offset_of!(NET_RING, NextIndex);
+const END: usize = offset_of!(NET_RING, EndIndex);
+
 impl Ring {
+    fn index(&self, offset: usize) -> u32 {
+        let place = self.ring.wrapping_byte_add(offset).cast::<u32>();
+        // SAFETY: `Rings::new`: a live ring, whose header has an index there. Volatile: the framework may move EndIndex at
+        // any time; nobody moves the others during the caller's callback.
+        self.mask & unsafe { place.read_volatile() }
+    }
+
+    fn set_index(&self, offset: usize, index: u32) {
+        let place = self.ring.wrapping_byte_add(offset).cast::<u32>();
+        // SAFETY: as in `index`; the callers name an index that is the driver's to write.
+        unsafe { place.write_volatile(index & self.mask) };
+    }
+
     pub fn begin(&self) -> u32 {
-        // SAFETY: `Rings::new`: a live ring; nobody moves its indices during the caller's callback.
-        self.mask & unsafe { (&raw const (*self.ring).BeginIndex).read_volatile() }
+        self.index(BEGIN)
     }
 
     pub fn next(&self) -> u32 {
-        // SAFETY: as in `begin`.
-        self.mask & unsafe { (&raw const (*self.ring).NextIndex).read_volatile() }
+        self.index(NEXT)
     }
 
     pub fn end(&self) -> u32 {
-        // SAFETY: as in `begin`.
-        self.mask & unsafe { (&raw const (*self.ring).EndIndex).read_volatile() }
+        self.index(END)
     }
 
     pub fn set_begin(&self, index: u32) {
-        // SAFETY: as in `begin`; BeginIndex is the driver's to write.
-        unsafe { (&raw mut (*self.ring).BeginIndex).write_volatile(index & self.mask) };
+        self.set_index(BEGIN, index);
     }
 
     pub fn set_next(&self, index: u32) {
-        // SAFETY: as in `begin`; NextIndex is the driver's to write.
-        unsafe { (&raw mut (*self.ring).NextIndex).write_volatile(index & self.mask) };
+        self.set_index(NEXT, index);
     }
 
     pub fn after(&self, index: u32, by: u32) -> u32 {
         NetRingAdvanceIndex(self.mask, index, by)
+    }
+
+    /// How it stands: its elements, BeginIndex, NextIndex, EndIndex.
+    pub fn indices(&self) -> [u32; 4] {
+        [self.mask + 1, self.begin(), self.next(), self.end()]
     }
 
     /// Elements that the driver owns.
@@ -77,16 +97,17 @@ impl Rings {
     /// uses this value, inside nobody but the caller touches indices and elements that it owns.
     #[must_use]
     pub unsafe fn new(collection: *const NET_RING_COLLECTION, addresses: NET_EXTENSION) -> Option<Self> {
-        // SAFETY: the caller vouches for the collection and its rings.
-        let ring = |kind: usize, size: usize, align: usize| unsafe {
-            let ring = (*collection).Rings[kind];
-            let mask = (*ring).ElementIndexMask;
-            let count = (*ring).NumberOfElements;
-            (count.is_power_of_two()
-                && mask == count - 1
-                && usize::from((*ring).ElementStride) >= size
-                && usize::from((*ring).ElementStride).is_multiple_of(align))
-            .then_some(Ring { ring, mask })
+        let ring = |kind: usize, size: usize, align: usize| {
+            // SAFETY: the caller vouches for the collection.
+            let ring = unsafe { (*collection).Rings[kind] };
+            // SAFETY: the caller vouches for the ring. Nobody changes these three while it lives.
+            let mask = unsafe { (*ring).ElementIndexMask };
+            // SAFETY: as for the mask.
+            let count = unsafe { (*ring).NumberOfElements };
+            // SAFETY: as for the mask.
+            let stride = usize::from(unsafe { (*ring).ElementStride });
+            let fits = stride >= size && stride.is_multiple_of(align);
+            (count.is_power_of_two() && mask == count - 1 && fits).then_some(Ring { ring, mask })
         };
         if !addresses.Enabled() {
             return None;

@@ -9,19 +9,18 @@
 //!
 //! Rules: CP10, CP22, CP23 (`driver/docs/cancel-path.md`).
 
-use cancelnic_mutants::{Mutant, Shown};
-use cancelnic_registers::{Direction, Op, State};
+use cancelnic_mutants::Mutant;
+use cancelnic_registers::{Caps, Direction, Op, State};
 use netadaptercx_sys::NET_PACKET_LAYOUT;
 
 use crate::{
-    CancelForm, Fault, Outcome,
-    command::{Answer, CommandPort},
-    counters::{RxCounters, StopLine},
-    hardware::{Doorbell, Notify, Registers},
-    outcome::Waiting,
+    Fault,
+    command::Answer,
+    counters::RxCounters,
+    hardware::{Doorbell, Registers},
+    queue::{Flow, Queue},
     ring::Rings,
-    signals::Signals,
-    virtqueue::{NET_HEADER_LEN, Virtqueue},
+    virtqueue::NET_HEADER_LEN,
 };
 
 /// Looks at STATE that EvtCancel takes at most. The device is normally STOPPED at the first.
@@ -30,157 +29,86 @@ const CANCEL_LOOKS: u32 = 4;
 /// Shortest frame that has an Ethernet header, bytes.
 const ETHERNET_HEADER_LEN: u32 = 14;
 
-/// A receive packet queue. Its methods are called from the callbacks of the same names, never two at a
-/// time.
-pub struct RxQueue<'q, 'm> {
-    virtqueue: &'q mut Virtqueue<'m>,
-    rings: Rings,
-    signals: &'q Signals,
-    port: CommandPort,
-    pair: u8,
-    form: CancelForm,
-    mutant: Shown,
-    /// EvtCancel came: nothing more is posted.
-    cancelled: bool,
-    counters: RxCounters,
+/// The direction of receive queues.
+#[derive(Debug)]
+pub enum Receive {}
+
+/// A receive packet queue.
+pub type RxQueue<'q, 'm> = Queue<'q, 'm, Receive>;
+
+impl Flow for Receive {
+    const DIRECTION: Direction = Direction::Rx;
+    const FORGETS_TO_NOTIFY: Mutant = Mutant::ForgetsToNotifyRx;
+    type Counters = RxCounters;
+
+    /// The driver starts no device without it ([`crate::identity`]).
+    fn can_cancel(_caps: Caps) -> bool {
+        true
+    }
+
+    fn owed(rings: &Rings) -> u32 {
+        rings.packets.owned().max(rings.fragments.owned())
+    }
+
+    fn advance(
+        queue: &mut RxQueue<'_, '_>,
+        registers: &impl Registers,
+        doorbell: &impl Doorbell,
+    ) -> Option<Fault> {
+        if queue.signals.is_lost() {
+            return queue.lost();
+        }
+        let fault = queue.indicate(queue.cancelled);
+        if queue.cancelled {
+            fault.or_else(|| queue.finish(registers, 1))
+        } else {
+            queue.post(doorbell);
+            fault
+        }
+    }
+
+    fn look_again(queue: &RxQueue<'_, '_>, registers: &impl Registers, _news: bool) -> Result<bool, Fault> {
+        if !queue.cancelled || queue.owed() == 0 {
+            return Ok(false);
+        }
+        if queue.signals.is_lost() {
+            return Ok(true);
+        }
+        match queue.port.answer(registers) {
+            Ok(Answer::Taken(State::Stopped)) | Err(Fault::Gone) => Ok(true),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Indicates what the device has completed, and returns the rest if the device is proven quiet within a few looks. If
+    /// it is not, the queue is armed, whether the framework has asked for it or not: it may stop polling now, and the
+    /// interrupt that follows STOPPED (C7) brings on EvtAdvance.
+    fn cancel(queue: &mut RxQueue<'_, '_>, registers: &impl Registers) -> Option<Fault> {
+        let leaves_the_rest = queue.mutant.is(Mutant::LeavesTheRestToAdvance);
+        if leaves_the_rest {
+            queue.signals.disarm();
+        }
+        if queue.signals.is_lost() {
+            return queue.lost();
+        }
+        match queue.port.issue(registers, Op::Cancel) {
+            Err(fault) => {
+                // Gone, hence quiet: nothing was written, nothing will be.
+                queue.return_all();
+                Some(fault)
+            }
+            Ok(()) if queue.mutant.is(Mutant::ReturnsBeforeStopped) => {
+                queue.return_all();
+                None
+            }
+            Ok(()) if leaves_the_rest => queue.indicate(true),
+            Ok(()) => queue.indicate(true).or_else(|| queue.finish_or_arm(registers)),
+        }
+    }
 }
 
-impl<'q, 'm> RxQueue<'q, 'm> {
-    /// A queue over `virtqueue`, which has nothing outstanding. `None` if the device has no registers
-    /// for queue pair `pair`.
-    #[must_use]
-    pub fn new(
-        virtqueue: &'q mut Virtqueue<'m>,
-        rings: Rings,
-        signals: &'q Signals,
-        pair: u8,
-        form: CancelForm,
-        mutant: Shown,
-    ) -> Option<Self> {
-        Some(Self {
-            virtqueue,
-            rings,
-            signals,
-            port: CommandPort::new(Direction::Rx, pair)?,
-            pair,
-            form,
-            mutant,
-            cancelled: false,
-            counters: RxCounters::default(),
-        })
-    }
-
-    /// EvtStart, PASSIVE_LEVEL. The framework has set the rings' indices to 0; the virtqueue goes on
-    /// where it was. Buffers are posted by the next [`Self::advance`].
-    pub fn start(&mut self, registers: &impl Registers) -> Outcome {
-        self.cancelled = false;
-        if self.signals.is_lost() || self.mutant.is(Mutant::ForgetsResume) {
-            return Outcome::default();
-        }
-        let resumed = self.port.issue(registers, Op::Resume).and_then(|()| self.port.answer(registers));
-        Outcome::of(resumed.err())
-    }
-
-    /// EvtAdvance, at most DISPATCH_LEVEL: indicates frames and posts buffers; after EvtCancel it
-    /// returns everything once the device is proven quiet.
-    pub fn advance(&mut self, registers: &impl Registers, doorbell: &impl Doorbell) -> Outcome {
-        let before = self.rings.packets.begin();
-        let fault = if self.signals.is_lost() {
-            self.lost()
-        } else {
-            let fault = self.indicate(self.cancelled);
-            if self.cancelled {
-                fault.or_else(|| self.finish(registers, 1))
-            } else {
-                self.post(doorbell);
-                fault
-            }
-        };
-        self.outcome(fault, self.rings.packets.begin() != before)
-    }
-
-    /// EvtSetNotificationEnabled(TRUE), at most DISPATCH_LEVEL: arms the interrupt, then looks once
-    /// more at ring and STATE, for what came meanwhile causes none.
-    pub fn set_notification_enabled(&mut self, registers: &impl Registers, notify: &impl Notify) -> Outcome {
-        self.signals.arm();
-        let mut work = self.virtqueue.enable_interrupt();
-        let mut fault = None;
-        if self.cancelled && self.owed() != 0 {
-            if self.signals.is_lost() {
-                work = true;
-            } else {
-                match self.port.answer(registers) {
-                    Ok(Answer::Taken(State::Stopped)) | Err(Fault::Gone) => work = true,
-                    Ok(_) => {}
-                    Err(error) => fault = Some(error),
-                }
-            }
-        }
-        if work && !self.mutant.is(Mutant::ForgetsToNotifyRx) && self.signals.take_armed() {
-            notify.notify();
-        }
-        Outcome::of(fault)
-    }
-
-    /// EvtCancel, at most DISPATCH_LEVEL, without waiting: tells the device to take everything back,
-    /// indicates what it has completed, and returns the rest if the device is proven quiet within a
-    /// few looks. If it is not, the queue is armed, whether the framework has asked for it or not: it
-    /// may stop polling now, and the interrupt that follows STOPPED (C7) brings on [`Self::advance`].
-    pub fn cancel(&mut self, registers: &impl Registers) -> Outcome {
-        self.cancelled = true;
-        let leaves_the_rest = self.mutant.is(Mutant::LeavesTheRestToAdvance);
-        if leaves_the_rest {
-            self.signals.disarm();
-        }
-        let fault = if self.signals.is_lost() {
-            self.lost()
-        } else {
-            match self.port.issue(registers, Op::Cancel) {
-                Err(fault) => {
-                    // Gone, hence quiet: nothing was written, nothing will be.
-                    self.return_all();
-                    Some(fault)
-                }
-                Ok(()) if self.mutant.is(Mutant::ReturnsBeforeStopped) => {
-                    self.return_all();
-                    None
-                }
-                Ok(()) if leaves_the_rest => self.indicate(true),
-                Ok(()) => self.indicate(true).or_else(|| self.finish_or_arm(registers)),
-            }
-        };
-        self.outcome(fault, true)
-    }
-
-    /// EvtStop, PASSIVE_LEVEL: nothing is outstanding. The glue calls [`Signals::disarm`] under its
-    /// lock before this.
-    #[must_use]
-    pub fn stop(&mut self) -> StopLine {
-        debug_assert_eq!(self.owed(), 0, "stopped with buffers outstanding");
-        StopLine::Rx { index: self.pair, counters: self.counters }
-    }
-
-    /// Packets that the driver owns, or fragments if there are more: the framework waits for both.
-    #[must_use]
-    pub fn owed(&self) -> u32 {
-        self.rings.packets.owned().max(self.rings.fragments.owned())
-    }
-
-    /// Counted since the queue was made.
-    #[must_use]
-    pub fn counters(&self) -> RxCounters {
-        self.counters
-    }
-
-    fn outcome(&self, fault: Option<Fault>, progress: bool) -> Outcome {
-        let waiting = match (self.cancelled, self.owed()) {
-            (true, 0) => Waiting::Ended,
-            (true, _) if progress => Waiting::Began,
-            _ => Waiting::Unchanged,
-        };
-        Outcome { fault, waiting }
-    }
-
+impl RxQueue<'_, '_> {
     /// Gives the device every buffer that there is a packet and a chain for.
     fn post(&mut self, doorbell: &impl Doorbell) {
         let Rings { packets, fragments, .. } = self.rings;

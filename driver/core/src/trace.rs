@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
-use crate::watchdog::Side;
+use cancelnic_registers::QueueId;
 
 /// Events that the ring keeps.
 pub const LENGTH: usize = 256;
@@ -62,11 +62,12 @@ struct Entry {
     posted: AtomicU64,
     returned: AtomicU64,
     event: AtomicU32,
-    side: AtomicU32,
+    /// The index of its virtqueue, or [`NO_QUEUE`].
+    queue: AtomicU32,
 }
 
 /// An event of the device as a whole.
-const NO_SIDE: u32 = 2;
+const NO_QUEUE: u32 = u32::MAX;
 
 impl Entry {
     const fn empty() -> Self {
@@ -77,7 +78,7 @@ impl Entry {
             posted: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             event: AtomicU32::new(0),
-            side: AtomicU32::new(0),
+            queue: AtomicU32::new(0),
         }
     }
 }
@@ -104,8 +105,8 @@ impl Trace {
     }
 
     /// Records an event of the device known by the address `device`, at `time` in microseconds of a steady clock; an
-    /// event of one queue comes with its side and progress.
-    pub fn record(&self, event: Event, device: usize, time: u64, queue: Option<(Side, Progress)>) {
+    /// event of one queue comes with its progress.
+    pub fn record(&self, event: Event, device: usize, time: u64, queue: Option<(QueueId, Progress)>) {
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = &self.entries[(number - 1) as usize % LENGTH];
         let Progress { posted, returned } = queue.map(|(_, progress)| progress).unwrap_or_default();
@@ -117,7 +118,7 @@ impl Trace {
         entry.posted.store(posted, Ordering::Relaxed);
         entry.returned.store(returned, Ordering::Relaxed);
         entry.event.store(event as u32, Ordering::Relaxed);
-        entry.side.store(queue.map_or(NO_SIDE, |(side, _)| side as u32), Ordering::Relaxed);
+        entry.queue.store(queue.map_or(NO_QUEUE, |(queue, _)| queue.virtqueue().into()), Ordering::Relaxed);
         entry.number.store(number, Ordering::Release);
     }
 }
@@ -145,17 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_queue_keeps_its_side_and_progress() {
+    fn an_event_of_a_queue_keeps_its_queue_and_progress() {
         let trace = Trace::new();
-        trace.record(Event::Cancel, 0x1000, 5, Some((Side::Rx, Progress { posted: 9, returned: 4 })));
+        trace.record(Event::Cancel, 0x1000, 5, Some((QueueId::TX0, Progress { posted: 9, returned: 4 })));
         trace.record(Event::PowerDown, 0x1000, 6, None);
         let fields = |at: usize| {
             let entry = &trace.entries[at];
             let read = |field: &AtomicU64| field.load(Ordering::Relaxed);
-            let side = entry.side.load(Ordering::Relaxed);
-            (entry.device.load(Ordering::Relaxed), side, read(&entry.posted), read(&entry.returned))
+            let queue = entry.queue.load(Ordering::Relaxed);
+            (entry.device.load(Ordering::Relaxed), queue, read(&entry.posted), read(&entry.returned))
         };
-        assert_eq!(fields(0), (0x1000, Side::Rx as u32, 9, 4));
-        assert_eq!(fields(1), (0x1000, NO_SIDE, 0, 0));
+        assert_eq!(fields(0), (0x1000, 1, 9, 4));
+        assert_eq!(fields(1), (0x1000, NO_QUEUE, 0, 0));
     }
 }

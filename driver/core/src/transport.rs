@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::{features::Features, hardware::Mmio};
+use crate::{features::Features, hardware::Mmio, queue::PAIRS};
 
 const DEVICE_FEATURE_SELECT: u32 = 0x00;
 const DEVICE_FEATURE: u32 = 0x04;
@@ -28,12 +28,8 @@ const FAILED: u8 = 128;
 const NO_VECTOR: u16 = 0xffff;
 const GONE: u8 = 0xff;
 
-/// The one MSI-X vector that configuration changes and both queues share.
+/// The one MSI-X vector that configuration changes and all queues share.
 pub const VECTOR: u16 = 0;
-/// Receive queue 0's virtqueue (virtio 1.3 §5.1.2).
-pub const RX_QUEUE: u16 = 0;
-/// Transmit queue 0's virtqueue.
-pub const TX_QUEUE: u16 = 1;
 
 /// Looks at device_status that [`reset`] takes at most, with a pause after each.
 pub const RESET_LOOKS: u32 = 1000;
@@ -139,7 +135,7 @@ pub fn begin(common: &impl Mmio, pause: impl FnMut()) -> Result<Features, Transp
         return Err(failed(common, TransportError::FeaturesRejected(features.bits())));
     }
     match common.read16(NUM_QUEUES) {
-        count if count <= TX_QUEUE => Err(failed(common, TransportError::TooFewQueues(count))),
+        count if count < 2 * u16::from(PAIRS) => Err(failed(common, TransportError::TooFewQueues(count))),
         _ => Ok(features),
     }
 }

@@ -7,19 +7,17 @@
 //!
 //! Rules: CP13 to CP18 (`driver/docs/cancel-path.md`).
 
-use cancelnic_mutants::{Mutant, Shown};
+use cancelnic_mutants::Mutant;
 use cancelnic_registers::{Caps, Direction, Op, State, TxOutcome};
 use netadaptercx_sys::NET_PACKET;
 
 use crate::{
-    CancelForm, Fault, Outcome,
-    command::{Answer, CommandPort},
-    counters::{StopLine, TxCounters},
-    hardware::{Doorbell, Notify, Registers},
-    outcome::Waiting,
+    CancelForm, Fault,
+    command::Answer,
+    counters::TxCounters,
+    hardware::{Doorbell, Registers},
+    queue::{Flow, Queue},
     ring::Rings,
-    signals::Signals,
-    virtqueue::Virtqueue,
 };
 
 /// What posting one packet came to.
@@ -31,160 +29,76 @@ enum Posting {
     Impossible,
 }
 
-/// A transmit packet queue. Its methods are called from the callbacks of the same names, never two at
-/// a time.
-pub struct TxQueue<'q, 'm> {
-    virtqueue: &'q mut Virtqueue<'m>,
-    rings: Rings,
-    signals: &'q Signals,
-    port: CommandPort,
-    pair: u8,
-    can_cancel: bool,
-    form: CancelForm,
-    mutant: Shown,
-    /// EvtCancel came and the hardware takes packets back: nothing more is posted.
-    cancelled: bool,
-    /// EvtCancel came: the queue only empties.
-    ending: bool,
-    counters: TxCounters,
-}
+/// The direction of transmit queues.
+#[derive(Debug)]
+pub enum Transmit {}
 
-impl<'q, 'm> TxQueue<'q, 'm> {
-    /// A queue over `virtqueue`, which has nothing outstanding. Without [`Caps::tx_cancel`] its cancel
-    /// lets everything drain. `None` if the device has no registers for queue pair `pair`.
-    #[must_use]
-    pub fn new(
-        virtqueue: &'q mut Virtqueue<'m>,
-        rings: Rings,
-        signals: &'q Signals,
-        pair: u8,
-        caps: Caps,
-        form: CancelForm,
-        mutant: Shown,
-    ) -> Option<Self> {
-        Some(Self {
-            virtqueue,
-            rings,
-            signals,
-            port: CommandPort::new(Direction::Tx, pair)?,
-            pair,
-            can_cancel: caps.tx_cancel(),
-            form,
-            mutant,
-            cancelled: false,
-            ending: false,
-            counters: TxCounters::default(),
-        })
+/// A transmit packet queue. Without [`Caps::tx_cancel`] its cancel lets everything drain.
+pub type TxQueue<'q, 'm> = Queue<'q, 'm, Transmit>;
+
+impl Flow for Transmit {
+    const DIRECTION: Direction = Direction::Tx;
+    const FORGETS_TO_NOTIFY: Mutant = Mutant::ForgetsToNotifyTx;
+    type Counters = TxCounters;
+
+    fn can_cancel(caps: Caps) -> bool {
+        caps.tx_cancel()
     }
 
-    /// EvtStart, PASSIVE_LEVEL. The framework has set the rings' indices to 0; the virtqueue goes on
-    /// where it was.
-    pub fn start(&mut self, registers: &impl Registers) -> Outcome {
-        self.cancelled = false;
-        self.ending = false;
-        if !self.can_cancel || self.signals.is_lost() || self.mutant.is(Mutant::ForgetsResume) {
-            return Outcome::default();
-        }
-        let resumed = self.port.issue(registers, Op::Resume).and_then(|()| self.port.answer(registers));
-        Outcome::of(resumed.err())
+    fn owed(rings: &Rings) -> u32 {
+        rings.packets.owned()
     }
 
-    /// EvtAdvance, at most DISPATCH_LEVEL: returns what is finished, posts what is new.
-    pub fn advance(&mut self, doorbell: &impl Doorbell) -> Outcome {
-        let before = self.rings.packets.begin();
-        let mut fault = self.reap();
-        self.take_up();
-        if self.virtqueue.publish() && !self.mutant.is(Mutant::ForgetsDoorbell) {
+    fn advance(
+        queue: &mut TxQueue<'_, '_>,
+        _registers: &impl Registers,
+        doorbell: &impl Doorbell,
+    ) -> Option<Fault> {
+        let fault = queue.reap();
+        queue.take_up();
+        if queue.virtqueue.publish() && !queue.mutant.is(Mutant::ForgetsDoorbell) {
             doorbell.ring();
         }
         // Packets that were skipped go back at once if nothing older is outstanding.
-        fault = fault.or(self.reap());
-        self.outcome(fault, self.rings.packets.begin() != before)
+        fault.or(queue.reap())
     }
 
-    /// EvtSetNotificationEnabled(TRUE), at most DISPATCH_LEVEL: arms the interrupt, then looks once
-    /// more, for what came meanwhile causes none.
-    pub fn set_notification_enabled(&mut self, registers: &impl Registers, notify: &impl Notify) -> Outcome {
-        self.signals.arm();
-        let mut work = self.virtqueue.enable_interrupt();
-        let mut fault = None;
-        if self.signals.is_lost() {
-            work |= self.virtqueue.outstanding() != 0;
-        } else if self.cancelled {
-            match self.port.answer(registers) {
-                Ok(Answer::Taken(State::Stopped)) => {
-                    // All used elements are visible (C5), no other will come.
-                    work |= self.virtqueue.has_news();
-                    let owed = self.virtqueue.outstanding();
-                    if !work && owed != 0 {
-                        fault = Some(Fault::Incomplete(owed));
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => fault = Some(error),
-            }
+    fn look_again(queue: &TxQueue<'_, '_>, registers: &impl Registers, news: bool) -> Result<bool, Fault> {
+        if queue.signals.is_lost() {
+            return Ok(queue.virtqueue.outstanding() != 0);
         }
-        if work && !self.mutant.is(Mutant::ForgetsToNotifyTx) && self.signals.take_armed() {
-            notify.notify();
+        if !queue.takes_back() || queue.port.answer(registers)? != Answer::Taken(State::Stopped) {
+            return Ok(false);
         }
-        Outcome::of(fault)
+        // All used elements are visible (C5), no other will come.
+        match queue.virtqueue.outstanding() {
+            0 => Ok(false),
+            _ if news || queue.virtqueue.has_news() => Ok(true),
+            owed => Err(Fault::Incomplete(owed)),
+        }
     }
 
-    /// EvtCancel, at most DISPATCH_LEVEL, without waiting: tells the device to take everything back,
-    /// gives back what it never got, and what it has finished with already. The rest comes back
-    /// through [`Self::advance`].
-    pub fn cancel(&mut self, registers: &impl Registers) -> Outcome {
-        self.ending = true;
+    /// Gives back what the device never got, and what it has finished with already.
+    fn cancel(queue: &mut TxQueue<'_, '_>, registers: &impl Registers) -> Option<Fault> {
         let mut fault = None;
-        if self.can_cancel {
-            self.cancelled = true;
-            if !self.signals.is_lost() && !self.mutant.is(Mutant::ForgetsCancel) {
-                let told = self.port.issue(registers, Op::Cancel);
-                fault = told.and_then(|()| self.port.answer(registers)).err();
-            }
+        if queue.takes_back() && !queue.signals.is_lost() && !queue.mutant.is(Mutant::ForgetsCancel) {
+            let told = queue.port.issue(registers, Op::Cancel);
+            fault = told.and_then(|()| queue.port.answer(registers)).err();
         }
-        let reaped = match self.form {
+        let reaped = match queue.form {
             CancelForm::Iterator => {
-                if self.cancelled {
-                    self.take_up();
+                if queue.takes_back() {
+                    queue.take_up();
                 }
-                self.reap()
+                queue.reap()
             }
-            CancelForm::Older => self.advance_begin_past_cancelled(),
+            CancelForm::Older => queue.advance_begin_past_cancelled(),
         };
-        self.outcome(fault.or(reaped), true)
+        fault.or(reaped)
     }
+}
 
-    /// EvtStop, PASSIVE_LEVEL: nothing is outstanding. The glue calls [`Signals::disarm`] under its
-    /// lock before this.
-    #[must_use]
-    pub fn stop(&mut self) -> StopLine {
-        debug_assert_eq!(self.owed(), 0, "stopped with packets outstanding");
-        self.ending = false;
-        StopLine::Tx { index: self.pair, counters: self.counters }
-    }
-
-    /// Packets that the driver owns.
-    #[must_use]
-    pub fn owed(&self) -> u32 {
-        self.rings.packets.owned()
-    }
-
-    /// Counted since the queue was made.
-    #[must_use]
-    pub fn counters(&self) -> TxCounters {
-        self.counters
-    }
-
-    fn outcome(&self, fault: Option<Fault>, progress: bool) -> Outcome {
-        let waiting = match (self.ending, self.owed()) {
-            (true, 0) => Waiting::Ended,
-            (true, _) if progress => Waiting::Began,
-            _ => Waiting::Unchanged,
-        };
-        Outcome { fault, waiting }
-    }
-
+impl TxQueue<'_, '_> {
     /// Posts new packets, or marks them as never posted once there is no device to post them to.
     fn take_up(&mut self) {
         let mut unposted = self.rings.post_packets();
@@ -201,7 +115,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         if packet.Ignore() || packet.FragmentCount == 0 {
             return true;
         }
-        let refuse = self.cancelled || self.signals.is_lost();
+        let refuse = self.takes_back() || self.signals.is_lost();
         match if refuse { Posting::Impossible } else { self.post(index, &packet) } {
             Posting::Posted => self.counters.posted += 1,
             Posting::NoRoom => return false,
@@ -270,7 +184,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         while ring.owned() != 0 {
             let begin = ring.begin();
             if begin == ring.next() {
-                if !self.cancelled || !self.take_up_one(begin) {
+                if !self.takes_back() || !self.take_up_one(begin) {
                     break;
                 }
                 ring.set_next(ring.after(begin, 1));
@@ -297,7 +211,7 @@ impl<'q, 'm> TxQueue<'q, 'm> {
             || self.mutant.is(Mutant::SkipsACompletion) && index == 19;
         if self.virtqueue.oldest() == Some(index) && !skipped {
             if let Some(completed) = self.virtqueue.pop() {
-                self.settle(index, completed.len);
+                self.mark_fate(index, completed.len);
             } else if lost && self.virtqueue.abandon_oldest().is_some() {
                 self.rings.update_packet(index, |packet| packet.set_Scratch(true));
                 self.counters.lost += 1;
@@ -308,13 +222,13 @@ impl<'q, 'm> TxQueue<'q, 'm> {
         let ring = self.rings.packets;
         let is_last = ring.after(index, 1) == ring.end();
         !(self.mutant.is(Mutant::KeepsAPacket)
-            && self.cancelled
+            && self.takes_back()
             && is_last
             && self.rings.packet(index).Scratch())
     }
 
     /// Marks and counts a packet that the device has used.
-    fn settle(&mut self, index: u32, used_len: u32) {
+    fn mark_fate(&mut self, index: u32, used_len: u32) {
         let cancelled = match TxOutcome::from_used_len(used_len) {
             Some(TxOutcome::TakenBack) => {
                 self.counters.taken_back += 1;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use cancelnic_core::virtqueue::{
-    Buffer, Completed, Direction, DmaMemory, Layout, NET_HEADER_LEN, Slot, Violation, Virtqueue,
+    Buffer, Completed, DmaMemory, Layout, NET_HEADER_LEN, Slot, Violation, Virtqueue,
 };
+use cancelnic_registers::Direction;
 
 const PHYSICAL: u64 = 0x7000_0000;
 
@@ -107,30 +108,30 @@ fn post(queue: &mut Virtqueue<'_>, token: u32, count: u16) -> bool {
 #[test]
 fn parts_are_aligned_and_do_not_overlap() {
     for size in (1..=15).map(|bit| 1_u16 << bit) {
-        for direction in [Direction::Transmit, Direction::Receive] {
+        for direction in [Direction::Tx, Direction::Rx] {
             let layout = Layout::new(size, direction).expect("a power of two");
             let n = usize::from(size);
             assert_eq!(layout.available(), 16 * n);
             assert!(layout.used() >= 16 * n + 6 + 2 * n && layout.used().is_multiple_of(4));
-            let headers = if direction == Direction::Receive { n } else { 1 };
+            let headers = if direction == Direction::Rx { n } else { 1 };
             assert!(layout.bytes() >= layout.used() + 6 + 8 * n + headers * NET_HEADER_LEN as usize);
         }
     }
     for size in [0, 1, 3, 100, 0xffff] {
-        assert_eq!(Layout::new(size, Direction::Transmit), None);
+        assert_eq!(Layout::new(size, Direction::Tx), None);
     }
 }
 
 #[test]
 fn memory_that_does_not_fit_is_refused() {
-    let memory = Memory::new(4, Direction::Transmit);
+    let memory = Memory::new(4, Direction::Tx);
     let bytes = memory.layout.bytes();
     let fits = |physical, len, slots, shift| {
         // SAFETY: the queue is dropped at once, or never made.
         unsafe {
             let dma = DmaMemory::new(memory.start.add(shift), physical, len);
             let mut slots = slots_of(slots);
-            Virtqueue::new(dma, memory.layout, &mut slots, Direction::Transmit, false).is_some()
+            Virtqueue::new(dma, memory.layout, &mut slots, Direction::Tx, false).is_some()
         }
     };
     assert!(fits(PHYSICAL, bytes, 4, 0));
@@ -146,9 +147,9 @@ fn slots_of(count: usize) -> Vec<Slot> {
 
 #[test]
 fn transmit_chain_begins_with_the_shared_header_of_zeros() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, false);
     assert!(post(&mut queue, 1, 2) && post(&mut queue, 2, 1));
     assert_eq!(memory.available_index(), 0, "not yet published");
     assert!(queue.publish());
@@ -164,9 +165,9 @@ fn transmit_chain_begins_with_the_shared_header_of_zeros() {
 
 #[test]
 fn receive_chains_are_writable_and_have_a_header_each() {
-    let memory = Memory::new(8, Direction::Receive);
+    let memory = Memory::new(8, Direction::Rx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Receive, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Rx, false);
     assert!((0..4).all(|token| post(&mut queue, token, 1)));
     assert!(!post(&mut queue, 4, 1), "full");
     assert!(queue.publish());
@@ -184,9 +185,9 @@ fn receive_chains_are_writable_and_have_a_header_each() {
 
 #[test]
 fn chain_too_long_for_what_is_free_changes_nothing() {
-    let memory = Memory::new(4, Direction::Transmit);
+    let memory = Memory::new(4, Direction::Tx);
     let mut slots = slots_of(4);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, false);
     assert!(!post(&mut queue, 0, 4));
     assert!(!post(&mut queue, 0, u16::MAX));
     assert_eq!((queue.free_descriptors(), queue.outstanding()), (4, 0));
@@ -197,9 +198,9 @@ fn chain_too_long_for_what_is_free_changes_nothing() {
 
 #[test]
 fn fewer_buffers_than_said_end_the_chain_where_they_end() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, false);
     assert!(queue.post(0, buffers(1), 5));
     assert!(queue.publish());
     assert_eq!(memory.chain(memory.available(0)).len(), 2);
@@ -212,9 +213,9 @@ fn fewer_buffers_than_said_end_the_chain_where_they_end() {
 
 #[test]
 fn completions_come_out_in_the_order_of_posting() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, false);
     assert!((0..3).all(|token| post(&mut queue, token, 1)) && queue.publish());
     for (n, chain) in [(0, 2), (1, 0), (2, 1)] {
         memory.use_chain(n, memory.available(chain).into(), 10 + u32::from(chain));
@@ -230,9 +231,9 @@ fn completions_come_out_in_the_order_of_posting() {
 
 #[test]
 fn indices_wrap_around_sixteen_bits() {
-    let memory = Memory::new(4, Direction::Transmit);
+    let memory = Memory::new(4, Direction::Tx);
     let mut slots = slots_of(4);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, true);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, true);
     for token in 0..200_000_u32 {
         let n = token as u16;
         memory.set_available_event(n);
@@ -248,9 +249,9 @@ fn indices_wrap_around_sixteen_bits() {
 
 #[test]
 fn doorbell_is_rung_only_when_the_device_waits_for_it() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, true);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, true);
     assert!(!queue.publish(), "nothing to tell");
     memory.set_available_event(1);
     assert!(post(&mut queue, 0, 1) && !queue.publish(), "it waits for the second");
@@ -260,9 +261,9 @@ fn doorbell_is_rung_only_when_the_device_waits_for_it() {
 
 #[test]
 fn doorbell_without_event_indices_follows_the_flag() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, false);
     memory.write(memory.layout.used(), 1_u16);
     assert!(post(&mut queue, 0, 1) && !queue.publish());
     memory.write(memory.layout.used(), 0_u16);
@@ -271,9 +272,9 @@ fn doorbell_without_event_indices_follows_the_flag() {
 
 #[test]
 fn arming_asks_for_the_next_element_and_sees_one_that_is_there() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, true);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, true);
     assert!((0..2).all(|token| post(&mut queue, token, 1)) && queue.publish());
     assert!(!queue.enable_interrupt());
     memory.use_chain(0, memory.available(0).into(), 0);
@@ -285,9 +286,9 @@ fn arming_asks_for_the_next_element_and_sees_one_that_is_there() {
 
 /// A device that breaks a rule once, and what must hold ever after.
 fn broken_by(break_it: impl Fn(&Memory), violation: Violation) {
-    let memory = Memory::new(8, Direction::Receive);
+    let memory = Memory::new(8, Direction::Rx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Receive, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Rx, false);
     assert!((0..3).all(|token| post(&mut queue, token, 1)) && queue.publish());
     memory.use_chain(0, memory.available(0).into(), 100);
     break_it(&memory);
@@ -322,9 +323,9 @@ fn used_index_that_runs_ahead_breaks_it() {
 
 #[test]
 fn unpublished_chain_is_not_the_devices_to_use() {
-    let memory = Memory::new(8, Direction::Transmit);
+    let memory = Memory::new(8, Direction::Tx);
     let mut slots = slots_of(8);
-    let mut queue = queue(&memory, &mut slots, Direction::Transmit, false);
+    let mut queue = queue(&memory, &mut slots, Direction::Tx, false);
     assert!(post(&mut queue, 0, 1));
     memory.use_chain(0, 0, 0);
     assert_eq!(queue.poll(), Err(Violation::UsedIndexAhead(1)));

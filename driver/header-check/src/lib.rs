@@ -12,6 +12,7 @@
 //!
 //! It knows neither the structures nor Windows.
 
+#![warn(clippy::multiple_unsafe_ops_per_block)]
 pub mod c_header;
 mod layout;
 

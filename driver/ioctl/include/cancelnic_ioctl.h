@@ -34,7 +34,7 @@
 #define CANCELNIC_LOG_LOG_RECORDS 512
 
 /*
- NIC: a request was presented by a queue; `value` is the queue (CANCELNIC_NIC_QUEUE_...).
+ NIC: a request was presented by a queue; `value` is the queue (queue).
  */
 #define CANCELNIC_LOG_EVENT_PRESENTED 1u
 
@@ -170,35 +170,6 @@
 #define CANCELNIC_NIC_LOG 0x8cace08cu
 
 /*
- Input CancelnicNicMark; output CancelnicNicStatus: makes a waiting request cancelable that was not.
- STATUS_NOT_FOUND if none of this tag is in a state for it.
- */
-#define CANCELNIC_NIC_MARK 0x8cace090u
-
-/*
- Input CancelnicNicComplete; output CancelnicNicStatus: ends a waiting request, unmarking it first if it is cancelable; the
- answer tells what WdfRequestUnmarkCancelable returned. STATUS_NOT_FOUND as with CANCELNIC_NIC_MARK.
- */
-#define CANCELNIC_NIC_COMPLETE 0x8cace094u
-
-/*
- Input CancelnicNicForward; output CancelnicNicStatus: hands a waiting, not cancelable request to another queue, or back to the
- one that it came from (WdfRequestRequeue).
- */
-#define CANCELNIC_NIC_FORWARD 0x8cace098u
-
-/*
- Input CancelnicNicRetrieve; output CancelnicNicStatus: takes the next request out of a manual queue; it waits again, with its own
- behaviour. STATUS_NO_MORE_ENTRIES if there is none.
- */
-#define CANCELNIC_NIC_RETRIEVE 0x8cace09cu
-
-/*
- Input CancelnicNicQueueAction; output CancelnicNicQueueState.
- */
-#define CANCELNIC_NIC_QUEUE 0x8cace0a0u
-
-/*
  As CANCELNIC_NIC_LOG, the records written straight into the program's buffer (METHOD_OUT_DIRECT).
  */
 #define CANCELNIC_NIC_LOG_DIRECT 0x8cace0a6u
@@ -209,7 +180,7 @@
 #define CANCELNIC_NIC_BEHAVIOUR_CANCELABLE 0u
 
 /*
- Keeps it without marking it; CANCELNIC_NIC_MARK may do so later.
+ Keeps it without marking it; CANCELNIC_BENCH_MARK may do so later.
  */
 #define CANCELNIC_NIC_BEHAVIOUR_NOT_CANCELABLE 1u
 
@@ -239,69 +210,98 @@
 #define CANCELNIC_NIC_BEHAVIOUR_LAST 5u
 
 /*
+ Input CancelnicBenchMark; output CancelnicBenchStatus: makes a waiting request cancelable that was not.
+ STATUS_NOT_FOUND if none of this tag is in a state for it.
+ */
+#define CANCELNIC_BENCH_MARK 0x8cace090u
+
+/*
+ Input CancelnicBenchComplete; output CancelnicBenchStatus: ends a waiting request, unmarking it first if it is cancelable; the
+ answer tells what WdfRequestUnmarkCancelable returned. STATUS_NOT_FOUND as with CANCELNIC_BENCH_MARK.
+ */
+#define CANCELNIC_BENCH_COMPLETE 0x8cace094u
+
+/*
+ Input CancelnicBenchForward; output CancelnicBenchStatus: hands a waiting, not cancelable request to another queue, or back to the
+ one that it came from (WdfRequestRequeue).
+ */
+#define CANCELNIC_BENCH_FORWARD 0x8cace098u
+
+/*
+ Input CancelnicBenchRetrieve; output CancelnicBenchStatus: takes the next request out of a manual queue; it waits again, with its own
+ behaviour. STATUS_NO_MORE_ENTRIES if there is none.
+ */
+#define CANCELNIC_BENCH_RETRIEVE 0x8cace09cu
+
+/*
+ Input CancelnicBenchQueueAction; output CancelnicBenchQueueState.
+ */
+#define CANCELNIC_BENCH_QUEUE 0x8cace0a0u
+
+/*
  Of the control codes: parallel, not power-managed.
  */
-#define CANCELNIC_NIC_QUEUE_CONTROL 0u
+#define CANCELNIC_BENCH_QUEUE_CONTROL 0u
 
 /*
  Presents waiting requests: parallel, power-managed.
  */
-#define CANCELNIC_NIC_QUEUE_WAIT 1u
+#define CANCELNIC_BENCH_QUEUE_WAIT 1u
 
 /*
  Manual, power-managed.
  */
-#define CANCELNIC_NIC_QUEUE_SECOND 2u
+#define CANCELNIC_BENCH_QUEUE_SECOND 2u
 
 /*
  Manual, power-managed, with EvtIoCanceledOnQueue.
  */
-#define CANCELNIC_NIC_QUEUE_THIRD 3u
+#define CANCELNIC_BENCH_QUEUE_THIRD 3u
 
 /*
  Nothing: only the state is asked for.
  */
-#define CANCELNIC_NIC_ACTION_NONE 0u
+#define CANCELNIC_BENCH_ACTION_NONE 0u
 
 /*
  WdfIoQueueStart.
  */
-#define CANCELNIC_NIC_ACTION_START 1u
+#define CANCELNIC_BENCH_ACTION_START 1u
 
 /*
  WdfIoQueueStop, without a completion callback.
  */
-#define CANCELNIC_NIC_ACTION_STOP 2u
+#define CANCELNIC_BENCH_ACTION_STOP 2u
 
 /*
- WdfIoQueueStopAndPurge, likewise.
+ WdfIoQueueStopAndPurge, without one either.
  */
-#define CANCELNIC_NIC_ACTION_STOP_AND_PURGE 3u
+#define CANCELNIC_BENCH_ACTION_STOP_AND_PURGE 3u
 
 /*
- WdfIoQueueDrain, likewise.
+ WdfIoQueueDrain, without one either.
  */
-#define CANCELNIC_NIC_ACTION_DRAIN 4u
+#define CANCELNIC_BENCH_ACTION_DRAIN 4u
 
 /*
- WdfIoQueuePurge, likewise.
+ WdfIoQueuePurge, without one either.
  */
-#define CANCELNIC_NIC_ACTION_PURGE 5u
+#define CANCELNIC_BENCH_ACTION_PURGE 5u
 
 /*
  WdfIoQueueReadyNotify: CANCELNIC_LOG_EVENT_READY is noted from now on.
  */
-#define CANCELNIC_NIC_ACTION_READY_NOTIFY 6u
+#define CANCELNIC_BENCH_ACTION_READY_NOTIFY 6u
 
 /*
  WdfIoQueueReadyNotify with NULL: not any more.
  */
-#define CANCELNIC_NIC_ACTION_READY_FORGET 7u
+#define CANCELNIC_BENCH_ACTION_READY_FORGET 7u
 
 /*
  The largest of these.
  */
-#define CANCELNIC_NIC_ACTION_LAST 7u
+#define CANCELNIC_BENCH_ACTION_LAST 7u
 
 /*
  Sends frames of the filter's own. Input CancelnicFilterSend, output CancelnicFilterSent. Succeeds when the lists have been queued or
@@ -801,9 +801,9 @@ typedef struct CancelnicNicCancelEvent {
 } CancelnicNicCancelEvent;
 
 /*
- Input of CANCELNIC_NIC_MARK.
+ Input of CANCELNIC_BENCH_MARK.
  */
-typedef struct CancelnicNicMark {
+typedef struct CancelnicBenchMark {
     /*
      Version and size.
      */
@@ -816,12 +816,12 @@ typedef struct CancelnicNicMark {
      1: by WdfRequestMarkCancelableEx; 0: by WdfRequestMarkCancelable.
      */
     uint32_t ex;
-} CancelnicNicMark;
+} CancelnicBenchMark;
 
 /*
- Input of CANCELNIC_NIC_COMPLETE.
+ Input of CANCELNIC_BENCH_COMPLETE.
  */
-typedef struct CancelnicNicComplete {
+typedef struct CancelnicBenchComplete {
     /*
      Version and size.
      */
@@ -834,12 +834,12 @@ typedef struct CancelnicNicComplete {
      NTSTATUS to complete it with.
      */
     uint32_t status;
-} CancelnicNicComplete;
+} CancelnicBenchComplete;
 
 /*
- Input of CANCELNIC_NIC_FORWARD.
+ Input of CANCELNIC_BENCH_FORWARD.
  */
-typedef struct CancelnicNicForward {
+typedef struct CancelnicBenchForward {
     /*
      Version and size.
      */
@@ -849,51 +849,51 @@ typedef struct CancelnicNicForward {
      */
     uint32_t tag;
     /*
-     One of CANCELNIC_NIC_QUEUE_..., not CANCELNIC_NIC_QUEUE_CONTROL.
+     One of CANCELNIC_BENCH_QUEUE_..., not CANCELNIC_BENCH_QUEUE_CONTROL.
      */
     uint32_t queue;
-} CancelnicNicForward;
+} CancelnicBenchForward;
 
 /*
- Input of CANCELNIC_NIC_RETRIEVE.
+ Input of CANCELNIC_BENCH_RETRIEVE.
  */
-typedef struct CancelnicNicRetrieve {
+typedef struct CancelnicBenchRetrieve {
     /*
      Version and size.
      */
     struct CancelnicHeader header;
     /*
-     CANCELNIC_NIC_QUEUE_SECOND or CANCELNIC_NIC_QUEUE_THIRD.
+     CANCELNIC_BENCH_QUEUE_SECOND or CANCELNIC_BENCH_QUEUE_THIRD.
      */
     uint32_t queue;
     /*
      CANCELNIC_NIC_BEHAVIOUR_CANCELABLE, CANCELNIC_NIC_BEHAVIOUR_NOT_CANCELABLE or CANCELNIC_NIC_BEHAVIOUR_AT_ONCE.
      */
     uint32_t behaviour;
-} CancelnicNicRetrieve;
+} CancelnicBenchRetrieve;
 
 /*
- Input of CANCELNIC_NIC_QUEUE.
+ Input of CANCELNIC_BENCH_QUEUE.
  */
-typedef struct CancelnicNicQueueAction {
+typedef struct CancelnicBenchQueueAction {
     /*
      Version and size.
      */
     struct CancelnicHeader header;
     /*
-     One of CANCELNIC_NIC_QUEUE_..., not CANCELNIC_NIC_QUEUE_CONTROL.
+     One of CANCELNIC_BENCH_QUEUE_..., not CANCELNIC_BENCH_QUEUE_CONTROL.
      */
     uint32_t queue;
     /*
-     One of CANCELNIC_NIC_ACTION_....
+     One of CANCELNIC_BENCH_ACTION_....
      */
     uint32_t action;
-} CancelnicNicQueueAction;
+} CancelnicBenchQueueAction;
 
 /*
- Output of CANCELNIC_NIC_QUEUE.
+ Output of CANCELNIC_BENCH_QUEUE.
  */
-typedef struct CancelnicNicQueueState {
+typedef struct CancelnicBenchQueueState {
     /*
      Version and size.
      */
@@ -914,12 +914,12 @@ typedef struct CancelnicNicQueueState {
      NTSTATUS of the action; 0 if it has none.
      */
     uint32_t status;
-} CancelnicNicQueueState;
+} CancelnicBenchQueueState;
 
 /*
- A status as an answer: that of CANCELNIC_NIC_MARK, CANCELNIC_NIC_COMPLETE, CANCELNIC_NIC_FORWARD, CANCELNIC_NIC_RETRIEVE.
+ A status as an answer: that of CANCELNIC_BENCH_MARK, CANCELNIC_BENCH_COMPLETE, CANCELNIC_BENCH_FORWARD, CANCELNIC_BENCH_RETRIEVE.
  */
-typedef struct CancelnicNicStatus {
+typedef struct CancelnicBenchStatus {
     /*
      Version and size.
      */
@@ -932,7 +932,7 @@ typedef struct CancelnicNicStatus {
      Zero.
      */
     uint32_t reserved;
-} CancelnicNicStatus;
+} CancelnicBenchStatus;
 
 /*
  Input of CANCELNIC_FILTER_SEND. Frames are broadcast from the adapter's address with EtherType 0x88B5, their number as a
@@ -1364,6 +1364,8 @@ typedef struct CancelnicRelaySlotState {
 
 /* Device interface class of cancelnic.sys: initialises a GUID. */
 #define CANCELNIC_NIC_INTERFACE { 0x6b2f6d52, 0x6f0e, 0x4d0c, { 0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x01 } }
+/* The same of its test bench, in test builds. */
+#define CANCELNIC_NIC_BENCH_INTERFACE { 0x6b2f6d52, 0x6f0e, 0x4d0c, { 0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x03 } }
 /* The same of cancelnic-relay.sys. */
 #define CANCELNIC_RELAY_INTERFACE { 0x6b2f6d52, 0x6f0e, 0x4d0c, { 0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x02 } }
 /* cancelnic-lwf.sys's control device below \Device and \DosDevices. */
@@ -1432,36 +1434,36 @@ CANCELNIC_CHECK(CancelnicNicCancelEvent_queue, offsetof(CancelnicNicCancelEvent,
 CANCELNIC_CHECK(CancelnicNicCancelEvent_outstanding, offsetof(CancelnicNicCancelEvent, outstanding) == 20);
 CANCELNIC_CHECK(CancelnicNicCancelEvent_tx, offsetof(CancelnicNicCancelEvent, tx) == 24);
 CANCELNIC_CHECK(CancelnicNicCancelEvent_rx, offsetof(CancelnicNicCancelEvent, rx) == 72);
-CANCELNIC_CHECK(CancelnicNicMark, sizeof(CancelnicNicMark) == 16);
-CANCELNIC_CHECK(CancelnicNicMark_header, offsetof(CancelnicNicMark, header) == 0);
-CANCELNIC_CHECK(CancelnicNicMark_tag, offsetof(CancelnicNicMark, tag) == 8);
-CANCELNIC_CHECK(CancelnicNicMark_ex, offsetof(CancelnicNicMark, ex) == 12);
-CANCELNIC_CHECK(CancelnicNicComplete, sizeof(CancelnicNicComplete) == 16);
-CANCELNIC_CHECK(CancelnicNicComplete_header, offsetof(CancelnicNicComplete, header) == 0);
-CANCELNIC_CHECK(CancelnicNicComplete_tag, offsetof(CancelnicNicComplete, tag) == 8);
-CANCELNIC_CHECK(CancelnicNicComplete_status, offsetof(CancelnicNicComplete, status) == 12);
-CANCELNIC_CHECK(CancelnicNicForward, sizeof(CancelnicNicForward) == 16);
-CANCELNIC_CHECK(CancelnicNicForward_header, offsetof(CancelnicNicForward, header) == 0);
-CANCELNIC_CHECK(CancelnicNicForward_tag, offsetof(CancelnicNicForward, tag) == 8);
-CANCELNIC_CHECK(CancelnicNicForward_queue, offsetof(CancelnicNicForward, queue) == 12);
-CANCELNIC_CHECK(CancelnicNicRetrieve, sizeof(CancelnicNicRetrieve) == 16);
-CANCELNIC_CHECK(CancelnicNicRetrieve_header, offsetof(CancelnicNicRetrieve, header) == 0);
-CANCELNIC_CHECK(CancelnicNicRetrieve_queue, offsetof(CancelnicNicRetrieve, queue) == 8);
-CANCELNIC_CHECK(CancelnicNicRetrieve_behaviour, offsetof(CancelnicNicRetrieve, behaviour) == 12);
-CANCELNIC_CHECK(CancelnicNicQueueAction, sizeof(CancelnicNicQueueAction) == 16);
-CANCELNIC_CHECK(CancelnicNicQueueAction_header, offsetof(CancelnicNicQueueAction, header) == 0);
-CANCELNIC_CHECK(CancelnicNicQueueAction_queue, offsetof(CancelnicNicQueueAction, queue) == 8);
-CANCELNIC_CHECK(CancelnicNicQueueAction_action, offsetof(CancelnicNicQueueAction, action) == 12);
-CANCELNIC_CHECK(CancelnicNicQueueState, sizeof(CancelnicNicQueueState) == 24);
-CANCELNIC_CHECK(CancelnicNicQueueState_header, offsetof(CancelnicNicQueueState, header) == 0);
-CANCELNIC_CHECK(CancelnicNicQueueState_state, offsetof(CancelnicNicQueueState, state) == 8);
-CANCELNIC_CHECK(CancelnicNicQueueState_queued, offsetof(CancelnicNicQueueState, queued) == 12);
-CANCELNIC_CHECK(CancelnicNicQueueState_owned, offsetof(CancelnicNicQueueState, owned) == 16);
-CANCELNIC_CHECK(CancelnicNicQueueState_status, offsetof(CancelnicNicQueueState, status) == 20);
-CANCELNIC_CHECK(CancelnicNicStatus, sizeof(CancelnicNicStatus) == 16);
-CANCELNIC_CHECK(CancelnicNicStatus_header, offsetof(CancelnicNicStatus, header) == 0);
-CANCELNIC_CHECK(CancelnicNicStatus_status, offsetof(CancelnicNicStatus, status) == 8);
-CANCELNIC_CHECK(CancelnicNicStatus_reserved, offsetof(CancelnicNicStatus, reserved) == 12);
+CANCELNIC_CHECK(CancelnicBenchMark, sizeof(CancelnicBenchMark) == 16);
+CANCELNIC_CHECK(CancelnicBenchMark_header, offsetof(CancelnicBenchMark, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchMark_tag, offsetof(CancelnicBenchMark, tag) == 8);
+CANCELNIC_CHECK(CancelnicBenchMark_ex, offsetof(CancelnicBenchMark, ex) == 12);
+CANCELNIC_CHECK(CancelnicBenchComplete, sizeof(CancelnicBenchComplete) == 16);
+CANCELNIC_CHECK(CancelnicBenchComplete_header, offsetof(CancelnicBenchComplete, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchComplete_tag, offsetof(CancelnicBenchComplete, tag) == 8);
+CANCELNIC_CHECK(CancelnicBenchComplete_status, offsetof(CancelnicBenchComplete, status) == 12);
+CANCELNIC_CHECK(CancelnicBenchForward, sizeof(CancelnicBenchForward) == 16);
+CANCELNIC_CHECK(CancelnicBenchForward_header, offsetof(CancelnicBenchForward, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchForward_tag, offsetof(CancelnicBenchForward, tag) == 8);
+CANCELNIC_CHECK(CancelnicBenchForward_queue, offsetof(CancelnicBenchForward, queue) == 12);
+CANCELNIC_CHECK(CancelnicBenchRetrieve, sizeof(CancelnicBenchRetrieve) == 16);
+CANCELNIC_CHECK(CancelnicBenchRetrieve_header, offsetof(CancelnicBenchRetrieve, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchRetrieve_queue, offsetof(CancelnicBenchRetrieve, queue) == 8);
+CANCELNIC_CHECK(CancelnicBenchRetrieve_behaviour, offsetof(CancelnicBenchRetrieve, behaviour) == 12);
+CANCELNIC_CHECK(CancelnicBenchQueueAction, sizeof(CancelnicBenchQueueAction) == 16);
+CANCELNIC_CHECK(CancelnicBenchQueueAction_header, offsetof(CancelnicBenchQueueAction, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchQueueAction_queue, offsetof(CancelnicBenchQueueAction, queue) == 8);
+CANCELNIC_CHECK(CancelnicBenchQueueAction_action, offsetof(CancelnicBenchQueueAction, action) == 12);
+CANCELNIC_CHECK(CancelnicBenchQueueState, sizeof(CancelnicBenchQueueState) == 24);
+CANCELNIC_CHECK(CancelnicBenchQueueState_header, offsetof(CancelnicBenchQueueState, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchQueueState_state, offsetof(CancelnicBenchQueueState, state) == 8);
+CANCELNIC_CHECK(CancelnicBenchQueueState_queued, offsetof(CancelnicBenchQueueState, queued) == 12);
+CANCELNIC_CHECK(CancelnicBenchQueueState_owned, offsetof(CancelnicBenchQueueState, owned) == 16);
+CANCELNIC_CHECK(CancelnicBenchQueueState_status, offsetof(CancelnicBenchQueueState, status) == 20);
+CANCELNIC_CHECK(CancelnicBenchStatus, sizeof(CancelnicBenchStatus) == 16);
+CANCELNIC_CHECK(CancelnicBenchStatus_header, offsetof(CancelnicBenchStatus, header) == 0);
+CANCELNIC_CHECK(CancelnicBenchStatus_status, offsetof(CancelnicBenchStatus, status) == 8);
+CANCELNIC_CHECK(CancelnicBenchStatus_reserved, offsetof(CancelnicBenchStatus, reserved) == 12);
 CANCELNIC_CHECK(CancelnicFilterSend, sizeof(CancelnicFilterSend) == 32);
 CANCELNIC_CHECK(CancelnicFilterSend_header, offsetof(CancelnicFilterSend, header) == 0);
 CANCELNIC_CHECK(CancelnicFilterSend_module, offsetof(CancelnicFilterSend, module) == 8);

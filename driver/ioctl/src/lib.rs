@@ -7,6 +7,7 @@
 //! `include/cancelnic_ioctl.h` is this crate for C and C++.
 #![no_std]
 
+pub mod bench;
 pub mod filter;
 pub mod log;
 pub mod nic;
@@ -131,6 +132,10 @@ pub const NIC_INTERFACE: Guid =
 /// Device interface class of cancelnic-relay.sys: {6b2f6d52-6f0e-4d0c-9f3e-2f6d0a1c4e02}.
 pub const RELAY_INTERFACE: Guid =
     Guid(0x6b2f_6d52, 0x6f0e, 0x4d0c, [0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x02]);
+
+/// Device interface class of cancelnic.sys's test bench: {6b2f6d52-6f0e-4d0c-9f3e-2f6d0a1c4e03}. Test builds only.
+pub const NIC_BENCH_INTERFACE: Guid =
+    Guid(0x6b2f_6d52, 0x6f0e, 0x4d0c, [0x9f, 0x3e, 0x2f, 0x6d, 0x0a, 0x1c, 0x4e, 0x03]);
 
 /// Name of cancelnic-lwf.sys's control device below `\Device` and `\DosDevices`.
 pub const FILTER_DEVICE: &str = "cancelnic-lwf";

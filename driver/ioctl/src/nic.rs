@@ -5,7 +5,7 @@
 //!
 //! A waiting request is known by the tag that its sender gave it. It ends with STATUS_SUCCESS and a [`CancelEvent`]
 //! once a packet queue's EvtCancel has done its work, with STATUS_CANCELLED when it is cancelled or its file is
-//! closed, or as [`COMPLETE`] says.
+//! closed, or, in a test build, as [`crate::bench::COMPLETE`] asks for.
 
 use core::fmt;
 
@@ -21,20 +21,6 @@ pub const RINGS: u32 = control_code(0x821);
 pub const WAIT: u32 = control_code(0x822);
 /// No input; output [`crate::log::LogAnswer`] and records.
 pub const LOG: u32 = control_code(0x823);
-/// Input [`Mark`]; output [`Status`]: makes a waiting request cancelable that was not.
-/// STATUS_NOT_FOUND if none of this tag is in a state for it.
-pub const MARK: u32 = control_code(0x824);
-/// Input [`Complete`]; output [`Status`]: ends a waiting request, unmarking it first if it is cancelable; the
-/// answer tells what WdfRequestUnmarkCancelable returned. STATUS_NOT_FOUND as with [`MARK`].
-pub const COMPLETE: u32 = control_code(0x825);
-/// Input [`Forward`]; output [`Status`]: hands a waiting, not cancelable request to another queue, or back to the
-/// one that it came from (WdfRequestRequeue).
-pub const FORWARD: u32 = control_code(0x826);
-/// Input [`Retrieve`]; output [`Status`]: takes the next request out of a manual queue; it waits again, with its own
-/// behaviour. STATUS_NO_MORE_ENTRIES if there is none.
-pub const RETRIEVE: u32 = control_code(0x827);
-/// Input [`QueueAction`]; output [`QueueState`].
-pub const QUEUE: u32 = control_code(0x828);
 /// As [`LOG`], the records written straight into the program's buffer (METHOD_OUT_DIRECT).
 pub const LOG_DIRECT: u32 = control_code(0x829) | METHOD_OUT_DIRECT;
 
@@ -132,11 +118,12 @@ pub struct RingSnapshot {
     pub rx: Ring,
 }
 
-/// Values of [`Wait::behaviour`]: what the driver does with the request once it has it.
+/// Values of [`Wait::behaviour`]: what the driver does with the request once it has it. All but the first are for test
+/// builds, see [`crate::bench`]; the shipped driver refuses them.
 pub mod behaviour {
     /// Marks it cancelable and keeps it.
     pub const CANCELABLE: u32 = 0;
-    /// Keeps it without marking it; [`super::MARK`] may do so later.
+    /// Keeps it without marking it; [`crate::bench::MARK`] may do so later.
     pub const NOT_CANCELABLE: u32 = 1;
     /// Forwards it to the second queue.
     pub const SECOND_QUEUE: u32 = 2;
@@ -186,176 +173,6 @@ pub struct CancelEvent {
     pub tx: TxCounts,
     /// Receive queue 0 at that time.
     pub rx: RxCounts,
-}
-
-/// Input of [`MARK`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Mark {
-    /// Version and size.
-    pub header: Header,
-    /// The request.
-    pub tag: u32,
-    /// 1: by WdfRequestMarkCancelableEx; 0: by WdfRequestMarkCancelable.
-    pub ex: u32,
-}
-
-impl Mark {
-    /// Marks the request called `tag`.
-    #[must_use]
-    pub const fn new(tag: u32, ex: bool) -> Self {
-        Self { header: Header::of::<Self>(), tag, ex: ex as u32 }
-    }
-}
-
-/// Input of [`COMPLETE`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Complete {
-    /// Version and size.
-    pub header: Header,
-    /// The request.
-    pub tag: u32,
-    /// NTSTATUS to complete it with.
-    pub status: u32,
-}
-
-impl Complete {
-    /// Completes the request called `tag`.
-    #[must_use]
-    pub const fn new(tag: u32, status: u32) -> Self {
-        Self { header: Header::of::<Self>(), tag, status }
-    }
-}
-
-/// The queues of the interface.
-pub mod queue {
-    /// Of the control codes: parallel, not power-managed.
-    pub const CONTROL: u32 = 0;
-    /// Presents waiting requests: parallel, power-managed.
-    pub const WAIT: u32 = 1;
-    /// Manual, power-managed.
-    pub const SECOND: u32 = 2;
-    /// Manual, power-managed, with EvtIoCanceledOnQueue.
-    pub const THIRD: u32 = 3;
-}
-
-/// Input of [`FORWARD`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Forward {
-    /// Version and size.
-    pub header: Header,
-    /// The request.
-    pub tag: u32,
-    /// One of [`queue`], not [`queue::CONTROL`].
-    pub queue: u32,
-}
-
-impl Forward {
-    /// Forwards the request called `tag`.
-    #[must_use]
-    pub const fn new(tag: u32, queue: u32) -> Self {
-        Self { header: Header::of::<Self>(), tag, queue }
-    }
-}
-
-/// Input of [`RETRIEVE`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Retrieve {
-    /// Version and size.
-    pub header: Header,
-    /// [`queue::SECOND`] or [`queue::THIRD`].
-    pub queue: u32,
-    /// [`behaviour::CANCELABLE`], [`behaviour::NOT_CANCELABLE`] or [`behaviour::AT_ONCE`].
-    pub behaviour: u32,
-}
-
-impl Retrieve {
-    /// Takes the next request of `queue`.
-    #[must_use]
-    pub const fn new(queue: u32, behaviour: u32) -> Self {
-        Self { header: Header::of::<Self>(), queue, behaviour }
-    }
-}
-
-/// Values of [`QueueAction::action`].
-pub mod action {
-    /// Nothing: only the state is asked for.
-    pub const NONE: u32 = 0;
-    /// WdfIoQueueStart.
-    pub const START: u32 = 1;
-    /// WdfIoQueueStop, without a completion callback.
-    pub const STOP: u32 = 2;
-    /// WdfIoQueueStopAndPurge, likewise.
-    pub const STOP_AND_PURGE: u32 = 3;
-    /// WdfIoQueueDrain, likewise.
-    pub const DRAIN: u32 = 4;
-    /// WdfIoQueuePurge, likewise.
-    pub const PURGE: u32 = 5;
-    /// WdfIoQueueReadyNotify: [`crate::log::event::READY`] is noted from now on.
-    pub const READY_NOTIFY: u32 = 6;
-    /// WdfIoQueueReadyNotify with NULL: not any more.
-    pub const READY_FORGET: u32 = 7;
-    /// The largest of these.
-    pub const LAST: u32 = READY_FORGET;
-}
-
-/// Input of [`QUEUE`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct QueueAction {
-    /// Version and size.
-    pub header: Header,
-    /// One of [`queue`], not [`queue::CONTROL`].
-    pub queue: u32,
-    /// One of [`action`].
-    pub action: u32,
-}
-
-impl QueueAction {
-    /// Does `action` to `queue`.
-    #[must_use]
-    pub const fn new(queue: u32, action: u32) -> Self {
-        Self { header: Header::of::<Self>(), queue, action }
-    }
-}
-
-/// Output of [`QUEUE`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct QueueState {
-    /// Version and size.
-    pub header: Header,
-    /// WdfIoQueueGetState's flags: 1 accepts, 2 dispatches, 4 empty, 8 the driver owns none, 16 held by PnP.
-    pub state: u32,
-    /// Requests in the queue.
-    pub queued: u32,
-    /// Requests that the driver owns.
-    pub owned: u32,
-    /// NTSTATUS of the action; 0 if it has none.
-    pub status: u32,
-}
-
-/// A status as an answer: that of [`MARK`], [`COMPLETE`], [`FORWARD`], [`RETRIEVE`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Status {
-    /// Version and size.
-    pub header: Header,
-    /// NTSTATUS of the framework's call.
-    pub status: u32,
-    /// Zero.
-    pub reserved: u32,
-}
-
-impl Status {
-    /// The answer `status`.
-    #[must_use]
-    pub const fn new(status: u32) -> Self {
-        Self { header: Header::of::<Self>(), status, reserved: 0 }
-    }
 }
 
 #[cfg(test)]

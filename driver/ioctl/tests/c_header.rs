@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use cancelnic_ioctl::{
-    FILTER_DEVICE, Guid, NIC_INTERFACE, RELAY_INTERFACE, control_code, filter, log, nic, relay,
+    FILTER_DEVICE, Guid, NIC_BENCH_INTERFACE, NIC_INTERFACE, RELAY_INTERFACE, bench, control_code, filter,
+    log, nic, relay,
 };
 use header_check::{
     Layout,
@@ -34,6 +35,7 @@ fn sources() -> Vec<Source> {
         read("", include_str!("../src/lib.rs")),
         read("log", include_str!("../src/log.rs")),
         read("nic", include_str!("../src/nic.rs")),
+        read("bench", include_str!("../src/bench.rs")),
         read("filter", include_str!("../src/filter.rs")),
         read("relay", include_str!("../src/relay.rs")),
     ]
@@ -53,6 +55,11 @@ fn more() -> String {
             "CANCELNIC_NIC_INTERFACE",
             "Device interface class of cancelnic.sys: initialises a GUID.",
             NIC_INTERFACE,
+        ),
+        guid(
+            "CANCELNIC_NIC_BENCH_INTERFACE",
+            "The same of its test bench, in test builds.",
+            NIC_BENCH_INTERFACE,
         ),
         guid("CANCELNIC_RELAY_INTERFACE", "The same of cancelnic-relay.sys.", RELAY_INTERFACE),
         format!(
@@ -80,10 +87,7 @@ fn log_layouts() -> Vec<Layout> {
 }
 
 fn nic_layouts() -> Vec<Layout> {
-    use nic::{
-        CancelEvent, Complete, Counters, Forward, Mark, QueueAction, QueueState, Retrieve, Ring,
-        RingSnapshot, RxCounts, Status, TxCounts, Wait,
-    };
+    use nic::{CancelEvent, Counters, Ring, RingSnapshot, RxCounts, TxCounts, Wait};
     vec![
         layout!(TxCounts as "CancelnicNicTxCounts": posted = posted, sent = sent, taken_back = taken_back, never_posted = never_posted, refused = refused, lost = lost),
         layout!(RxCounts as "CancelnicNicRxCounts": posted = posted, received = received, returned_empty = returned_empty, malformed = malformed),
@@ -92,13 +96,19 @@ fn nic_layouts() -> Vec<Layout> {
         layout!(RingSnapshot as "CancelnicNicRingSnapshot": header = header, tx = tx, rx = rx),
         layout!(Wait as "CancelnicNicWait": header = header, tag = tag, behaviour = behaviour),
         layout!(CancelEvent as "CancelnicNicCancelEvent": header = header, number = number, queue = queue, outstanding = outstanding, tx = tx, rx = rx),
-        layout!(Mark as "CancelnicNicMark": header = header, tag = tag, ex = ex),
-        layout!(Complete as "CancelnicNicComplete": header = header, tag = tag, status = status),
-        layout!(Forward as "CancelnicNicForward": header = header, tag = tag, queue = queue),
-        layout!(Retrieve as "CancelnicNicRetrieve": header = header, queue = queue, behaviour = behaviour),
-        layout!(QueueAction as "CancelnicNicQueueAction": header = header, queue = queue, action = action),
-        layout!(QueueState as "CancelnicNicQueueState": header = header, state = state, queued = queued, owned = owned, status = status),
-        layout!(Status as "CancelnicNicStatus": header = header, status = status, reserved = reserved),
+    ]
+}
+
+fn bench_layouts() -> Vec<Layout> {
+    use bench::{Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
+    vec![
+        layout!(Mark as "CancelnicBenchMark": header = header, tag = tag, ex = ex),
+        layout!(Complete as "CancelnicBenchComplete": header = header, tag = tag, status = status),
+        layout!(Forward as "CancelnicBenchForward": header = header, tag = tag, queue = queue),
+        layout!(Retrieve as "CancelnicBenchRetrieve": header = header, queue = queue, behaviour = behaviour),
+        layout!(QueueAction as "CancelnicBenchQueueAction": header = header, queue = queue, action = action),
+        layout!(QueueState as "CancelnicBenchQueueState": header = header, state = state, queued = queued, owned = owned, status = status),
+        layout!(Status as "CancelnicBenchStatus": header = header, status = status, reserved = reserved),
     ]
 }
 
@@ -131,7 +141,8 @@ fn relay_layouts() -> Vec<Layout> {
 }
 
 fn layouts() -> Vec<Layout> {
-    [common_layouts(), log_layouts(), nic_layouts(), filter_layouts(), relay_layouts()].concat()
+    [common_layouts(), log_layouts(), nic_layouts(), bench_layouts(), filter_layouts(), relay_layouts()]
+        .concat()
 }
 
 /// `constants![module::NAME, ...]`: names in C, and the values that Rust compiles.
@@ -182,11 +193,11 @@ fn constants() -> Vec<(String, u64)> {
         nic::RINGS,
         nic::WAIT,
         nic::LOG,
-        nic::MARK,
-        nic::COMPLETE,
-        nic::FORWARD,
-        nic::RETRIEVE,
-        nic::QUEUE,
+        bench::MARK,
+        bench::COMPLETE,
+        bench::FORWARD,
+        bench::RETRIEVE,
+        bench::QUEUE,
         nic::LOG_DIRECT,
         nic::behaviour::CANCELABLE,
         nic::behaviour::NOT_CANCELABLE,
@@ -195,19 +206,19 @@ fn constants() -> Vec<(String, u64)> {
         nic::behaviour::AT_ONCE,
         nic::behaviour::CANCELABLE_OLD,
         nic::behaviour::LAST,
-        nic::queue::CONTROL,
-        nic::queue::WAIT,
-        nic::queue::SECOND,
-        nic::queue::THIRD,
-        nic::action::NONE,
-        nic::action::START,
-        nic::action::STOP,
-        nic::action::STOP_AND_PURGE,
-        nic::action::DRAIN,
-        nic::action::PURGE,
-        nic::action::READY_NOTIFY,
-        nic::action::READY_FORGET,
-        nic::action::LAST,
+        bench::queue::CONTROL,
+        bench::queue::WAIT,
+        bench::queue::SECOND,
+        bench::queue::THIRD,
+        bench::action::NONE,
+        bench::action::START,
+        bench::action::STOP,
+        bench::action::STOP_AND_PURGE,
+        bench::action::DRAIN,
+        bench::action::PURGE,
+        bench::action::READY_NOTIFY,
+        bench::action::READY_FORGET,
+        bench::action::LAST,
         filter::SEND,
         filter::HOLD,
         filter::RELEASE,

@@ -5,6 +5,7 @@
 //! [`log`] for records that programs read, and with the feature `kmdf` what a KMDF driver needs around its callbacks.
 //!
 //! It knows no device and no protocol. On other systems there is only what calls no kernel, for tests.
+#![warn(clippy::multiple_unsafe_ops_per_block)]
 #![no_std]
 
 #[cfg(all(target_os = "windows", feature = "kmdf"))]

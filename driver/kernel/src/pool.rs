@@ -16,7 +16,7 @@ pub struct Array<T> {
 
 // SAFETY: it owns its values, as a box of a slice does.
 unsafe impl<T: Send> Send for Array<T> {}
-// SAFETY: as above.
+// SAFETY: it owns its values, as a box of a slice does.
 unsafe impl<T: Sync> Sync for Array<T> {}
 
 impl<T> Array<T> {
@@ -31,8 +31,10 @@ impl<T> Array<T> {
         let memory = unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, bytes as SIZE_T, tag) };
         let first = NonNull::new(memory.cast::<T>()).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         for at in 0..count {
-            // SAFETY: the allocation has `count` values, aligned.
-            unsafe { first.add(at).write(value(at)) };
+            // SAFETY: the allocation has room for `count` values.
+            let place = unsafe { first.add(at) };
+            // SAFETY: inside the allocation, aligned, and nobody else knows it.
+            unsafe { place.write(value(at)) };
         }
         Ok(Self { first, count, tag })
     }
@@ -49,7 +51,7 @@ impl<T> ops::Deref for Array<T> {
 
 impl<T> ops::DerefMut for Array<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, borrowed exclusively.
+        // SAFETY: `new` filled in `count` values; they are this value's own, borrowed exclusively.
         unsafe { slice::from_raw_parts_mut(self.first.as_ptr(), self.count) }
     }
 }
@@ -58,8 +60,10 @@ impl<T> Drop for Array<T> {
     fn drop(&mut self) {
         if mem::needs_drop::<T>() {
             for at in 0..self.count {
+                // SAFETY: `new` filled in `count` values.
+                let value = unsafe { self.first.add(at) };
                 // SAFETY: each value is dropped once, and not used again.
-                unsafe { self.first.add(at).drop_in_place() };
+                unsafe { value.drop_in_place() };
             }
         }
         // SAFETY: allocated by `new` under this tag, freed once.

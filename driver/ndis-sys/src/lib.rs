@@ -14,6 +14,7 @@
 //!
 //! Types of the kernel itself come from wdk-sys in a driver, and from wdk-offline on other targets.
 //! Functions are `extern "win64"`, which on Windows is the C convention itself.
+#![warn(clippy::multiple_unsafe_ops_per_block)]
 #![no_std]
 #![expect(
     non_camel_case_types,

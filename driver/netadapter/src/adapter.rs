@@ -5,18 +5,21 @@ use core::ptr::null_mut;
 use cancelnic_core::{CancelForm, identity::Identity};
 use cancelnic_kernel::{
     check,
-    kmdf::context::{self, Context, ContextType},
+    kmdf::{
+        context::{self, Context, ContextType},
+        device::Device,
+    },
     text::{counted, utf16},
 };
 use cancelnic_mutants::{Mutant, Shown};
 use netadaptercx_sys::*;
-use wdk_sys::{NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_NO_OBJECT_ATTRIBUTES, WDFDEVICE};
+use wdk_sys::{NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_NO_OBJECT_ATTRIBUTES};
 
-use crate::{class::net, device::DeviceContext, queue, watchdog};
+use crate::{class::net, context::DeviceContext, queue, watchdog};
 
 /// What the driver keeps for the adapter: the way to its device.
 pub struct AdapterContext {
-    device: WDFDEVICE,
+    device: Device,
 }
 
 static ADAPTER_CONTEXT: ContextType =
@@ -34,8 +37,10 @@ unsafe impl Context for AdapterContext {
 /// # Safety
 /// `adapter` was made by [`create`] and is alive.
 pub unsafe fn device_of<'a>(adapter: NETADAPTER) -> &'a DeviceContext {
-    // SAFETY: the adapter has its context, and its parent, the device, outlives it.
-    unsafe { context::get(context::get::<AdapterContext>(adapter.cast()).device.cast()) }
+    // SAFETY: the caller vouches for the adapter, which has this context.
+    let context = unsafe { context::get::<AdapterContext>(adapter.cast()) };
+    // SAFETY: the adapter's parent, the device, outlives it; its context is filled in before the adapter starts.
+    unsafe { context::get(context.device.object()) }
 }
 
 /// Destination, source and EtherType.
@@ -58,30 +63,30 @@ const PACKET_FILTERS: NET_PACKET_FILTER_FLAGS = NetPacketFilterFlagDirected
 const MULTICAST_ADDRESSES: usize = 32;
 
 /// Makes the adapter in EvtDriverDeviceAdd. PASSIVE_LEVEL.
-///
-/// # Safety
-/// `device` is alive.
-pub unsafe fn create(device: WDFDEVICE) -> Result<NETADAPTER, NTSTATUS> {
-    // SAFETY: the device is alive; what is passed by address lives over the call; the init
-    // structure is freed once, whatever becomes of the adapter.
-    unsafe {
-        let init = net().NetAdapterInitAllocate(device);
-        if init.is_null() {
-            return Err(STATUS_INSUFFICIENT_RESOURCES);
-        }
-        let mut callbacks = NET_ADAPTER_DATAPATH_CALLBACKS_INIT(
-            Some(queue::evt_create_tx_queue),
-            Some(queue::evt_create_rx_queue),
-        );
-        net().NetAdapterInitSetDatapathCallbacks(init, &raw mut callbacks);
-        let mut attributes = context::attributes::<AdapterContext>();
-        let mut adapter = null_mut();
-        let status = net().NetAdapterCreate(init, &raw mut attributes, &raw mut adapter);
-        net().NetAdapterInitFree(init);
-        check(status)?;
-        context::address::<AdapterContext>(adapter.cast()).write(AdapterContext { device });
-        Ok(adapter)
+pub fn create(device: Device) -> Result<NETADAPTER, NTSTATUS> {
+    // SAFETY: the device is alive.
+    let init = unsafe { net().NetAdapterInitAllocate(device.handle()) };
+    if init.is_null() {
+        return Err(STATUS_INSUFFICIENT_RESOURCES);
     }
+    let mut callbacks = NET_ADAPTER_DATAPATH_CALLBACKS_INIT(
+        Some(queue::evt_create_tx_queue),
+        Some(queue::evt_create_rx_queue),
+    );
+    // SAFETY: the init structure was just made; the callbacks live over the call.
+    unsafe { net().NetAdapterInitSetDatapathCallbacks(init, &raw mut callbacks) };
+    let mut attributes = context::attributes::<AdapterContext>();
+    let mut adapter = null_mut();
+    // SAFETY: the init structure is whole; attributes and handle live over the call.
+    let status = unsafe { net().NetAdapterCreate(init, &raw mut attributes, &raw mut adapter) };
+    // SAFETY: made above, and freed once, whatever became of the adapter.
+    unsafe { net().NetAdapterInitFree(init) };
+    check(status)?;
+    // SAFETY: the adapter was made with this context.
+    let place = unsafe { context::address::<AdapterContext>(adapter.cast()) };
+    // SAFETY: the context's own memory, of which nobody knows yet.
+    unsafe { place.write(AdapterContext { device }) };
+    Ok(adapter)
 }
 
 /// The INF's keywords.
@@ -94,24 +99,14 @@ pub struct Parameters {
     pub mutant: Shown,
 }
 
-/// Reads the INF's keywords. PASSIVE_LEVEL.
-///
-/// # Safety
-/// `adapter` is alive.
-pub unsafe fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATUS> {
-    let mut configuration = null_mut();
-    // SAFETY: the adapter is alive; the configuration is closed below.
-    check(unsafe {
-        net().NetAdapterOpenConfiguration(adapter, WDF_NO_OBJECT_ATTRIBUTES, &raw mut configuration)
-    })?;
-    let parameters = Parameters {
-        watchdog_milliseconds: query(configuration, &WATCHDOG_MS).unwrap_or(watchdog::DEFAULT_MILLISECONDS),
-        cancel_form: CancelForm::from_number(query(configuration, &CANCEL_FORM).unwrap_or(0)),
-        mutant: Shown::numbered(|| query(configuration, &MUTANT).unwrap_or(0)),
-    };
-    // SAFETY: opened above.
-    unsafe { net().NetConfigurationClose(configuration) };
-    Ok(parameters)
+/// Reads the INF's keywords. PASSIVE_LEVEL. The adapter is alive.
+pub fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATUS> {
+    let keywords = Configuration::of(adapter)?;
+    Ok(Parameters {
+        watchdog_milliseconds: keywords.query(&WATCHDOG_MS).unwrap_or(watchdog::DEFAULT_MILLISECONDS),
+        cancel_form: CancelForm::from_number(keywords.query(&CANCEL_FORM).unwrap_or(0)),
+        mutant: Shown::numbered(|| keywords.query(&MUTANT).unwrap_or(0)),
+    })
 }
 
 /// `WatchdogMs`
@@ -121,30 +116,52 @@ const CANCEL_FORM: [u16; 10] = utf16(b"CancelForm");
 /// `Mutant`
 const MUTANT: [u16; 6] = utf16(b"Mutant");
 
-/// One number of the configuration, if it is there.
-fn query(configuration: NETCONFIGURATION, name: &[u16]) -> Option<u32> {
-    let name = counted(name);
-    let mut value = 0;
-    // SAFETY: the configuration is open; name and value live over the call, the name is only read.
-    let status = unsafe {
-        net().NetConfigurationQueryUlong(
-            configuration,
-            NET_CONFIGURATION_QUERY_ULONG_NO_FLAGS,
-            &raw const name,
-            &raw mut value,
-        )
-    };
-    NT_SUCCESS(status).then_some(value)
+/// The adapter's part of the registry, open as long as the value lives.
+struct Configuration(NETCONFIGURATION);
+
+impl Configuration {
+    /// Opens it. PASSIVE_LEVEL.
+    fn of(adapter: NETADAPTER) -> Result<Self, NTSTATUS> {
+        let mut configuration = null_mut();
+        // SAFETY: the adapter is alive; the handle is written on success.
+        check(unsafe {
+            net().NetAdapterOpenConfiguration(adapter, WDF_NO_OBJECT_ATTRIBUTES, &raw mut configuration)
+        })?;
+        Ok(Self(configuration))
+    }
+
+    /// One number, if it is there. PASSIVE_LEVEL.
+    fn query(&self, name: &[u16]) -> Option<u32> {
+        let name = counted(name);
+        let mut value = 0;
+        // SAFETY: the configuration is open; name and value live over the call, the name is only read.
+        let status = unsafe {
+            net().NetConfigurationQueryUlong(
+                self.0,
+                NET_CONFIGURATION_QUERY_ULONG_NO_FLAGS,
+                &raw const name,
+                &raw mut value,
+            )
+        };
+        NT_SUCCESS(status).then_some(value)
+    }
+}
+
+impl Drop for Configuration {
+    fn drop(&mut self) {
+        // SAFETY: opened by `of`, closed once.
+        unsafe { net().NetConfigurationClose(self.0) };
+    }
 }
 
 /// Tells NetAdapterCx what the adapter can do, and starts it, in PrepareHardware. PASSIVE_LEVEL.
 pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATUS> {
-    let adapter = context.adapter();
+    let adapter = context.adapter;
     let speed = identity.speed.unwrap_or(DEFAULT_SPEED);
     let mtu = u32::from(identity.mtu);
     let mut link_layer = NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT(speed, speed);
     let mut address = NET_ADAPTER_LINK_LAYER_ADDRESS_INIT(identity.mac.unwrap_or(DEFAULT_MAC));
-    let mut dma = NET_ADAPTER_DMA_CAPABILITIES_INIT(context.dma());
+    let mut dma = NET_ADAPTER_DMA_CAPABILITIES_INIT(context.dma);
     let mut tx = NET_ADAPTER_TX_CAPABILITIES_INIT_FOR_DMA(&raw mut dma, 1);
     tx.MaximumNumberOfFragments = MAXIMUM_FRAGMENTS;
     let frame = u64::from(mtu + ETHERNET_HEADER);
@@ -164,19 +181,24 @@ pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATU
     } else {
         NET_ADAPTER_LINK_STATE_INIT_DISCONNECTED()
     };
-    // SAFETY: the adapter is alive and not started; the structures live over the calls.
-    unsafe {
-        net().NetAdapterSetLinkLayerCapabilities(adapter, &raw mut link_layer);
-        net().NetAdapterSetLinkLayerMtuSize(adapter, mtu);
-        net().NetAdapterSetPermanentLinkLayerAddress(adapter, &raw mut address);
-        net().NetAdapterSetCurrentLinkLayerAddress(adapter, &raw mut address);
-        net().NetAdapterSetDataPathCapabilities(adapter, &raw mut tx, &raw mut rx);
-        if !context.mutant().is(Mutant::OffersNoReceiveFilter) {
-            net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter);
-        }
-        net().NetAdapterSetLinkState(adapter, &raw mut link);
-        check(net().NetAdapterStart(adapter))
+    // SAFETY: the adapter is alive and not started; the capabilities live over the call.
+    unsafe { net().NetAdapterSetLinkLayerCapabilities(adapter, &raw mut link_layer) };
+    // SAFETY: the adapter is alive and not started.
+    unsafe { net().NetAdapterSetLinkLayerMtuSize(adapter, mtu) };
+    // SAFETY: the adapter is alive and not started; the address lives over the call.
+    unsafe { net().NetAdapterSetPermanentLinkLayerAddress(adapter, &raw mut address) };
+    // SAFETY: the adapter is alive and not started; the address lives over the call.
+    unsafe { net().NetAdapterSetCurrentLinkLayerAddress(adapter, &raw mut address) };
+    // SAFETY: the adapter is alive and not started; both capabilities, and the DMA's in them, live over the call.
+    unsafe { net().NetAdapterSetDataPathCapabilities(adapter, &raw mut tx, &raw mut rx) };
+    if !context.mutant.is(Mutant::OffersNoReceiveFilter) {
+        // SAFETY: the adapter is alive and not started; the capabilities live over the call.
+        unsafe { net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter) };
     }
+    // SAFETY: the adapter is alive; the state lives over the call.
+    unsafe { net().NetAdapterSetLinkState(adapter, &raw mut link) };
+    // SAFETY: the adapter is alive, not started, and has its capabilities.
+    check(unsafe { net().NetAdapterStart(adapter) })
 }
 
 /// EvtSetReceiveFilter. PASSIVE_LEVEL. The device has no filter to set: it delivers every frame that its link carries, which

@@ -7,12 +7,10 @@ use core::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
-use cancelnic_core::{
-    trace::{Event, Progress, Trace},
-    watchdog::Side,
-};
+use cancelnic_core::trace::{Event, Progress, Trace};
+use cancelnic_registers::QueueId;
 
-use crate::{clock, device::DeviceContext};
+use crate::{clock, context::DeviceContext};
 
 /// Devices that are listed; further ones work like any other, unseen by the debugger.
 const DEVICES: usize = 8;
@@ -58,7 +56,13 @@ impl Anchor {
     }
 
     /// Records an event of one of a device's queues. Any IRQL.
-    pub fn record_queue(&self, event: Event, device: *const DeviceContext, side: Side, progress: Progress) {
-        self.trace.record(event, device.addr(), clock::microseconds(), Some((side, progress)));
+    pub fn record_queue(
+        &self,
+        event: Event,
+        device: *const DeviceContext,
+        queue: QueueId,
+        progress: Progress,
+    ) {
+        self.trace.record(event, device.addr(), clock::microseconds(), Some((queue, progress)));
     }
 }

@@ -1,16 +1,14 @@
-//! The image's entry point, and the way to the class extension's functions.
+//! The way to the class extension's functions.
 
 use core::{ffi::c_void, mem::size_of, ptr::null_mut};
 
 use cancelnic_kernel::{
-    kmdf::loader::{self, ClassBind, Once},
+    kmdf::loader::{ClassBind, Once},
     text::utf16,
 };
 use netadaptercx_sys::{NET_FUNCTION_COUNT, NetFunctions};
 use wdk_offline::loader::{WDF_CLASS_BIND_INFO, WDF_VERSION};
-use wdk_sys::{NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, WDFFUNC};
-
-use crate::driver::driver_entry;
+use wdk_sys::WDFFUNC;
 
 static NET_FUNCTIONS: Once<[WDFFUNC; NET_FUNCTION_COUNT]> = Once::new([None; NET_FUNCTION_COUNT]);
 static NET_GLOBALS: Once<*mut c_void> = Once::new(null_mut());
@@ -18,13 +16,17 @@ static NET_GLOBALS: Once<*mut c_void> = Once::new(null_mut());
 /// The class extension's functions. Not before `driver_entry`.
 pub fn net() -> NetFunctions<'static> {
     // SAFETY: written while binding, before any code that calls this runs, and never again.
-    unsafe { NetFunctions::new(&*NET_FUNCTIONS.get(), *NET_GLOBALS.get()) }
+    let functions = unsafe { &*NET_FUNCTIONS.get() };
+    // SAFETY: written together with the functions.
+    let globals = unsafe { *NET_GLOBALS.get() };
+    NetFunctions::new(functions, globals)
 }
 
 /// Zero-terminated.
 static CLASS: [u16; 13] = utf16(b"NetAdapterCx");
 
-static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
+/// The request to bind to it, of the image's entry point.
+pub static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
     Size: size_of::<WDF_CLASS_BIND_INFO>() as u32,
     ClassName: CLASS.as_ptr(),
     // 2.0 has no receive filter: the system could set none, and TCP/IP would not bind
@@ -36,13 +38,3 @@ static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
     ClientUnbindClass: null_mut(),
     ClassModule: null_mut(),
 })];
-
-/// Entry point of the image. PASSIVE_LEVEL.
-///
-/// # Safety
-/// Called by the system, once per load, with a valid driver object and registry path.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
-    // SAFETY: the arguments are the system's; the class's request is complete and ours alone.
-    unsafe { loader::enter(driver, registry_path, &CLASSES, driver_entry) }
-}

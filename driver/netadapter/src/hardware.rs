@@ -9,16 +9,17 @@ use core::{
 
 use cancelnic_core::{
     Doorbell, Mmio, Registers,
-    features::{Features, RING_EVENT_IDX},
+    features::Features,
     identity::{self, Identity, Refusal},
     pci::{self as pci_core, PciError, Region, Structures},
+    queue::{self, PerQueue},
     transport::{self, Reset, TransportError},
-    watchdog::Side,
 };
+use cancelnic_kernel::kmdf::device::Device;
+use cancelnic_registers::QueueId;
 use wdk_sys::{
     NTSTATUS, PAGE_NOCACHE, PAGE_READWRITE, PHYSICAL_ADDRESS, SIZE_T, STATUS_DEVICE_CONFIGURATION_ERROR,
     STATUS_DEVICE_HARDWARE_ERROR, STATUS_INSUFFICIENT_RESOURCES, STATUS_REVISION_MISMATCH, WDFCMRESLIST,
-    WDFDEVICE, WDFDMAENABLER,
     ntddk::{KeStallExecutionProcessor, MmMapIoSpaceEx, MmUnmapIoSpace},
 };
 
@@ -101,7 +102,7 @@ impl Window {
     unsafe fn map(start: u64, length: u32) -> Result<Self, NTSTATUS> {
         let length = length as usize;
         let start = PHYSICAL_ADDRESS { QuadPart: start as i64 };
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for the range.
         let base = unsafe { MmMapIoSpaceEx(start, length as SIZE_T, PAGE_READWRITE | PAGE_NOCACHE) };
         match NonNull::new(base.cast()) {
             Some(base) => Ok(Self { base, length }),
@@ -174,16 +175,8 @@ pub struct Hardware {
     notify: Window,
     device: Window,
     structures: Structures,
-    /// Offsets of the doorbells, by virtqueue; known from [`Self::start`] on.
-    doorbells: [AtomicU32; 2],
-}
-
-/// The number of a side's virtqueue.
-const fn virtqueue(side: Side) -> u16 {
-    match side {
-        Side::Rx => transport::RX_QUEUE,
-        Side::Tx => transport::TX_QUEUE,
-    }
+    /// Offsets of the doorbells; known from [`Self::announce`] on.
+    doorbells: PerQueue<AtomicU32>,
 }
 
 /// A short busy wait. Any IRQL.
@@ -197,13 +190,10 @@ impl Hardware {
     ///
     /// # Safety
     /// The arguments are those of EvtDevicePrepareHardware, which still runs.
-    pub unsafe fn map(
-        device: WDFDEVICE,
-        raw: WDFCMRESLIST,
-        translated: WDFCMRESLIST,
-    ) -> Result<Self, Failure> {
-        // SAFETY: the device is alive, the lists are PrepareHardware's.
-        let (config, count) = unsafe { (pci::read_config(device)?, pci::count(raw)) };
+    pub unsafe fn map(device: Device, raw: WDFCMRESLIST, translated: WDFCMRESLIST) -> Result<Self, Failure> {
+        let config = pci::read_config(device)?;
+        // SAFETY: the lists are PrepareHardware's.
+        let count = unsafe { pci::count(raw) };
         let structures = pci_core::find_structures(&config)?;
         let map = |region: Region| -> Result<Window, Failure> {
             // SAFETY: the lists are PrepareHardware's.
@@ -213,7 +203,7 @@ impl Hardware {
             // SAFETY: the lists are PrepareHardware's.
             let index =
                 (0..count).filter(|&index| unsafe { pci::memory(raw, index) }.is_some()).nth(position);
-            // SAFETY: as above.
+            // SAFETY: the lists are PrepareHardware's.
             let resource = index.and_then(|index| unsafe { pci::memory(translated, index) });
             let (start, _) = resource.ok_or(Failure::System(STATUS_DEVICE_CONFIGURATION_ERROR))?;
             // SAFETY: `match_bar` saw that the resource reaches the region's end.
@@ -224,7 +214,7 @@ impl Hardware {
             notify: map(structures.notify)?,
             device: map(structures.device)?,
             structures,
-            doorbells: [AtomicU32::new(u32::MAX), AtomicU32::new(u32::MAX)],
+            doorbells: PerQueue::new(|_| AtomicU32::new(u32::MAX)),
         })
     }
 
@@ -240,42 +230,19 @@ impl Hardware {
         }
     }
 
-    /// Most descriptors of a side's virtqueue.
-    pub fn queue_size(&self, side: Side) -> Result<u16, Failure> {
-        Ok(transport::queue_capacity(&self.common, virtqueue(side))?)
-    }
-
-    /// Brings the device up with new virtqueues. PASSIVE_LEVEL.
-    ///
-    /// # Safety
-    /// `enabler` outlives the virtqueues.
-    pub unsafe fn start(&self, enabler: WDFDMAENABLER) -> Result<Virtqueues, Failure> {
-        let (features, _) = self.begin()?;
-        // SAFETY: the caller vouches for the enabler.
-        let virtqueues = unsafe { Virtqueues::new(self, enabler, features.has(RING_EVENT_IDX)) }?;
-        match self.announce(&virtqueues) {
-            Ok(()) => Ok(virtqueues),
-            Err(failure) => {
-                if self.reset().is_quiet() {
-                    // SAFETY: the device forgot the addresses; nobody else has the virtqueues.
-                    unsafe { virtqueues.free() };
-                } else {
-                    virtqueues.leak();
-                }
-                Err(failure)
-            }
-        }
+    /// Most descriptors of a queue's virtqueue.
+    pub fn queue_size(&self, queue: QueueId) -> Result<u16, Failure> {
+        Ok(transport::queue_capacity(&self.common, queue.virtqueue())?)
     }
 
     /// Tells the device where the virtqueues are and lets it work.
-    fn announce(&self, virtqueues: &Virtqueues) -> Result<(), Failure> {
+    pub fn announce(&self, virtqueues: &Virtqueues) -> Result<(), Failure> {
         transport::set_config_vector(&self.common)?;
-        for side in [Side::Rx, Side::Tx] {
-            let (addresses, size) = virtqueues.addresses(side);
-            let queue = virtqueue(side);
-            let notify_off = transport::enable_queue(&self.common, queue, size, addresses)?;
+        for queue in queue::all() {
+            let Some((addresses, size)) = virtqueues.addresses(queue) else { continue };
+            let notify_off = transport::enable_queue(&self.common, queue.virtqueue(), size, addresses)?;
             let doorbell = self.structures.doorbell(notify_off).ok_or(PciError::Missing("doorbell"))?;
-            self.doorbells[usize::from(queue)].store(doorbell, Ordering::Relaxed);
+            self.doorbells[queue].store(doorbell, Ordering::Relaxed);
         }
         transport::driver_ok(&self.common);
         Ok(())
@@ -286,14 +253,10 @@ impl Hardware {
         transport::reset(&self.common, pause)
     }
 
-    /// A side's doorbell.
-    pub fn doorbell(&self, side: Side) -> DoorbellOf<'_> {
-        let queue = virtqueue(side);
-        DoorbellOf {
-            notify: &self.notify,
-            offset: self.doorbells[usize::from(queue)].load(Ordering::Relaxed),
-            queue,
-        }
+    /// A queue's doorbell.
+    pub fn doorbell(&self, queue: QueueId) -> DoorbellOf<'_> {
+        let offset = self.doorbells[queue].load(Ordering::Relaxed);
+        DoorbellOf { notify: &self.notify, offset, queue: queue.virtqueue() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::ptr::{NonNull, null_mut};
 
-use cancelnic_kernel::kmdf::object;
+use cancelnic_kernel::kmdf::object::{self, Reference};
 use wdk_sys::{
     NT_SUCCESS, NTSTATUS, WDF_NO_OBJECT_ATTRIBUTES, WDFCOMMONBUFFER, WDFDMAENABLER,
     call_unsafe_wdf_function_binding,
@@ -16,6 +16,9 @@ pub struct CommonBuffer {
     logical: u64,
     length: usize,
 }
+
+// SAFETY: it owns its memory, and a framework handle may be used in any thread.
+unsafe impl Send for CommonBuffer {}
 
 impl CommonBuffer {
     /// Allocates `length` bytes, aligned as the device demands. PASSIVE_LEVEL.
@@ -38,16 +41,17 @@ impl CommonBuffer {
             return Err(status);
         }
         // SAFETY: the buffer was just made.
-        let (address, logical) = unsafe {
-            (
-                call_unsafe_wdf_function_binding!(WdfCommonBufferGetAlignedVirtualAddress, handle),
-                call_unsafe_wdf_function_binding!(WdfCommonBufferGetAlignedLogicalAddress, handle).QuadPart,
-            )
-        };
+        let address =
+            unsafe { call_unsafe_wdf_function_binding!(WdfCommonBufferGetAlignedVirtualAddress, handle) };
+        // SAFETY: the buffer was just made.
+        let logical =
+            unsafe { call_unsafe_wdf_function_binding!(WdfCommonBufferGetAlignedLogicalAddress, handle) };
+        // SAFETY: a number in whichever form.
+        let logical = unsafe { logical.QuadPart } as u64;
         let address = NonNull::new(address.cast::<u8>()).ok_or(wdk_sys::STATUS_INSUFFICIENT_RESOURCES)?;
         // SAFETY: the buffer has `length` bytes and nobody else knows it yet.
         unsafe { address.write_bytes(0, length) };
-        Ok(Self { handle, address, logical: logical as u64, length })
+        Ok(Self { handle, address, logical, length })
     }
 
     /// First byte, for the processor.
@@ -67,8 +71,8 @@ impl CommonBuffer {
 
     /// Keeps the memory for ever, also when the device object goes.
     pub fn leak(self) {
-        // SAFETY: the buffer is alive; the reference taken here is never given back.
-        unsafe { object::reference(self.handle.cast()) };
+        // SAFETY: the buffer is alive.
+        unsafe { Reference::new(self.handle.cast()) }.leave();
     }
 
     /// Frees the buffer. PASSIVE_LEVEL.
@@ -76,7 +80,7 @@ impl CommonBuffer {
     /// # Safety
     /// The device accesses it no more, and no pointer into it is used again.
     pub unsafe fn free(self) {
-        // SAFETY: made by `new`, freed once since `self` is taken.
-        unsafe { call_unsafe_wdf_function_binding!(WdfObjectDelete, self.handle.cast()) };
+        // SAFETY: made by `new`, freed once since `self` is taken; the caller vouches for the device and for pointers.
+        unsafe { object::delete(self.handle.cast()) };
     }
 }

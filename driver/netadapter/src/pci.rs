@@ -6,10 +6,10 @@ use cancelnic_core::pci::CONFIG_LEN;
 use wdk_sys::{
     BUS_INTERFACE_STANDARD, CM_RESOURCE_MEMORY_LARGE_40, CM_RESOURCE_MEMORY_LARGE_48,
     CM_RESOURCE_MEMORY_LARGE_64, CmResourceTypeMemory, CmResourceTypeMemoryLarge, GUID, NTSTATUS,
-    PCI_WHICHSPACE_CONFIG, STATUS_NOT_SUPPORTED, WDFCMRESLIST, WDFDEVICE, call_unsafe_wdf_function_binding,
+    PCI_WHICHSPACE_CONFIG, STATUS_NOT_SUPPORTED, WDFCMRESLIST, call_unsafe_wdf_function_binding,
 };
 
-use cancelnic_kernel::check;
+use cancelnic_kernel::{check, kmdf::device::Device};
 
 /// The interface through which a function driver reads its device's configuration space.
 static GUID_BUS_INTERFACE_STANDARD: GUID = GUID {
@@ -20,16 +20,13 @@ static GUID_BUS_INTERFACE_STANDARD: GUID = GUID {
 };
 
 /// Reads the first 256 bytes of configuration space; what cannot be read is all ones. PASSIVE_LEVEL.
-///
-/// # Safety
-/// `device` is alive.
-pub unsafe fn read_config(device: WDFDEVICE) -> Result<[u8; CONFIG_LEN], NTSTATUS> {
+pub fn read_config(device: Device) -> Result<[u8; CONFIG_LEN], NTSTATUS> {
     let mut interface = BUS_INTERFACE_STANDARD::default();
-    // SAFETY: the interface's memory has the size given; version 1 is the only one.
+    // SAFETY: the device is alive; the interface's memory has the size given; version 1 is the only one.
     check(unsafe {
         call_unsafe_wdf_function_binding!(
             WdfFdoQueryForInterface,
-            device,
+            device.handle(),
             &raw const GUID_BUS_INTERFACE_STANDARD,
             (&raw mut interface).cast(),
             size_of::<BUS_INTERFACE_STANDARD>() as u16,
@@ -66,7 +63,7 @@ pub unsafe fn read_config(device: WDFDEVICE) -> Result<[u8; CONFIG_LEN], NTSTATU
 /// # Safety
 /// The list is one that PrepareHardware got, and PrepareHardware still runs.
 pub unsafe fn count(list: WDFCMRESLIST) -> u32 {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the list.
     unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetCount, list) }
 }
 
@@ -75,7 +72,7 @@ pub unsafe fn count(list: WDFCMRESLIST) -> u32 {
 /// # Safety
 /// As for [`count`].
 pub unsafe fn memory(list: WDFCMRESLIST, index: u32) -> Option<(u64, u64)> {
-    // SAFETY: the framework answers null for an index outside the list.
+    // SAFETY: the caller vouches for the list; the framework returns null for an index outside it.
     let descriptor =
         unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetDescriptor, list, index) };
     let descriptor = NonNull::new(descriptor)?;

@@ -5,9 +5,12 @@ use core::{
     mem::{offset_of, size_of},
 };
 
-use cancelnic_kernel::print::{self, Level, Line};
+use cancelnic_kernel::{
+    kmdf::device::Device,
+    print::{self, Level, Line},
+};
 use wdk_sys::{
-    IO_ERROR_LOG_PACKET, NTSTATUS, WDFDEVICE, call_unsafe_wdf_function_binding,
+    IO_ERROR_LOG_PACKET, NTSTATUS,
     ntddk::{IoAllocateErrorLogEntry, IoWriteErrorLogEntry},
 };
 
@@ -33,10 +36,7 @@ pub enum Event {
 const REASON: usize = 90;
 
 /// Writes an entry with a reason, and prints the reason. At most DISPATCH_LEVEL.
-///
-/// # Safety
-/// `device` is alive.
-pub unsafe fn event(device: WDFDEVICE, event: Event, status: NTSTATUS, reason: fmt::Arguments<'_>) {
+pub fn event(device: Device, event: Event, status: NTSTATUS, reason: fmt::Arguments<'_>) {
     let text = Line::of(reason);
     line(Level::Error, format_args!("{reason} (status {status:#010x})"));
 
@@ -44,28 +44,28 @@ pub unsafe fn event(device: WDFDEVICE, event: Event, status: NTSTATUS, reason: f
     const _: () = assert!(STRING + (REASON + 1) * 2 <= 240, "the log takes no longer entry");
     let units = text.text().len().min(REASON);
     let size = (STRING + (units + 1) * size_of::<u16>()).max(size_of::<IO_ERROR_LOG_PACKET>());
-    // SAFETY: the device is alive, so is its device object.
-    let entry = unsafe {
-        let object = call_unsafe_wdf_function_binding!(WdfDeviceWdmGetDeviceObject, device);
-        IoAllocateErrorLogEntry(object.cast(), size as u8)
-    };
+    // SAFETY: the device is alive, and so is its device object.
+    let entry = unsafe { IoAllocateErrorLogEntry(device.wdm().cast(), size as u8) };
     if entry.is_null() {
         return;
     }
-    // SAFETY: the entry has `size` bytes, zeroed, aligned for the packet; writing it gives it away.
-    unsafe {
-        entry.cast::<IO_ERROR_LOG_PACKET>().write(IO_ERROR_LOG_PACKET {
-            ErrorCode: event as u32 as NTSTATUS,
-            FinalStatus: status,
-            NumberOfStrings: 1,
-            StringOffset: STRING as u16,
-            ..IO_ERROR_LOG_PACKET::default()
-        });
-        let units_at = entry.byte_add(STRING).cast::<u16>();
-        for (at, byte) in text.text().iter().take(units).enumerate() {
-            units_at.add(at).write(u16::from(*byte));
-        }
-        units_at.add(units).write(0);
-        IoWriteErrorLogEntry(entry);
+    let packet = IO_ERROR_LOG_PACKET {
+        ErrorCode: event as u32 as NTSTATUS,
+        FinalStatus: status,
+        NumberOfStrings: 1,
+        StringOffset: STRING as u16,
+        ..IO_ERROR_LOG_PACKET::default()
+    };
+    // SAFETY: the entry has `size` bytes, zeroed and aligned for the packet.
+    unsafe { entry.cast::<IO_ERROR_LOG_PACKET>().write(packet) };
+    // SAFETY: the string begins inside the entry, which has room for these units and the zero behind them.
+    let units_at = unsafe { entry.byte_add(STRING) }.cast::<u16>();
+    for (at, unit) in text.text().iter().take(units).map(|byte| u16::from(*byte)).chain([0]).enumerate() {
+        // SAFETY: one of the units that there is room for.
+        let place = unsafe { units_at.add(at) };
+        // SAFETY: the same place, aligned for a unit as STRING is even.
+        unsafe { place.write(unit) };
     }
+    // SAFETY: an entry from IoAllocateErrorLogEntry, filled in; this gives it away.
+    unsafe { IoWriteErrorLogEntry(entry) };
 }

@@ -1,166 +1,160 @@
-//! The two virtqueues of the adapter's queue pair, from D0Entry to D0Exit, or to ReleaseHardware while packet queues have
-//! them.
+//! The virtqueues of the adapter's queues, from D0Entry to D0Exit, or to ReleaseHardware while packet queues have them.
 
-use core::{
-    cell::UnsafeCell,
-    slice,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::slice;
 
 use cancelnic_core::{
-    virtqueue::{Direction, DmaMemory, Layout, Slot, Virtqueue},
-    watchdog::Side,
+    queue::{self, PerQueue},
+    virtqueue::{DmaMemory, Layout, Slot, Virtqueue},
 };
-use cancelnic_kernel::pool::Array;
+use cancelnic_kernel::{
+    kmdf::{device::Device, lock::Locked},
+    pool::Array,
+};
+use cancelnic_registers::QueueId;
 use wdk_sys::{NTSTATUS, STATUS_DEVICE_CONFIGURATION_ERROR, WDFDMAENABLER};
 
-use crate::{
-    hardware::{Failure, Hardware},
-    memory::CommonBuffer,
-    report::POOL_TAG,
-};
+use crate::{memory::CommonBuffer, report::POOL_TAG};
 
-/// One virtqueue and what it is made of. Dropping the virtqueue itself does nothing.
-struct Queue {
-    virtqueue: UnsafeCell<Virtqueue<'static>>,
-    /// A packet queue has it.
-    taken: AtomicBool,
+/// One virtqueue and what it is made of.
+struct Made {
+    /// `None` while a packet queue has it. Dropping it does nothing.
+    virtqueue: Option<Virtqueue<'static>>,
     /// Bookkeeping, in pool that no device reaches.
     slots: Array<Slot>,
     buffer: CommonBuffer,
 }
 
-impl Queue {
-    /// Makes a virtqueue of as many descriptors as the device has.
+impl Made {
+    /// Makes a virtqueue of `size` descriptors.
     ///
     /// # Safety
     /// `enabler` outlives the value.
-    unsafe fn new(enabler: WDFDMAENABLER, size: u16, side: Side, event_idx: bool) -> Result<Self, NTSTATUS> {
-        let direction = match side {
-            Side::Tx => Direction::Transmit,
-            Side::Rx => Direction::Receive,
-        };
+    unsafe fn new(
+        enabler: WDFDMAENABLER,
+        queue: QueueId,
+        size: u16,
+        event_idx: bool,
+    ) -> Result<Self, NTSTATUS> {
+        let direction = queue.direction();
         let layout = Layout::new(size, direction).ok_or(STATUS_DEVICE_CONFIGURATION_ERROR)?;
         let mut slots = Array::new(usize::from(size), POOL_TAG, |_| Slot::default())?;
-        // SAFETY: the enabler outlives the value.
+        // SAFETY: the caller vouches for the enabler.
         let buffer = unsafe { CommonBuffer::new(enabler, layout.bytes()) }?;
-        // SAFETY: buffer and slots live as long as the virtqueue, in one value, and nobody else uses
-        // them; the device does not know of the buffer yet.
-        let virtqueue = unsafe {
-            let memory = DmaMemory::new(buffer.address(), buffer.logical(), buffer.length());
-            let slots: &'static mut [Slot] = slice::from_raw_parts_mut(slots.as_mut_ptr(), slots.len());
-            Virtqueue::new(memory, layout, slots, direction, event_idx)
-        };
-        match virtqueue {
-            Some(virtqueue) => Ok(Self {
-                virtqueue: UnsafeCell::new(virtqueue),
-                taken: AtomicBool::new(false),
-                slots,
-                buffer,
-            }),
-            None => {
-                // SAFETY: no device and no virtqueue ever knew of it.
-                unsafe { buffer.free() };
-                Err(STATUS_DEVICE_CONFIGURATION_ERROR)
-            }
+        // SAFETY: the buffer lives as long as this value, which outlives the virtqueue: `free` and `leak` ask for that.
+        // Nobody else uses it.
+        let memory = unsafe { DmaMemory::new(buffer.address(), buffer.logical(), buffer.length()) };
+        // SAFETY: the slots live as long as this value, at a place of their own, and nobody else uses them.
+        let kept = unsafe { slice::from_raw_parts_mut(slots.as_mut_ptr(), slots.len()) };
+        // SAFETY: the device does not know of the memory yet, and nobody else accesses it later.
+        let virtqueue = unsafe { Virtqueue::new(memory, layout, kept, direction, event_idx) };
+        if virtqueue.is_none() {
+            // SAFETY: no device and no virtqueue ever knew of it.
+            unsafe { buffer.free() };
+            return Err(STATUS_DEVICE_CONFIGURATION_ERROR);
         }
-    }
-
-    /// Frees slots and shared memory.
-    ///
-    /// # Safety
-    /// The device accesses the memory no more, and no packet queue has the virtqueue.
-    unsafe fn free(self) {
-        let Self { slots, buffer, .. } = self;
-        drop(slots);
-        // SAFETY: as above.
-        unsafe { buffer.free() };
+        Ok(Self { virtqueue, slots, buffer })
     }
 }
 
-/// Both virtqueues of a device that works.
-pub struct Virtqueues {
-    tx: Queue,
-    rx: Queue,
-}
+/// A virtqueue for each of the driver's queues, or for the first of them while they are made.
+pub struct Virtqueues(PerQueue<Option<Made>>);
 
 impl Virtqueues {
-    /// Makes both, and tells the device. PASSIVE_LEVEL, between feature negotiation and DRIVER_OK.
+    /// Makes them, with as many descriptors as `size` returns for each queue. PASSIVE_LEVEL, between feature negotiation
+    /// and DRIVER_OK.
     ///
     /// # Safety
     /// `enabler` outlives the value.
-    pub unsafe fn new(hardware: &Hardware, enabler: WDFDMAENABLER, event_idx: bool) -> Result<Self, Failure> {
-        let make = |side| -> Result<Queue, Failure> {
-            let size = hardware.queue_size(side)?;
-            // SAFETY: the caller vouches for the enabler.
-            Ok(unsafe { Queue::new(enabler, size, side, event_idx) }?)
-        };
-        let rx = make(Side::Rx)?;
-        let tx = match make(Side::Tx) {
-            Ok(tx) => tx,
-            Err(status) => {
-                // SAFETY: the device was not told of it.
-                unsafe { rx.free() };
-                return Err(status);
+    pub unsafe fn new<E: From<NTSTATUS>>(
+        size: impl Fn(QueueId) -> Result<u16, E>,
+        enabler: WDFDMAENABLER,
+        event_idx: bool,
+    ) -> Result<Self, E> {
+        let mut virtqueues = Self(PerQueue::new(|_| None));
+        for queue in queue::all() {
+            let made = size(queue).and_then(|size| {
+                // SAFETY: the caller vouches for the enabler.
+                Ok(unsafe { Made::new(enabler, queue, size, event_idx) }?)
+            });
+            match made {
+                Ok(made) => virtqueues.0[queue] = Some(made),
+                Err(error) => {
+                    // SAFETY: the device was not told of them, and no packet queue has one.
+                    unsafe { virtqueues.free() };
+                    return Err(error);
+                }
             }
-        };
-        Ok(Self { tx, rx })
-    }
-
-    const fn queue(&self, side: Side) -> &Queue {
-        match side {
-            Side::Tx => &self.tx,
-            Side::Rx => &self.rx,
         }
+        Ok(virtqueues)
     }
 
-    /// Where a virtqueue's descriptor table, available ring and used ring lie for the device, and its size.
-    pub fn addresses(&self, side: Side) -> ([u64; 3], u16) {
-        // SAFETY: called before any packet queue has the virtqueue.
-        let virtqueue = unsafe { &*self.queue(side).virtqueue.get() };
-        (virtqueue.addresses(), virtqueue.size())
+    /// Where a virtqueue's descriptor table, available ring and used ring are for the device, and its size. `None` while a
+    /// packet queue has it.
+    pub fn addresses(&self, queue: QueueId) -> Option<([u64; 3], u16)> {
+        let virtqueue = self.0[queue].as_ref()?.virtqueue.as_ref()?;
+        Some((virtqueue.addresses(), virtqueue.size()))
     }
 
-    /// Gives the virtqueue to a packet queue; `None` if another has it.
+    fn are_taken(&self) -> bool {
+        self.0.values().flatten().any(|made| made.virtqueue.is_none())
+    }
+
+    /// Frees them. PASSIVE_LEVEL.
     ///
     /// # Safety
-    /// The reference is not used after [`Self::give_back`].
-    pub unsafe fn take(&self, side: Side) -> Option<&'static mut Virtqueue<'static>> {
-        let queue = self.queue(side);
-        if queue.taken.swap(true, Ordering::AcqRel) {
-            return None;
+    /// The device is reset or gone, and no packet queue has one.
+    pub unsafe fn free(self) {
+        for Made { slots, buffer, .. } in self.0.into_values().flatten() {
+            drop(slots);
+            // SAFETY: the caller vouches for device and packet queues.
+            unsafe { buffer.free() };
         }
-        // SAFETY: `taken` was not set: nobody else has it.
-        Some(unsafe { &mut *queue.virtqueue.get() })
+    }
+
+    /// Keeps the shared memory for ever, as the device may still write it; no packet queue has a virtqueue. PASSIVE_LEVEL.
+    pub fn leak(self) {
+        for Made { slots, buffer, .. } in self.0.into_values().flatten() {
+            drop(slots);
+            buffer.leak();
+        }
+    }
+}
+
+/// The place of a device's virtqueues: here they are while no packet queue has them.
+pub struct Shelf(Locked<Option<Virtqueues>>);
+
+impl Shelf {
+    /// An empty place. PASSIVE_LEVEL.
+    pub fn new(device: Device) -> Result<Self, NTSTATUS> {
+        Ok(Self(Locked::new(device, None)?))
+    }
+
+    /// D0Entry: these are the device's from now on.
+    pub fn fill(&self, virtqueues: Virtqueues) {
+        self.0.with(|place| *place = Some(virtqueues));
+    }
+
+    /// Gives a packet queue its virtqueue; `None` if another has it, or there is none.
+    pub fn take(&self, queue: QueueId) -> Option<Virtqueue<'static>> {
+        self.0.with(|place| place.as_mut()?.0[queue].as_mut()?.virtqueue.take())
+    }
+
+    /// The packet queue is gone.
+    pub fn give_back(&self, queue: QueueId, virtqueue: Virtqueue<'static>) {
+        self.0.with(|place| {
+            if let Some(made) = place.as_mut().and_then(|virtqueues| virtqueues.0[queue].as_mut()) {
+                made.virtqueue = Some(virtqueue);
+            }
+        });
     }
 
     /// Whether a packet queue has one of them.
     pub fn are_taken(&self) -> bool {
-        [&self.tx, &self.rx].iter().any(|queue| queue.taken.load(Ordering::Acquire))
+        self.0.with(|place| place.as_ref().is_some_and(Virtqueues::are_taken))
     }
 
-    /// The packet queue is gone.
-    pub fn give_back(&self, side: Side) {
-        self.queue(side).taken.store(false, Ordering::Release);
-    }
-
-    /// Frees both. PASSIVE_LEVEL.
-    ///
-    /// # Safety
-    /// The device is reset or gone, and no packet queue is left.
-    pub unsafe fn free(self) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            self.tx.free();
-            self.rx.free();
-        }
-    }
-
-    /// Keeps the shared memory for ever: the device may still write it. PASSIVE_LEVEL.
-    pub fn leak(self) {
-        for Queue { slots, buffer, .. } in [self.tx, self.rx] {
-            drop(slots);
-            buffer.leak();
-        }
+    /// Takes all of them away; `None` if there are none.
+    pub fn clear(&self) -> Option<Virtqueues> {
+        self.0.with(Option::take)
     }
 }

@@ -75,12 +75,14 @@ assert_layout!(NET_RING_COLLECTION: 24 align 8 { Rings @ 0 });
 /// `Ring` points to a whole ring, header and elements, and may access all of it.
 #[must_use]
 pub const unsafe fn NetRingGetElementAtIndex(Ring: *mut NET_RING, Index: u32) -> *mut c_void {
-    // SAFETY: the caller vouches for the ring; the masked index times the stride stays within it.
-    unsafe {
-        let stride = (&raw const (*Ring).ElementStride).read() as usize;
-        let mask = (&raw const (*Ring).ElementIndexMask).read();
-        (&raw mut (*Ring).Buffer).cast::<u8>().add((Index & mask) as usize * stride).cast()
-    }
+    // SAFETY: the caller vouches for the ring's header.
+    let stride = unsafe { (*Ring).ElementStride } as usize;
+    // SAFETY: the caller vouches for the ring's header.
+    let mask = unsafe { (*Ring).ElementIndexMask };
+    // SAFETY: the caller vouches for the ring's header. The pointer keeps the whole ring's provenance.
+    let first = unsafe { &raw mut (*Ring).Buffer }.cast::<u8>();
+    // SAFETY: the masked index times the stride stays within the ring's elements.
+    unsafe { first.add((Index & mask) as usize * stride) }.cast()
 }
 
 /// `from`, moved by `by` upwards, in a ring whose mask is `mask`.

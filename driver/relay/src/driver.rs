@@ -8,10 +8,7 @@ use wdk_sys::{
     WDF_NO_OBJECT_ATTRIBUTES, call_unsafe_wdf_function_binding,
 };
 
-use crate::device::evt_device_add;
-
-/// Tag of this driver's pool allocations: `cnre` as it reads in memory.
-pub const POOL_TAG: u32 = u32::from_le_bytes(*b"cnre");
+use crate::{device::evt_device_add, relay::POOL_TAG};
 
 /// Entry point of the image. PASSIVE_LEVEL.
 ///

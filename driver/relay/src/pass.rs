@@ -3,75 +3,54 @@
 //!
 //! Rules: CP31 (`driver/docs/cancel-path.md`).
 
-use cancelnic_ioctl::{log::event, relay::Pass};
-use cancelnic_kernel::kmdf::request::finish;
+use cancelnic_ioctl::log::event;
+use cancelnic_kernel::kmdf::request::{Request, acknowledge_stop};
 use cancelnic_mutants::Mutant;
 use wdk_sys::{
-    _WDF_REQUEST_STOP_ACTION_FLAGS, FALSE, STATUS_DEVICE_BUSY, ULONG, WDFFILEOBJECT, WDFQUEUE, WDFREQUEST,
+    _WDF_REQUEST_STOP_ACTION_FLAGS, STATUS_DEVICE_BUSY, ULONG, WDFFILEOBJECT, WDFQUEUE, WDFREQUEST,
     call_unsafe_wdf_function_binding,
 };
 
 use crate::{
-    device::{Handle, Relay},
-    send::How,
+    relay::{Handle, Passing, Relay},
     slots::Origin,
 };
-
-/// How the next requests of programs are passed on.
-#[derive(Clone, Copy, Default)]
-pub struct Passing {
-    slot: u32,
-    how: How,
-}
-
-impl Passing {
-    /// What a program wants.
-    pub const fn set(&mut self, wanted: &Pass) {
-        self.slot = wanted.slot;
-        let Pass { way, options, timeout, routine, .. } = *wanted;
-        self.how = How { way, options, timeout, routine: routine != 0 };
-    }
-}
 
 impl Relay {
     /// Recalls the passed requests of a closed file. At most DISPATCH_LEVEL.
     pub fn cancel_file(&self, file: WDFFILEOBJECT) {
         let mut from = 0;
-        while let Some((slot, request)) = self.slots.with(|slots| {
+        while let Some((slot, request, held)) = self.slots.with(|slots| {
             let (slot, request) = slots.next_of_file(file.addr(), from)?;
-            // SAFETY: what is in a slot is alive; the reference is given back below.
-            unsafe { self.hold(request) };
-            Some((slot, request))
+            // SAFETY: what is in a slot is alive.
+            Some((slot, request, unsafe { self.hold(request) }))
         }) {
-            // SAFETY: held above.
-            unsafe {
-                // what came of it is in the log
-                let _ = self.recall(request, slot);
-                self.let_go(request);
-            }
+            // what came of it is in the log
+            let _ = self.recall(request, &held, slot);
             from = slot + 1;
         }
     }
 
     /// Passes a program's request on.
-    unsafe fn pass_on(&self, request: WDFREQUEST) {
+    fn pass_on(&self, request: Request) {
         let Passing { slot, how } = self.pass.with(|pass| *pass);
-        let handle = Handle(request);
-        // SAFETY: the driver owns the request until it is sent.
-        unsafe {
-            let file = call_unsafe_wdf_function_binding!(WdfRequestGetFileObject, request).addr();
-            let entered = self.slots.with(|slots| {
-                slots.put(slot, handle, Origin::Passed { file })?;
-                slots.begin_send(slot, how.routine)
-            });
-            if entered.is_err() {
-                finish(request, Err(STATUS_DEVICE_BUSY));
-                return;
-            }
-            call_unsafe_wdf_function_binding!(WdfRequestFormatRequestUsingCurrentType, request);
-            // what comes of it is in the log
-            let _ = self.send(handle, slot, how);
+        let (file, handle) = (request.file(), Handle(request.handle()));
+        let entered = self.slots.with(|slots| {
+            slots.put(slot, handle, Origin::Passed { file })?;
+            slots.begin_send(slot, how.routine)
+        });
+        if entered.is_err() {
+            return request.finish(Err(STATUS_DEVICE_BUSY));
         }
+        // SAFETY: the driver owns the request until it is sent.
+        unsafe { call_unsafe_wdf_function_binding!(WdfRequestFormatRequestUsingCurrentType, handle.0) };
+        // SAFETY: in its slot, under way, and not sent yet.
+        // What comes of it is in the log.
+        let _ = unsafe { self.send(handle, slot, how) };
+    }
+
+    fn slot_of(&self, request: WDFREQUEST) -> u32 {
+        self.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX)
     }
 }
 
@@ -83,31 +62,32 @@ pub unsafe extern "C" fn evt_io_pass(
     _input: usize,
     _code: ULONG,
 ) {
-    // SAFETY: this callback's own queue and request, which the driver owns from now on.
-    unsafe { Relay::of_queue(queue).pass_on(request) };
+    // SAFETY: this callback's own queue.
+    let relay = unsafe { Relay::of_queue(queue) };
+    // SAFETY: this callback's own request, which the driver owns from now on.
+    relay.pass_on(unsafe { Request::owned(request) });
 }
 
 /// Power goes: a request that is under way stays so. The device goes: it is recalled. At most DISPATCH_LEVEL.
 pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags: ULONG) {
     use _WDF_REQUEST_STOP_ACTION_FLAGS::{WdfRequestStopActionPurge, WdfRequestStopActionSuspend};
 
-    // SAFETY: this callback's own queue and request; the framework holds the request over the callback, and a
-    // reference is held over the recall, whose completion routine completes it.
-    unsafe {
-        let relay = Relay::of_queue(queue);
-        let slot = relay.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX);
-        relay.journal.note(event::STOP, slot, 0, u64::from(flags));
-        if flags & WdfRequestStopActionSuspend as ULONG != 0 {
-            if !relay.mutant.is(Mutant::ForgetsAcknowledge) {
-                relay.journal.note(event::ACKNOWLEDGING, slot, 0, 0);
-                call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request, FALSE as u8);
-            }
-        } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.is(Mutant::IgnoresPurge) {
-            relay.hold(Handle(request));
-            // what came of it is in the log
-            let _ = relay.recall(Handle(request), slot);
-            relay.let_go(Handle(request));
+    // SAFETY: this callback's own queue.
+    let relay = unsafe { Relay::of_queue(queue) };
+    let slot = relay.slot_of(request);
+    relay.journal.note(event::STOP, slot, 0, u64::from(flags));
+    if flags & WdfRequestStopActionSuspend as ULONG != 0 {
+        if !relay.mutant.is(Mutant::ForgetsAcknowledge) {
+            relay.journal.note(event::ACKNOWLEDGING, slot, 0, 0);
+            // SAFETY: in EvtIoStop, for its own request.
+            unsafe { acknowledge_stop(request) };
         }
+    } else if flags & WdfRequestStopActionPurge as ULONG != 0 && !relay.mutant.is(Mutant::IgnoresPurge) {
+        // SAFETY: the framework holds the request over this callback; the reference goes on over the recall, in which its
+        // completion routine completes it.
+        let held = unsafe { relay.hold(Handle(request)) };
+        // what came of it is in the log
+        let _ = relay.recall(Handle(request), &held, slot);
     }
 }
 
@@ -115,6 +95,5 @@ pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags
 pub unsafe extern "C" fn evt_io_resume(queue: WDFQUEUE, request: WDFREQUEST) {
     // SAFETY: this callback's own queue.
     let relay = unsafe { Relay::of_queue(queue) };
-    let slot = relay.slots.with(|slots| slots.find(Handle(request))).unwrap_or(u32::MAX);
-    relay.journal.note(event::RESUME, slot, 0, 0);
+    relay.journal.note(event::RESUME, relay.slot_of(request), 0, 0);
 }

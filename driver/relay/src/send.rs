@@ -8,59 +8,36 @@ use cancelnic_ioctl::{
     Header,
     log::event,
     nic::{self, CancelEvent, Wait},
-    relay::{Outcome, SLOTS, Send, SlotState, option, phase, way},
+    relay::{Outcome, SLOTS, Send, SlotState, option, phase},
 };
 use cancelnic_kernel::{
     check,
     kmdf::{
         context::{self, Context, ContextType},
         journal::irql,
-        object::{dereference, reference},
-        request::finish,
+        memory::Memory,
+        object::{self, Reference},
+        request::{Request, acknowledge_stop},
     },
 };
 use cancelnic_mutants::Mutant;
 use wdk_sys::{
-    _POOL_TYPE, FALSE, NT_SUCCESS, NTSTATUS, PWDF_REQUEST_COMPLETION_PARAMS, STATUS_DEVICE_BUSY,
-    STATUS_INVALID_PARAMETER, STATUS_NOT_FOUND, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS, ULONG,
-    WDF_REQUEST_REUSE_PARAMS, WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFIOTARGET, WDFMEMORY, WDFOBJECT,
-    WDFREQUEST, call_unsafe_wdf_function_binding,
+    NT_SUCCESS, NTSTATUS, PWDF_REQUEST_COMPLETION_PARAMS, STATUS_DEVICE_BUSY, STATUS_INVALID_PARAMETER,
+    STATUS_NOT_FOUND, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS, ULONG, WDF_REQUEST_REUSE_PARAMS,
+    WDF_REQUEST_SEND_OPTIONS, WDFCONTEXT, WDFIOTARGET, WDFREQUEST, call_unsafe_wdf_function_binding,
 };
 
 use crate::{
-    device::{Handle, Relay, Table, object},
-    driver::POOL_TAG,
+    relay::{Handle, How, POOL_TAG, Relay, Table},
     slots::{Origin, Phase, Refusal},
 };
 
-/// How a request is sent.
-#[derive(Clone, Copy)]
-pub struct How {
-    pub way: u32,
-    pub options: u32,
-    pub timeout: i64,
-    pub routine: bool,
-}
-
-impl Default for How {
-    /// To the NIC, asynchronously, with a completion routine.
-    fn default() -> Self {
-        Self { way: way::NIC, options: 0, timeout: 0, routine: true }
-    }
-}
-
-impl How {
-    const fn is(&self, option: u32) -> bool {
-        self.options & option != 0
-    }
-}
-
 /// What a request of the relay's own carries.
 struct Buffers {
-    input: WDFMEMORY,
-    /// In `input`.
-    wait: *mut Wait,
-    output: WDFMEMORY,
+    /// Holds a [`Wait`].
+    input: Memory,
+    /// Holds a [`CancelEvent`].
+    output: Memory,
 }
 
 static BUFFERS: ContextType = ContextType::new::<Buffers>(c"Buffers", &raw const BUFFERS);
@@ -96,39 +73,28 @@ fn outcome(returned: u8, status: NTSTATUS, completions: u32) -> Outcome {
 impl Relay {
     /// Makes a slot's request. PASSIVE_LEVEL.
     pub fn create(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
-        // SAFETY: the device and its target are alive; what is passed by address lives over the calls; until it is in
-        // the slot nobody else knows the request.
-        unsafe {
-            let mut attributes = context::attributes::<Buffers>();
-            attributes.ParentObject = self.device.cast();
-            let mut request = null_mut();
-            check(call_unsafe_wdf_function_binding!(
+        let mut attributes = context::attributes::<Buffers>();
+        attributes.ParentObject = self.device.object();
+        let mut request = null_mut();
+        // SAFETY: the device and its target are alive; attributes and handle live over the call.
+        check(unsafe {
+            call_unsafe_wdf_function_binding!(
                 WdfRequestCreate,
                 &raw mut attributes,
-                self.target,
+                self.target.handle(),
                 &raw mut request
-            ))?;
-            let made = self.fill(request).and_then(|()| {
-                let put = self.slots.with(|slots| slots.put(slot, Handle(request), Origin::Own));
-                put.map_err(refused)
-            });
-            if let Err(status) = made {
-                call_unsafe_wdf_function_binding!(WdfObjectDelete, request.cast());
-                return Err(status);
-            }
+            )
+        })?;
+        let request = Handle(request);
+        // SAFETY: just made with this context, and nobody else knows it.
+        let made = unsafe { fill(request) }
+            .and_then(|()| self.slots.with(|slots| slots.put(slot, request, Origin::Own)).map_err(refused));
+        if let Err(status) = made {
+            // SAFETY: made above, never sent, and in no slot.
+            unsafe { object::delete(request.object()) };
+            return Err(status);
         }
         Ok(outcome(0, STATUS_SUCCESS, 0))
-    }
-
-    /// Gives a new request its buffers, which live as long as it does.
-    unsafe fn fill(&self, request: WDFREQUEST) -> Result<(), NTSTATUS> {
-        // SAFETY: the request is alive and has this context.
-        unsafe {
-            let (input, wait) = memory(request.cast(), size_of::<Wait>())?;
-            let (output, _) = memory(request.cast(), size_of::<CancelEvent>())?;
-            context::address::<Buffers>(request.cast()).write(Buffers { input, wait: wait.cast(), output });
-        }
-        Ok(())
     }
 
     /// Sends a slot's own request. PASSIVE_LEVEL.
@@ -136,27 +102,30 @@ impl Relay {
         let Send { way, options, timeout, routine, .. } = *wanted;
         let how = How { way, options, timeout, routine: routine != 0 };
         let request = self.slots.with(|slots| self.begin_send(slots, wanted.slot, how.routine))?;
-        // SAFETY: the slot's request is this caller's from Ready on; its buffers live as long as it does, and nobody
-        // reads them before it is sent.
-        unsafe {
-            let buffers: &Buffers = context::get(object(request));
-            buffers.wait.write(Wait::new(wanted.tag, wanted.behaviour));
-            let formatted = call_unsafe_wdf_function_binding!(
+        // SAFETY: a request of the relay's own, which has this context as long as it is in its slot.
+        let buffers: &Buffers = unsafe { context::get(request.object()) };
+        let wait = buffers.input.start.cast::<Wait>();
+        // SAFETY: the buffer is as long as this, aligned, and nobody reads it before the request is sent.
+        unsafe { wait.write(Wait::new(wanted.tag, wanted.behaviour)) };
+        // SAFETY: the slot's request is this caller's from Ready on; its buffers live as long as it does.
+        let formatted = unsafe {
+            call_unsafe_wdf_function_binding!(
                 WdfIoTargetFormatRequestForInternalIoctl,
-                self.way(how.way),
+                self.way(how.way).handle(),
                 request.0,
                 nic::WAIT,
-                buffers.input,
+                buffers.input.handle,
                 null_mut(),
-                buffers.output,
+                buffers.output.handle,
                 null_mut()
-            );
-            if !NT_SUCCESS(formatted) {
-                self.slots.with(|slots| slots.ended(request, formatted, 0));
-                return Err(formatted);
-            }
-            Ok(self.send(request, wanted.slot, how))
+            )
+        };
+        if !NT_SUCCESS(formatted) {
+            self.slots.with(|slots| slots.ended(request, formatted, 0));
+            return Err(formatted);
         }
+        // SAFETY: in its slot, under way, and not sent yet.
+        Ok(unsafe { self.send(request, wanted.slot, how) })
     }
 
     /// A slot's request as one that may be sent, or, by a fault, may not.
@@ -177,133 +146,116 @@ impl Relay {
     /// # Safety
     /// The request is in its slot, under way; it has not been sent.
     pub unsafe fn send(&self, request: Handle, slot: u32, how: How) -> Outcome {
-        // SAFETY: the request is alive until it is sent; afterwards it is touched only where the framework has given it
-        // back: the send failed or was synchronous.
-        unsafe {
-            if how.routine {
+        if how.routine {
+            let routine =
+                if how.is(option::SYNCHRONOUS) { evt_completed_synchronously } else { evt_completed };
+            let context = (&raw const *self).cast_mut().cast();
+            // SAFETY: the request is the driver's until it is sent; this context of its device outlives it.
+            unsafe {
                 call_unsafe_wdf_function_binding!(
                     WdfRequestSetCompletionRoutine,
                     request.0,
-                    Some(if how.is(option::SYNCHRONOUS) {
-                        evt_completed_synchronously
-                    } else {
-                        evt_completed
-                    }),
-                    (&raw const *self).cast_mut().cast()
+                    Some(routine),
+                    context
                 );
             }
-            let mut options = WDF_REQUEST_SEND_OPTIONS {
-                Size: size_of::<WDF_REQUEST_SEND_OPTIONS>() as ULONG,
-                Flags: how.options,
-                Timeout: how.timeout,
-            };
-            let forgotten = how.is(option::SEND_AND_FORGET)
-                && self.slots.with(|slots| {
-                    let forgotten = slots.begin_forget(request);
-                    if forgotten {
-                        // Once it is sent, nothing but this keeps the object; DELETE gives it back.
-                        reference(object(request));
-                    }
-                    forgotten
-                });
-            let irql = irql();
-            self.journal.note(event::SENDING, slot, 0, u64::from(how.options));
-            let sent = call_unsafe_wdf_function_binding!(
+        }
+        let mut options = WDF_REQUEST_SEND_OPTIONS {
+            Size: size_of::<WDF_REQUEST_SEND_OPTIONS>() as ULONG,
+            Flags: how.options,
+            Timeout: how.timeout,
+        };
+        // Once it is sent, nothing but this keeps the object of a forgotten one; DELETE gives it back.
+        let forgotten = if how.is(option::SEND_AND_FORGET) {
+            self.slots.with(|slots| {
+                // SAFETY: what is in a slot is alive.
+                slots.begin_forget(request).then(|| unsafe { Reference::new(request.object()) })
+            })
+        } else {
+            None
+        };
+        let irql = irql();
+        self.journal.note(event::SENDING, slot, 0, u64::from(how.options));
+        // SAFETY: the request is the driver's, formatted for this target; the options live over the call.
+        let sent = unsafe {
+            call_unsafe_wdf_function_binding!(
                 WdfRequestSend,
                 request.0,
-                self.way(how.way),
+                self.way(how.way).handle(),
                 &raw mut options
-            );
-            let back = sent == 0 || how.is(option::SYNCHRONOUS);
-            let (mut status, mut information) = (STATUS_SUCCESS, 0);
-            if back {
-                status = call_unsafe_wdf_function_binding!(WdfRequestGetStatus, request.0);
-                information = call_unsafe_wdf_function_binding!(WdfRequestGetInformation, request.0);
-            }
-            self.journal.note(event::SENT, slot, status, sent.into());
-            let mut completions = 0;
-            if back {
-                let ended = self.slots.with(|slots| slots.ended(request, status, information));
-                if let Some((_, ended)) = ended {
-                    completions = ended.completions;
-                    if ended.origin != Origin::Own {
-                        self.give_back(request, slot, status, information);
-                    }
-                }
-                if forgotten {
-                    dereference(object(request));
-                }
-            } else if forgotten {
+            )
+        };
+        if sent != 0 && !how.is(option::SYNCHRONOUS) {
+            self.journal.note(event::SENT, slot, STATUS_SUCCESS, sent.into());
+            if let Some(held) = forgotten {
                 self.slots.with(|slots| slots.forgotten(request));
+                held.leave();
             }
-            Outcome { irql, ..outcome(sent, status, completions) }
+            return Outcome { irql, ..outcome(sent, STATUS_SUCCESS, 0) };
         }
+        // SAFETY: the send failed or was synchronous: the framework has given the request back.
+        let status = unsafe { call_unsafe_wdf_function_binding!(WdfRequestGetStatus, request.0) };
+        // SAFETY: the same.
+        let information = unsafe { call_unsafe_wdf_function_binding!(WdfRequestGetInformation, request.0) };
+        self.journal.note(event::SENT, slot, status, sent.into());
+        let mut completions = 0;
+        if let Some((_, ended)) = self.slots.with(|slots| slots.ended(request, status, information)) {
+            completions = ended.completions;
+            if ended.origin != Origin::Own {
+                // SAFETY: given back by the framework, and out of its slot: this caller alone has it.
+                self.give_back(unsafe { Request::owned(request.0) }, slot, status, information);
+            }
+        }
+        drop(forgotten);
+        Outcome { irql, ..outcome(sent, status, completions) }
     }
 
     /// Completes a program's request. At most DISPATCH_LEVEL.
-    ///
-    /// # Safety
-    /// The driver owns the request, and nobody touches it afterwards.
-    unsafe fn give_back(&self, request: Handle, slot: u32, status: NTSTATUS, information: u64) {
+    fn give_back(&self, request: Request, slot: u32, status: NTSTATUS, information: u64) {
         self.journal.note(event::RETURNING, slot, status, information);
-        // SAFETY: as the caller vouches.
-        unsafe {
-            call_unsafe_wdf_function_binding!(
-                WdfRequestCompleteWithInformation,
-                request.0,
-                status,
-                information
-            );
-        }
+        request.complete(status, information);
     }
 
     /// Recalls a slot's request. At most DISPATCH_LEVEL.
     pub fn cancel(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
-        let (request, origin) = self.slots.with(|slots| {
+        let (request, origin, held) = self.slots.with(|slots| {
             let request = slots.get(slot).map_err(refused)?.ok_or(STATUS_NOT_FOUND)?;
-            // SAFETY: what is in a slot is alive; the reference is given back in `recall`.
-            unsafe { self.hold(request.handle) };
-            Ok::<_, NTSTATUS>((request.handle, request.origin))
+            // SAFETY: what is in a slot is alive.
+            Ok::<_, NTSTATUS>((request.handle, request.origin, unsafe { self.hold(request.handle) }))
         })?;
-        // SAFETY: held above.
-        let (returned, irql) = unsafe {
-            if self.mutant.is(Mutant::AcknowledgesOutside) && origin != Origin::Own {
-                call_unsafe_wdf_function_binding!(WdfRequestStopAcknowledge, request.0, FALSE as u8);
-            }
-            let recalled = self.recall(request, slot);
-            if self.mutant.is(Mutant::CompletesAfterCancel) && origin != Origin::Own {
-                finish(request.0, Err(wdk_sys::STATUS_CANCELLED));
-            }
-            self.let_go(request);
-            recalled
-        };
+        if self.mutant.is(Mutant::AcknowledgesOutside) && origin != Origin::Own {
+            // SAFETY: a reference keeps it; that this is not EvtIoStop is the fault.
+            unsafe { acknowledge_stop(request.0) };
+        }
+        let (returned, irql) = self.recall(request, &held, slot);
+        if self.mutant.is(Mutant::CompletesAfterCancel) && origin != Origin::Own {
+            // SAFETY: a reference keeps it; that its completion routine completes it is the fault.
+            unsafe { Request::owned(request.0) }.finish(Err(wdk_sys::STATUS_CANCELLED));
+        }
+        drop(held);
         let completions =
             self.slots.with(|slots| slots.get(slot).ok().flatten().map_or(0, |request| request.completions));
         Ok(Outcome { irql, ..outcome(returned, STATUS_SUCCESS, completions) })
     }
 
-    /// Takes the reference that is held over a recall. At most DISPATCH_LEVEL.
-    pub unsafe fn hold(&self, request: Handle) {
-        if !self.mutant.is(Mutant::CancelsWithoutReference) {
-            // SAFETY: as the caller vouches.
-            unsafe { reference(object(request)) };
-        }
+    /// The reference that is held over a recall; a mutant has none. At most DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    /// The request is alive.
+    pub unsafe fn hold(&self, request: Handle) -> Option<Reference> {
+        // SAFETY: the caller vouches for the request.
+        let hold = || unsafe { Reference::new(request.object()) };
+        (!self.mutant.is(Mutant::CancelsWithoutReference)).then(hold)
     }
 
-    /// Gives it back.
-    pub unsafe fn let_go(&self, request: Handle) {
-        if !self.mutant.is(Mutant::CancelsWithoutReference) {
-            // SAFETY: as the caller vouches.
-            unsafe { dereference(object(request)) };
-        }
-    }
-
-    /// WdfRequestCancelSentRequest, whose completion routine may run inside. At most DISPATCH_LEVEL.
-    pub unsafe fn recall(&self, request: Handle, slot: u32) -> (u8, u32) {
+    /// WdfRequestCancelSentRequest, whose completion routine may run inside; `held` is the reference on the request. At most
+    /// DISPATCH_LEVEL.
+    pub fn recall(&self, request: Handle, _held: &Option<Reference>, slot: u32) -> (u8, u32) {
         let irql = irql();
         self.journal.note(event::CANCELLING, slot, 0, 0);
-        let handle = if self.mutant.is(Mutant::PassesWrongHandle) { self.target.cast() } else { request.0 };
-        // SAFETY: the caller holds a reference.
+        let handle =
+            if self.mutant.is(Mutant::PassesWrongHandle) { self.target.handle().cast() } else { request.0 };
+        // SAFETY: the reference keeps the request's object, which is all that this function asks for.
         let returned = unsafe { call_unsafe_wdf_function_binding!(WdfRequestCancelSentRequest, handle) };
         self.journal.note(event::CANCELLED, slot, 0, returned.into());
         (returned, irql)
@@ -401,34 +353,29 @@ impl Relay {
 /// # Safety
 /// It is not under way, and in no slot.
 unsafe fn dispose(request: Handle, origin: Origin) {
-    // SAFETY: as the caller vouches.
-    unsafe {
-        if matches!(origin, Origin::Forgotten { .. }) {
-            dereference(object(request));
-        } else {
-            call_unsafe_wdf_function_binding!(WdfObjectDelete, object(request));
-        }
+    if matches!(origin, Origin::Forgotten { .. }) {
+        // SAFETY: left by `send` for this request, and brought back once, as it is out of its slot.
+        drop(unsafe { Reference::again(request.object()) });
+    } else {
+        // SAFETY: made by `create`; the caller vouches that nobody uses it any more.
+        unsafe { object::delete(request.object()) };
     }
 }
 
-/// A buffer of a request's own, with its address.
-unsafe fn memory(parent: WDFOBJECT, length: usize) -> Result<(WDFMEMORY, *mut u8), NTSTATUS> {
-    let mut attributes = context::plain_attributes();
-    attributes.ParentObject = parent;
-    let (mut memory, mut buffer) = (null_mut(), null_mut());
-    // SAFETY: the parent is alive; handle and address are written on success.
-    check(unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfMemoryCreate,
-            &raw mut attributes,
-            _POOL_TYPE::NonPagedPoolNx,
-            POOL_TAG,
-            length,
-            &raw mut memory,
-            &raw mut buffer
-        )
-    })?;
-    Ok((memory, buffer.cast()))
+/// Gives a new request its buffers, which live as long as it does.
+///
+/// # Safety
+/// The request was made with this context and is not in a slot yet.
+unsafe fn fill(request: Handle) -> Result<(), NTSTATUS> {
+    // SAFETY: the caller vouches for the request.
+    let input = unsafe { Memory::new(request.object(), POOL_TAG, size_of::<Wait>()) }?;
+    // SAFETY: the caller vouches for the request.
+    let output = unsafe { Memory::new(request.object(), POOL_TAG, size_of::<CancelEvent>()) }?;
+    // SAFETY: the caller vouches for the context.
+    let place = unsafe { context::address::<Buffers>(request.object()) };
+    // SAFETY: the context's own memory, of which nobody knows yet.
+    unsafe { place.write(Buffers { input, output }) };
+    Ok(())
 }
 
 /// A request has come back. At most DISPATCH_LEVEL.
@@ -438,7 +385,7 @@ unsafe extern "C" fn evt_completed(
     params: PWDF_REQUEST_COMPLETION_PARAMS,
     context: WDFCONTEXT,
 ) {
-    // SAFETY: this callback's own arguments; the context is the one that the send set.
+    // SAFETY: this callback's own arguments; the context is the one that `send` has set.
     unsafe { completed(request, params, context, false) };
 }
 
@@ -449,27 +396,32 @@ unsafe extern "C" fn evt_completed_synchronously(
     params: PWDF_REQUEST_COMPLETION_PARAMS,
     context: WDFCONTEXT,
 ) {
-    // SAFETY: as above.
+    // SAFETY: this callback's own arguments; the context is the one that `send` has set.
     unsafe { completed(request, params, context, true) };
 }
 
+/// What both do.
+///
+/// # Safety
+/// The arguments are those of a completion routine that `send` has set and that runs now.
 unsafe fn completed(
     request: WDFREQUEST,
     params: PWDF_REQUEST_COMPLETION_PARAMS,
     context: WDFCONTEXT,
     synchronous: bool,
 ) {
-    // SAFETY: the framework's own parameters; the device's context outlives its requests.
-    unsafe {
-        let relay = &*context.cast_const().cast::<Relay>();
-        let block = (*params).IoStatus;
-        let (status, information) = (block.__bindgen_anon_1.Status, block.Information);
-        let handle = Handle(request);
-        let slot = relay.slots.with(|slots| slots.find(handle)).unwrap_or(u32::MAX);
-        relay.journal.note(event::COMPLETION, slot, status, information);
-        let ended = relay.slots.with(|slots| slots.completed(handle, synchronous, status, information));
-        if let Some((slot, Some(_))) = ended {
-            relay.give_back(handle, slot, status, information);
-        }
+    // SAFETY: `send` passes its `Relay`, the device's context, which outlives the device's requests.
+    let relay = unsafe { &*context.cast_const().cast::<Relay>() };
+    // SAFETY: the framework's own parameters, which live over the callback.
+    let block = unsafe { (*params).IoStatus };
+    // SAFETY: of the union's two fields the framework fills in the status.
+    let status = unsafe { block.__bindgen_anon_1.Status };
+    let (information, handle) = (block.Information, Handle(request));
+    let slot = relay.slots.with(|slots| slots.find(handle)).unwrap_or(u32::MAX);
+    relay.journal.note(event::COMPLETION, slot, status, information);
+    let ended = relay.slots.with(|slots| slots.completed(handle, synchronous, status, information));
+    if let Some((slot, Some(_))) = ended {
+        // SAFETY: a program's request that has come back and is out of its slot: this caller alone has it.
+        relay.give_back(unsafe { Request::owned(request) }, slot, status, information);
     }
 }

@@ -9,6 +9,7 @@
 //!   whose C convention is another one (the host, `x86_64-unknown-none`).
 //!
 //! Layouts, function indices and function types are compared with published ones in `tests/`.
+#![warn(clippy::multiple_unsafe_ops_per_block)]
 #![no_std]
 #![expect(
     non_camel_case_types,

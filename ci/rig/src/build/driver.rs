@@ -14,8 +14,8 @@ use super::{Artefact, DRIVER_TARGET, Options, Verb, Workspace, image, stamp, wri
 pub enum Variant {
     /// What is meant to be installed.
     Shipped,
-    /// With deliberately broken behaviours, for the tests of the tests.
-    Mutants,
+    /// With the mutants and the test bench of requests. Never installed.
+    Test,
 }
 
 /// A driver of the workspace, as its build sees it.
@@ -87,14 +87,14 @@ fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
     // A profile of its own keeps the variants' output files, which have the same names, apart.
     let profile = match variant {
         Variant::Shipped => "kernel",
-        Variant::Mutants => {
-            settings.push("profile.kernel-mutants.inherits=\"kernel\"".to_owned());
-            "kernel-mutants"
+        Variant::Test => {
+            settings.push("profile.kernel-test.inherits=\"kernel\"".to_owned());
+            "kernel-test"
         }
     };
     let mut arguments = vec!["--target", DRIVER_TARGET, "--profile", profile];
-    if variant == Variant::Mutants {
-        arguments.extend(["--features", "mutants"]);
+    if variant == Variant::Test {
+        arguments.extend(["--features", "test-build"]);
     }
     Ok(Call { profile, arguments, settings })
 }

@@ -30,7 +30,7 @@ pub use workspace::{Verb, Workspace};
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Build the drivers with deliberately broken behaviours as well.
-    pub mutants: bool,
+    pub test_builds: bool,
     /// Show cargo's own output.
     pub verbose: bool,
 }
@@ -69,14 +69,14 @@ pub struct Driver {
     pub symbols: Artefact,
     /// Its INF.
     pub inf: Artefact,
-    /// The `.sys` file with the mutants, if asked for.
-    pub mutants: Option<Artefact>,
+    /// The `.sys` file of the test build, if asked for.
+    pub test_build: Option<Artefact>,
 }
 
 impl Driver {
     /// Every file, in the order in which it was built.
     pub fn files(&self) -> impl Iterator<Item = &Artefact> {
-        [&self.image, &self.symbols, &self.inf].into_iter().chain(&self.mutants)
+        [&self.image, &self.symbols, &self.inf].into_iter().chain(&self.test_build)
     }
 }
 
@@ -202,7 +202,7 @@ fn drivers_in(workspace: &Workspace, options: &Options) -> anyhow::Result<Vec<Dr
     driver::DRIVERS.iter().map(|source| build_driver(workspace, options, source, &out)).collect()
 }
 
-/// One driver with its INF, and with its mutants if asked for.
+/// One driver with its INF, and with its test build if asked for.
 fn build_driver(
     workspace: &Workspace,
     options: &Options,
@@ -212,14 +212,14 @@ fn build_driver(
     let (image, symbols) = driver::build(workspace, options, source, driver::Variant::Shipped, out)?;
     let inf = out.join(source.name).with_extension("inf");
     inf::stamp(workspace, source, &inf)?;
-    let mutants = if options.mutants {
-        let folder = out.join("mutants");
-        let (image, _) = driver::build(workspace, options, source, driver::Variant::Mutants, &folder)?;
+    let test_build = if options.test_builds {
+        let folder = out.join("test-builds");
+        let (image, _) = driver::build(workspace, options, source, driver::Variant::Test, &folder)?;
         Some(image)
     } else {
         None
     };
-    Ok(Driver { name: source.name, image, symbols, inf: Artefact::of(inf)?, mutants })
+    Ok(Driver { name: source.name, image, symbols, inf: Artefact::of(inf)?, test_build })
 }
 
 /// Runs clippy over the kernel images, what firmware starts and the agent of Windows guests, with the settings of their
@@ -240,7 +240,7 @@ pub fn lint(options: Options) -> anyhow::Result<()> {
     }
     for source in &driver::DRIVERS {
         driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
-        driver::lint(&workspace, &options, source, driver::Variant::Mutants)?;
+        driver::lint(&workspace, &options, source, driver::Variant::Test)?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub fn example(folder: &Path) -> Driver {
     inf::stamp(&Workspace::find().expect("a workspace"), &DRIVERS[0], &path("inf")).expect("a stamped INF");
     let [image, symbols, inf] =
         ["sys", "pdb", "inf"].map(|extension| Artefact::of(path(extension)).expect("a file"));
-    Driver { name: DRIVERS[0].name, image, symbols, inf, mutants: None }
+    Driver { name: DRIVERS[0].name, image, symbols, inf, test_build: None }
 }
 
 /// Whether an image of the NIC's driver is a proper one.
@@ -45,19 +45,19 @@ pub fn check_image(image: &[u8]) -> Result<(), ImageFault> {
 }
 
 #[test]
-fn another_folder_gives_the_same_driver_also_after_a_build_of_the_mutants() {
+fn another_folder_gives_the_same_driver_also_after_a_test_build() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("another/with a longer name");
     Workspace::find().expect("a workspace").copy_sources(&root).expect("a copy");
     let target = root.join("target");
     let workspace = Workspace::at(&root).expect("a workspace").with_target(target.clone());
     let build = |variant| build_driver(&workspace, variant, &target.join(format!("cancelnic/{variant:?}")));
-    let mutants = build(Variant::Mutants);
+    let test = build(Variant::Test);
     let shipped = build(Variant::Shipped);
-    let mutants_again = build(Variant::Mutants);
+    let test_again = build(Variant::Test);
     assert!(shipped == *IMAGE, "the images of two folders differ");
-    assert!(mutants != shipped, "the mutants' build is the shipped driver");
-    assert!(mutants == mutants_again, "the two variants overwrite each other");
+    assert!(test != shipped, "the test build is the shipped driver");
+    assert!(test == test_again, "the two variants overwrite each other");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub struct Options {
 /// Makes the image out of what the build makes.
 pub fn make(options: &Options) -> Result<bool> {
     let store = options.place.open()?;
-    let built = build::build(build::Options { mutants: false, verbose: options.verbose })?;
+    let built = build::build(build::Options { test_builds: false, verbose: options.verbose })?;
     let settings = Settings::new(Files::shipped(&built));
     let loader = build::loader()?;
     let guest = if options.like_windows { Guest::StandInLikeWindows } else { Guest::StandIn };

@@ -7,10 +7,13 @@ use crate::settings::NIC;
 use crate::wait::Look;
 use agent_protocol::Message;
 use anyhow::{Context, Result, ensure};
+use cancelnic_ioctl::bench::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
-use cancelnic_ioctl::nic::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status};
+use cancelnic_ioctl::nic;
 use cancelnic_ioctl::relay::{self, Outcome, Pass, Send, Slot, SlotState, Target, TargetAnswer, way};
-use cancelnic_ioctl::{Guid, Header, NIC_INTERFACE, RELAY_INTERFACE, SET_MUTANT, SetMutant};
+use cancelnic_ioctl::{
+    Guid, Header, NIC_BENCH_INTERFACE, NIC_INTERFACE, RELAY_INTERFACE, SET_MUTANT, SetMutant,
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The relay's name, as a driver of a session.
@@ -87,6 +90,7 @@ fn held(window: &str) -> String {
 pub(super) fn name_of(device: &str) -> &str {
     match device {
         _ if device == class(NIC_INTERFACE) => "cancelnic's device interface",
+        _ if device == class(NIC_BENCH_INTERFACE) => "cancelnic's test bench",
         _ if device == class(RELAY_INTERFACE) => "cancelnic-relay's device interface",
         _ => device,
     }
@@ -99,9 +103,9 @@ fn told<T: FromBytes + KnownLayout + Immutable>(answer: &Answer) -> Result<T> {
 }
 
 impl Run {
-    /// Opens cancelnic.sys's interface.
+    /// Opens cancelnic.sys's interface, or that of its test bench.
     pub fn open_nic(&mut self) -> Result<File> {
-        self.open(&class(NIC_INTERFACE))
+        self.open(&class(if self.settings.bench { NIC_BENCH_INTERFACE } else { NIC_INTERFACE }))
     }
 
     /// Opens the relay's interface; a test build is told its fault.
@@ -321,32 +325,32 @@ impl Requests {
     /// Makes a waiting request cancelable late; what the framework said.
     pub fn mark(self, run: &mut Run, tag: u32, ex: bool) -> Result<u32> {
         let status: Status =
-            Self::ask(run, &format!("NIC: mark {tag}"), self.nic, nic::MARK, &Mark::new(tag, ex))?;
+            Self::ask(run, &format!("NIC: mark {tag}"), self.nic, bench::MARK, &Mark::new(tag, ex))?;
         Ok(status.status)
     }
 
     /// The same; [`Self::finish`] gives a [`Status`].
     pub fn begin_mark(self, run: &mut Run, tag: u32, ex: bool) -> Result<Controlling> {
-        Self::begin::<Status>(run, &format!("NIC: mark {tag}"), self.nic, nic::MARK, &Mark::new(tag, ex))
+        Self::begin::<Status>(run, &format!("NIC: mark {tag}"), self.nic, bench::MARK, &Mark::new(tag, ex))
     }
 
     /// Ends a waiting request; what the unmark, if any, returned.
     pub fn complete(self, run: &mut Run, tag: u32, status: u32) -> Result<u32> {
         let what = format!("NIC: complete {tag}");
-        let status: Status = Self::ask(run, &what, self.nic, nic::COMPLETE, &Complete::new(tag, status))?;
+        let status: Status = Self::ask(run, &what, self.nic, bench::COMPLETE, &Complete::new(tag, status))?;
         Ok(status.status)
     }
 
     /// The same; [`Self::finish`] gives a [`Status`].
     pub fn begin_complete(self, run: &mut Run, tag: u32, status: u32) -> Result<Controlling> {
         let what = format!("NIC: complete {tag}");
-        Self::begin::<Status>(run, &what, self.nic, nic::COMPLETE, &Complete::new(tag, status))
+        Self::begin::<Status>(run, &what, self.nic, bench::COMPLETE, &Complete::new(tag, status))
     }
 
     /// Hands a waiting request to another queue; what the framework said.
     pub fn forward(self, run: &mut Run, tag: u32, queue: u32) -> Result<u32> {
         let what = format!("NIC: forward {tag} to queue {queue}");
-        let status: Status = Self::ask(run, &what, self.nic, nic::FORWARD, &Forward::new(tag, queue))?;
+        let status: Status = Self::ask(run, &what, self.nic, bench::FORWARD, &Forward::new(tag, queue))?;
         Ok(status.status)
     }
 
@@ -354,14 +358,14 @@ impl Requests {
     pub fn retrieve(self, run: &mut Run, queue: u32, behaviour: u32) -> Result<u32> {
         let what = format!("NIC: retrieve from queue {queue}");
         let status: Status =
-            Self::ask(run, &what, self.nic, nic::RETRIEVE, &Retrieve::new(queue, behaviour))?;
+            Self::ask(run, &what, self.nic, bench::RETRIEVE, &Retrieve::new(queue, behaviour))?;
         Ok(status.status)
     }
 
     /// Does something to a queue.
     pub fn queue(self, run: &mut Run, queue: u32, action: u32) -> Result<QueueState> {
         let what = format!("NIC: action {action} on queue {queue}");
-        Self::ask(run, &what, self.nic, nic::QUEUE, &QueueAction::new(queue, action))
+        Self::ask(run, &what, self.nic, bench::QUEUE, &QueueAction::new(queue, action))
     }
 
     /// Takes both logs, as one in the order of time.

@@ -341,6 +341,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
         "a recall of a cancelable request calls EvtRequestCancel inside it, or finds it unmarked",
     ),
     (
+        "bench-is-not-shipped",
+        "the shipped NIC driver refuses every code and behaviour of the test bench, and mutants",
+    ),
+    (
         "request-cancelled-by-its-program",
         "a program's CancelIoEx reaches its request through the relay's sent request",
     ),

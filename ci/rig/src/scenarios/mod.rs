@@ -38,7 +38,7 @@ use crate::pool::{self, Pool};
 use crate::process::Folder;
 use crate::report::table::{Style, fault_line, step_line};
 use crate::run::Run;
-use crate::settings::{Files, Settings};
+use crate::settings::{Files, NIC, Settings};
 use crate::symbols::Stack;
 use crate::verdict::judge;
 use agent_protocol::Violation;
@@ -109,6 +109,11 @@ const fn good(name: &'static str, prepare: fn(&mut Settings), body: fn(&mut Run)
 /// The usual device and guest.
 const fn usual(name: &'static str, body: fn(&mut Run) -> Result<()>) -> Scenario {
     good(name, |_| (), body)
+}
+
+/// A scenario whose driver of the NIC is its test build, for the test bench of requests.
+const fn on_bench(name: &'static str, body: fn(&mut Run) -> Result<()>) -> Scenario {
+    good(name, |settings| settings.bench = true, body)
 }
 
 /// Every scenario. Those that take longest come first, so that workers side by side end together.
@@ -218,7 +223,7 @@ impl Scenario {
         match self.kind {
             Kind::Good { .. } => {}
             Kind::BothForms { .. } => needs.extend([Need::Parameters, Need::Callbacks]),
-            Kind::Caught { .. } | Kind::Endured { .. } => needs.push(Need::Mutants),
+            Kind::Caught { .. } | Kind::Endured { .. } => needs.push(Need::TestBuild),
             Kind::Command(_) => needs.push(Need::OwnKernel),
         }
         needs.extend(needs::of(self.name));
@@ -244,20 +249,24 @@ impl Scenario {
         if let Some(foreign) = foreign {
             foreign.take_over(&mut settings.files)?;
         }
+        let ready = |settings: &mut Settings, prepare: fn(&mut Settings)| {
+            prepare(settings);
+            if settings.bench { take_test_build(settings, built, NIC) } else { Ok(()) }
+        };
         match self.kind {
             Kind::Good { prepare, body, shows } => {
-                prepare(&mut settings);
+                ready(&mut settings, prepare)?;
                 shows(&self.good(settings, body)?)
             }
             Kind::Endured { mutant, prepare, body, shows } => {
-                take_broken(&mut settings, built, mutant)?;
-                prepare(&mut settings);
+                take_test_build(&mut settings, built, mutant.driver())?;
+                ready(&mut settings, prepare)?;
                 settings.mutant = Some(mutant);
                 shows(&self.good(settings, body)?)
             }
             Kind::Caught { mutant, prepare, body, rules, shows } => {
-                take_broken(&mut settings, built, mutant)?;
-                prepare(&mut settings);
+                take_test_build(&mut settings, built, mutant.driver())?;
+                ready(&mut settings, prepare)?;
                 // The same driver, behaving, passes: what is caught below is the mutant and nothing else.
                 let whole =
                     Settings { evidence: Some(evidence.part("without-the-fault")), ..settings.clone() };
@@ -273,7 +282,7 @@ impl Scenario {
                 shows(&facts)
             }
             Kind::BothForms { prepare, body } => {
-                prepare(&mut settings);
+                ready(&mut settings, prepare)?;
                 let mut runs = Vec::new();
                 for (number, form) in forms::FORMS {
                     settings.guest.parameters.insert("CancelForm", number);
@@ -354,12 +363,11 @@ struct Judged {
 }
 
 /// The test build of a driver takes the place of the one that ships.
-fn take_broken(settings: &mut Settings, built: &Built, mutant: Mutant) -> Result<()> {
-    let broken = built.driver(mutant.driver())?.mutants.as_ref();
-    let broken = broken.context("the broken drivers are not built")?;
-    let driver = settings.files.driver(mutant.driver())?;
-    driver.symbols = broken.path.with_extension("pdb");
-    driver.image = broken.clone();
+fn take_test_build(settings: &mut Settings, built: &Built, name: &'static str) -> Result<()> {
+    let test_build = built.driver(name)?.test_build.as_ref().context("the test builds are not built")?;
+    let driver = settings.files.driver(name)?;
+    driver.symbols = test_build.path.with_extension("pdb");
+    driver.image = test_build.clone();
     Ok(())
 }
 

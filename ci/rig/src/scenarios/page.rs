@@ -1,7 +1,7 @@
 //! The report as people see it: pages of a good run, of a failing one and of one with thousands of frames, opened in
 //! Chromium on a wide and on a narrow screen, light and dark. And the trace beside it, as a viewer reads it.
 
-use super::{Kind, Scenario, Trial, judged, take_broken};
+use super::{Kind, Scenario, Trial, judged, take_test_build};
 use crate::archive::Evidence;
 use crate::browser::{self, Browser, Scheme};
 use crate::demo;
@@ -117,7 +117,7 @@ fn settings(trial: &Trial, mutant: Option<Mutant>) -> Result<Settings> {
     let mut settings = trial.settings();
     settings.device.queue_size = demo::path::QUEUE_SIZE;
     if let Some(mutant) = mutant {
-        take_broken(&mut settings, &trial.built, mutant)?;
+        take_test_build(&mut settings, &trial.built, mutant.driver())?;
         settings.mutant = Some(mutant);
     }
     Ok(settings)

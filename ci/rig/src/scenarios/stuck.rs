@@ -101,7 +101,7 @@ fn foreign_symbols(trial: &Trial) -> Result<()> {
         let told = symbols.explain(&at);
         let place = ["stopped at ", "FxDriverEntry, ", ".rs:"];
         ensure!(place.iter().all(|part| told.contains(part)), "{told}");
-        let broken = ours.mutants.as_ref().context("the broken drivers are not built")?;
+        let broken = ours.test_build.as_ref().context("the test builds are not built")?;
         std::fs::copy(broken.path.with_extension("pdb"), &pdb)?;
         without("is of another build than ")?;
         std::fs::remove_file(&pdb)?;

@@ -2,7 +2,7 @@
 //! where it is said to be. The stand-in image then goes the way of an image of Windows, to a good end and to each of the
 //! bad ones.
 
-use super::{Kind, PERIOD, Scenario, Trial, take_broken};
+use super::{Kind, PERIOD, Scenario, Trial, take_test_build};
 use crate::build;
 use crate::crash::{self, Crash, Source};
 use crate::facts::Facts;
@@ -116,7 +116,7 @@ fn nic_id(monitor: &mut Qmp, functions: &[PciFunction], folder: &Folder) -> Resu
 fn image(trial: &Trial, name: &'static str, folder: &Folder) -> Result<Settings> {
     let mut settings = trial.settings();
     settings.name = name;
-    take_broken(&mut settings, &trial.built, KEEPS_A_PACKET)?;
+    take_test_build(&mut settings, &trial.built, KEEPS_A_PACKET.driver())?;
     let store = Store::open(Some(folder.path()))?;
     let loader = build::loader()?;
     settings.home =

@@ -5,7 +5,9 @@ use core::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-use super::{Direction, NET_HEADER_LEN};
+use cancelnic_registers::Direction;
+
+use super::NET_HEADER_LEN;
 
 pub(super) const DESC_NEXT: u16 = 1;
 pub(super) const DESC_WRITE: u16 = 2;
@@ -46,8 +48,8 @@ impl Layout {
             return None;
         }
         let headers = match direction {
-            Direction::Transmit => 1,
-            Direction::Receive => size,
+            Direction::Tx => 1,
+            Direction::Rx => size,
         };
         Some(Self { size, headers })
     }
@@ -134,19 +136,24 @@ impl DmaMemory {
     /// `index` is below the queue's size.
     pub(super) fn write_descriptor(&self, layout: &Layout, index: u16, descriptor: Descriptor) {
         debug_assert!(index < layout.size);
+        // SAFETY: `holds`: inside the table, aligned. Volatile: the device reads it.
+        unsafe { self.descriptor(index).write_volatile(descriptor) };
+    }
+
+    /// `index` is below the queue's size.
+    fn descriptor(&self, index: u16) -> NonNull<Descriptor> {
         // SAFETY: `holds`: the table starts at 0, aligned for its elements, and has `size` of them.
-        // Volatile: the device reads it.
-        unsafe { self.start.cast::<Descriptor>().add(usize::from(index)).write_volatile(descriptor) };
+        unsafe { self.start.cast::<Descriptor>().add(usize::from(index)) }
     }
 
     /// Takes the continuation off the descriptor at `index`.
     pub(super) fn end_chain(&self, layout: &Layout, index: u16, flags: u16) {
         debug_assert!(index < layout.size);
+        let at = self.descriptor(index);
         // SAFETY: as in `write_descriptor`.
-        unsafe {
-            let at = self.start.cast::<Descriptor>().add(usize::from(index));
-            at.write_volatile(Descriptor { flags, ..at.read_volatile() });
-        }
+        let descriptor = unsafe { at.read_volatile() };
+        // SAFETY: as in `write_descriptor`.
+        unsafe { at.write_volatile(Descriptor { flags, ..descriptor }) };
     }
 
     /// `position` is below the queue's size.
@@ -180,18 +187,19 @@ impl DmaMemory {
     pub(super) fn used_element(&self, layout: &Layout, position: u16) -> (u32, u32) {
         debug_assert!(position < layout.size);
         let at = layout.used() + 4 + USED_ELEMENT_SIZE * usize::from(position);
-        // SAFETY: `holds`: the used ring has `size` elements of two aligned words each. Volatile: the
-        // device wrote them, and a broken one may be writing.
-        unsafe {
-            let words = self.start.add(at).cast::<u32>();
-            (words.read_volatile(), words.add(1).read_volatile())
-        }
+        // SAFETY: `holds`: the used ring has `size` elements.
+        let element = unsafe { self.start.add(at) }.cast::<[u32; 2]>();
+        // SAFETY: an element is two aligned words. Volatile: the device wrote them, and a broken one may be writing.
+        let [id, len] = unsafe { element.read_volatile() };
+        (id, len)
     }
 
     /// The 16-bit word at `offset`, an even offset computed from the layout.
     fn word(&self, offset: usize) -> &AtomicU16 {
-        // SAFETY: `holds`: inside and aligned. The memory outlives `self` and is only accessed
-        // atomically or by the device at this place (`new`, `clear` before the device knows of it).
-        unsafe { AtomicU16::from_ptr(self.start.add(offset).cast().as_ptr()) }
+        // SAFETY: `holds`: inside.
+        let word = unsafe { self.start.add(offset) }.cast();
+        // SAFETY: `holds`: aligned. The memory outlives `self` and is only accessed atomically or by the device at this place
+        // (`new`, `clear` before the device knows of it).
+        unsafe { AtomicU16::from_ptr(word.as_ptr()) }
     }
 }

@@ -6,7 +6,8 @@
 //! of the driver's own is ever indexed by a number that the device chose unchecked.
 //!
 //! Every chain starts with a descriptor for virtio-net's header, whose memory belongs to the queue;
-//! callers only give the frame's buffers. Completed chains come out in the order in which they were
+//! callers only give the frame's buffers. The device reads a transmit queue's buffers, whose chains share one header,
+//! all zeros; it writes a receive queue's, and each of those chains has a header of its own. Completed chains come out in the order in which they were
 //! posted, whatever order the device used.
 //!
 //! A virtqueue lives from D0 entry to D0 exit, across any number of starts and stops of the packet
@@ -19,6 +20,8 @@ use core::{
     num::Wrapping,
     sync::atomic::{Ordering, fence},
 };
+
+use cancelnic_registers::Direction;
 
 pub use memory::{DmaMemory, Layout};
 
@@ -46,15 +49,6 @@ impl fmt::Display for Violation {
             Self::IdNotOutstanding(id) => write!(f, "the device used chain {id}, which is not outstanding"),
         }
     }
-}
-
-/// Which way a queue's buffers go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The device reads them. All chains share one header, all zeros.
-    Transmit,
-    /// The device writes them. Each chain has a header of its own.
-    Receive,
 }
 
 /// A piece of memory for the device.
@@ -210,7 +204,7 @@ impl<'m> Virtqueue<'m> {
             return false;
         }
         let head = self.free;
-        let write = if self.direction == Direction::Receive { DESC_WRITE } else { 0 };
+        let write = if self.direction == Direction::Rx { DESC_WRITE } else { 0 };
         let header = Buffer { address: self.header_address(head), len: NET_HEADER_LEN };
         let mut at = head;
         let mut last = head;
@@ -362,7 +356,7 @@ impl<'m> Virtqueue<'m> {
     }
 
     fn header_address(&self, head: u16) -> u64 {
-        let place = if self.direction == Direction::Receive { head } else { 0 };
+        let place = if self.direction == Direction::Rx { head } else { 0 };
         self.memory.physical() + self.layout.header(place) as u64
     }
 

@@ -1,11 +1,11 @@
-//! Devices that go away, refuse, or hold work for ever: every packet comes cancelled.back, and never too early.
+//! Devices that go away, refuse, or hold work for ever: every packet comes back, and never too early.
 
 use cancelnic_core::{Fault, outcome::Waiting};
-use cancelnic_registers::{CommandResult, State, StatusWord};
+use cancelnic_registers::{CommandResult, Direction, State, StatusWord};
 
 use crate::{
     machine::{RxMachine, Setup, TxMachine},
-    nic::{Gate, Side},
+    nic::Gate,
     send_side::Fate,
 };
 
@@ -150,7 +150,7 @@ fn transmit_queue_that_reads_stopped_and_owes_frames_is_given_up() {
     machine.send(5);
     machine.cancel();
     machine.run();
-    machine.nic.lie(Some(machine.nic.status(Side::Tx).with_state(State::Stopped)));
+    machine.nic.lie(Some(machine.nic.status(Direction::Tx).with_state(State::Stopped)));
     machine.arm();
     machine.run();
     assert_eq!(machine.faults, [Fault::Incomplete(5)]);
@@ -163,7 +163,7 @@ fn status_word_that_means_nothing_is_a_fault() {
     machine.nic.close(Gate::RxWrite);
     assert!(machine.nic.inject(0));
     machine.cancel();
-    let nonsense = StatusWord::from_bits(machine.nic.status(Side::Rx).into_bits() | 0x00e0_0000);
+    let nonsense = StatusWord::from_bits(machine.nic.status(Direction::Rx).into_bits() | 0x00e0_0000);
     machine.nic.lie(Some(nonsense));
     assert_eq!(machine.advance(), 0, "nothing goes back on nonsense");
     assert_eq!(machine.faults, [Fault::Nonsense(nonsense)]);
@@ -176,7 +176,7 @@ fn old_stopped_is_not_taken_for_the_answer_to_a_cancel_on_its_way() {
     let mut machine = RxMachine::new(Setup::default());
     machine.nic.hold_commands();
     // The register still shows an earlier command's SEQ, and a queue that stopped long ago.
-    let old = machine.nic.status(Side::Rx).with_state(State::Stopped);
+    let old = machine.nic.status(Direction::Rx).with_state(State::Stopped);
     machine.nic.lie(Some(old));
     let cancelled = machine.cancel();
     assert_eq!((cancelled.fault, cancelled.waiting, cancelled.back), (None, Waiting::Began, 0));

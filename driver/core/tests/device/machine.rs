@@ -6,20 +6,16 @@ use std::{cell::Cell, rc::Rc};
 use cancelnic_core::{
     CancelForm, Fault, Notify, Outcome,
     outcome::Waiting,
+    queue::Options,
     rx::RxQueue,
     signals::Signals,
     tx::TxQueue,
-    virtqueue::{Direction, DmaMemory, Layout, Slot, Virtqueue},
+    virtqueue::{DmaMemory, Layout, Slot, Virtqueue},
 };
 use cancelnic_mutants::{Mutant, Shown};
-use cancelnic_registers::Caps;
+use cancelnic_registers::{Caps, Direction};
 
-use crate::{
-    memory::Guest,
-    nic::{Nic, Side},
-    receive_side::ReceiveSide,
-    send_side::SendSide,
-};
+use crate::{memory::Guest, nic::Nic, receive_side::ReceiveSide, send_side::SendSide};
 
 /// Polls within one wake, after which a driver that still claims work runs in circles.
 const MOST_POLLS: usize = 10_000;
@@ -60,6 +56,11 @@ impl Default for Setup {
 }
 
 impl Setup {
+    fn options(&self) -> Options {
+        let mutant = Shown::numbered(|| self.mutant.map_or(0, Mutant::number));
+        Options { caps: self.caps, form: self.form, mutant }
+    }
+
     /// Both ways of asking for interrupts, both forms of the cancel, both ways to fall asleep: every two of them together.
     pub fn each(test: impl Fn(Self)) {
         for form in [CancelForm::Iterator, CancelForm::Older] {
@@ -89,9 +90,8 @@ pub struct Cancelled {
     pub back: usize,
 }
 
-/// A virtqueue in guest memory that the device has in service. Leaked: a test is short.
-fn virtqueue(guest: &Guest, nic: &Nic, side: Side, setup: &Setup) -> &'static mut Virtqueue<'static> {
-    let direction = if side == Side::Tx { Direction::Transmit } else { Direction::Receive };
+/// A virtqueue in guest memory that the device has in service. Its slots are leaked: a test is short.
+fn virtqueue(guest: &Guest, nic: &Nic, direction: Direction, setup: &Setup) -> Virtqueue<'static> {
     let layout = Layout::new(setup.descriptors, direction).expect("a good size");
     let (pointer, address) = guest.alloc(layout.bytes());
     let slots = vec![Slot::default(); setup.descriptors.into()].leak();
@@ -100,8 +100,8 @@ fn virtqueue(guest: &Guest, nic: &Nic, side: Side, setup: &Setup) -> &'static mu
         let memory = DmaMemory::new(pointer, address, layout.bytes());
         Virtqueue::new(memory, layout, slots, direction, setup.event_idx)
     };
-    let queue = Box::leak(Box::new(queue.expect("it fits")));
-    nic.enter(side, queue.size(), queue.addresses(), setup.event_idx);
+    let queue = queue.expect("it fits");
+    nic.enter(direction, queue.size(), queue.addresses(), setup.event_idx);
     queue
 }
 
@@ -135,10 +135,9 @@ impl TxMachine {
         let nic = Nic::new(guest.clone(), setup.caps, setup.speed);
         let side = SendSide::new(&guest, setup.packets, setup.fragments);
         let signals: &'static Signals = Box::leak(Box::new(Signals::new()));
-        let virtqueue = virtqueue(&guest, &nic, Side::Tx, &setup);
+        let virtqueue = virtqueue(&guest, &nic, Direction::Tx, &setup);
         let used_index = virtqueue.addresses()[2] + 2;
-        let mutant = Shown::numbered(|| setup.mutant.map_or(0, Mutant::number));
-        let queue = TxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.caps, setup.form, mutant);
+        let queue = TxQueue::new(0, virtqueue, side.rings.rings(), signals, setup.options());
         let mut machine = Self {
             guest,
             nic,
@@ -171,8 +170,8 @@ impl TxMachine {
 
     /// One EvtAdvance; how many packets came back.
     pub fn advance(&mut self) -> usize {
-        let bell = self.nic.doorbell(Side::Tx);
-        let (outcome, back) = self.side.call(|| self.queue.advance(&bell));
+        let bell = self.nic.doorbell(Direction::Tx);
+        let (outcome, back) = self.side.call(|| self.queue.advance(&self.nic, &bell));
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
         back
     }
@@ -287,10 +286,9 @@ impl RxMachine {
         let nic = Nic::new(guest.clone(), setup.caps, setup.speed);
         let side = ReceiveSide::new(&guest, setup.packets, setup.fragments);
         let signals: &'static Signals = Box::leak(Box::new(Signals::new()));
-        let virtqueue = virtqueue(&guest, &nic, Side::Rx, &setup);
+        let virtqueue = virtqueue(&guest, &nic, Direction::Rx, &setup);
         let used_index = virtqueue.addresses()[2] + 2;
-        let mutant = Shown::numbered(|| setup.mutant.map_or(0, Mutant::number));
-        let queue = RxQueue::new(virtqueue, side.rings.rings(), signals, 0, setup.form, mutant);
+        let queue = RxQueue::new(0, virtqueue, side.rings.rings(), signals, setup.options());
         let mut machine = Self {
             guest,
             nic,
@@ -328,7 +326,7 @@ impl RxMachine {
         if self.giving {
             self.side.give();
         }
-        let bell = self.nic.doorbell(Side::Rx);
+        let bell = self.nic.doorbell(Direction::Rx);
         let (outcome, back) = self.side.call(&self.guest, || self.queue.advance(&self.nic, &bell));
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
         back

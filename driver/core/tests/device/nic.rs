@@ -22,12 +22,6 @@ const MOST_TURNS: usize = 10_000;
 /// Offsets and words.
 type Writes = Vec<(u32, u32)>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Tx,
-    Rx,
-}
-
 /// Numbers of the frames that have left.
 #[derive(Default)]
 struct Sent(Vec<u64>);
@@ -94,11 +88,11 @@ impl Nic {
     }
 
     /// The driver has enabled a queue and said DRIVER_OK.
-    pub fn enter(&self, side: Side, size: u16, [desc, avail, used]: [u64; 3], event_idx: bool) {
+    pub fn enter(&self, direction: Direction, size: u16, [desc, avail, used]: [u64; 3], event_idx: bool) {
         let rings = Rings { size, desc, avail, used, base: 0, event_idx };
         self.with(|guest, inside| {
             let now = inside.now;
-            let queue = inside.queue(side);
+            let queue = inside.queue(direction);
             queue.set_enabled(true);
             queue.enter(&guest.memory, now, &rings)
         });
@@ -208,8 +202,8 @@ impl Nic {
         assert_eq!((books.available, books.inside), (0, Default::default()));
     }
 
-    pub fn status(&self, side: Side) -> StatusWord {
-        self.inside.borrow_mut().queue(side).status().read()
+    pub fn status(&self, direction: Direction) -> StatusWord {
+        self.inside.borrow_mut().queue(direction).status().read()
     }
 
     /// Whether a frame is half written into its buffer.
@@ -227,8 +221,8 @@ impl Nic {
         self.reads.get()
     }
 
-    pub fn doorbell(&self, side: Side) -> Bell {
-        Bell(self.clone(), side)
+    pub fn doorbell(&self, direction: Direction) -> Bell {
+        Bell(self.clone(), direction)
     }
 
     /// Something happened to a queue; then both run until neither has more to do now.
@@ -253,10 +247,10 @@ impl Nic {
 }
 
 impl Inside {
-    fn queue(&mut self, side: Side) -> &mut Queue {
-        match side {
-            Side::Tx => &mut self.tx,
-            Side::Rx => &mut self.rx,
+    fn queue(&mut self, direction: Direction) -> &mut Queue {
+        match direction {
+            Direction::Tx => &mut self.tx,
+            Direction::Rx => &mut self.rx,
         }
     }
 
@@ -276,13 +270,13 @@ fn again() -> Turn {
 }
 
 /// One queue's doorbell.
-pub struct Bell(Nic, Side);
+pub struct Bell(Nic, Direction);
 
 impl Doorbell for Bell {
     fn ring(&self) {
         self.0.with(|guest, inside| match self.1 {
-            Side::Tx => inside.tx.run(&guest.memory, inside.now, &mut inside.wire),
-            Side::Rx => inside.rx.run(&guest.memory, inside.now, &mut inside.wire),
+            Direction::Tx => inside.tx.run(&guest.memory, inside.now, &mut inside.wire),
+            Direction::Rx => inside.rx.run(&guest.memory, inside.now, &mut inside.wire),
         });
     }
 }

@@ -1,12 +1,12 @@
 //! Receive: what comes in, and what goes back when the queue is cancelled.
 
 use cancelnic_core::outcome::Waiting;
-use cancelnic_registers::State;
+use cancelnic_registers::{Direction, State};
 
 use crate::{
     frame,
     machine::{RxMachine, Setup},
-    nic::{Gate, Side},
+    nic::Gate,
 };
 
 fn inject(machine: &RxMachine, numbers: std::ops::Range<u64>) {
@@ -133,7 +133,7 @@ fn cancel_with_a_frame_half_written_returns_no_buffer_before_stopped() {
         machine.run();
         assert_eq!(machine.side.rings.packets.owned().len(), 255);
         machine.nic.open(Gate::RxWrite);
-        assert_eq!(machine.nic.status(Side::Rx).state(), Some(State::Stopped));
+        assert_eq!(machine.nic.status(Direction::Rx).state(), Some(State::Stopped));
         machine.run();
         assert_eq!((machine.side.outstanding(), &machine.side.received[..]), (0, &[0][..]));
         assert_eq!(machine.stop(), "cancelnic: rx0 stop: received=1 returned_empty=254");

@@ -71,6 +71,8 @@ pub unsafe fn address<T: Context>(object: WDFOBJECT) -> *mut T {
 /// As for [`address`]; the context was initialised and the object outlives the reference.
 #[must_use]
 pub unsafe fn get<'a, T: Context>(object: WDFOBJECT) -> &'a T {
-    // SAFETY: the caller vouches for it.
-    unsafe { &*address::<T>(object) }
+    // SAFETY: the caller vouches for the object.
+    let address = unsafe { address::<T>(object) };
+    // SAFETY: the caller vouches for the context, which nobody but its own methods changes.
+    unsafe { &*address }
 }

@@ -2,17 +2,14 @@
 
 use core::{
     arch::{asm, x86_64::_rdtsc},
-    ptr::null_mut,
     slice,
 };
 
 use cancelnic_ioctl::log::{LOG_RECORDS, Record};
-use wdk_sys::{
-    _POOL_TYPE, NTSTATUS, WDFOBJECT, call_unsafe_wdf_function_binding, ntddk::PsGetCurrentThreadId,
-};
+use wdk_sys::{NTSTATUS, ntddk::PsGetCurrentThreadId};
 
-use super::{context, lock::Locked};
-use crate::{check, log::Log};
+use super::{device::Device, lock::Locked, memory::Memory};
+use crate::log::Log;
 
 /// A driver's log.
 pub struct Journal(Locked<Log<&'static mut [Record]>>);
@@ -27,38 +24,19 @@ pub fn irql() -> u32 {
 }
 
 impl Journal {
-    /// Makes an empty log whose lock and memory are children of `parent`, in pool under `tag`. PASSIVE_LEVEL.
-    ///
-    /// # Safety
-    /// `parent` is alive and outlives the value.
+    /// Makes an empty log whose lock and memory are children of `device`, in pool under `tag`. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// A status, for want of memory.
-    pub unsafe fn new(parent: WDFOBJECT, tag: u32) -> Result<Self, NTSTATUS> {
-        let mut attributes = context::plain_attributes();
-        attributes.ParentObject = parent;
-        let (mut memory, mut buffer) = (null_mut(), null_mut());
-        // SAFETY: the parent is alive; handle and address are written on success.
-        check(unsafe {
-            call_unsafe_wdf_function_binding!(
-                WdfMemoryCreate,
-                &raw mut attributes,
-                _POOL_TYPE::NonPagedPoolNx,
-                tag,
-                LOG_RECORDS * size_of::<Record>(),
-                &raw mut memory,
-                &raw mut buffer
-            )
-        })?;
-        let first = buffer.cast::<Record>();
-        // SAFETY: the memory was just made, is aligned to 16 bytes, lives as long as the parent, hence longer than
-        // this value, and nobody else knows it.
-        let records = unsafe {
-            first.write_bytes(0, LOG_RECORDS);
-            slice::from_raw_parts_mut(first, LOG_RECORDS)
-        };
-        // SAFETY: as the caller vouches.
-        Ok(Self(unsafe { Locked::new(parent, Log::new(records)) }?))
+    pub fn new(device: Device, tag: u32) -> Result<Self, NTSTATUS> {
+        // SAFETY: the device is alive.
+        let memory = unsafe { Memory::new(device.object(), tag, LOG_RECORDS * size_of::<Record>()) }?;
+        let first = memory.start.cast::<Record>();
+        // SAFETY: the memory has room for as many records, is aligned to 16 bytes, and nobody else knows it.
+        unsafe { first.write_bytes(0, LOG_RECORDS) };
+        // SAFETY: the same memory, whose zeros are records; it lives as long as the device, hence longer than this value.
+        let records = unsafe { slice::from_raw_parts_mut(first.as_ptr(), LOG_RECORDS) };
+        Ok(Self(Locked::new(device, Log::new(records))?))
     }
 
     /// Writes a record: one of [`cancelnic_ioctl::log::event`] of request `tag`. At most DISPATCH_LEVEL.

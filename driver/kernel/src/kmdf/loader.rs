@@ -61,6 +61,21 @@ impl<T> Once<T> {
     pub const fn get(&self) -> *mut T {
         self.0.get()
     }
+
+    /// The value. In the single-threaded phases only.
+    fn value(&self) -> T
+    where
+        T: Copy,
+    {
+        // SAFETY: this type's own condition: nobody writes it meanwhile.
+        unsafe { self.0.get().read() }
+    }
+
+    /// Sets the value. In the single-threaded phases only.
+    fn set(&self, value: T) {
+        // SAFETY: this type's own condition: nobody reads or writes it meanwhile.
+        unsafe { self.0.get().write(value) };
+    }
 }
 
 /// The framework's function table, stored here by the loader. The name is the one wdk-sys links to.
@@ -70,6 +85,12 @@ pub static mut WdfFunctions_01031: *const WDFFUNC = null();
 /// The globals that the framework made for this driver.
 #[unsafe(no_mangle)]
 pub static mut WdfDriverGlobals: PWDF_DRIVER_GLOBALS = null_mut();
+
+/// The framework's globals, once it is bound.
+fn globals() -> PWDF_DRIVER_GLOBALS {
+    // SAFETY: written by the loader while the image's entry binds, and never again.
+    unsafe { WdfDriverGlobals }
+}
 
 /// Length of the framework's function table.
 #[unsafe(no_mangle)]
@@ -116,58 +137,67 @@ pub unsafe fn enter(
     classes: &'static [ClassBind],
     driver_entry: DriverEntry,
 ) -> NTSTATUS {
-    // SAFETY: the statics are ours alone in this phase; `driver` and `registry_path` are the system's.
-    unsafe {
-        *PATH.get() = UNICODE_STRING {
-            Length: 0,
-            MaximumLength: (PATH_UNITS * size_of::<u16>()) as u16,
-            Buffer: PATH_BUFFER.get().cast(),
-        };
-        RtlCopyUnicodeString(PATH.get(), registry_path);
-
-        let status = WdfVersionBind(driver, PATH.get(), BIND.get(), &raw mut WdfDriverGlobals);
-        if !NT_SUCCESS(status) {
-            return status;
-        }
-        for (bound, class) in classes.iter().enumerate() {
-            let status = WdfVersionBindClass(BIND.get(), WdfDriverGlobals, class.get());
-            if !NT_SUCCESS(status) {
-                unbind(&classes[..bound]);
-                return status;
-            }
-        }
-        let status = driver_entry(driver, registry_path);
-        if !NT_SUCCESS(status) {
-            unbind(classes);
-            return status;
-        }
-        *CLASSES.get() = classes;
-        if (*WdfDriverGlobals).DisplaceDriverUnload != 0 {
-            *SAVED_UNLOAD.get() = (*driver).DriverUnload;
-            (*driver).DriverUnload = Some(unload);
-        }
-        status
+    PATH.set(UNICODE_STRING {
+        Length: 0,
+        MaximumLength: (PATH_UNITS * size_of::<u16>()) as u16,
+        Buffer: PATH_BUFFER.get().cast(),
+    });
+    // SAFETY: the static is ours alone in this phase and has its buffer; the caller vouches for the path.
+    unsafe { RtlCopyUnicodeString(PATH.get(), registry_path) };
+    let place = &raw mut WdfDriverGlobals;
+    // SAFETY: the statics are ours alone in this phase; the caller vouches for the driver object.
+    let status = unsafe { WdfVersionBind(driver, PATH.get(), BIND.get(), place) };
+    if !NT_SUCCESS(status) {
+        return status;
     }
+    for (bound, class) in classes.iter().enumerate() {
+        // SAFETY: the framework is bound; the caller vouches for the class's request.
+        let status = unsafe { WdfVersionBindClass(BIND.get(), globals(), class.get()) };
+        if !NT_SUCCESS(status) {
+            // SAFETY: the framework and these classes are bound.
+            unsafe { unbind(&classes[..bound]) };
+            return status;
+        }
+    }
+    // SAFETY: the bindings are made; the arguments are the system's.
+    let status = unsafe { driver_entry(driver, registry_path) };
+    if !NT_SUCCESS(status) {
+        // SAFETY: the framework and all classes are bound.
+        unsafe { unbind(classes) };
+        return status;
+    }
+    CLASSES.set(classes);
+    // SAFETY: the framework is bound, its globals live until it is unbound.
+    if unsafe { (*globals()).DisplaceDriverUnload } != 0 {
+        // SAFETY: the caller vouches for the driver object.
+        let place = unsafe { &raw mut (*driver).DriverUnload };
+        // SAFETY: the same; it is ours in the entry.
+        SAVED_UNLOAD.set(unsafe { place.read() });
+        // SAFETY: the same.
+        unsafe { place.write(Some(unload)) };
+    }
+    status
 }
 
 /// Unload routine of the image: the framework's own first, then the bindings. PASSIVE_LEVEL.
 unsafe extern "C" fn unload(driver: PDRIVER_OBJECT) {
-    // SAFETY: the system calls this once, after the last device is gone.
-    unsafe {
-        if let Some(saved) = *SAVED_UNLOAD.get() {
-            saved(driver);
-        }
-        unbind(*CLASSES.get());
+    if let Some(saved) = SAVED_UNLOAD.value() {
+        // SAFETY: the framework's own routine, called once, after the last device is gone, as the system calls this one.
+        unsafe { saved(driver) };
     }
+    // SAFETY: the framework and these classes are bound, and nothing of them is used any more.
+    unsafe { unbind(CLASSES.value()) };
 }
 
 /// Gives the bindings back, classes first.
+///
+/// # Safety
+/// The framework and `classes` are bound, and nothing of them is used any more.
 unsafe fn unbind(classes: &[ClassBind]) {
-    // SAFETY: the bindings were made with these very structures.
-    unsafe {
-        for class in classes {
-            WdfVersionUnbindClass(BIND.get(), WdfDriverGlobals, class.get());
-        }
-        WdfVersionUnbind(PATH.get(), BIND.get(), WdfDriverGlobals);
+    for class in classes {
+        // SAFETY: bound with this very structure.
+        unsafe { WdfVersionUnbindClass(BIND.get(), globals(), class.get()) };
     }
+    // SAFETY: bound with these very structures.
+    unsafe { WdfVersionUnbind(PATH.get(), BIND.get(), globals()) };
 }

@@ -2,25 +2,22 @@
 
 use core::{cell::UnsafeCell, ptr::null_mut};
 
-use wdk_sys::{NTSTATUS, WDFOBJECT, WDFSPINLOCK, call_unsafe_wdf_function_binding};
+use wdk_sys::{NTSTATUS, WDFSPINLOCK, call_unsafe_wdf_function_binding};
 
-use super::context;
+use super::{context, device::Device};
 use crate::check;
 
-/// A spin lock that lives as long as its parent object.
+/// A spin lock. It lives as long as its device, as whose part the value is kept.
 pub struct SpinLock(WDFSPINLOCK);
 
 impl SpinLock {
-    /// Makes the lock, a child of `parent`. At most DISPATCH_LEVEL.
-    ///
-    /// # Safety
-    /// `parent` is alive and outlives the value.
+    /// Makes the lock, a child of `device`. At most DISPATCH_LEVEL.
     ///
     /// # Errors
     /// The framework's status, for want of memory.
-    pub unsafe fn new(parent: WDFOBJECT) -> Result<Self, NTSTATUS> {
+    pub fn new(device: Device) -> Result<Self, NTSTATUS> {
         let mut attributes = context::plain_attributes();
-        attributes.ParentObject = parent;
+        attributes.ParentObject = device.object();
         let mut lock = null_mut();
         // SAFETY: the attributes live over the call; the handle is written on success.
         check(unsafe {
@@ -31,7 +28,7 @@ impl SpinLock {
 
     /// Runs `work` under the lock, at DISPATCH_LEVEL. At most DISPATCH_LEVEL; not from within itself.
     pub fn locked<T>(&self, work: impl FnOnce() -> T) -> T {
-        // SAFETY: the lock lives as long as its parent.
+        // SAFETY: the lock lives as long as this value.
         unsafe { call_unsafe_wdf_function_binding!(WdfSpinLockAcquire, self.0) };
         let result = work();
         // SAFETY: taken above.
@@ -46,23 +43,18 @@ pub struct Locked<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached under the lock only.
+// SAFETY: a framework lock may be used in any thread, and so may the value.
 unsafe impl<T: Send> Send for Locked<T> {}
-// SAFETY: as above.
+// SAFETY: the value is reached under the lock only, by one processor at a time.
 unsafe impl<T: Send> Sync for Locked<T> {}
 
 impl<T> Locked<T> {
-    /// Makes the lock, a child of `parent`, around `value`. At most DISPATCH_LEVEL.
-    ///
-    /// # Safety
-    /// `parent` is alive and outlives the value.
+    /// Makes the lock, a child of `device`, around `value`. At most DISPATCH_LEVEL.
     ///
     /// # Errors
     /// The framework's status, for want of memory.
-    pub unsafe fn new(parent: WDFOBJECT, value: T) -> Result<Self, NTSTATUS> {
-        // SAFETY: as the caller vouches.
-        let lock = unsafe { SpinLock::new(parent) }?;
-        Ok(Self { lock, value: UnsafeCell::new(value) })
+    pub fn new(device: Device, value: T) -> Result<Self, NTSTATUS> {
+        Ok(Self { lock: SpinLock::new(device)?, value: UnsafeCell::new(value) })
     }
 
     /// Runs `work` on the value, at DISPATCH_LEVEL. At most DISPATCH_LEVEL; not from within itself.

@@ -1,46 +1,46 @@
 //! The device interface: what programs and other drivers ask of the device beside its packets.
 //!
-//! Four queues (cancelnic-ioctl's `nic` documents the codes): one takes the control codes and answers at once, also
+//! Two queues (cancelnic-ioctl's `nic` documents the codes): one takes the control codes and answers at once, also
 //! while the device has no power; the power-managed wait queue presents requests that wait for a packet queue's
-//! cancel; two manual queues hold such requests back. [`waiters`] keeps who waits, [`control`] answers the codes,
-//! [`view`] holds what the packet queues' callbacks last saw.
+//! cancel. [`waiters`] keeps who waits, [`control`] answers the codes, [`view`] holds what the packet queues' callbacks
+//! last saw. A test build has `bench` beside them.
 
+#[cfg(feature = "test-build")]
+mod bench;
 mod control;
 mod view;
 mod waiters;
 
-use core::{mem::size_of, ptr::null_mut};
+use core::mem::size_of;
 
-use cancelnic_ioctl::{Guid, NIC_INTERFACE, log::event, nic::queue};
-use cancelnic_kernel::{
-    check,
-    kmdf::{context, journal::Journal, lock::Locked},
-};
+use cancelnic_ioctl::{Guid, NIC_INTERFACE, log::event};
+use cancelnic_kernel::kmdf::{context, device::Device, journal::Journal, lock::Locked, queue::Queue};
 use cancelnic_mutants::{Mutant, Shown};
 use wdk_sys::{
     _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_REQUEST_TYPE, _WDF_TRI_STATE, BOOLEAN,
     FILE_DEVICE_SECURE_OPEN, GUID, NTSTATUS, PWDFDEVICE_INIT, TRUE, ULONG, WDF_FILEOBJECT_CONFIG,
-    WDF_IO_QUEUE_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDFDEVICE, WDFFILEOBJECT, WDFQUEUE, WDFREQUEST,
-    call_unsafe_wdf_function_binding,
+    WDF_IO_QUEUE_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDFFILEOBJECT, call_unsafe_wdf_function_binding,
 };
 
-use crate::{device::DeviceContext, report::POOL_TAG};
+use crate::{context::DeviceContext, report::POOL_TAG};
 
-pub use view::Observed;
+pub use view::Counts;
 use view::View;
 use waiters::Waiting;
 
 /// The interface's half of the device.
 pub struct Interface {
-    /// By [`queue`]'s numbers.
-    queues: [WDFQUEUE; 4],
+    /// Presents waiting requests.
+    wait: Queue,
     journal: Journal,
     waiting: Waiting,
     view: Locked<View>,
     mutant: Shown,
+    #[cfg(feature = "test-build")]
+    bench: bench::Bench,
 }
 
-/// What has to be said before the device object is made. PASSIVE_LEVEL.
+/// What has to be set before the device object is made. PASSIVE_LEVEL.
 ///
 /// # Safety
 /// `init` is that of EvtDriverDeviceAdd, before the device is created.
@@ -52,7 +52,7 @@ pub unsafe fn prepare(init: PWDFDEVICE_INIT) {
         FileObjectClass: _WDF_FILEOBJECT_CLASS::WdfFileObjectWdfCannotUseFsContexts,
         ..WDF_FILEOBJECT_CONFIG::default()
     };
-    // SAFETY: the init structure is the caller's; the configuration lives over the call.
+    // SAFETY: the caller vouches for the init structure; the configuration lives over the call.
     unsafe {
         call_unsafe_wdf_function_binding!(
             WdfDeviceInitSetFileObjectConfig,
@@ -60,7 +60,10 @@ pub unsafe fn prepare(init: PWDFDEVICE_INIT) {
             &raw mut config,
             WDF_NO_OBJECT_ATTRIBUTES
         );
-        // names below the device's are as closed as the device
+    }
+    // Names below the device's are as closed as the device.
+    // SAFETY: the caller vouches for the init structure.
+    unsafe {
         call_unsafe_wdf_function_binding!(
             WdfDeviceInitSetCharacteristics,
             init,
@@ -71,71 +74,37 @@ pub unsafe fn prepare(init: PWDFDEVICE_INIT) {
 }
 
 impl Interface {
-    /// Makes queues and interface; programs can open it once the device has started. PASSIVE_LEVEL.
-    ///
-    /// # Safety
-    /// `device` is alive and outlives the value, which becomes part of its context before the device starts.
-    pub unsafe fn new(device: WDFDEVICE, mutant: Shown) -> Result<Self, NTSTATUS> {
-        // SAFETY: as the caller vouches; the class is a static.
-        unsafe {
-            let queues = [
-                create_queue(device, &control_queue())?,
-                create_queue(device, &wait_queue())?,
-                create_queue(device, &manual_queue())?,
-                create_queue(
-                    device,
-                    &WDF_IO_QUEUE_CONFIG {
-                        EvtIoCanceledOnQueue: Some(waiters::evt_io_canceled_on_queue),
-                        ..manual_queue()
-                    },
-                )?,
-            ];
-            check(call_unsafe_wdf_function_binding!(
-                WdfDeviceConfigureRequestDispatching,
-                device,
-                queues[queue::WAIT as usize],
-                _WDF_REQUEST_TYPE::WdfRequestTypeDeviceControlInternal
-            ))?;
-            check(call_unsafe_wdf_function_binding!(
-                WdfDeviceCreateDeviceInterface,
-                device,
-                &raw const CLASS,
-                null_mut()
-            ))?;
-            Ok(Self {
-                queues,
-                journal: Journal::new(device.cast(), POOL_TAG)?,
-                waiting: Waiting::new(device)?,
-                view: Locked::new(device.cast(), View::default())?,
-                mutant,
-            })
-        }
+    /// Makes queues and interface; programs can open it once the device has started. PASSIVE_LEVEL. The value becomes part of
+    /// the device's context before the device starts.
+    pub fn new(device: Device, mutant: Shown) -> Result<Self, NTSTATUS> {
+        Queue::new(device, control_queue())?;
+        let wait = Queue::new(device, wait_queue())?;
+        wait.receives(_WDF_REQUEST_TYPE::WdfRequestTypeDeviceControlInternal)?;
+        device.create_interface(&CLASS)?;
+        Ok(Self {
+            wait,
+            journal: Journal::new(device, POOL_TAG)?,
+            waiting: Waiting::new(device)?,
+            view: Locked::new(device, View::default())?,
+            mutant,
+            #[cfg(feature = "test-build")]
+            bench: bench::Bench::new(device)?,
+        })
     }
 
     /// The interface that a queue belongs to.
-    ///
-    /// # Safety
-    /// `queue` is alive, and one of this driver's.
-    unsafe fn of_queue<'a>(queue: WDFQUEUE) -> &'a Self {
-        // SAFETY: the queue's device outlives it, and has its context.
-        unsafe {
-            let device = call_unsafe_wdf_function_binding!(WdfIoQueueGetDevice, queue);
-            context::get::<DeviceContext>(device.cast()).interface()
+    fn of_queue<'a>(queue: Queue) -> &'a Self {
+        // SAFETY: requests come to a device that has started, hence with its context filled in, and which outlives them.
+        &unsafe { context::get::<DeviceContext>(queue.device().object()) }.interface
+    }
+
+    /// The number of a queue, as cancelnic-ioctl has them.
+    fn number(&self, queue: Queue) -> u32 {
+        #[cfg(feature = "test-build")]
+        if let Some(number) = self.bench.number(queue) {
+            return number;
         }
-    }
-
-    /// The interface that a request came to.
-    ///
-    /// # Safety
-    /// The driver owns `request`, or the framework lends it for a callback.
-    unsafe fn of_request<'a>(request: WDFREQUEST) -> &'a Self {
-        // SAFETY: as the caller vouches; the request's queue outlives it.
-        unsafe { Self::of_queue(call_unsafe_wdf_function_binding!(WdfRequestGetIoQueue, request)) }
-    }
-
-    /// The number of one of the four queues.
-    fn number(&self, queue: WDFQUEUE) -> u32 {
-        self.queues.iter().position(|known| *known == queue).map_or(u32::MAX, |at| at as u32)
+        u32::from(queue == self.wait)
     }
 }
 
@@ -152,7 +121,7 @@ fn control_queue() -> WDF_IO_QUEUE_CONFIG {
         PowerManaged: _WDF_TRI_STATE::WdfFalse,
         DefaultQueue: TRUE as BOOLEAN,
         EvtIoDeviceControl: Some(control::evt_io_device_control),
-        ..queue_config()
+        ..WDF_IO_QUEUE_CONFIG::default()
     }
 }
 
@@ -166,60 +135,22 @@ fn wait_queue() -> WDF_IO_QUEUE_CONFIG {
     }
 }
 
-/// Requests that the driver takes out itself.
-fn manual_queue() -> WDF_IO_QUEUE_CONFIG {
-    WDF_IO_QUEUE_CONFIG {
-        DispatchType: _WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchManual,
-        ..managed_queue()
-    }
-}
-
 fn managed_queue() -> WDF_IO_QUEUE_CONFIG {
     WDF_IO_QUEUE_CONFIG {
         PowerManaged: _WDF_TRI_STATE::WdfTrue,
         EvtIoStop: Some(waiters::evt_io_stop),
         EvtIoResume: Some(waiters::evt_io_resume),
-        ..queue_config()
-    }
-}
-
-fn queue_config() -> WDF_IO_QUEUE_CONFIG {
-    let mut config = WDF_IO_QUEUE_CONFIG {
-        Size: size_of::<WDF_IO_QUEUE_CONFIG>() as ULONG,
         ..WDF_IO_QUEUE_CONFIG::default()
-    };
-    // as many at a time as come
-    config.Settings.Parallel.NumberOfPresentedRequests = ULONG::MAX;
-    config
-}
-
-unsafe fn create_queue(device: WDFDEVICE, config: &WDF_IO_QUEUE_CONFIG) -> Result<WDFQUEUE, NTSTATUS> {
-    let mut config = *config;
-    if config.DispatchType == _WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchManual {
-        config.Settings.Parallel.NumberOfPresentedRequests = 0;
     }
-    let mut queue = null_mut();
-    // SAFETY: the device is alive; the rest lives over the call.
-    check(unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfIoQueueCreate,
-            device,
-            &raw mut config,
-            WDF_NO_OBJECT_ATTRIBUTES,
-            &raw mut queue
-        )
-    })?;
-    Ok(queue)
 }
 
 /// The last handle of a file is closed: its requests that the driver has will not be fetched any more.
 /// PASSIVE_LEVEL.
 unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
-    // SAFETY: the framework's own argument; the file's device outlives it, and has its context.
-    let interface = unsafe {
-        let device = call_unsafe_wdf_function_binding!(WdfFileObjectGetDevice, file);
-        context::get::<DeviceContext>(device.cast()).interface()
-    };
+    // SAFETY: the framework's own argument.
+    let device = unsafe { call_unsafe_wdf_function_binding!(WdfFileObjectGetDevice, file) };
+    // SAFETY: the file's device outlives it, and has started, hence has its context filled in.
+    let interface = &unsafe { context::get::<DeviceContext>(device.cast()) }.interface;
     interface.journal.note(event::CLEANUP, u32::MAX, 0, 0);
     if !interface.mutant.is(Mutant::ForgetsCleanup) {
         interface.cancel_file(file);

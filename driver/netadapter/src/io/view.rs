@@ -1,67 +1,70 @@
 //! What the packet queues' callbacks last saw, for those who ask from outside.
 
-use cancelnic_core::{counters::RxCounters, counters::TxCounters, watchdog::Side};
+use cancelnic_core::{
+    counters::{RxCounters, TxCounters},
+    queue::PerQueue,
+};
 use cancelnic_ioctl::{
     Header,
     log::event,
     nic::{CancelEvent, Counters, Ring, RingSnapshot, RxCounts, TxCounts},
 };
 use cancelnic_mutants::Mutant;
+use cancelnic_registers::QueueId;
 
 use super::Interface;
 
-/// Everything that is kept of both packet queues.
+/// Everything that is kept of the packet queues. The answers are about the first pair's.
 #[derive(Clone, Copy, Default)]
 pub struct View {
     tx: TxCounts,
     rx: RxCounts,
-    rings: [Ring; 2],
+    rings: PerQueue<Ring>,
     cancels: u64,
     last: CancelEvent,
 }
 
-/// What one callback of a packet queue saw at its end.
+/// A queue's counts as programs get them.
 #[derive(Clone, Copy)]
-pub enum Observed {
-    /// Of the transmit queue.
-    Tx(TxCounters, Ring),
-    /// Of the receive queue.
-    Rx(RxCounters, Ring),
+pub enum Counts {
+    /// Of a transmit queue.
+    Tx(TxCounts),
+    /// Of a receive queue.
+    Rx(RxCounts),
+}
+
+impl From<TxCounters> for Counts {
+    fn from(counters: TxCounters) -> Self {
+        let TxCounters { posted, sent, taken_back, never_posted, refused, lost } = counters;
+        Self::Tx(TxCounts { posted, sent, taken_back, never_posted, refused, lost })
+    }
+}
+
+impl From<RxCounters> for Counts {
+    fn from(counters: RxCounters) -> Self {
+        let RxCounters { posted, received, returned_empty, malformed } = counters;
+        Self::Rx(RxCounts { posted, received, returned_empty, malformed })
+    }
 }
 
 impl View {
-    fn note(&mut self, observed: Observed) {
-        match observed {
-            Observed::Tx(c, ring) => {
-                self.tx = TxCounts {
-                    posted: c.posted,
-                    sent: c.sent,
-                    taken_back: c.taken_back,
-                    never_posted: c.never_posted,
-                    refused: c.refused,
-                    lost: c.lost,
-                };
-                self.rings[0] = ring;
-            }
-            Observed::Rx(c, ring) => {
-                self.rx = RxCounts {
-                    posted: c.posted,
-                    received: c.received,
-                    returned_empty: c.returned_empty,
-                    malformed: c.malformed,
-                };
-                self.rings[1] = ring;
+    fn note(&mut self, queue: QueueId, counts: Counts, ring: Ring) {
+        self.rings[queue] = ring;
+        if queue.pair() == 0 {
+            match counts {
+                Counts::Tx(counts) => self.tx = counts,
+                Counts::Rx(counts) => self.rx = counts,
             }
         }
     }
 
-    fn cancelled(&mut self, side: Side) -> u64 {
+    fn cancelled(&mut self, queue: QueueId) -> u64 {
         self.cancels += 1;
         self.last = CancelEvent {
             header: Header::of::<CancelEvent>(),
             number: self.cancels,
-            queue: side as u32,
-            outstanding: self.rings[side as usize].owned(),
+            queue: queue.direction() as u32 + 2 * u32::from(queue.pair()),
+            outstanding: self.rings[queue].owned(),
             tx: self.tx,
             rx: self.rx,
         };
@@ -71,13 +74,13 @@ impl View {
 
 impl Interface {
     /// A callback of a packet queue is about to return. At most DISPATCH_LEVEL.
-    pub fn observe(&self, observed: Observed) {
-        self.view.with(|view| view.note(observed));
+    pub fn observe(&self, queue: QueueId, counts: Counts, ring: Ring) {
+        self.view.with(|view| view.note(queue, counts, ring));
     }
 
     /// A packet queue's EvtCancel has done its work and been observed: whoever waits is told. At most DISPATCH_LEVEL.
-    pub fn queue_cancelled(&self, side: Side) {
-        let number = self.view.with(|view| view.cancelled(side));
+    pub fn queue_cancelled(&self, queue: QueueId) {
+        let number = self.view.with(|view| view.cancelled(queue));
         self.journal.note(event::CANCEL_EVENT, u32::MAX, 0, number);
         if !self.mutant.is(Mutant::ForgetsEvent) {
             self.tell_waiting();
@@ -105,16 +108,16 @@ impl Interface {
         })
     }
 
-    /// A side's packet ring, as after its queue's last callback. At most DISPATCH_LEVEL.
-    pub fn ring(&self, side: Side) -> Ring {
-        self.view.with(|view| view.rings[side as usize])
+    /// A queue's packet ring, as after its last callback. At most DISPATCH_LEVEL.
+    pub fn ring(&self, queue: QueueId) -> Ring {
+        self.view.with(|view| view.rings[queue])
     }
 
     pub(super) fn rings(&self) -> RingSnapshot {
         self.view.with(|view| RingSnapshot {
             header: Header::of::<RingSnapshot>(),
-            tx: view.rings[0],
-            rx: view.rings[1],
+            tx: view.rings[QueueId::TX0],
+            rx: view.rings[QueueId::RX0],
         })
     }
 }

@@ -4,7 +4,8 @@
 use super::stage::{Stage, expect_status};
 use crate::run::Run;
 use anyhow::{Result, ensure};
-use cancelnic_ioctl::nic::{self, Status, behaviour, queue};
+use cancelnic_ioctl::bench::{self, Status, queue};
+use cancelnic_ioctl::nic::behaviour;
 use cancelnic_ioctl::relay::{Outcome, TargetAnswer, target};
 
 /// The recall has taken the receiver's cancel routine, and not called it.
@@ -53,12 +54,12 @@ pub fn counted_and_held(run: &mut Run, stage: &mut Stage) -> Result<()> {
 }
 
 pub fn queued(run: &mut Run, stage: &mut Stage) -> Result<()> {
-    stage.requests.queue(run, queue::WAIT, nic::action::STOP)?;
+    stage.requests.queue(run, queue::WAIT, bench::action::STOP)?;
     stage.sent(run, behaviour::CANCELABLE)?;
-    let seen = stage.requests.queue(run, queue::WAIT, nic::action::NONE)?;
+    let seen = stage.requests.queue(run, queue::WAIT, bench::action::NONE)?;
     ensure!((seen.queued, seen.owned) == (1, 0), "not in the queue: {seen:?}");
     stage.recall(run)?;
-    stage.requests.queue(run, queue::WAIT, nic::action::START)?;
+    stage.requests.queue(run, queue::WAIT, bench::action::START)?;
     stage.over(run)
 }
 

@@ -130,7 +130,16 @@ const fn caught(
     body: fn(&mut Run) -> Result<()>,
     rules: &'static [&'static str],
 ) -> Scenario {
-    Scenario { name, kind: Kind::Caught { mutant, prepare: |_| (), body, rules, shows: |_| Ok(()) } }
+    Scenario {
+        name,
+        kind: Kind::Caught {
+            mutant,
+            prepare: |settings| settings.bench = true,
+            body,
+            rules,
+            shows: |_| Ok(()),
+        },
+    }
 }
 
 pub fn all() -> Vec<Scenario> {

@@ -1,7 +1,7 @@
 //! Requests and the life of devices and files around them.
 
 use super::super::transmit::one_of_ten_off_the_wire;
-use super::super::{PERIOD, Scenario, good, no_watchdog, usual};
+use super::super::{PERIOD, Scenario, good, no_watchdog, on_bench, usual};
 use super::waiting::{Calls, await_waiting, counters, wait, wait_settled};
 use super::{CANCELLED, SUCCESS};
 use crate::control::State;
@@ -9,11 +9,15 @@ use crate::run::programs::Controlling;
 use crate::run::requests::{RELAY, Requests};
 use crate::run::{Run, WIRE};
 use crate::session::LIMIT;
+use crate::settings::Settings;
 use crate::wait::until;
 use anyhow::{Context, Result, ensure};
-use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour, queue};
+use cancelnic_ioctl::bench::{self, queue};
+use cancelnic_ioctl::nic::{self, CancelEvent, RingSnapshot, behaviour};
 use cancelnic_ioctl::relay::{Send, phase, target};
-use zerocopy::FromBytes;
+use cancelnic_ioctl::{SET_MUTANT, SetMutant};
+use cancelnic_mutants::Mutant;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Whoever waits is told when a packet queue's EvtCancel has done its work, with the books of that moment.
 fn cancel_event(run: &mut Run) -> Result<()> {
@@ -214,7 +218,7 @@ fn close_with_requests(run: &mut Run) -> Result<()> {
     let queued = wait_settled(run, other, 3, behaviour::SECOND_QUEUE, "presented forwarded")?;
     let kept = wait(run, other, 2, behaviour::NOT_CANCELABLE)?;
     await_waiting(run, requests.nic, 2)?;
-    let third = requests.queue(run, queue::SECOND, nic::action::NONE)?;
+    let third = requests.queue(run, queue::SECOND, bench::action::NONE)?;
     run.expect("in the second queue", third.queued, 1)?;
     run.close(other)?;
     for waiting in [&cancelable, &kept, &queued] {
@@ -245,17 +249,52 @@ fn nic_power(run: &mut Run) -> Result<()> {
     run.close(nic)
 }
 
+/// The driver that ships waits and counts, and refuses what only its test bench does.
+fn shipped(run: &mut Run) -> Result<()> {
+    const UNKNOWN: u32 = 0xC000_0010;
+    const PARAMETER: u32 = 0xC000_000D;
+
+    run.load()?;
+    let nic = run.open_nic()?;
+    let room = size_of::<CancelEvent>() as u32;
+    for (code, input) in [
+        (bench::MARK, bench::Mark::new(1, true).as_bytes()),
+        (bench::COMPLETE, bench::Complete::new(1, SUCCESS).as_bytes()),
+        (bench::FORWARD, bench::Forward::new(1, queue::SECOND).as_bytes()),
+        (bench::RETRIEVE, bench::Retrieve::new(queue::SECOND, 0).as_bytes()),
+        (bench::QUEUE, bench::QueueAction::new(queue::WAIT, 0).as_bytes()),
+        (SET_MUTANT, SetMutant::new(Mutant::CompletesRequestTwice.number()).as_bytes()),
+    ] {
+        let status = run.control("a code of the test bench", nic, code, input, room)?.status;
+        run.expect("status", status, UNKNOWN)?;
+    }
+    for other in 1..=behaviour::LAST {
+        let wait = nic::Wait::new(1, other);
+        let status =
+            run.control("a behaviour of the test bench", nic, nic::WAIT, wait.as_bytes(), room)?.status;
+        run.expect("status", status, PARAMETER)?;
+    }
+    await_waiting(run, nic, 0)?;
+    run.close(nic)
+}
+
+fn bench_without_watchdog(settings: &mut Settings) {
+    no_watchdog(settings);
+    settings.bench = true;
+}
+
 pub fn all() -> Vec<Scenario> {
     vec![
-        good("queue-cancel-tells-those-who-wait", no_watchdog, cancel_event),
+        good("queue-cancel-tells-those-who-wait", bench_without_watchdog, cancel_event),
+        usual("bench-is-not-shipped", shipped),
         usual("request-cancelled-by-its-program", program_cancels),
         usual("relay-power-down-with-a-request-pending", power),
         usual("relay-removal-with-a-request-pending", removal),
         usual("nic-power-down-with-requests-pending", nic_power),
-        usual("nic-surprise-removal-with-requests-pending", nic_gone),
+        on_bench("nic-surprise-removal-with-requests-pending", nic_gone),
         usual("nic-surprise-removal-before-its-queues-are-cancelled", nic_gone_before_cancel),
         good("nic-surprise-removal-while-its-queues-are-cancelled", no_watchdog, nic_gone_in_cancel),
-        usual("target-stop-waits-for-the-completion-routine", stop_waits),
-        usual("file-closed-with-requests-outstanding", close_with_requests),
+        on_bench("target-stop-waits-for-the-completion-routine", stop_waits),
+        on_bench("file-closed-with-requests-outstanding", close_with_requests),
     ]
 }

@@ -1,10 +1,11 @@
 //! Inputs that are not as they should be: each is refused with its status, and nothing is done.
 
-use super::super::{Scenario, usual};
+use super::super::{Scenario, on_bench};
 use crate::run::Run;
 use crate::run::programs::File;
 use anyhow::Result;
-use cancelnic_ioctl::nic::{self, Forward, Mark, QueueAction, Retrieve, Wait, behaviour, queue};
+use cancelnic_ioctl::bench::{self, Forward, Mark, QueueAction, Retrieve, queue};
+use cancelnic_ioctl::nic::{self, Wait, behaviour};
 use cancelnic_ioctl::relay::{self, Pass, Send, Slot, Target, option, target, way};
 use cancelnic_ioctl::{Header, SET_MUTANT, log};
 use zerocopy::IntoBytes;
@@ -27,11 +28,11 @@ fn malformed(run: &mut Run) -> Result<()> {
         Pass { header: Header::of::<Pass>(), slot: 0, options: 0, timeout: 0, routine: 1, way: way::NIC };
     let codes: Vec<(File, u32, Vec<u8>)> = vec![
         (nic, nic::WAIT, Wait::new(1, 0).as_bytes().to_vec()),
-        (nic, nic::MARK, Mark::new(1, true).as_bytes().to_vec()),
-        (nic, nic::COMPLETE, nic::Complete::new(1, 0).as_bytes().to_vec()),
-        (nic, nic::FORWARD, Forward::new(1, queue::SECOND).as_bytes().to_vec()),
-        (nic, nic::RETRIEVE, Retrieve::new(queue::SECOND, 0).as_bytes().to_vec()),
-        (nic, nic::QUEUE, QueueAction::new(queue::WAIT, 0).as_bytes().to_vec()),
+        (nic, bench::MARK, Mark::new(1, true).as_bytes().to_vec()),
+        (nic, bench::COMPLETE, bench::Complete::new(1, 0).as_bytes().to_vec()),
+        (nic, bench::FORWARD, Forward::new(1, queue::SECOND).as_bytes().to_vec()),
+        (nic, bench::RETRIEVE, Retrieve::new(queue::SECOND, 0).as_bytes().to_vec()),
+        (nic, bench::QUEUE, QueueAction::new(queue::WAIT, 0).as_bytes().to_vec()),
         (relay, relay::TARGET, Target::new(way::NIC, 0).as_bytes().to_vec()),
         (relay, relay::CREATE, Slot::new(0).as_bytes().to_vec()),
         (relay, relay::SEND, send.as_bytes().to_vec()),
@@ -58,11 +59,11 @@ fn malformed(run: &mut Run) -> Result<()> {
     }
     let mut out_of_range: Vec<(File, u32, Vec<u8>)> = vec![
         (nic, nic::WAIT, Wait::new(1, behaviour::LAST + 1).as_bytes().to_vec()),
-        (nic, nic::FORWARD, Forward::new(1, queue::CONTROL).as_bytes().to_vec()),
-        (nic, nic::RETRIEVE, Retrieve::new(queue::WAIT, 0).as_bytes().to_vec()),
-        (nic, nic::RETRIEVE, Retrieve::new(queue::SECOND, behaviour::THIRD_QUEUE).as_bytes().to_vec()),
-        (nic, nic::QUEUE, QueueAction::new(queue::CONTROL, 0).as_bytes().to_vec()),
-        (nic, nic::QUEUE, QueueAction::new(queue::WAIT, nic::action::LAST + 1).as_bytes().to_vec()),
+        (nic, bench::FORWARD, Forward::new(1, queue::CONTROL).as_bytes().to_vec()),
+        (nic, bench::RETRIEVE, Retrieve::new(queue::WAIT, 0).as_bytes().to_vec()),
+        (nic, bench::RETRIEVE, Retrieve::new(queue::SECOND, behaviour::THIRD_QUEUE).as_bytes().to_vec()),
+        (nic, bench::QUEUE, QueueAction::new(queue::CONTROL, 0).as_bytes().to_vec()),
+        (nic, bench::QUEUE, QueueAction::new(queue::WAIT, bench::action::LAST + 1).as_bytes().to_vec()),
         (relay, relay::TARGET, Target::new(way::NIC, target::LAST + 1).as_bytes().to_vec()),
         (relay, relay::CREATE, Slot::new(relay::SLOTS).as_bytes().to_vec()),
         (relay, relay::STATE, Slot::new(u32::MAX).as_bytes().to_vec()),
@@ -74,7 +75,7 @@ fn malformed(run: &mut Run) -> Result<()> {
         (relay, relay::SEND, Send { options: option::TIMEOUT, timeout: 1, ..send }.as_bytes().to_vec()),
         (relay, relay::PASS, Pass { way: way::BELOW + 1, ..pass }.as_bytes().to_vec()),
         (relay, relay::PASS, Pass { options: option::TIMEOUT, timeout: 1, ..pass }.as_bytes().to_vec()),
-        (nic, nic::MARK, Mark { ex: 2, ..Mark::new(1, true) }.as_bytes().to_vec()),
+        (nic, bench::MARK, Mark { ex: 2, ..Mark::new(1, true) }.as_bytes().to_vec()),
         (relay, relay::SEND, Send { routine: 2, ..send }.as_bytes().to_vec()),
         (relay, relay::PASS, Pass { slot: relay::SLOTS, ..pass }.as_bytes().to_vec()),
     ];
@@ -116,5 +117,5 @@ fn refused(run: &mut Run, file: File, code: u32, input: &[u8], output: u32, stat
 }
 
 pub fn all() -> Vec<Scenario> {
-    vec![usual("malformed-requests-are-refused", malformed)]
+    vec![on_bench("malformed-requests-are-refused", malformed)]
 }

@@ -17,7 +17,7 @@ mod stage;
 mod table;
 mod waiting;
 
-use super::{Scenario, usual};
+use super::{Scenario, on_bench};
 use crate::facts::Recall;
 use crate::run::Run;
 use crate::run::requests::Logged;
@@ -125,7 +125,7 @@ fn check_routine(log: &[Logged], expected: &Seen) -> Result<()> {
 
 macro_rules! rows {
     ($($name:literal = $state:expr),* $(,)?) => {
-        vec![$(usual($name, |run| row(run, $state))),*]
+        vec![$(on_bench($name, |run| row(run, $state))),*]
     };
 }
 

@@ -1,15 +1,16 @@
 //! Manual queues: requests that the driver fetches, gives back, and is told of; and an answer written straight into a
 //! program's buffer.
 
-use super::super::{Scenario, usual};
+use super::super::{Scenario, on_bench};
 use super::waiting::{Calls, await_waiting, wait, wait_settled};
 use super::{CANCELLED, INVALID_DEVICE_REQUEST, SUCCESS};
 use crate::run::Run;
 use crate::run::programs::Controlling;
 use crate::run::requests::Requests;
 use anyhow::{Context, Result, ensure};
+use cancelnic_ioctl::bench::{QueueState, action, queue};
 use cancelnic_ioctl::log::{LOG_RECORDS, LogAnswer, Record, event};
-use cancelnic_ioctl::nic::{self, CancelEvent, QueueState, action, behaviour, queue};
+use cancelnic_ioctl::nic::{self, CancelEvent, behaviour};
 use cancelnic_ioctl::relay::{Outcome, Send};
 use zerocopy::FromBytes;
 
@@ -216,10 +217,10 @@ fn direct(run: &mut Run) -> Result<()> {
 
 pub fn all() -> Vec<Scenario> {
     vec![
-        usual("manual-queue-retrieve-and-requeue", requeued),
-        usual("requeue-to-another-kind-of-queue", requeue_refused),
-        usual("manual-queue-tells-when-ready", told_when_ready),
-        usual("manual-queue-ready-behind-a-cancelled-request", told_behind_a_cancelled_one),
-        usual("direct-control-code", direct),
+        on_bench("manual-queue-retrieve-and-requeue", requeued),
+        on_bench("requeue-to-another-kind-of-queue", requeue_refused),
+        on_bench("manual-queue-tells-when-ready", told_when_ready),
+        on_bench("manual-queue-ready-behind-a-cancelled-request", told_behind_a_cancelled_one),
+        on_bench("direct-control-code", direct),
     ]
 }
