@@ -2,6 +2,7 @@
 //! (`driver/docs/ndis-filter.md`). The filter and the miniport below it are this file's; the protocol is NDIS's room's.
 
 use super::machine::{on_a_machine, stops_with};
+use super::orders;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Irql, Timer, raise, worker};
 use crate::mm::{self, Owner};
@@ -10,6 +11,7 @@ use crate::ndis::protocol::{self, Frames};
 use crate::ndis::{books, exports, flow, stack};
 use crate::pe::Image;
 use crate::verifier::owners::Service;
+use crate::verifier::trace;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::ffi::c_void;
@@ -542,6 +544,71 @@ fn received_lists_go_up_through_the_filter_and_back_to_the_wire() {
         crate::ke::delay_us(10);
         assert_eq!(BACK.with(|back| back.clone()), [list]);
         assert_eq!(protocol::report().received.iter().collect::<Vec<_>>(), [42]);
+    });
+}
+
+/// Two threads in every order while the filter's gate is closed over four lists under [`ID`]; then all is let go and every
+/// list must have ended in one of the ways that `ends` allows: success, aborted, paused.
+fn every_order(first: fn(), second: fn(), ends: [bool; 3]) {
+    up(Some(Does::Right));
+    let mut sent = 0;
+    let rounds = orders::every(1, || {
+        CLOSED.store(true, SeqCst);
+        send_frames(1 + sent, 4, ID);
+        sent += 4;
+        orders::race(Box::new(first), Box::new(second));
+        open();
+        complete_all();
+        if !RUNNING.load(SeqCst) {
+            stack::start();
+        }
+        let all = account();
+        assert_eq!((all[3], all[4]), (0, 0), "failed and outstanding");
+        assert_eq!(all.iter().sum::<usize>() as u64, sent);
+        assert!(all.iter().zip(ends).all(|(&count, may)| may || count == 0), "{all:?}");
+    });
+    assert!(rounds > 5, "{rounds} orders");
+    std::println!("{rounds} orders");
+}
+
+/// The gate opens: what waits goes down.
+fn open() {
+    CLOSED.store(false, SeqCst);
+    let waiting = QUEUED.with(core::mem::take);
+    if !waiting.is_empty() {
+        send(&waiting);
+    }
+}
+
+fn cancel_them() {
+    protocol::cancel(ID).expect("the protocol cancels");
+}
+
+#[test]
+fn a_cancel_against_the_opening_of_the_gate_in_every_order() {
+    // in a callback of the driver's: what it is carrying just then is no list that it forgot
+    let opens = || trace::callback("filter", "EvtTimerFunc", open);
+    on_a_machine!(move || every_order(cancel_them, opens, [true, true, false]));
+}
+
+#[test]
+fn a_cancel_against_a_pause_in_every_order() {
+    on_a_machine!(|| every_order(cancel_them, || stack::pause(1), [false, true, true]));
+}
+
+#[test]
+fn two_cancels_of_one_id_in_every_order() {
+    on_a_machine!(|| every_order(cancel_them, cancel_them, [false, true, false]));
+}
+
+#[test]
+fn the_opening_of_the_gate_and_its_completions_against_a_pause_in_every_order() {
+    on_a_machine!(|| {
+        let through = || {
+            open();
+            complete_all();
+        };
+        every_order(through, || stack::pause(1), [true, false, true]);
     });
 }
 

@@ -3,6 +3,7 @@
 
 use super::driver::{Driver, made, wide};
 use super::machine::{on_a_machine, stops_with};
+use super::orders;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Irql, delay_us, lower, raise, worker};
 use crate::ndis::protocol::{self, Frames};
@@ -370,8 +371,14 @@ fn device_sends(count: u32) {
     });
 }
 
-/// Frames of those numbers come from the wire.
+/// Frames of those numbers come from the wire, and are seen to.
 fn wire_brings(numbers: core::ops::Range<u64>) {
+    frames_come(numbers);
+    delay_us(1000);
+}
+
+/// Frames of those numbers come from the wire.
+fn frames_come(numbers: core::ops::Range<u64>) {
     RX.with(|rx| {
         rx.frames.extend(numbers.map(|number| frame::build(number, 200, [2, 0, 0, 0, 0, 9])));
         if core::mem::take(&mut rx.armed) {
@@ -379,7 +386,6 @@ fn wire_brings(numbers: core::ops::Range<u64>) {
                  PFN_NETRXQUEUENOTIFYMORERECEIVEDPACKETSAVAILABLE(rx.queue as NETPACKETQUEUE));
         }
     });
-    delay_us(1000);
 }
 
 fn extension(tx: bool, queue: NETPACKETQUEUE) -> (usize, usize) {
@@ -870,6 +876,79 @@ fn sends_race_with_a_pause_and_none_is_lost() {
         assert_eq!(all[0] + all[2], 1000);
         let tx = report(0);
         assert_eq!(count(&tx.sent) + count(&tx.taken_back) + count(&tx.paused), 1000);
+    });
+}
+
+/// Sends of five frames each against what the second thread does, in every order; the data path is paused after each
+/// round, and every frame must have ended well or paused.
+fn every_order(first: impl Fn(u64) + Send + Clone + 'static, second: impl Fn() + Send + Clone + 'static) {
+    up(Does::Right);
+    FAST.store(false, SeqCst);
+    let mut round = 0;
+    let rounds = orders::every(1, || {
+        round += 1;
+        let (first, second) = (first.clone(), second.clone());
+        orders::race(Box::new(move || first(round)), Box::new(second));
+        if datapath::is_running() {
+            stack::pause(1);
+        }
+        let all = account();
+        assert_eq!((all[1], all[3], all[4]), (0, 0, 0), "round {round}");
+        let tx = report(0);
+        assert_eq!(
+            all[0],
+            count(&tx.sent) + count(&tx.taken_back) + count(&tx.never_posted),
+            "round {round}"
+        );
+        assert_eq!(report(1).held, 0, "round {round}");
+        stack::start();
+    });
+    assert!(rounds > 20, "{rounds} orders");
+    std::println!("{rounds} orders");
+}
+
+fn five(round: u64) {
+    let frames = Frames { first: 1 + 5 * round, count: 5, len: 100, parts: 2, cancel_id: 0 };
+    protocol::send(frames).expect("the protocol sends");
+}
+
+#[test]
+fn sends_against_a_pause_in_every_order() {
+    on_a_machine!(|| every_order(five, || stack::pause(1)));
+}
+
+#[test]
+fn sends_against_completions_in_every_order() {
+    on_a_machine!(|| every_order(five, || {
+        device_sends(2);
+        device_sends(3);
+    }));
+}
+
+#[test]
+fn completions_against_a_pause_in_every_order() {
+    on_a_machine!(|| {
+        let completions = |round| {
+            five(round);
+            device_sends(3);
+        };
+        every_order(completions, || stack::pause(2));
+    });
+}
+
+#[test]
+fn received_frames_against_a_pause_in_every_order() {
+    on_a_machine!(|| every_order(|round| frames_come(5 * round..5 * round + 5), || stack::pause(1)));
+}
+
+#[test]
+fn received_frames_against_an_unbinding_of_the_protocol_in_every_order() {
+    on_a_machine!(|| {
+        let rebind = || {
+            stack::unbind().unwrap();
+            stack::bind().unwrap();
+        };
+        every_order(|round| frames_come(5 * round..5 * round + 5), rebind);
     });
 }
 
