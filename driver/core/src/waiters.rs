@@ -5,6 +5,8 @@
 //! that fails leaves it to EvtRequestCancel. This table says at each moment whose turn it is. Pure: the caller holds a
 //! lock over each call, and none while it calls the framework.
 
+use core::ops::DerefMut;
+
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -20,7 +22,7 @@ enum State {
 
 /// One request. `W` says how to end it.
 #[derive(Clone, Copy, Debug)]
-struct Entry<H, W> {
+pub struct Entry<H, W> {
     handle: H,
     tag: u32,
     file: usize,
@@ -72,30 +74,29 @@ pub enum Marked<W> {
     Gone,
 }
 
-/// At most `N` requests.
+/// The requests, in places that the caller gives: as many as may wait at a time.
 #[derive(Debug)]
-pub struct Waiters<H, W, const N: usize> {
-    entries: [Option<Entry<H, W>>; N],
+pub struct Waiters<S> {
+    places: S,
     serial: u64,
 }
 
-impl<H: Copy + PartialEq, W: Copy, const N: usize> Default for Waiters<H, W, N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
-    /// An empty table.
+impl<H, W, S> Waiters<S>
+where
+    H: Copy + PartialEq,
+    W: Copy,
+    S: DerefMut<Target = [Option<Entry<H, W>>]>,
+{
+    /// A table of empty places.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { entries: [None; N], serial: 0 }
+    pub const fn new(places: S) -> Self {
+        Self { places, serial: 0 }
     }
 
     /// How many wait.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.entries.iter().flatten().count()
+        self.places.iter().flatten().count()
     }
 
     /// Serial number of the request that came last: bounds a walk with [`Which::UpTo`].
@@ -107,7 +108,7 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
     /// Takes a request in, not cancelable. `false` without room: the caller completes it.
     #[must_use]
     pub fn insert(&mut self, handle: H, tag: u32, file: usize) -> bool {
-        let Some(room) = self.entries.iter_mut().find(|entry| entry.is_none()) else { return false };
+        let Some(room) = self.places.iter_mut().find(|entry| entry.is_none()) else { return false };
         self.serial += 1;
         *room = Some(Entry { handle, tag, file, serial: self.serial, state: State::Kept, wanted: None });
         true
@@ -116,7 +117,7 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
     /// The tag of a request.
     #[must_use]
     pub fn tag(&self, handle: H) -> Option<u32> {
-        self.entries.iter().flatten().find(|entry| entry.handle == handle).map(|entry| entry.tag)
+        self.places.iter().flatten().find(|entry| entry.handle == handle).map(|entry| entry.tag)
     }
 
     /// The oldest request that is meant and in a state that `allowed` names.
@@ -127,7 +128,7 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
             Which::File(file) => entry.file == file,
             Which::UpTo(serial) => entry.serial <= serial,
         };
-        self.entries
+        self.places
             .iter_mut()
             .filter(|slot| {
                 slot.as_ref().is_some_and(|entry| {
@@ -148,7 +149,7 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
     /// The call that makes it cancelable has succeeded.
     #[must_use]
     pub fn marked(&mut self, marking: Marking<H>) -> Marked<W> {
-        let found = self.entries.iter_mut().flatten().find(|entry| entry.serial == marking.serial);
+        let found = self.places.iter_mut().flatten().find(|entry| entry.serial == marking.serial);
         match found {
             Some(entry) if entry.state == State::Marking => match entry.wanted.take() {
                 Some(wanted) => {
@@ -213,7 +214,7 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
     }
 
     fn remove(&mut self, handle: H) {
-        for slot in &mut self.entries {
+        for slot in self.places.iter_mut() {
             if slot.as_ref().is_some_and(|entry| entry.handle == handle) {
                 *slot = None;
             }
@@ -223,9 +224,17 @@ impl<H: Copy + PartialEq, W: Copy, const N: usize> Waiters<H, W, N> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::{vec, vec::Vec};
+
     use super::*;
 
-    type Table = Waiters<u32, i32, 4>;
+    type Table = Waiters<Vec<Option<Entry<u32, i32>>>>;
+
+    fn table() -> Table {
+        Waiters::new(vec![None; 4])
+    }
 
     fn begin(table: &mut Table, handle: u32) -> Marking<u32> {
         let marking = table.begin_mark(Which::Handle(handle)).unwrap();
@@ -240,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_kept_request_is_completed_at_once_and_only_once() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         assert_eq!(table.end(Which::Tag(7), 0), Some((End::Complete(1), 7)));
         assert_eq!(table.end(Which::Tag(7), 0), None);
@@ -249,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_cancelable_request_is_unmarked_by_one_party_only() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         marked(&mut table, 1);
         assert_eq!(table.end(Which::Tag(7), 0), Some((End::Unmark(1), 7)));
@@ -260,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_cancel_that_wins_over_an_unmark_leaves_nothing_to_complete() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         marked(&mut table, 1);
         assert_eq!(table.end(Which::Handle(1), 0), Some((End::Unmark(1), 7)));
@@ -270,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_shall_end_while_it_is_marked_ends_when_it_is() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         let marking = begin(&mut table, 1);
         assert_eq!(table.end(Which::Tag(7), 5), None);
@@ -281,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_cancel_during_the_mark_takes_the_request() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         let marking = begin(&mut table, 1);
         assert_eq!(table.cancelled(1), Some(7));
@@ -292,7 +301,7 @@ mod tests {
     /// is marked.
     #[test]
     fn a_handle_that_is_used_again_during_the_mark_is_another_request() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         let first = begin(&mut table, 1);
         assert_eq!(table.cancelled(1), Some(7));
@@ -305,7 +314,7 @@ mod tests {
 
     #[test]
     fn an_event_ends_those_that_came_before_it_the_oldest_first() {
-        let mut table = Table::new();
+        let mut table = table();
         for handle in 1..=3 {
             assert!(table.insert(handle, handle, 0));
         }
@@ -320,7 +329,7 @@ mod tests {
 
     #[test]
     fn only_the_closed_files_requests_end() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 1, 10));
         assert!(table.insert(2, 2, 20));
         assert_eq!(table.end(Which::File(20), 0), Some((End::Complete(2), 2)));
@@ -330,7 +339,7 @@ mod tests {
 
     #[test]
     fn without_room_nothing_is_taken_in() {
-        let mut table = Table::new();
+        let mut table = table();
         for handle in 0..4 {
             assert!(table.insert(handle, 0, 0));
         }
@@ -341,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_cancelable_request_does_not_leave() {
-        let mut table = Table::new();
+        let mut table = table();
         assert!(table.insert(1, 7, 0));
         marked(&mut table, 1);
         assert_eq!(table.leave(Which::Tag(7)), None);

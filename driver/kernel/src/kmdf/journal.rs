@@ -1,14 +1,11 @@
 //! The log of a driver: [`crate::log::Log`] under a lock, with the circumstances filled in.
 
-use core::{
-    arch::{asm, x86_64::_rdtsc},
-    slice,
-};
+use core::arch::{asm, x86_64::_rdtsc};
 
 use cancelnic_ioctl::log::{LOG_RECORDS, Record};
 use wdk_sys::{NTSTATUS, ntddk::PsGetCurrentThreadId};
 
-use super::{device::Device, lock::Locked, memory::Memory};
+use super::{device::Device, lock::Locked, memory};
 use crate::log::Log;
 
 /// A driver's log.
@@ -29,13 +26,7 @@ impl Journal {
     /// # Errors
     /// A status, for want of memory.
     pub fn new(device: Device, tag: u32) -> Result<Self, NTSTATUS> {
-        // SAFETY: the device is alive.
-        let memory = unsafe { Memory::new(device.object(), tag, LOG_RECORDS * size_of::<Record>()) }?;
-        let first = memory.start.cast::<Record>();
-        // SAFETY: the memory has room for as many records, is aligned to 16 bytes, and nobody else knows it.
-        unsafe { first.write_bytes(0, LOG_RECORDS) };
-        // SAFETY: the same memory, whose zeros are records; it lives as long as the device, hence longer than this value.
-        let records = unsafe { slice::from_raw_parts_mut(first.as_ptr(), LOG_RECORDS) };
+        let records = memory::values(device, tag, LOG_RECORDS, Record::default)?;
         Ok(Self(Locked::new(device, Log::new(records))?))
     }
 

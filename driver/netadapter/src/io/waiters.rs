@@ -5,7 +5,7 @@
 
 use core::ops::RangeInclusive;
 
-use cancelnic_core::waiters::{End, Marked, Marking, Waiters, Which};
+use cancelnic_core::waiters::{End, Entry, Marked, Marking, Waiters, Which};
 use cancelnic_ioctl::{
     log::event,
     nic::{self, CancelEvent, Wait, behaviour},
@@ -13,6 +13,7 @@ use cancelnic_ioctl::{
 use cancelnic_kernel::kmdf::{
     device::Device,
     lock::Locked,
+    memory,
     object::Reference,
     queue::Queue,
     request::{Request, acknowledge_stop},
@@ -25,6 +26,7 @@ use wdk_sys::{
 };
 
 use super::Interface;
+use crate::report::POOL_TAG;
 
 /// Requests that may wait at a time.
 const MOST: usize = 64;
@@ -46,7 +48,7 @@ pub(super) enum Ending {
 }
 
 /// Who waits.
-pub(super) struct Waiting(Locked<Waiters<Handle, Ending, MOST>>);
+pub(super) struct Waiting(Locked<Waiters<&'static mut [Option<Entry<Handle, Ending>>]>>);
 
 /// A request's handle in the table. What it names has not been completed: whoever completes it takes it out first.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +60,8 @@ unsafe impl Send for Handle {}
 impl Waiting {
     /// An empty table. PASSIVE_LEVEL.
     pub(super) fn new(device: Device) -> Result<Self, NTSTATUS> {
-        Ok(Self(Locked::new(device, Waiters::new())?))
+        let places = memory::values(device, POOL_TAG, MOST, || None)?;
+        Ok(Self(Locked::new(device, Waiters::new(places))?))
     }
 
     /// How many wait.
