@@ -47,8 +47,11 @@ pub(super) enum Ending {
     Status(NTSTATUS),
 }
 
+/// The places of the table, in memory that lives as long as the device.
+type Places = &'static mut [Option<Entry<Handle, Ending>>];
+
 /// Who waits.
-pub(super) struct Waiting(Locked<Waiters<&'static mut [Option<Entry<Handle, Ending>>]>>);
+pub(super) struct Waiting(Locked<Waiters<Places>>);
 
 /// A request's handle in the table. What it names has not been completed: whoever completes it takes it out first.
 #[derive(Clone, Copy, PartialEq, Eq)]
