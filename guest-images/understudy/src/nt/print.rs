@@ -50,8 +50,10 @@ unsafe fn expand(text: *const i8, arguments: &[u64; ARGUMENTS]) -> String {
         let mut next = || arguments.next().unwrap_or_default();
         let wide =
             modifiers.windows(2).any(|pair| pair == b"ll" || pair == b"I6") || modifiers.contains(&b'z');
+        // the width stands in front of the size: %I64u has none
         let width_text: String = modifiers
             .iter()
+            .take_while(|byte| !b"lhIzjtw".contains(byte))
             .skip_while(|byte| !byte.is_ascii_digit())
             .take_while(|byte| byte.is_ascii_digit())
             .map(|&byte| char::from(byte))
@@ -89,4 +91,48 @@ unsafe fn expand(text: *const i8, arguments: &[u64; ARGUMENTS]) -> String {
         out.push_str(&piece);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &CStr, given: &[u64]) -> String {
+        let mut arguments = [0; ARGUMENTS];
+        arguments[..given.len()].copy_from_slice(given);
+        // SAFETY: terminated; each %s below has a terminated string or NULL.
+        unsafe { expand(text.as_ptr(), &arguments) }
+    }
+
+    fn text(of: &'static CStr) -> u64 {
+        of.as_ptr() as u64
+    }
+
+    #[test]
+    fn numbers_are_of_the_size_that_the_format_says() {
+        let minus = -1_i64 as u64;
+        assert_eq!(said(c"%d %i %u", &[minus, minus, minus]), "-1 -1 4294967295");
+        assert_eq!(said(c"%lld %I64u %zu", &[minus, 1 << 40, 1 << 40]), "-1 1099511627776 1099511627776");
+        assert_eq!(said(c"%x %X %llx", &[0xabc, 0xabc, 1 << 36]), "abc ABC 1000000000");
+    }
+
+    #[test]
+    fn widths_pad_with_blanks_or_zeros() {
+        assert_eq!(said(c"[%5d] [%05d] [%08x]", &[42, 42, 0xbeef]), "[   42] [00042] [0000beef]");
+        assert_eq!(said(c"[%*d]", &[4, 7]), "[   7]");
+    }
+
+    #[test]
+    fn strings_characters_and_addresses() {
+        assert_eq!(said(c"%s|%c|%p", &[text(c"word"), 65, 0x1000]), "word|A|0000000000001000");
+        assert_eq!(said(c"%s", &[0]), "(null)");
+        assert_eq!(said(c"%.*s|", &[2, text(c"word")]), "wo|");
+    }
+
+    #[test]
+    fn a_percent_sign_stands_for_itself_and_what_is_unknown_is_shown() {
+        assert_eq!(said(c"100%% %q", &[1]), "100% %q?");
+        assert_eq!(said(c"ends with %", &[]), "ends with ");
+        assert_eq!(said(c"ends in a %0", &[]), "ends in a ");
+    }
 }
