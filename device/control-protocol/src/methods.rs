@@ -64,8 +64,8 @@ methods! {
     GetQueue = "queue.get" -> Queue;
     SetGate = "gate.set" -> Queue;
     StepGate = "gate.step" -> Queue;
-    Inject = "rx.inject" -> Injected, refused if "more frames wait than the device keeps (4096)";
-    InjectFrame = "rx.inject_frame" -> Injected, refused if "more frames wait than the device keeps (4096)";
+    Inject = "rx.inject" -> Injected, refused if "more frames wait than the device keeps (4096, of 16 MiB together)";
+    InjectFrame = "rx.inject_frame" -> Injected, refused if "more frames wait than the device keeps (4096, of 16 MiB together)";
     AdvanceClock = "clock.advance" -> Time, refused if "the clock is real: the device was started without `--clock manual`";
     GetClock = "clock.get" -> Clock;
     Mark = "trace.mark" -> Time;

@@ -35,6 +35,8 @@ pub struct Counters {
     /// Frames that the capture lacks, since the process began: the file could not be written, or a frame taken back could
     /// not be read.
     pub capture_lost: u64,
+    /// Frames that did not come back on a loopback wire, since the process began: too many bytes were on their way.
+    pub loopback_lost: u64,
     /// Events that the trace lacks, since the process began.
     pub trace_lost: u64,
     /// The device's clock, in microseconds since the process began.

@@ -9,7 +9,7 @@ use virtio_queue::DescriptorChain;
 use vm_memory::GuestMemory;
 
 use crate::control::Control;
-use crate::service::Service;
+use crate::service::{BYTES_PER_WORK, Service};
 use crate::snapshot::Totals;
 use crate::{Broken, Judge, Rings, Rule, Settings, Turn};
 
@@ -22,8 +22,8 @@ pub(crate) struct Base {
     /// Whether it may fetch and receive.
     pub(crate) enabled: bool,
     pub(crate) totals: Totals,
-    /// Descriptors looked at since `run` asked last.
-    pub(crate) walked: usize,
+    /// Work done since `run` asked last, besides steps: see [`WORK_PER_RUN`](crate::service::WORK_PER_RUN).
+    pub(crate) work: usize,
     refused_now: u64,
     broke_now: Option<Broken>,
 }
@@ -52,7 +52,7 @@ impl Base {
             judge: Judge::new(id.direction(), settings.judged),
             enabled: false,
             totals: Totals::default(),
-            walked: 0,
+            work: 0,
             refused_now: 0,
             broke_now: None,
         }
@@ -95,6 +95,11 @@ impl Base {
             Ok(None) => Err(ring.ask_for_doorbell(memory).unwrap_or_else(|why| self.mark_broken(why))),
             Err(why) => Err(self.mark_broken(why)),
         }
+    }
+
+    /// A frame of `len` bytes was copied.
+    pub(crate) fn copied(&mut self, len: usize) {
+        self.work = self.work.saturating_add(len.div_ceil(BYTES_PER_WORK));
     }
 
     /// Gives the chain taken last back to the available ring.

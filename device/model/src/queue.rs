@@ -25,6 +25,8 @@ pub struct Settings {
     pub link: Link,
     /// Receive: frames that may wait for buffers at a queue; more are dropped.
     pub pending_limit: usize,
+    /// Receive: bytes that these frames may have together.
+    pub pending_bytes: usize,
 }
 
 /// One queue, transmit or receive.
@@ -58,7 +60,7 @@ impl Queue {
             Direction::Tx => {
                 Pipeline::Transmit(Transmit::new(id, settings.fifo_depth, settings.link.clone()))
             }
-            Direction::Rx => Pipeline::Receive(Receive::new(settings.pending_limit)),
+            Direction::Rx => Pipeline::Receive(Receive::new(settings.pending_limit, settings.pending_bytes)),
         };
         Queue { base: Base::new(id, settings), pipeline }
     }
@@ -125,7 +127,7 @@ impl Queue {
         while moved && work < WORK_PER_RUN {
             moved = pipeline!(&mut self.pipeline, step(&mut self.base, memory, now, wire))
                 | self.finish_if_idle(memory);
-            work = work.saturating_add(std::mem::take(&mut self.base.walked)).saturating_add(1);
+            work = work.saturating_add(std::mem::take(&mut self.base.work)).saturating_add(1);
         }
         self.base.control.publish();
         Turn { again: moved, ..self.turn(memory) }
@@ -223,10 +225,10 @@ impl Queue {
         }
     }
 
-    /// Frames that can still be injected without a loss.
-    pub fn room(&self) -> usize {
+    /// Frames, and bytes in them, that can still be injected without a loss.
+    pub fn room(&self) -> (usize, usize) {
         match &self.pipeline {
-            Pipeline::Transmit(_) => 0,
+            Pipeline::Transmit(_) => (0, 0),
             Pipeline::Receive(receive) => receive.room(),
         }
     }

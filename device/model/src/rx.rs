@@ -17,10 +17,12 @@ const HEADER: [u8; NET_HEADER_SIZE] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 
 #[derive(Debug)]
 pub(crate) struct Receive {
-    /// Frames that may wait for buffers; more are dropped.
-    pending_limit: usize,
+    /// Frames that may wait for buffers, and the bytes that they may have together; more are dropped.
+    limit: (usize, usize),
     rx_write: GateState,
     pending: VecDeque<Vec<u8>>,
+    /// Bytes in them.
+    pending_bytes: usize,
     writing: Option<Writing>,
     /// Heads of buffers that CANCEL took back and that wait for the half-written frame before them;
     /// `None` if the head is unknown.
@@ -37,11 +39,12 @@ struct Writing {
 }
 
 impl Receive {
-    pub(crate) fn new(pending_limit: usize) -> Receive {
+    pub(crate) fn new(pending_limit: usize, pending_bytes: usize) -> Receive {
         Receive {
-            pending_limit,
+            limit: (pending_limit, pending_bytes),
             rx_write: GateState::default(),
             pending: VecDeque::new(),
+            pending_bytes: 0,
             writing: None,
             returning: VecDeque::new(),
         }
@@ -55,22 +58,33 @@ impl Receive {
             let lost = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
             base.totals.dropped = base.totals.dropped.saturating_add(lost);
             self.pending.clear();
+            self.pending_bytes = 0;
         }
     }
 
     /// A frame arrives; false if it is dropped.
     pub(crate) fn inject(&mut self, base: &mut Base, frame: Vec<u8>) -> bool {
-        if self.room() == 0 {
+        let (frames, bytes) = self.room();
+        if frames == 0 || frame.len() > bytes {
             count(&mut base.totals.dropped);
             return false;
         }
+        self.pending_bytes = self.pending_bytes.saturating_add(frame.len());
         self.pending.push_back(frame);
         true
     }
 
-    /// Frames that can still be injected without a loss.
-    pub(crate) fn room(&self) -> usize {
-        self.pending_limit.saturating_sub(self.pending.len())
+    /// The frame that has waited longest waits no more.
+    fn next_pending(&mut self) -> Option<Vec<u8>> {
+        let frame = self.pending.pop_front()?;
+        self.pending_bytes = self.pending_bytes.saturating_sub(frame.len());
+        Some(frame)
+    }
+
+    /// Frames, and bytes in them, that can still be injected without a loss.
+    pub(crate) fn room(&self) -> (usize, usize) {
+        let (frames, bytes) = self.limit;
+        (frames.saturating_sub(self.pending.len()), bytes.saturating_sub(self.pending_bytes))
     }
 
     /// A step of every stage, from the last to the first. True if something moved.
@@ -100,18 +114,19 @@ impl Receive {
             base.give_up();
             return true;
         };
-        let Ok(buffers) = chain::receive_buffers(memory, ring, chain, &mut base.walked) else {
+        let Ok(buffers) = chain::receive_buffers(memory, ring, chain, &mut base.work) else {
             refuse(base, memory, head);
             return true;
         };
         if buffers.len() < needed {
             // The buffer is good for a shorter frame.
             base.put_back();
-            self.pending.pop_front();
+            self.next_pending();
             count(&mut base.totals.dropped);
             return true;
         }
-        let Some(frame) = self.pending.pop_front() else { return false };
+        let Some(frame) = self.next_pending() else { return false };
+        base.copied(frame.len());
         base.judge.check(memory, head, Rule::BufferChanged);
         let half = frame.len() >> 1;
         let first = frame.split_at_checked(half).map_or(&frame[..], |(first, _)| first);

@@ -124,8 +124,11 @@ impl Transmit {
         };
         self.fetch.pass();
         self.owed_to_drain = self.owed_to_drain.saturating_sub(1);
-        let what = match chain::read_frame(memory, ring, chain, &mut base.walked) {
-            Ok(bytes) if head.is_some() => Waiting::Frame { bytes, since: slot_free_at.unwrap_or(now) },
+        let what = match chain::read_frame(memory, ring, chain, &mut base.work) {
+            Ok(bytes) if head.is_some() => {
+                base.copied(bytes.len());
+                Waiting::Frame { bytes, since: slot_free_at.unwrap_or(now) }
+            }
             _ => {
                 base.judge.note(Rule::MalformedChain, head);
                 Waiting::PassingBy(TxOutcome::Refused)

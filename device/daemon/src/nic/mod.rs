@@ -40,6 +40,8 @@ use wire::Ether;
 /// Turns that a thread does for itself before it leaves the rest to the wire-time thread: a guest that
 /// publishes as fast as we fetch must not hold the thread that answers its registers.
 const TURNS: usize = 8;
+/// Bytes of frames that can wait for receive buffers; more are dropped.
+const MOST_BYTES: usize = 16 << 20;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
@@ -50,10 +52,11 @@ pub fn offered() -> impl DoubleEndedIterator<Item = QueueId> + Clone {
 
 /// The device cannot take that many frames now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{wanted} frames do not fit: {room} can wait now")]
+#[error("{} frames of {} bytes together do not fit: {} of {} bytes can wait now", wanted.0, wanted.1, room.0, room.1)]
 pub struct NoRoom {
-    wanted: usize,
-    room: usize,
+    /// Frames, and bytes in them.
+    wanted: (usize, usize),
+    room: (usize, usize),
 }
 
 /// The NIC.
@@ -92,6 +95,7 @@ impl Nic {
             fifo_depth: cli.fifo_depth,
             link: Link::new(speed),
             pending_limit: usize::try_from(MOST_WAITING).unwrap_or(usize::MAX),
+            pending_bytes: MOST_BYTES,
         };
         let queues: Vec<Queue> = offered().map(|queue| Queue::new(queue, &settings)).collect();
         let net =
@@ -284,10 +288,11 @@ impl Nic {
 
     /// Frames arrive for the guest at `queue`: all of them, or none if they do not fit.
     pub fn inject(&self, queue: QueueId, frames: Vec<Vec<u8>>) -> Result<(), NoRoom> {
-        let Some(slot) = self.slot(queue) else { return Err(NoRoom { wanted: frames.len(), room: 0 }) };
+        let wanted = (frames.len(), frames.iter().map(Vec::len).sum());
+        let Some(slot) = self.slot(queue) else { return Err(NoRoom { wanted, room: (0, 0) }) };
         let mut state = slot.lock();
-        let (wanted, room) = (frames.len(), state.queue.room());
-        if wanted > room {
+        let room = state.queue.room();
+        if wanted.0 > room.0 || wanted.1 > room.1 {
             return Err(NoRoom { wanted, room });
         }
         for frame in frames {

@@ -17,6 +17,7 @@ impl Nic {
             judge: self.judge,
             counters: Counters {
                 capture_lost: self.ether.capture_lost(),
+                loopback_lost: self.ether.loopback_lost(),
                 trace_lost: self.trace.as_ref().map_or(0, |trace| trace.lost()),
                 clock_us: self.now_us(),
             },

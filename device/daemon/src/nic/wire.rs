@@ -23,9 +23,23 @@ pub struct Ether {
 struct Pair {
     /// The CANCEL that takes frames back.
     cancel: Mutex<Cancel>,
-    /// Frames that came back and wait to be handed to the receive queue, in order.
-    back: Mutex<VecDeque<Vec<u8>>>,
+    /// Frames that came back and wait to be handed to the receive queue.
+    back: Mutex<Back>,
 }
+
+/// Frames on their way back, in order.
+#[derive(Default)]
+struct Back {
+    frames: VecDeque<Vec<u8>>,
+    /// Bytes in them.
+    bytes: usize,
+    /// Frames that found no place here.
+    lost: u64,
+}
+
+/// Bytes on their way back to a queue, at most: several threads may run a transmit queue before one of them hands over
+/// what came back.
+const MOST_BACK: usize = 8 << 20;
 
 /// A CANCEL of a transmit queue.
 #[derive(Debug, Default)]
@@ -91,12 +105,21 @@ impl Ether {
         self.capture.as_ref().map_or(0, |writing| lock(writing).lost)
     }
 
+    /// Frames that did not come back, because too many were on their way.
+    pub fn loopback_lost(&self) -> u64 {
+        self.pairs.iter().map(|pair| lock(&pair.back).lost).sum()
+    }
+
     /// Takes the frames that came back for `queue`; none come for a transmit queue. To be called under the queue's lock,
     /// which keeps their order.
     pub fn take_back(&self, queue: QueueId) -> VecDeque<Vec<u8>> {
         match queue.direction() {
             Direction::Tx => VecDeque::new(),
-            Direction::Rx => std::mem::take(&mut lock(&self.pair(queue).back)),
+            Direction::Rx => {
+                let mut back = lock(&self.pair(queue).back);
+                back.bytes = 0;
+                std::mem::take(&mut back.frames)
+            }
         }
     }
 }
@@ -107,7 +130,7 @@ impl Wire for &Ether {
         self.record(Way::Outbound, &frame, None);
         match self.kind {
             WireKind::Null => {}
-            WireKind::Loopback => lock(&self.pair(queue).back).push_back(frame),
+            WireKind::Loopback => lock(&self.pair(queue).back).add(frame),
         }
     }
 
@@ -125,6 +148,18 @@ impl Wire for &Ether {
 
     fn delivered(&mut self, _: QueueId, frame: Vec<u8>, _: Duration) {
         self.record(Way::Inbound, &frame, None);
+    }
+}
+
+impl Back {
+    fn add(&mut self, frame: Vec<u8>) {
+        match self.bytes.checked_add(frame.len()) {
+            Some(bytes) if bytes <= MOST_BACK => {
+                self.bytes = bytes;
+                self.frames.push_back(frame);
+            }
+            _ => self.lost = self.lost.saturating_add(1),
+        }
     }
 }
 
@@ -152,6 +187,19 @@ mod tests {
         (&ether).transmit(second(Direction::Tx), vec![1; 60], Duration::ZERO);
         assert!(ether.take_back(QueueId::RX0).is_empty());
         assert_eq!(ether.take_back(second(Direction::Rx)), [vec![1; 60]]);
+    }
+
+    #[test]
+    fn loopback_keeps_a_bounded_number_of_bytes_and_counts_what_is_lost() {
+        let ether = Ether::new(WireKind::Loopback, None);
+        let frame = vec![0; 65_538];
+        for _ in 0..200 {
+            (&ether).transmit(QueueId::TX0, frame.clone(), Duration::ZERO);
+        }
+        let kept = MOST_BACK / frame.len();
+        assert_eq!((ether.take_back(QueueId::RX0).len(), ether.loopback_lost()), (kept, 200 - kept as u64));
+        (&ether).transmit(QueueId::TX0, frame, Duration::ZERO);
+        assert_eq!(ether.take_back(QueueId::RX0).len(), 1);
     }
 
     #[test]

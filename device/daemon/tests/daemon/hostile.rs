@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 
+use serde_json::json;
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
@@ -246,6 +247,30 @@ fn receive_buffers_that_are_no_buffers_are_refused() {
     guest.transmit(1, 1);
     control.until("rx0", "received", 1);
     assert_eq!(guest.lens(RX), [0, 0, 0, HEADER + 100]);
+}
+
+/// Frames as long as a chain may be come back, and find no buffer.
+#[test]
+fn the_longest_frames_on_a_loopback_wire_take_a_bounded_amount_of_memory() {
+    let daemon = Daemon::start(&["--wire", "loopback"]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut control = daemon.control();
+    for round in 1..=25 {
+        for _ in 0..SIZE {
+            guest.publish(TX, &[(0x10000, 65550, false)]);
+        }
+        guest.kick(TX);
+        control.until("tx0", "sent", round * u64::from(SIZE));
+        guest.reap(TX);
+    }
+    let rx = control.queue("rx0");
+    let lost = control.call("stats", json!({}))["counters"]["loopback_lost"].as_u64().unwrap();
+    let counts = [&rx["pending"], &rx["dropped"]].map(|count| count.as_u64().unwrap());
+    assert_eq!(counts.iter().sum::<u64>() + lost, 25 * u64::from(SIZE));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(peak < 64 << 10, "{peak} KiB, {rx}");
 }
 
 #[test]

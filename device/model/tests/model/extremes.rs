@@ -124,3 +124,29 @@ fn chains_as_long_as_the_ring_are_taken_in_small_turns() {
     assert!(turns > 300, "{turns}");
     assert_eq!(tx.snapshot(&memory).totals.sent, u64::from(SIZE));
 }
+
+/// A turn's bytes are bounded as well, and with them the frames that a wire without an end keeps meanwhile.
+#[test]
+fn the_longest_frames_are_taken_in_small_turns() {
+    const SIZE: u16 = 256;
+    const LEN: u32 = 65550;
+    let memory = Watched::new(0x10_0000);
+    let rings = Rings { size: SIZE, desc: 0x4000, avail: 0x9000, used: 0xa000, base: 0, event_idx: false };
+    for index in 0..SIZE {
+        let at = rings.desc + 16 * u64::from(index);
+        memory.inner.write_obj(0x2_0000u64, GuestAddress(at)).unwrap();
+        memory.inner.write_obj(LEN, GuestAddress(at + 8)).unwrap();
+        memory.inner.write_obj(index, GuestAddress(rings.avail + 4 + 2 * u64::from(index))).unwrap();
+    }
+    memory.inner.write_obj(SIZE, GuestAddress(rings.avail + 2)).unwrap();
+    let mut tx = Queue::new(QueueId::TX0, &settings(64));
+    tx.set_enabled(true);
+    let _ = tx.enter(&memory, Duration::ZERO, &rings);
+    let mut sent = 0;
+    while tx.run(&memory, Duration::ZERO, &mut Nowhere).again {
+        let now = tx.totals().sent;
+        assert!((now - sent) * u64::from(LEN) <= 2 << 20, "{} frames in one turn", now - sent);
+        sent = now;
+    }
+    assert_eq!(tx.totals().sent, u64::from(SIZE));
+}

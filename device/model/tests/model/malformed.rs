@@ -178,9 +178,21 @@ fn frames_beyond_the_limit_are_dropped_and_counted() {
         world.inject();
     }
     assert_eq!((world.snapshot(RX0).inside.pending, world.snapshot(RX0).totals.dropped), (64, 0));
-    assert_eq!(world.queue(RX0).room(), 0);
+    assert_eq!(world.queue(RX0).room().0, 0);
     assert!(!world.queue(RX0).inject(frame(1, 60)));
     assert_eq!((world.snapshot(RX0).inside.pending, world.snapshot(RX0).totals.dropped), (64, 1));
+}
+
+#[test]
+fn frames_that_wait_have_a_bounded_number_of_bytes() {
+    let mut world = World::new(Plan::default());
+    let frame = vec![7; 65_536];
+    let fit = (0..20).take_while(|_| world.queue(RX0).inject(frame.clone())).count();
+    assert_eq!((fit, world.queue(RX0).room()), (16, (48, 0)));
+    assert_eq!(world.snapshot(RX0).totals.dropped, 1);
+    world.reset(RX0);
+    assert_eq!(world.queue(RX0).room(), (64, 16 * 65_536));
+    assert!(world.queue(RX0).inject(frame));
 }
 
 #[test]

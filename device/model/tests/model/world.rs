@@ -131,7 +131,14 @@ impl World {
             false => Speed::Unlimited,
         };
         let Plan { fifo_depth, caps, .. } = plan;
-        let settings = Settings { caps, judged: true, fifo_depth, link: Link::new(speed), pending_limit: 64 };
+        let settings = Settings {
+            caps,
+            judged: true,
+            fifo_depth,
+            link: Link::new(speed),
+            pending_limit: 64,
+            pending_bytes: 1 << 20,
+        };
         let mut lanes = Vec::new();
         let mut start = 0x1000;
         for id in [QueueId::TX0, QueueId::new(Direction::Tx, 1).unwrap(), QueueId::RX0] {

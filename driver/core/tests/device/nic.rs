@@ -63,7 +63,14 @@ impl Nic {
     pub fn new(guest: Rc<Guest>, caps: Caps, speed: u64) -> Self {
         let speed = NonZeroU64::new(speed).map_or(Speed::Unlimited, Speed::BitsPerSecond);
         let link = Link::new(speed);
-        let settings = Settings { caps, judged: true, fifo_depth: 64, link, pending_limit: 1024 };
+        let settings = Settings {
+            caps,
+            judged: true,
+            fifo_depth: 64,
+            link,
+            pending_limit: 1024,
+            pending_bytes: 4 << 20,
+        };
         let [tx, rx] = [QueueId::TX0, QueueId::RX0].map(|queue| Queue::new(queue, &settings));
         let net =
             NetConfig { mac: [2, 0, 0, 0, 0, 1], link_up: true, mtu: 1500, speed: 1000, full_duplex: true };
