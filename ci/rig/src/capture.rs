@@ -1,6 +1,5 @@
 //! Reads the device's own capture: what left the wire and what was delivered, as sets of frame numbers.
 
-use agent_protocol::ETHERTYPE;
 use anyhow::{Context, Result};
 use pcap_file::PcapError;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -9,9 +8,6 @@ use serde::Serialize;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
-
-/// Bytes before the filler: two addresses, EtherType, number.
-const FILLER: usize = 22;
 
 /// The numbered frames of a capture, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,26 +90,11 @@ impl Capture {
             (_, Some(2)) => (&mut self.outbound, &mut self.foreign.outbound),
             _ => return self.damaged.push("a frame has no direction".into()),
         };
-        match number(&packet.data) {
+        match numbered_frame::read(&packet.data) {
             Ok(Some(number)) => ours.push(number),
             Ok(None) => *foreign += 1,
-            Err(what) => self.damaged.push(what),
+            Err(damaged) => self.damaged.push(damaged.to_string()),
         }
-    }
-}
-
-/// The number of a frame of ours, whose every byte is as its sender made it; `None` of another protocol's.
-fn number(frame: &[u8]) -> Result<Option<u64>, String> {
-    let Some((ethertype, number)) = frame.get(12..FILLER).map(|head| head.split_at(2)) else {
-        return Ok(None);
-    };
-    if ethertype != ETHERTYPE.to_be_bytes() {
-        return Ok(None);
-    }
-    let number = number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-    match (FILLER..frame.len()).find(|&at| frame[at] != number.wrapping_add(at as u64) as u8) {
-        Some(at) => Err(format!("frame {number} is damaged at byte {at}")),
-        None => Ok(Some(number)),
     }
 }
 
@@ -126,12 +107,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     pub(crate) fn frame(number: u64) -> Vec<u8> {
-        let mut frame = vec![0xff; 6];
-        frame.extend([0x02, 0, 0, 0, 0, 1]);
-        frame.extend(ETHERTYPE.to_be_bytes());
-        frame.extend(number.to_be_bytes());
-        frame.extend((FILLER..60).map(|at| number.wrapping_add(at as u64) as u8));
-        frame
+        numbered_frame::bytes(number, [2, 0, 0, 0, 0, 1], numbered_frame::EVERYONE).take(60).collect()
     }
 
     /// Each frame with its interface and its direction.
@@ -189,7 +165,8 @@ pub(crate) mod tests {
         let mut changed = frame(7);
         changed[40] ^= 1;
         let capture = Capture::read(file(&[(changed, 0, 2)]).path()).unwrap();
-        assert_eq!(capture.damaged, ["frame 7 is damaged at byte 40"]);
+        assert_eq!(capture.damaged.len(), 1);
+        assert!(capture.damaged[0].starts_with("frame 7 is damaged at byte 40: "), "{:?}", capture.damaged);
     }
 
     #[test]

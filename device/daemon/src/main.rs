@@ -11,7 +11,6 @@ mod capture;
 mod cli;
 mod control;
 mod files;
-mod frames;
 mod lines;
 mod log;
 mod nic;

@@ -13,15 +13,12 @@ use ndis_sys::{
     NdisAllocateNetBufferListPool, NdisFreeMdl, NdisFreeMemory, NdisFreeNetBufferList,
     NdisFreeNetBufferListPool, NdisGetDataBuffer, NormalPoolPriority,
 };
+use numbered_frame::{EVERYONE, HEADER};
 
 use crate::{ids, list::Nbl, lock::SpinLock, report::POOL_TAG};
 
 /// Bytes of an Ethernet address.
 pub const ADDRESS_LENGTH: usize = 6;
-/// EtherType of numbered frames.
-const ETHERTYPE: [u8; 2] = 0x88B5_u16.to_be_bytes();
-/// Two addresses, EtherType, number.
-const HEADER: usize = 2 * ADDRESS_LENGTH + 2 + 8;
 /// Lists that are kept for the next send.
 const SPARE: usize = 64;
 
@@ -143,13 +140,7 @@ impl OwnLists {
         let start = unsafe { (*mdl).MappedSystemVa };
         // SAFETY: the caller vouches for the length; nobody else uses the buffer until the list is sent.
         let frame = unsafe { core::slice::from_raw_parts_mut(start.cast::<u8>(), length) };
-        let header = [0xFF; ADDRESS_LENGTH]
-            .into_iter()
-            .chain(self.address)
-            .chain(ETHERTYPE)
-            .chain(number.to_be_bytes());
-        let filler = (HEADER..).map(|at| number.wrapping_add(at as u64) as u8);
-        for (byte, value) in frame.iter_mut().zip(header.chain(filler)) {
+        for (byte, value) in frame.iter_mut().zip(numbered_frame::bytes(number, self.address, EVERYONE)) {
             *byte = value;
         }
     }
@@ -205,10 +196,5 @@ pub unsafe fn number_of(list: Nbl) -> u64 {
     }
     // SAFETY: as many bytes as were asked for are there, in the storage or in the net buffer's memory.
     let header = unsafe { ptr::read(data.cast::<[u8; HEADER]>()) };
-    match header {
-        [_, _, _, _, _, _, _, _, _, _, _, _, kind, of, number @ ..] if [kind, of] == ETHERTYPE => {
-            u64::from_be_bytes(number)
-        }
-        _ => NO_NUMBER,
-    }
+    numbered_frame::number(&header).unwrap_or(NO_NUMBER)
 }

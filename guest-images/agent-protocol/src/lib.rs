@@ -28,9 +28,6 @@ use serde::{Deserialize, Serialize};
 /// Version of this protocol; both sides refuse another one.
 pub const VERSION: u32 = 1;
 
-/// EtherType of every frame that a sender of ours makes; its number follows as a big-endian `u64`.
-pub const ETHERTYPE: u16 = 0x88B5;
-
 /// Longest line that either side accepts, in bytes, newline included.
 pub const MAX_LINE: usize = 1 << 20;
 

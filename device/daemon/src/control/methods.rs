@@ -7,12 +7,17 @@ use control_protocol::rpc::RpcError;
 use control_protocol::{
     Bytes, Call, Clock, Gate, Inject, InjectFrame, Injected, Method, Nothing, Queue, Quit, Time,
 };
+use numbered_frame::{EVERYONE, SHORTEST};
 use serde_json::Value;
 
 use super::server::Methods;
-use crate::frames;
 use crate::nic::{Nic, gate, gates, offered};
 use crate::stop::Stop;
+
+/// Shortest frame that is injected byte by byte: an Ethernet header.
+const SHORTEST_BYTES: usize = 14;
+/// Bytes of a frame besides its payload, at most: an Ethernet header and an 802.1Q tag.
+const LONGEST_HEADER: usize = 18;
 
 /// What a client of the control socket can do.
 pub struct Control {
@@ -101,25 +106,31 @@ fn answer<M: Method>(_: &M, answer: M::Answer) -> Result<Value, RpcError> {
 /// The frames of `rx.inject`.
 fn numbered(call: &Inject, nic: &Nic) -> Result<Vec<Vec<u8>>, RpcError> {
     let (first, count, len) = (call.first, call.count.get(), call.len.get() as usize);
-    let longest = frames::longest(nic.mtu());
+    let longest = longest(nic);
     if len > longest {
-        let shortest = frames::SHORTEST_NUMBERED;
         return Err(RpcError::params(format!(
-            "`len` must be a whole number from {shortest} to {longest} (MTU + 18)"
+            "`len` must be a whole number from {SHORTEST} to {longest} (MTU + 18)"
         )));
     }
     let end = first.checked_add(count);
     let end = end.ok_or_else(|| RpcError::params("`first` and `count` run past the largest number"))?;
-    let to = call.to.map_or(frames::EVERYONE, |to| to.0);
-    Ok((first..end).map(|number| frames::numbered(number, len, nic.mac(), to)).collect())
+    let to = call.to.map_or(EVERYONE, |to| to.0);
+    Ok((first..end).map(|number| numbered_frame::bytes(number, nic.mac(), to).take(len).collect()).collect())
 }
 
 /// The frame of `rx.inject_frame`.
 fn whole(call: &InjectFrame, nic: &Nic) -> Result<Vec<u8>, RpcError> {
     let Bytes(frame) = &call.frame;
-    let (shortest, longest) = (frames::SHORTEST, frames::longest(nic.mtu()));
-    if !(shortest..=longest).contains(&frame.len()) {
-        return Err(RpcError::params(format!("`frame` must be {shortest} to {longest} bytes (MTU + 18)")));
+    let longest = longest(nic);
+    if !(SHORTEST_BYTES..=longest).contains(&frame.len()) {
+        return Err(RpcError::params(format!(
+            "`frame` must be {SHORTEST_BYTES} to {longest} bytes (MTU + 18)"
+        )));
     }
     Ok(frame.clone())
+}
+
+/// Longest frame that is injected, in bytes.
+fn longest(nic: &Nic) -> usize {
+    usize::from(nic.mtu()) + LONGEST_HEADER
 }

@@ -373,16 +373,11 @@ fn write_desc(memory: &GuestMemoryMmap<()>, at: u64, addr: u64, len: u32, flags:
 
 /// The project's numbered frame.
 pub fn numbered(number: u64, len: usize) -> Vec<u8> {
-    let mut frame = vec![0xff; 6];
-    frame.extend_from_slice(&[0x52, 0x54, 0, 0x43, 0x4e, 1, 0x88, 0xb5]);
-    frame.extend_from_slice(&number.to_be_bytes());
-    frame.extend((frame.len()..len).map(|i| (number + i as u64) as u8));
-    frame
+    let nic = [0x52, 0x54, 0, 0x43, 0x4e, 1];
+    numbered_frame::bytes(number, nic, numbered_frame::EVERYONE).take(len).collect()
 }
 
 /// The number of a numbered frame whose filler is right.
 pub fn number_of(frame: &[u8]) -> u64 {
-    let number = u64::from_be_bytes(frame[14..22].try_into().unwrap());
-    assert_eq!(&frame[22..], &numbered(number, frame.len())[22..]);
-    number
+    numbered_frame::read(frame).unwrap().unwrap()
 }

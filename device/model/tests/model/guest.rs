@@ -199,15 +199,10 @@ impl Virtqueue {
 
 /// A numbered frame of `len` bytes (at least 22).
 pub fn frame(number: u64, len: usize) -> Vec<u8> {
-    let mut frame = vec![0xff; 14];
-    frame.extend_from_slice(&number.to_be_bytes());
-    frame.extend((22..len).map(|i| (number as usize + i) as u8));
-    frame
+    numbered_frame::bytes(number, [2, 0, 0, 0, 0, 1], numbered_frame::EVERYONE).take(len).collect()
 }
 
 /// The number of a frame, checked to be what [`frame`] made.
 pub fn number(bytes: &[u8]) -> u64 {
-    let number = u64::from_be_bytes(bytes[14..22].try_into().unwrap());
-    assert_eq!(bytes, frame(number, bytes.len()));
-    number
+    numbered_frame::read(bytes).unwrap().unwrap()
 }

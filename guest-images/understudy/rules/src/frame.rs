@@ -1,12 +1,14 @@
-//! The frames that the sender makes and the checker reads: broadcast, EtherType 0x88B5, number, filler from the number.
+//! The numbered frames that the sender makes and the checker reads.
 
-use agent_protocol::ETHERTYPE;
-use alloc::{format, string::String, vec::Vec};
+pub use numbered_frame::{SHORTEST, number};
 
-/// Bytes before the filler: two addresses, EtherType, number.
-pub const HEADER: usize = 22;
-/// Shortest frame, in bytes, without frame check sequence.
-pub const SHORTEST: usize = 60;
+use alloc::{
+    format,
+    string::{String, ToString as _},
+    vec::Vec,
+};
+use numbered_frame::EVERYONE;
+
 /// Longest frame, in bytes, without frame check sequence.
 pub const LONGEST: usize = 1514;
 
@@ -27,48 +29,23 @@ pub enum Reading {
 /// The frame with that number, `len` bytes ([`SHORTEST`] to [`LONGEST`]) from `source` to everyone.
 #[must_use]
 pub fn build(number: u64, len: usize, source: [u8; 6]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(len);
-    frame.extend([0xff; 6]);
-    frame.extend(source);
-    frame.extend(ETHERTYPE.to_be_bytes());
-    frame.extend(number.to_be_bytes());
-    frame.extend((HEADER..len).map(|at| filler(number, at)));
-    frame
-}
-
-fn filler(number: u64, at: usize) -> u8 {
-    number.wrapping_add(at as u64) as u8
+    numbered_frame::bytes(number, source, EVERYONE).take(len).collect()
 }
 
 /// Reads a received frame. Padding behind a frame shorter than [`SHORTEST`] does not occur: senders make none.
 #[must_use]
 pub fn read(frame: &[u8]) -> Reading {
-    let Some(ethertype) = frame.get(12..14) else {
+    if frame.len() < 14 {
         return Reading::Damaged(format!("{} bytes are no Ethernet frame", frame.len()));
-    };
-    if ethertype != ETHERTYPE.to_be_bytes() {
+    }
+    if !numbered_frame::claims(frame) {
         return Reading::Other;
     }
-    let number = frame.get(14..HEADER).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-    let Some(number) = number.filter(|_| (SHORTEST..=LONGEST).contains(&frame.len())) else {
-        return Reading::Damaged(format!("length {} of a numbered frame", frame.len()));
-    };
-    let wrong = (HEADER..frame.len()).find(|&at| frame[at] != filler(number, at));
-    match wrong {
-        Some(at) => Reading::Damaged(format!(
-            "frame {number}: byte {at} is {:#04x}, expected {:#04x}",
-            frame[at],
-            filler(number, at)
-        )),
-        None => Reading::Numbered(number),
+    match numbered_frame::read(frame) {
+        Ok(Some(number)) if (SHORTEST..=LONGEST).contains(&frame.len()) => Reading::Numbered(number),
+        Ok(_) => Reading::Damaged(format!("length {} of a numbered frame", frame.len())),
+        Err(damaged) => Reading::Damaged(damaged.to_string()),
     }
-}
-
-/// The number of a frame that one of our senders made, whatever its length; nothing of it is checked.
-#[must_use]
-pub fn number(frame: &[u8]) -> Option<u64> {
-    let ours = frame.get(12..14).is_some_and(|ethertype| ethertype == ETHERTYPE.to_be_bytes());
-    frame.get(14..HEADER).filter(|_| ours).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
 }
 
 /// Cuts `len` bytes into `count` lengths, all at least 1, unequal where it can be, differing with `seed`.
