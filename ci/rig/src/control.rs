@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_the_devices_reason() {
-        let refusal = rpc::answer(&1.into(), Err(rpc::RpcError::params("`gate` of tx0 must be another")));
+        let refusal =
+            rpc::answer(&1.into(), Err(control_protocol::RpcError::params("`gate` of tx0 must be another")));
         let (_folder, mut control, _device) = fake(vec![String::from_utf8(refusal).unwrap()]);
         let error = control.set_gate(WIRE, false).unwrap_err().to_string();
         assert!(error.contains("`gate` of tx0 must be another"), "{error}");

@@ -4,8 +4,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::error::RpcError;
 use crate::methods::{Method, Visitor, visit_all};
-use crate::rpc::{LINE_LIMIT, RpcError};
+use crate::rpc::LINE_LIMIT;
 
 /// Where schemas with a name are in the document.
 const SCHEMAS: &str = "/components/schemas";

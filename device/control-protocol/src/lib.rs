@@ -3,19 +3,22 @@
 //!
 //! - A method is a type with its parameters that implements [`Method`]; its result is [`Method::Answer`]. [`Call`] is one
 //!   of all of them, read from a request.
-//! - [`rpc`] has requests, answers and errors as lines.
+//! - [`rpc`] has requests and answers as lines, [`RpcError`] is why a request is refused.
 //! - [`document`] describes all of it in OpenRPC; `openrpc.json` beside this crate is kept by a test.
 //!
 //! It knows neither socket nor device. README.md shows a session.
 
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 pub mod document;
+mod error;
 mod methods;
 mod report;
 pub mod rpc;
 mod values;
 
+pub use error::RpcError;
 pub use methods::{
     AdvanceClock, Call, Clock, GetClock, GetQueue, GetStats, Inject, InjectFrame, Injected, MOST_WAITING,
     Mark, Method, Nothing, Quit, SetGate, StepGate, Time,

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::error::RpcError;
 use crate::report::{Gate, Queue, Stats};
-use crate::rpc::RpcError;
 use crate::values::{Bytes, Mac, Number, Text, queue_name};
 
 /// A method of the control socket; the type's fields are its parameters, its documentation is the method's.

@@ -1,9 +1,10 @@
 //! JSON-RPC 2.0, one object a line: requests, answers and errors as bytes. Knows no socket.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::error::RpcError;
 use crate::methods::Method;
 
 /// Longest request, in bytes: the largest frame in hexadecimal fits twice.
@@ -20,60 +21,12 @@ pub struct Request {
     pub params: Option<Value>,
 }
 
-/// Why a request was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
-#[error("{message} ({code})")]
-pub struct RpcError {
-    /// One of the codes of [`RpcError`].
-    pub code: i32,
-    /// One line for people, naming the field or the method that is wrong.
-    pub message: String,
-}
-
-impl RpcError {
-    /// The line is not JSON.
-    pub const PARSE: i32 = -32700;
-    /// It is JSON, but not a request.
-    pub const REQUEST: i32 = -32600;
-    /// There is no such method.
-    pub const METHOD: i32 = -32601;
-    /// A parameter is missing, wrong or unknown.
-    pub const PARAMS: i32 = -32602;
-    /// The request is well-formed, but cannot be carried out now.
-    pub const STATE: i32 = -32000;
-
-    fn new(code: i32, message: impl Into<String>) -> RpcError {
-        RpcError { code, message: message.into() }
-    }
-
-    /// [`RpcError::REQUEST`].
-    pub fn request(detail: impl Into<String>) -> RpcError {
-        RpcError::new(RpcError::REQUEST, detail)
-    }
-
-    /// [`RpcError::METHOD`].
-    pub fn method(name: &str) -> RpcError {
-        RpcError::new(RpcError::METHOD, format!("`{}`: no such method", name.escape_debug()))
-    }
-
-    /// [`RpcError::PARAMS`].
-    pub fn params(detail: impl Into<String>) -> RpcError {
-        RpcError::new(RpcError::PARAMS, detail)
-    }
-
-    /// [`RpcError::STATE`].
-    pub fn state(detail: impl Into<String>) -> RpcError {
-        RpcError::new(RpcError::STATE, detail)
-    }
-}
-
 /// The device: reads one line.
 ///
 /// # Errors
 /// The error and the `id` to answer it under (null where none could be read).
 pub fn parse(line: &[u8]) -> Result<Request, (Value, RpcError)> {
-    let value: Value = serde_json::from_slice(line)
-        .map_err(|error| (Value::Null, RpcError::new(RpcError::PARSE, format!("not JSON: {error}"))))?;
+    let value: Value = serde_json::from_slice(line).map_err(|error| (Value::Null, RpcError::parse(error)))?;
     let Value::Object(mut members) = value else {
         return Err((Value::Null, RpcError::request("a request is an object; batches are not supported")));
     };

@@ -29,7 +29,7 @@ const FEATURES: u64 = 1 << virtio_config::VIRTIO_F_VERSION_1
     | 1 << virtio_net::VIRTIO_NET_F_SPEED_DUPLEX;
 
 /// What the library calls.
-pub struct Backend {
+pub(crate) struct Backend {
     nic: Arc<Nic>,
     queue_size: u16,
     /// Ends the library's thread for doorbells; handed over once.
@@ -38,7 +38,7 @@ pub struct Backend {
 
 impl Backend {
     /// For `nic`, with rings of at most `queue_size` entries.
-    pub fn new(nic: Arc<Nic>, queue_size: u16) -> io::Result<Backend> {
+    pub(crate) fn new(nic: Arc<Nic>, queue_size: u16) -> io::Result<Backend> {
         let exit = new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC)?;
         Ok(Backend { nic, queue_size, exit: Mutex::new(Some(exit)) })
     }

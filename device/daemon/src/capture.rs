@@ -21,7 +21,7 @@ use crate::files::Records;
 
 /// Which way a frame went, as the NIC sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// Delivered to the guest.
     Inbound,
     /// Left the wire.
@@ -42,13 +42,13 @@ impl Way {
 }
 
 /// A capture file, opened for writing.
-pub struct Capture {
+pub(crate) struct Capture {
     writer: PcapNgWriter<WholeBlocks>,
 }
 
 impl Capture {
     /// Creates `path`, or empties it, and writes the headers. `name` and `mac` describe the interfaces.
-    pub fn create(path: &Path, name: &str, mac: &[u8; 6]) -> io::Result<Capture> {
+    pub(crate) fn create(path: &Path, name: &str, mac: &[u8; 6]) -> io::Result<Capture> {
         let records = Records::create(path, b"")?;
         let application = concat!("vhost-device-cancelnic ", env!("CARGO_PKG_VERSION"));
         let section = SectionHeaderBlock {
@@ -80,7 +80,7 @@ impl Capture {
     }
 
     /// Adds a frame, stamped with the time of day. Viewers show `comment` beside it.
-    pub fn frame(&mut self, way: Way, frame: &[u8], comment: Option<&str>) -> io::Result<()> {
+    pub(crate) fn frame(&mut self, way: Way, frame: &[u8], comment: Option<&str>) -> io::Result<()> {
         let (interface_id, flags) = way.interface_and_flags();
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let len = u32::try_from(frame.len()).map_err(|_| io::ErrorKind::InvalidInput)?;

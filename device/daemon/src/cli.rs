@@ -29,81 +29,81 @@ num_vqs=2,vq_size=1024,config_size=256 ...";
 /// It serves one front end, such as QEMU's vhost-user-test-device-pci, and exits with code 0 when the front end leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(name = "vhost-device-cancelnic", version, after_help = EXAMPLE, group(ArgGroup::new("where").required(true).args(["socket_path", "fd"])))]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Listen on this Unix socket for the front end
     #[arg(long, value_name = "PATH")]
-    pub socket_path: Option<PathBuf>,
+    pub(crate) socket_path: Option<PathBuf>,
 
     /// Use the inherited descriptor N, a Unix socket that listens already, in place of --socket-path
     #[arg(long, value_name = "N", value_parser = parse_fd)]
-    pub fd: Option<RawFd>,
+    pub(crate) fd: Option<RawFd>,
 
     /// Print the back end's capabilities as JSON and exit; all other options are ignored
     #[arg(long)]
-    pub print_capabilities: bool,
+    pub(crate) print_capabilities: bool,
 
     /// Largest ring in entries: a power of 2 from 2 to 32768. QEMU accepts at most 1024; set its vq_size to the same
     /// number
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_queue_size)]
-    pub queue_size: u16,
+    pub(crate) queue_size: u16,
 
     /// MAC address of the NIC: six bytes in hexadecimal, unicast
     #[arg(long, value_name = "MAC", default_value = "52:54:00:43:4e:01", value_parser = parse_mac)]
-    pub mac: Mac,
+    pub(crate) mac: Mac,
 
     /// Largest payload of a frame in bytes, without Ethernet header
     #[arg(long, value_name = "N", default_value = "1500", value_parser = clap::value_parser!(u16).range(MTUS))]
-    pub mtu: u16,
+    pub(crate) mtu: u16,
 
     /// Link speed in bits per second (500K, 10M, 1G), or `unlimited`: frames take no time on the wire
     #[arg(long, value_name = "SPEED", default_value = "unlimited", value_parser = parse_speed)]
-    pub speed: Speed,
+    pub(crate) speed: Speed,
 
     /// Number of frames that the transmit queue fetches ahead of the wire
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=32768))]
-    pub fifo_depth: u16,
+    pub(crate) fifo_depth: u16,
 
     /// Far end of the wire: `null` (no frame comes back) or `loopback` (every frame comes back)
     #[arg(long, value_name = "KIND[:ARG]", default_value = "null", value_parser = parse_wire)]
-    pub wire: WireKind,
+    pub(crate) wire: WireKind,
 
     /// Listen on this Unix socket (mode 0600) for control clients, which hold gates, read statistics and inject frames:
     /// JSON-RPC 2.0, one object per line
     #[arg(long, value_name = "PATH")]
-    pub control: Option<PathBuf>,
+    pub(crate) control: Option<PathBuf>,
 
     /// Write a pcapng capture: sent and received frames on one interface, frames taken back on another
     #[arg(long, value_name = "FILE")]
-    pub capture: Option<PathBuf>,
+    pub(crate) capture: Option<PathBuf>,
 
     /// Write a Chrome trace (JSON) of the queues: states, commands, doorbells, interrupts, counters and the judge's findings
     #[arg(long, value_name = "FILE.json")]
-    pub trace: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
 
     /// Do not offer transmit cancel: the register bit CAPS.TX_CANCEL is 0
     #[arg(long)]
-    pub no_cancel: bool,
+    pub(crate) no_cancel: bool,
 
     /// Check how the driver uses its queues and report violations in the statistics
     #[arg(long, value_name = "on|off", default_value = "on")]
-    pub judge: Judging,
+    pub(crate) judge: Judging,
 
     /// Clock of the wire: `real`, or `manual`, which only `clock.advance` on the control socket moves
     #[arg(long, value_name = "CLOCK", default_value = "real")]
-    pub clock: ClockKind,
+    pub(crate) clock: ClockKind,
 
     /// Least severe messages that are logged to stderr
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log: LogLevel,
+    pub(crate) log: LogLevel,
 }
 
 /// A MAC address in wire order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mac(pub [u8; 6]);
+pub(crate) struct Mac(pub [u8; 6]);
 
 /// Speed of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speed {
+pub(crate) enum Speed {
     /// Bits per second, at least 1000.
     BitsPerSecond(u64),
     /// A frame takes no time on the wire.
@@ -112,7 +112,7 @@ pub enum Speed {
 
 /// What the far end of the wire does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WireKind {
+pub(crate) enum WireKind {
     /// Nothing ever comes back.
     Null,
     /// Every frame comes back at once.
@@ -121,7 +121,7 @@ pub enum WireKind {
 
 /// Where the wire's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ClockKind {
+pub(crate) enum ClockKind {
     /// The machine's monotonic clock.
     Real,
     /// It stands still but for `clock.advance`.
@@ -130,7 +130,7 @@ pub enum ClockKind {
 
 /// Whether the driver is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Judging {
+pub(crate) enum Judging {
     /// What it must not do is named.
     On,
     /// Nobody looks: the model's work for a frame takes a third of the time.
@@ -139,7 +139,7 @@ pub enum Judging {
 
 /// Least severe level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Only what ends the process.
     Error,
     /// Also what guest or front end did wrong.
@@ -154,7 +154,7 @@ pub enum LogLevel {
 
 /// Why there is no command to carry out.
 #[derive(Debug, PartialEq, Eq)]
-pub enum CliExit {
+pub(crate) enum CliExit {
     /// Asked for help, version or capabilities: text for stdout, exit code 0.
     Print(String),
     /// The command line is wrong: one line for stderr, exit code 2.
@@ -163,7 +163,7 @@ pub enum CliExit {
 
 impl Cli {
     /// Reads the command line (`args` with the program's name first).
-    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, CliExit> {
+    pub(crate) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Cli, CliExit> {
         let args: Vec<OsString> = args.into_iter().collect();
         // The vhost-user back-end conventions: this option wins over all others, wrong ones included.
         if args.iter().skip(1).any(|arg| arg == "--print-capabilities") {

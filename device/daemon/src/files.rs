@@ -9,7 +9,7 @@ use std::path::Path;
 use vmm_sys_util::signal::register_signal_handler;
 
 /// A file of records, each written in one call.
-pub struct Records {
+pub(crate) struct Records {
     file: File,
     /// Bytes of the file that are whole records.
     end: u64,
@@ -21,7 +21,7 @@ pub struct Records {
 impl Records {
     /// Creates `path`, or empties it. Only plain files: writing to anything else, or opening it, can wait
     /// for somebody.
-    pub fn create(path: &Path, tail: &'static [u8]) -> io::Result<Records> {
+    pub(crate) fn create(path: &Path, tail: &'static [u8]) -> io::Result<Records> {
         let plain = |found: &Metadata| match found.is_file() {
             true => Ok(()),
             false => Err(io::Error::other("it is not a plain file")),
@@ -41,7 +41,7 @@ impl Records {
     }
 
     /// Adds a record, or nothing.
-    pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, record: &[u8]) -> io::Result<()> {
         self.buffer.clear();
         self.buffer.extend_from_slice(record);
         self.buffer.extend_from_slice(self.tail);

@@ -28,7 +28,7 @@ struct State {
 
 /// Lines on their way to a writer.
 #[derive(Debug)]
-pub struct Lines {
+pub(crate) struct Lines {
     state: Mutex<State>,
     came: Condvar,
     written: Condvar,
@@ -36,7 +36,7 @@ pub struct Lines {
 
 impl Lines {
     /// None; they are kept until there is a thread that writes them.
-    pub const fn new() -> Lines {
+    pub(crate) const fn new() -> Lines {
         Lines {
             state: Mutex::new(State { waiting: VecDeque::new(), writing: false, started: false }),
             came: Condvar::new(),
@@ -49,7 +49,7 @@ impl Lines {
     }
 
     /// Hands a line over, its newline included. Never waits: the line is lost if too many wait already.
-    pub fn put(&self, line: Vec<u8>) {
+    pub(crate) fn put(&self, line: Vec<u8>) {
         let mut state = self.state();
         if state.waiting.len() < MOST_WAITING {
             state.waiting.push_back(Item::Line(line));
@@ -62,7 +62,7 @@ impl Lines {
     }
 
     /// Starts the thread that writes to `out`, unless there is one. It inherits the sandbox of the thread that calls this.
-    pub fn start(&'static self, out: impl Write + Send + 'static) -> io::Result<()> {
+    pub(crate) fn start(&'static self, out: impl Write + Send + 'static) -> io::Result<()> {
         if std::mem::replace(&mut self.state().started, true) {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Lines {
     }
 
     /// Waits until all lines that were handed over are written, but no longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
+    pub(crate) fn flush(&self, limit: Duration) {
         let busy = |state: &mut State| state.writing || !state.waiting.is_empty();
         drop(self.written.wait_timeout_while(self.state(), limit, busy));
     }

@@ -38,24 +38,24 @@ impl Write for Hand {
 }
 
 /// One line that is no event of the log's.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     LINES.put(format!("{text}\n").into_bytes());
 }
 
 /// From now on lines are written as they come; earlier ones have been kept. Called once the sandbox is entered.
-pub fn write_lines() -> io::Result<()> {
+pub(crate) fn write_lines() -> io::Result<()> {
     LINES.start(io::stderr())
 }
 
 /// Waits for the last lines to be written. If nobody reads them, there is still the exit code.
-pub fn finish() {
+pub(crate) fn finish() {
     if write_lines().is_ok() {
         LINES.flush(LAST_LINES);
     }
 }
 
 /// Starts logging. Called once, first of all.
-pub fn start(level: LogLevel) {
+pub(crate) fn start(level: LogLevel) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -72,13 +72,13 @@ pub fn start(level: LogLevel) {
 
 /// Says when something may be done again, at most once a second.
 #[derive(Debug, Default)]
-pub struct OncePerSecond {
+pub(crate) struct OncePerSecond {
     last: Option<Instant>,
 }
 
 impl OncePerSecond {
     /// True if the last time it said so is a second ago.
-    pub fn now(&mut self) -> bool {
+    pub(crate) fn now(&mut self) -> bool {
         self.at(Instant::now())
     }
 

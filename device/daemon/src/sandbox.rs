@@ -20,7 +20,7 @@ use seccompiler::{
 const LANDLOCK: ABI = ABI::V6;
 
 /// Gives up what is not needed any more. `folders` are those that our sockets are removed from at the end.
-pub fn enter<'a>(folders: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+pub(crate) fn enter<'a>(folders: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
     restrict_files(folders).context("Landlock")?;
     let filter = syscall_filter().context("building the seccomp filter")?;
     match seccompiler::apply_filter(&filter) {

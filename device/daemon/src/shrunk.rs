@@ -15,7 +15,7 @@ use crate::stop::Stop;
 static STOP: OnceLock<Arc<Stop>> = OnceLock::new();
 
 /// From now on an access to guest memory that is not there asks `stop` to end. Called once.
-pub fn guard(stop: &Arc<Stop>) -> anyhow::Result<()> {
+pub(crate) fn guard(stop: &Arc<Stop>) -> anyhow::Result<()> {
     STOP.get_or_init(|| stop.clone());
     register_signal_handler(libc::SIGBUS, replace_page).context("a handler for SIGBUS")
 }

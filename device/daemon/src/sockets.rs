@@ -16,7 +16,7 @@ use thiserror::Error;
 
 /// Why there is no socket to listen on. Each says what to do next.
 #[derive(Debug, Error)]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// Another process has it.
     #[error("{0}: another process is using this socket; stop it or choose another path")]
     Busy(PathBuf),
@@ -41,7 +41,7 @@ pub enum SocketError {
 
 /// A listening socket; its file, if it has one, goes when this is dropped.
 #[derive(Debug)]
-pub struct Bound {
+pub(crate) struct Bound {
     listener: UnixListener,
     file: Option<SocketFile>,
 }
@@ -55,7 +55,7 @@ struct SocketFile {
 
 impl Bound {
     /// Listens at `path`, mode 0600. A socket that no process holds any more is replaced.
-    pub fn at(path: &Path) -> Result<Bound, SocketError> {
+    pub(crate) fn at(path: &Path) -> Result<Bound, SocketError> {
         if SocketAddrUnix::new(path).is_err() {
             return Err(SocketError::TooLong(path.to_owned()));
         }
@@ -75,7 +75,7 @@ impl Bound {
     }
 
     /// Takes over descriptor `fd` that the parent process left open for us.
-    pub fn inherited(fd: RawFd) -> Result<Bound, SocketError> {
+    pub(crate) fn inherited(fd: RawFd) -> Result<Bound, SocketError> {
         let refused = || SocketError::NotListening(fd);
         // SAFETY: the number is only looked at here; a closed one makes the call below fail with EBADF.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -92,12 +92,12 @@ impl Bound {
     }
 
     /// The socket to accept from.
-    pub fn listener(&self) -> &UnixListener {
+    pub(crate) fn listener(&self) -> &UnixListener {
         &self.listener
     }
 
     /// The folder that the sandbox must let us remove our socket from.
-    pub fn folder(&self) -> Option<&Path> {
+    pub(crate) fn folder(&self) -> Option<&Path> {
         let folder = self.file.as_ref()?.path.parent()?;
         Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }

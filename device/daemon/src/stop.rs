@@ -9,7 +9,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags};
 
 /// A request to end, given by any thread and waited for by one.
 #[derive(Debug)]
-pub struct Stop {
+pub(crate) struct Stop {
     asked: AtomicBool,
     /// The first to ask was a signal handler, which cannot log.
     memory_shrank: AtomicBool,
@@ -18,7 +18,7 @@ pub struct Stop {
 
 /// What a wait ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub(crate) enum Woken {
     /// The descriptor waited for is readable.
     Ready,
     /// Someone asked to end.
@@ -27,13 +27,13 @@ pub enum Woken {
 
 impl Stop {
     /// Nobody has asked yet.
-    pub fn new() -> io::Result<Stop> {
+    pub(crate) fn new() -> io::Result<Stop> {
         let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         Ok(Stop { asked: AtomicBool::new(false), memory_shrank: AtomicBool::new(false), event })
     }
 
     /// Asks to end. `why` is logged the first time, once everybody has been woken; later requests change nothing.
-    pub fn ask(&self, why: &str) {
+    pub(crate) fn ask(&self, why: &str) {
         let is_first = !self.asked.swap(true, Ordering::SeqCst);
         self.wake();
         if is_first {
@@ -42,14 +42,14 @@ impl Stop {
     }
 
     /// Asks to end because guest memory is not there; see [`Stop::memory_shrank`]. Async-signal-safe.
-    pub fn ask_from_signal_handler(&self) {
+    pub(crate) fn ask_from_signal_handler(&self) {
         self.memory_shrank.store(true, Ordering::SeqCst);
         self.asked.store(true, Ordering::SeqCst);
         self.wake();
     }
 
     /// Whether the reason is that guest memory is not there.
-    pub fn memory_shrank(&self) -> bool {
+    pub(crate) fn memory_shrank(&self) -> bool {
         self.memory_shrank.load(Ordering::SeqCst)
     }
 
@@ -59,12 +59,12 @@ impl Stop {
     }
 
     /// Whether someone has asked.
-    pub fn asked(&self) -> bool {
+    pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
 
     /// Waits until `fd` is readable or someone has asked.
-    pub fn wait_or(&self, fd: BorrowedFd<'_>) -> io::Result<Woken> {
+    pub(crate) fn wait_or(&self, fd: BorrowedFd<'_>) -> io::Result<Woken> {
         loop {
             let mut fds = [
                 PollFd::from_borrowed_fd(self.event.as_fd(), PollFlags::IN),
@@ -81,7 +81,7 @@ impl Stop {
     }
 
     /// Waits until someone has asked.
-    pub fn wait(&self) -> io::Result<()> {
+    pub(crate) fn wait(&self) -> io::Result<()> {
         while !self.asked() {
             let mut fds = [PollFd::new(&self.event, PollFlags::IN)];
             match rustix::event::poll(&mut fds, None) {

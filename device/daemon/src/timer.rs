@@ -7,7 +7,7 @@ use std::thread;
 use crate::nic::Nic;
 
 /// Starts the thread. It ends with the process.
-pub fn start(nic: Arc<Nic>) -> io::Result<()> {
+pub(crate) fn start(nic: Arc<Nic>) -> io::Result<()> {
     thread::Builder::new().name("wire-time".into()).spawn(move || {
         loop {
             nic.wait_for_wire_time();

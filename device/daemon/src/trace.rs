@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use crate::files::Records;
 
 /// The row of what concerns no queue.
-pub const DEVICE: usize = 0;
+pub(crate) const DEVICE: usize = 0;
 
 /// The device's number among the processes of a trace.
-pub const PROCESS: u32 = 1;
+pub(crate) const PROCESS: u32 = 1;
 
 /// This moment on three clocks: the process's own, and the two that other processes can read as well.
 fn now() -> (Instant, Value) {
@@ -32,7 +32,7 @@ fn now() -> (Instant, Value) {
 }
 
 /// A trace, open for writing. Its times are microseconds since it was opened.
-pub struct Trace {
+pub(crate) struct Trace {
     began: Instant,
     /// The next arrow's number.
     arrows: AtomicU64,
@@ -47,7 +47,7 @@ struct Writing {
 
 impl Trace {
     /// Creates `path`, or empties it; `rows` numbers and names the rows besides [`DEVICE`].
-    pub fn create(path: &Path, rows: &[(usize, String)]) -> io::Result<Trace> {
+    pub(crate) fn create(path: &Path, rows: &[(usize, String)]) -> io::Result<Trace> {
         let mut records = Records::create(path, b"\n]\n")?;
         let metadata = |row: usize, kind: &str, args: Value| json!({ "ph": "M", "name": kind, "pid": PROCESS, "tid": row, "ts": 0, "args": args });
         let process = metadata(DEVICE, "process_name", json!({ "name": "device" }));
@@ -83,35 +83,35 @@ impl Trace {
     }
 
     /// Something happens.
-    pub fn mark(&self, row: usize, name: &str, args: Value) {
+    pub(crate) fn mark(&self, row: usize, name: &str, args: Value) {
         self.write(row, Instant::now(), json!({ "ph": "i", "s": "t", "name": name, "args": args }));
     }
 
     /// Something begins that goes on until [`Trace::end`]; the moment at which it does.
-    pub fn begin(&self, row: usize, name: &str, args: Value) -> Instant {
+    pub(crate) fn begin(&self, row: usize, name: &str, args: Value) -> Instant {
         let now = Instant::now();
         self.write(row, now, json!({ "ph": "B", "name": name, "args": args }));
         now
     }
 
     /// The bar that began last on the row ends.
-    pub fn end(&self, row: usize) {
+    pub(crate) fn end(&self, row: usize) {
         self.write(row, Instant::now(), json!({ "ph": "E" }));
     }
 
     /// Something that began at `from` is over. On one row, what overlaps is nested.
-    pub fn span(&self, row: usize, from: Instant, name: &str, args: Value) {
+    pub(crate) fn span(&self, row: usize, from: Instant, name: &str, args: Value) {
         let dur = from.elapsed().as_nanos() as f64 / 1e3;
         self.write(row, from, json!({ "ph": "X", "name": name, "dur": dur, "args": args }));
     }
 
     /// A counter has a new value.
-    pub fn count(&self, name: &str, value: u64) {
+    pub(crate) fn count(&self, name: &str, value: u64) {
         self.write(DEVICE, Instant::now(), json!({ "ph": "C", "name": name, "args": { "frames": value } }));
     }
 
     /// An arrow between two moments, each within a bar or a span of its row.
-    pub fn arrow(&self, name: &str, from: (usize, Instant), to: (usize, Instant)) {
+    pub(crate) fn arrow(&self, name: &str, from: (usize, Instant), to: (usize, Instant)) {
         let id = self.arrows.fetch_add(1, Ordering::Relaxed);
         let event = |ph: &str| json!({ "ph": ph, "cat": "cause", "name": name, "id": id });
         self.write(from.0, from.1, event("s"));
@@ -122,7 +122,7 @@ impl Trace {
     }
 
     /// Events that the file lacks because it could not be written.
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.writing().lost
     }
 }

@@ -17,11 +17,11 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemoryAtomic, Guest
 use vmm_sys_util::event::EventNotifier;
 
 /// Guest memory as the front end last shared it.
-pub type Memory = GuestMemoryAtomic<GuestMemoryMmap<()>>;
+pub(crate) type Memory = GuestMemoryAtomic<GuestMemoryMmap<()>>;
 
 /// What a queue does when the front end starts, stops, enables and disables it. Called from the
 /// vhost-user thread only, one call at a time; none may block on the guest, on a gate or on wire time.
-pub trait Service: Send + Sync {
+pub(crate) trait Service: Send + Sync {
     /// The queue's name, for the log.
     fn name(&self) -> &'static str;
     /// The queue enters service.
@@ -48,7 +48,10 @@ thread_local! {
 
 /// Runs `make`, in which the library creates one vring per service, in order. Its constructor takes no
 /// argument of ours, so they are handed over beside it.
-pub fn with_services<T>(services: impl IntoIterator<Item = Arc<dyn Service>>, make: impl FnOnce() -> T) -> T {
+pub(crate) fn with_services<T>(
+    services: impl IntoIterator<Item = Arc<dyn Service>>,
+    make: impl FnOnce() -> T,
+) -> T {
     let mut services: Vec<_> = services.into_iter().collect();
     services.reverse();
     NEXT.set(services);
@@ -59,7 +62,7 @@ pub fn with_services<T>(services: impl IntoIterator<Item = Arc<dyn Service>>, ma
 
 /// The library's handle on one queue.
 #[derive(Clone)]
-pub struct Vring {
+pub(crate) struct Vring {
     /// Kick descriptor, enabled and ready flags: what the library looks at.
     library: VringMutex<Memory>,
     queue: Arc<Mutex<Queue>>,

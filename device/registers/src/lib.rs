@@ -21,6 +21,7 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 
 mod block;
 mod command;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use cancelnic_registers::{Direction, QueueId};
-use control_protocol::rpc::RpcError;
 use control_protocol::{
-    Bytes, Call, Clock, Gate, Inject, InjectFrame, Injected, Method, Nothing, Queue, Quit, Time,
+    Bytes, Call, Clock, Gate, Inject, InjectFrame, Injected, Method, Nothing, Queue, Quit, RpcError, Time,
 };
 use numbered_frame::{EVERYONE, SHORTEST};
 use serde_json::Value;
@@ -20,11 +19,11 @@ const SHORTEST_BYTES: usize = 14;
 const LONGEST_HEADER: usize = 18;
 
 /// What a client of the control socket can do.
-pub struct Control {
+pub(crate) struct Control {
     /// The NIC that it does it to.
-    pub nic: Arc<Nic>,
+    pub(crate) nic: Arc<Nic>,
     /// Where `quit` goes.
-    pub stop: Arc<Stop>,
+    pub(crate) stop: Arc<Stop>,
 }
 
 impl Methods for Control {

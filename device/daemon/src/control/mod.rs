@@ -3,5 +3,5 @@
 mod methods;
 mod server;
 
-pub use methods::Control;
-pub use server::serve;
+pub(crate) use methods::Control;
+pub(crate) use server::serve;

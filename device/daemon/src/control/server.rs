@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use control_protocol::rpc::{self, LINE_LIMIT, RpcError};
+use control_protocol::RpcError;
+use control_protocol::rpc::{self, LINE_LIMIT};
 use serde_json::Value;
 
 /// Clients at a time.
@@ -17,7 +18,7 @@ const CLIENT_LIMIT: usize = 32;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Carries out one method.
-pub trait Methods: Send + Sync + 'static {
+pub(crate) trait Methods: Send + Sync + 'static {
     /// `Ok` is the answer's `result`.
     fn call(&self, method: &str, params: Option<Value>) -> Result<Value, RpcError>;
     /// The answer to a method that was carried out is on its way.
@@ -25,7 +26,7 @@ pub trait Methods: Send + Sync + 'static {
 }
 
 /// Accepts clients until the process ends. Runs on a thread of its own.
-pub fn serve(listener: &UnixListener, methods: impl Methods) {
+pub(crate) fn serve(listener: &UnixListener, methods: impl Methods) {
     let methods = Arc::new(methods);
     let clients = Arc::new(AtomicUsize::new(0));
     loop {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Where `now` comes from, and who waits for it.
 #[derive(Debug)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// `None` with the manual clock.
     started: Option<Instant>,
     state: Mutex<State>,
@@ -22,7 +22,7 @@ struct State {
 
 impl Clock {
     /// Starts at 0.
-    pub fn new(manual: bool) -> Clock {
+    pub(crate) fn new(manual: bool) -> Clock {
         Clock { started: (!manual).then(Instant::now), state: Mutex::default(), changed: Condvar::new() }
     }
 
@@ -31,12 +31,12 @@ impl Clock {
     }
 
     /// Whether time passes only when told.
-    pub fn is_manual(&self) -> bool {
+    pub(crate) fn is_manual(&self) -> bool {
         self.started.is_none()
     }
 
     /// Time since the start.
-    pub fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         match self.started {
             Some(started) => started.elapsed(),
             None => self.state().manual,
@@ -44,7 +44,7 @@ impl Clock {
     }
 
     /// Lets `by` pass on the manual clock; the new time, or `None` with the real one.
-    pub fn advance(&self, by: Duration) -> Option<Duration> {
+    pub(crate) fn advance(&self, by: Duration) -> Option<Duration> {
         if !self.is_manual() {
             return None;
         }
@@ -54,7 +54,7 @@ impl Clock {
     }
 
     /// Someone is to be woken at `at`, if nobody was to be sooner.
-    pub fn wake_at(&self, at: Duration) {
+    pub(crate) fn wake_at(&self, at: Duration) {
         let mut state = self.state();
         if state.deadline.is_none_or(|deadline| at < deadline) {
             state.deadline = Some(at);
@@ -64,7 +64,7 @@ impl Clock {
 
     /// Waits for the time given last to [`Clock::wake_at`], and forgets it. For one thread. With the
     /// manual clock only a time that is not in the future wakes: others come with the advance.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let mut state = self.state();
         loop {
             let left = state.deadline.map(|deadline| match self.started {

@@ -32,8 +32,8 @@ use crate::trace::{self, Trace};
 use crate::vring::Memory;
 
 use clock::Clock;
-pub use report::{gate, gates};
-pub use rows::names as trace_rows;
+pub(crate) use report::{gate, gates};
+pub(crate) use rows::names as trace_rows;
 use slot::{Slot, State};
 use wire::Ether;
 
@@ -46,21 +46,21 @@ const MOST_BYTES: usize = 16 << 20;
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
 /// The queues that the device offers, in the order of their virtqueues.
-pub fn offered() -> impl DoubleEndedIterator<Item = QueueId> + Clone {
+pub(crate) fn offered() -> impl DoubleEndedIterator<Item = QueueId> + Clone {
     QueueId::all(1)
 }
 
 /// The device cannot take that many frames now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{} frames of {} bytes together do not fit: {} of {} bytes can wait now", wanted.0, wanted.1, room.0, room.1)]
-pub struct NoRoom {
+pub(crate) struct NoRoom {
     /// Frames, and bytes in them.
     wanted: (usize, usize),
     room: (usize, usize),
 }
 
 /// The NIC.
-pub struct Nic {
+pub(crate) struct Nic {
     mac: [u8; 6],
     mtu: u16,
     config: Mutex<ConfigSpace>,
@@ -79,7 +79,12 @@ pub struct Nic {
 
 impl Nic {
     /// The NIC that the command line describes; `stop` is asked when it is of no use any more.
-    pub fn new(cli: &Cli, capture: Option<Capture>, trace: Option<Trace>, stop: Arc<Stop>) -> Arc<Nic> {
+    pub(crate) fn new(
+        cli: &Cli,
+        capture: Option<Capture>,
+        trace: Option<Trace>,
+        stop: Arc<Stop>,
+    ) -> Arc<Nic> {
         let trace = trace.map(Arc::new);
         let caps = Caps::ALL.with_tx_cancel(!cli.no_cancel);
         let (speed, megabits) = match cli.speed {
@@ -128,34 +133,34 @@ impl Nic {
     }
 
     /// Where the front end is to share the guest's memory.
-    pub fn shared_memory(&self) -> &Memory {
+    pub(crate) fn shared_memory(&self) -> &Memory {
         &self.memory
     }
 
     /// Somebody marks this moment in the trace.
-    pub fn mark(&self, text: &str) {
+    pub(crate) fn mark(&self, text: &str) {
         if let Some(trace) = &self.trace {
             trace.mark(trace::DEVICE, text, json!({}));
         }
     }
 
     /// The NIC's address.
-    pub fn mac(&self) -> [u8; 6] {
+    pub(crate) fn mac(&self) -> [u8; 6] {
         self.mac
     }
 
     /// Largest payload of a frame, in bytes.
-    pub fn mtu(&self) -> u16 {
+    pub(crate) fn mtu(&self) -> u16 {
         self.mtu
     }
 
     /// Whether a front end is there.
-    pub fn set_connected(&self, connected: bool) {
+    pub(crate) fn set_connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::SeqCst);
     }
 
     /// `size` bytes of the configuration space from `offset`.
-    pub fn read_config(&self, offset: u32, size: u32) -> Vec<u8> {
+    pub(crate) fn read_config(&self, offset: u32, size: u32) -> Vec<u8> {
         self.config().read(offset, size)
     }
 
@@ -166,7 +171,7 @@ impl Nic {
 
     /// The guest has written `bytes` at `offset`. Commands are carried out before this returns: it never
     /// waits for a gate, for wire time or for the guest. For the vhost-user thread.
-    pub fn write_config(&self, offset: u32, bytes: &[u8]) {
+    pub(crate) fn write_config(&self, offset: u32, bytes: &[u8]) {
         let Written { commands, misuses } = self.config().write(offset, bytes);
         for Misuse { queue, rule } in misuses {
             let Some(slot) = self.slot(queue) else { continue };
@@ -193,7 +198,7 @@ impl Nic {
     }
 
     /// The guest has rung a queue's doorbell: the judge hears of it, and the queue runs.
-    pub fn doorbell(&self, queue: QueueId) {
+    pub(crate) fn doorbell(&self, queue: QueueId) {
         let Some(slot) = self.slot(queue) else { return };
         let mut state = slot.lock();
         state.doorbell(|state| state.queue.doorbell(&*self.memory(), self.clock.now()));
@@ -201,7 +206,7 @@ impl Nic {
     }
 
     /// Something has changed for a queue other than by a doorbell.
-    pub fn run(&self, queue: QueueId) {
+    pub(crate) fn run(&self, queue: QueueId) {
         if let Some(slot) = self.slot(queue) {
             self.run_locked(slot, slot.lock());
         }
@@ -242,36 +247,36 @@ impl Nic {
     }
 
     /// Waits until wire time asks for a queue to be run. For the wire-time thread.
-    pub fn wait_for_wire_time(&self) {
+    pub(crate) fn wait_for_wire_time(&self) {
         self.clock.wait();
     }
 
     /// Runs what wire time asks for.
-    pub fn wire_time_passed(&self) {
+    pub(crate) fn wire_time_passed(&self) {
         for slot in self.queues.iter().filter(|slot| slot.id().direction() == Direction::Tx) {
             self.run_locked(slot, slot.lock());
         }
     }
 
     /// Whether wire time passes only when told.
-    pub fn clock_is_manual(&self) -> bool {
+    pub(crate) fn clock_is_manual(&self) -> bool {
         self.clock.is_manual()
     }
 
     /// Wire time, in microseconds.
-    pub fn now_us(&self) -> u64 {
+    pub(crate) fn now_us(&self) -> u64 {
         u64::try_from(self.clock.now().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Lets `us` microseconds pass; the new time, or `None` if the clock is real.
-    pub fn advance(&self, us: u64) -> Option<u64> {
+    pub(crate) fn advance(&self, us: u64) -> Option<u64> {
         self.clock.advance(Duration::from_micros(us))?;
         self.wire_time_passed();
         Some(self.now_us())
     }
 
     /// Opens or closes a gate that `queue` has.
-    pub fn set_gate(&self, queue: QueueId, gate: Gate, open: bool) {
+    pub(crate) fn set_gate(&self, queue: QueueId, gate: Gate, open: bool) {
         let Some(slot) = self.slot(queue) else { return };
         let mut state = slot.lock();
         state.queue.set_gate(gate, open, self.clock.now());
@@ -279,7 +284,7 @@ impl Nic {
     }
 
     /// Lets `count` pieces through a closed gate that `queue` has.
-    pub fn step_gate(&self, queue: QueueId, gate: Gate, count: u64) {
+    pub(crate) fn step_gate(&self, queue: QueueId, gate: Gate, count: u64) {
         let Some(slot) = self.slot(queue) else { return };
         let mut state = slot.lock();
         state.queue.step_gate(gate, count, self.clock.now());
@@ -287,7 +292,7 @@ impl Nic {
     }
 
     /// Frames arrive for the guest at `queue`: all of them, or none if they do not fit.
-    pub fn inject(&self, queue: QueueId, frames: Vec<Vec<u8>>) -> Result<(), NoRoom> {
+    pub(crate) fn inject(&self, queue: QueueId, frames: Vec<Vec<u8>>) -> Result<(), NoRoom> {
         let wanted = (frames.len(), frames.iter().map(Vec::len).sum());
         let Some(slot) = self.slot(queue) else { return Err(NoRoom { wanted, room: (0, 0) }) };
         let mut state = slot.lock();

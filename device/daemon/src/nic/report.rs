@@ -10,7 +10,7 @@ use super::Nic;
 
 impl Nic {
     /// Everything: the queues and what is counted besides them.
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             connected: self.connected.load(Ordering::SeqCst),
             queues: self.queues.iter().filter_map(|slot| self.queue(slot.id())).collect(),
@@ -25,7 +25,7 @@ impl Nic {
     }
 
     /// One queue, if the device offers it. "Now" is one moment for all of it.
-    pub fn queue(&self, id: QueueId) -> Option<Queue> {
+    pub(crate) fn queue(&self, id: QueueId) -> Option<Queue> {
         let mut state = self.slot(id)?.lock();
         state.queue.look(&*self.memory(), self.clock.now());
         state.follow();
@@ -79,12 +79,12 @@ fn finding(model::Finding { rule, descriptor, at }: &model::Finding) -> Finding 
 }
 
 /// The gates of a queue.
-pub fn gates(queue: QueueId) -> impl Iterator<Item = model::Gate> {
+pub(crate) fn gates(queue: QueueId) -> impl Iterator<Item = model::Gate> {
     model::Gate::of(queue.direction()).iter().copied()
 }
 
 /// A gate as the protocol has it.
-pub fn gate(gate: model::Gate) -> Gate {
+pub(crate) fn gate(gate: model::Gate) -> Gate {
     match gate {
         model::Gate::Fetch => Gate::Fetch,
         model::Gate::Wire => Gate::Wire,
@@ -94,7 +94,7 @@ pub fn gate(gate: model::Gate) -> Gate {
 }
 
 /// A rule as the protocol has it.
-pub fn rule(rule: model::Rule) -> Rule {
+pub(crate) fn rule(rule: model::Rule) -> Rule {
     match rule {
         model::Rule::DescriptorReused => Rule::DescriptorReused,
         model::Rule::BufferChanged => Rule::BufferChanged,
@@ -112,11 +112,11 @@ pub fn rule(rule: model::Rule) -> Rule {
 }
 
 /// STATE as the protocol has it. No queue of the model has another one.
-pub fn state(status: StatusWord) -> State {
+pub(crate) fn state(status: StatusWord) -> State {
     status.state().map(State::from).unwrap_or_default()
 }
 
 /// RESULT as a number; 15 if the word has none that is defined.
-pub fn result_number(status: StatusWord) -> u8 {
+pub(crate) fn result_number(status: StatusWord) -> u8 {
     status.result().map_or(15, |result| result as u8)
 }

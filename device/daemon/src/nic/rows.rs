@@ -12,7 +12,7 @@ use super::report::{self, result_number};
 use crate::trace::{self, Trace};
 
 /// The rows of one queue.
-pub struct Rows {
+pub(crate) struct Rows {
     trace: Arc<Trace>,
     queue: QueueId,
     /// The row of the queue's STATE.
@@ -33,7 +33,7 @@ pub struct Rows {
 
 impl Rows {
     /// Those of `queue`.
-    pub fn new(queue: QueueId, trace: Arc<Trace>) -> Rows {
+    pub(crate) fn new(queue: QueueId, trace: Arc<Trace>) -> Rows {
         let state = row(queue);
         Rows {
             trace,
@@ -49,12 +49,12 @@ impl Rows {
     }
 
     /// Something happens to the queue.
-    pub fn mark(&self, name: &str, args: Value) {
+    pub(crate) fn mark(&self, name: &str, args: Value) {
         self.trace.mark(self.state, name, args);
     }
 
     /// An interrupt was raised, from `began` on.
-    pub fn interrupt(&mut self, began: Instant) {
+    pub(crate) fn interrupt(&mut self, began: Instant) {
         self.trace.span(self.events, began, "interrupt", json!({}));
         if let Some(rung) = self.doorbell.take() {
             self.trace.arrow("doorbell to interrupt", (self.events, rung), (self.events, began));
@@ -62,13 +62,13 @@ impl Rows {
     }
 
     /// The doorbell was heard, from `began` on.
-    pub fn doorbell(&mut self, began: Instant) {
+    pub(crate) fn doorbell(&mut self, began: Instant) {
         self.trace.span(self.events, began, "doorbell", json!({}));
         self.doorbell.get_or_insert(began);
     }
 
     /// A command is about to be carried out.
-    pub fn command_begins(&mut self, word: CommandWord, began: Instant) {
+    pub(crate) fn command_begins(&mut self, word: CommandWord, began: Instant) {
         if word.op() == Some(Op::Cancel) {
             self.cancel.get_or_insert(began);
         }
@@ -77,7 +77,7 @@ impl Rows {
     }
 
     /// It was carried out, and left the queue with this status word.
-    pub fn command_ends(&self, word: CommandWord, began: Instant, status: StatusWord) {
+    pub(crate) fn command_ends(&self, word: CommandWord, began: Instant, status: StatusWord) {
         let args = json!({
             "seq": word.seq(),
             "state": report::state(status),
@@ -88,7 +88,7 @@ impl Rows {
     }
 
     /// Brings findings, counters and STATE up to date.
-    pub fn follow(&mut self, queue: &Queue) {
+    pub(crate) fn follow(&mut self, queue: &Queue) {
         let judge = queue.judge();
         let known = usize::try_from(self.told).unwrap_or(usize::MAX);
         for Finding { rule, descriptor, at } in judge.findings().iter().skip(known) {
@@ -145,7 +145,7 @@ fn row(queue: QueueId) -> usize {
 }
 
 /// The names of the rows of these queues, each with its number.
-pub fn names(queues: impl Iterator<Item = QueueId> + Clone) -> Vec<(usize, String)> {
+pub(crate) fn names(queues: impl Iterator<Item = QueueId> + Clone) -> Vec<(usize, String)> {
     let states = queues.clone().map(|queue| (row(queue), queue.name().to_owned()));
     let events = queues
         .map(|queue| (row(queue) + QueueId::COUNT, format!("{queue}: commands, doorbells, interrupts")));

@@ -14,7 +14,7 @@ use crate::vring::Service;
 
 impl Nic {
     /// What the library's vrings talk to, one for each queue by index.
-    pub fn services(self: Arc<Nic>) -> Vec<Arc<dyn Service>> {
+    pub(crate) fn services(self: Arc<Nic>) -> Vec<Arc<dyn Service>> {
         let service = |slot: &Arc<Slot>| {
             Arc::new(QueueService { nic: self.clone(), slot: slot.clone() }) as Arc<dyn Service>
         };
@@ -22,7 +22,7 @@ impl Nic {
     }
 
     /// What ends the listening to a doorbell. To be called once, before the front end is served.
-    pub fn set_forget_doorbell(&self, forget: impl Fn(RawFd) + Send + Sync + 'static) {
+    pub(crate) fn set_forget_doorbell(&self, forget: impl Fn(RawFd) + Send + Sync + 'static) {
         // One front end a process; a second would find the first one's.
         if self.forget_doorbell.set(Box::new(forget)).is_err() {
             tracing::error!("doorbells are set twice");

@@ -14,7 +14,7 @@ use crate::log::OncePerSecond;
 use crate::trace::Trace;
 
 /// A queue of the model behind its lock.
-pub struct Slot {
+pub(crate) struct Slot {
     id: QueueId,
     state: Mutex<State>,
     /// Threads that want the lock and must not wait long.
@@ -22,18 +22,18 @@ pub struct Slot {
 }
 
 /// What the lock guards.
-pub struct State {
+pub(crate) struct State {
     /// The model's queue.
-    pub queue: Queue,
+    pub(crate) queue: Queue,
     /// Where interrupts go.
-    pub call: Option<EventNotifier>,
+    pub(crate) call: Option<EventNotifier>,
     complaints: OncePerSecond,
     rows: Option<Rows>,
 }
 
 impl Slot {
     /// For `queue`, which has its rows in `trace`.
-    pub fn new(queue: Queue, trace: Option<Arc<Trace>>) -> Slot {
+    pub(crate) fn new(queue: Queue, trace: Option<Arc<Trace>>) -> Slot {
         let id = queue.id();
         let rows = trace.map(|trace| Rows::new(id, trace));
         let state = State { queue, call: None, complaints: OncePerSecond::default(), rows };
@@ -41,12 +41,12 @@ impl Slot {
     }
 
     /// Which queue it is.
-    pub fn id(&self) -> QueueId {
+    pub(crate) fn id(&self) -> QueueId {
         self.id
     }
 
     /// The queue, for the thread that answers the front end: a thread in the middle of its turns lets it in.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.urgent.fetch_add(1, Ordering::SeqCst);
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.urgent.fetch_sub(1, Ordering::SeqCst);
@@ -54,7 +54,7 @@ impl Slot {
     }
 
     /// Between two turns: lets those in who must not wait long.
-    pub fn give_way(&self) {
+    pub(crate) fn give_way(&self) {
         if self.urgent.load(Ordering::SeqCst) > 0 {
             std::thread::yield_now();
         }
@@ -64,7 +64,7 @@ impl Slot {
 impl State {
     /// Does what `turn` asks of this queue alone: the interrupt, and a line in the log. Called after the
     /// model's call has returned, under the same lock: by then the status word is readable (C7).
-    pub fn deliver(&mut self, turn: &Turn) {
+    pub(crate) fn deliver(&mut self, turn: &Turn) {
         self.follow();
         self.signal(turn.signal);
         let queue = self.queue.id().name();
@@ -77,7 +77,7 @@ impl State {
     }
 
     /// Writes the call descriptor, if `wanted` and there is one.
-    pub fn signal(&mut self, wanted: bool) {
+    pub(crate) fn signal(&mut self, wanted: bool) {
         let Some(call) = self.call.as_ref().filter(|_| wanted) else { return };
         let began = Instant::now();
         match call.notify() {
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// The driver rings: `act` is what the queue's judge makes of it.
-    pub fn doorbell(&mut self, act: impl FnOnce(&mut Self)) {
+    pub(crate) fn doorbell(&mut self, act: impl FnOnce(&mut Self)) {
         let began = Instant::now();
         act(self);
         self.follow();
@@ -103,7 +103,7 @@ impl State {
     }
 
     /// The driver gives the command `word`: `act` carries it out under the queue's lock.
-    pub fn command(&mut self, word: CommandWord, act: impl FnOnce(&mut Self) -> Turn) {
+    pub(crate) fn command(&mut self, word: CommandWord, act: impl FnOnce(&mut Self) -> Turn) {
         let began = Instant::now();
         if let Some(rows) = &mut self.rows {
             rows.command_begins(word, began);
@@ -116,14 +116,14 @@ impl State {
     }
 
     /// The queue enters or leaves service.
-    pub fn mark(&self, name: &str, args: Value) {
+    pub(crate) fn mark(&self, name: &str, args: Value) {
         if let Some(rows) = &self.rows {
             rows.mark(name, args);
         }
     }
 
     /// Brings the trace up to date with the queue's state, its counters and its judge.
-    pub fn follow(&mut self) {
+    pub(crate) fn follow(&mut self) {
         if let Some(rows) = &mut self.rows {
             rows.follow(&self.queue);
         }

@@ -11,7 +11,7 @@ use crate::capture::{Capture, Way};
 use crate::cli::WireKind;
 
 /// What is between the queues. Called under a queue's lock; takes only locks of its own.
-pub struct Ether {
+pub(crate) struct Ether {
     kind: WireKind,
     capture: Option<Mutex<Writing>>,
     /// What is known of each pair, whether the device offers it or not.
@@ -57,7 +57,7 @@ struct Writing {
 
 impl Ether {
     /// A wire of that kind, recorded in `capture`.
-    pub fn new(kind: WireKind, capture: Option<Capture>) -> Ether {
+    pub(crate) fn new(kind: WireKind, capture: Option<Capture>) -> Ether {
         Ether {
             kind,
             capture: capture.map(|capture| Mutex::new(Writing { capture, lost: 0 })),
@@ -71,7 +71,7 @@ impl Ether {
 
     /// What `queue` takes back from now on goes on account of the CANCEL number `seq`, given in the state `status`. A CANCEL
     /// during CANCELLING joins the one before it.
-    pub fn cancel_begins(&self, queue: QueueId, seq: u8, status: StatusWord) {
+    pub(crate) fn cancel_begins(&self, queue: QueueId, seq: u8, status: StatusWord) {
         let joins = status.state() == Some(State::Cancelling);
         *lock(&self.pair(queue).cancel) = Cancel { seq, count: if joins { status.count() } else { 0 } };
     }
@@ -101,18 +101,18 @@ impl Ether {
     }
 
     /// Frames that the capture lacks because the file could not be written, or a frame taken back not be read.
-    pub fn capture_lost(&self) -> u64 {
+    pub(crate) fn capture_lost(&self) -> u64 {
         self.capture.as_ref().map_or(0, |writing| lock(writing).lost)
     }
 
     /// Frames that did not come back, because too many were on their way.
-    pub fn loopback_lost(&self) -> u64 {
+    pub(crate) fn loopback_lost(&self) -> u64 {
         self.pairs.iter().map(|pair| lock(&pair.back).lost).sum()
     }
 
     /// Takes the frames that came back for `queue`; none come for a transmit queue. To be called under the queue's lock,
     /// which keeps their order.
-    pub fn take_back(&self, queue: QueueId) -> VecDeque<Vec<u8>> {
+    pub(crate) fn take_back(&self, queue: QueueId) -> VecDeque<Vec<u8>> {
         match queue.direction() {
             Direction::Tx => VecDeque::new(),
             Direction::Rx => {
