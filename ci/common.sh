@@ -19,7 +19,7 @@ for _argument in "$@"; do
     esac
 done
 
-# As ci/rig/src/places.rs has it: relative to the workspace. The programs that are started get it as an absolute path.
+# As ci/rig/lab/src/base/places.rs has it: relative to the workspace. The programs that are started get it as an absolute path.
 case ${CARGO_TARGET_DIR:-} in
 '') target=$top/target ;;
 /*) target=$CARGO_TARGET_DIR ;;

@@ -1,8 +1,9 @@
 //! Chromium without a window, driven through its DevTools protocol over a pipe: JSON objects, each ended by a zero byte.
 
-use crate::process::{Folder, Process, readable};
 use anyhow::{Context, Result, bail, ensure};
 use base64ct::{Base64, Encoding};
+use lab::base::folder::Folder;
+use lab::base::process::{Process, readable};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use std::env;
@@ -20,7 +21,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chro
 
 /// Light or dark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Dark on light.
     Light,
     /// Light on dark.
@@ -29,7 +30,7 @@ pub enum Scheme {
 
 impl Scheme {
     /// As CSS has it.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Light => "light",
             Self::Dark => "dark",
@@ -38,7 +39,7 @@ impl Scheme {
 }
 
 /// The browser: `$CANCELNIC_CHROMIUM` if set, else the first of PATH.
-pub fn find() -> Option<PathBuf> {
+pub(crate) fn find() -> Option<PathBuf> {
     if let Some(named) = env::var_os("CANCELNIC_CHROMIUM").filter(|value| !value.is_empty()) {
         return Some(named.into());
     }
@@ -52,7 +53,7 @@ pub fn find() -> Option<PathBuf> {
 
 /// A browser with one tab.
 #[derive(Debug)]
-pub struct Browser {
+pub(crate) struct Browser {
     orders: File,
     answers: BufReader<ChildStdout>,
     /// Events that came while an answer was waited for.
@@ -66,7 +67,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts `program` with a profile of its own and opens a tab.
-    pub fn start(program: &Path) -> Result<Self> {
+    pub(crate) fn start(program: &Path) -> Result<Self> {
         let folder = Folder::new()?;
         let pipe = folder.path().join("orders");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("cannot make a pipe")?;
@@ -101,7 +102,7 @@ impl Browser {
     }
 
     /// Opens a page in that width and scheme, and waits until it is loaded.
-    pub fn open(&mut self, page: &Path, width: u32, scheme: Scheme) -> Result<()> {
+    pub(crate) fn open(&mut self, page: &Path, width: u32, scheme: Scheme) -> Result<()> {
         let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", metrics)?;
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme.name() }]);
@@ -117,7 +118,7 @@ impl Browser {
     }
 
     /// The value of a JavaScript expression in the page.
-    pub fn evaluate(&mut self, expression: &str) -> Result<Value> {
+    pub(crate) fn evaluate(&mut self, expression: &str) -> Result<Value> {
         let ask = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let mut answer = self.call("Runtime.evaluate", ask)?;
         if let Some(thrown) = answer.get("exceptionDetails") {
@@ -127,7 +128,7 @@ impl Browser {
     }
 
     /// What the page has complained of since it was opened: exceptions, errors and warnings of the console.
-    pub fn complaints(&mut self) -> Result<Vec<String>> {
+    pub(crate) fn complaints(&mut self) -> Result<Vec<String>> {
         // Whatever the page wrote up to now comes before this answer.
         self.evaluate("0")?;
         let complaint = |event: &Value| {
@@ -146,7 +147,7 @@ impl Browser {
     }
 
     /// A picture (PNG) of the page: of its first screen or of all of it.
-    pub fn picture(&mut self, whole: bool) -> Result<Vec<u8>> {
+    pub(crate) fn picture(&mut self, whole: bool) -> Result<Vec<u8>> {
         let ask = json!({ "format": "png", "captureBeyondViewport": whole });
         let ask = if whole {
             let size = self.call("Page.getLayoutMetrics", json!({}))?["cssContentSize"].take();

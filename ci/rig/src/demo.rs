@@ -1,20 +1,21 @@
 //! `cargo rig demo`: the whole cancel path once, told as it happens.
 
-pub mod path;
-
-use crate::agent::AgentError;
-use crate::archive::{Evidence, RunFolder};
 use crate::build;
 use crate::live::Live;
-use crate::process::Folder;
-use crate::report;
-use crate::report::table;
-use crate::run::{Run, StepEvent};
-use crate::settings::{Files, NIC, Settings};
 use crate::terminal::Terminal;
-use crate::{console, failure, foreign, guest, places};
+use crate::{foreign, guest};
 use anyhow::Result;
 use clap::Args;
+use lab::base::evidence::{Evidence, RunFolder};
+use lab::base::files::{Files, NIC};
+use lab::base::folder::Folder;
+use lab::base::{console, failure, places};
+use lab::guest::agent::AgentError;
+use lab::report;
+use lab::report::table;
+use lab::run::{Run, StepEvent, archive};
+use lab::settings::Settings;
+use scenarios::path;
 use std::path::{Path, PathBuf};
 
 /// What `cargo rig demo` takes.
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
     cargo rig demo                                this tree's drivers\n  \
     cargo rig demo --frames 64 --seed 7           fewer frames, another seed\n  \
     cargo rig demo --guest windows --image win11  the same on a Windows image")]
-pub struct Options {
+pub(crate) struct Options {
     #[command(flatten)]
     guest: guest::Options,
     /// Frames to send before the cancel (1 to 255)
@@ -51,7 +52,7 @@ impl Options {
 }
 
 /// Runs the demo; `true` if the verdict is good.
-pub fn demo(options: &Options) -> Result<bool> {
+pub(crate) fn demo(options: &Options) -> Result<bool> {
     let json_on_output = console::is_output(options.json.as_deref());
     let foreign = options.driver.find(options.guest.guest)?;
     let guest = options.guest.choose()?;
@@ -65,15 +66,14 @@ pub fn demo(options: &Options) -> Result<bool> {
     let folder = folder.map_or_else(RunFolder::new, Ok)?;
     let evidence = Evidence::new(folder.path().to_path_buf());
     let mut settings = Settings::new(Files::shipped(&built));
-    settings.home = guest;
     settings.evidence = Some(evidence.clone());
     if let Some(foreign) = &foreign {
-        foreign.take_over(&mut settings.files)?;
+        settings.files.take_over(foreign)?;
     }
     // Another project's driver has no interface for the relay's requests, and takes descriptors as it likes.
     let path = if settings.files.driver(NIC).is_ok() { path::cancel_path } else { path::of_any_driver };
     settings.device.queue_size = path::QUEUE_SIZE;
-    settings.guest.seed = options.seed;
+    settings.kernel.seed = options.seed;
     settings.command = options.replay();
     for driver in &settings.files.drivers {
         println!("{:<20} sha256 {}", format!("{}.sys", driver.name), driver.image.sha256);
@@ -81,7 +81,7 @@ pub fn demo(options: &Options) -> Result<bool> {
 
     let mut live = Live::new(terminal);
     let watcher = Box::new(move |event: StepEvent<'_>| live.show(event));
-    let mut run = match Run::start(settings, watcher) {
+    let mut run = match Run::start(settings, guest, None, watcher) {
         Ok(run) => run,
         Err(error) => {
             evidence.settle(true)?;
@@ -95,8 +95,8 @@ pub fn demo(options: &Options) -> Result<bool> {
         _ => None,
     };
     let (facts, mut session) = run.finish(outcome);
-    let violations = crate::verdict::judge(&facts);
-    evidence.run(&mut session, &facts, &violations);
+    let violations = lab::verdict::judge(&facts);
+    archive(&evidence, &mut session, &facts, &violations);
     let width = terminal.table_width();
     println!();
     terminal.print(&table::queues(&facts, style, width), table::SET_MARGIN);
@@ -120,7 +120,7 @@ pub fn demo(options: &Options) -> Result<bool> {
         Ok(())
     });
     terminal.print(&table::verdict(&violations, style), 4);
-    facts.hangs.iter().for_each(|hang| terminal.print(&hang.text(), 2));
+    facts.hangs.iter().for_each(|hang| terminal.print(&hang.to_string(), 2));
     facts.stacks.iter().for_each(|stack| terminal.print(&stack.text(), 2));
     facts.crashes.iter().for_each(|crash| terminal.print(&crash.text(), 2));
     if let Some(prints) = table::prints(&facts).filter(|_| !violations.is_empty()) {

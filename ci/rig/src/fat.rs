@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result};
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
 
 /// What UEFI starts on a volume that nobody says more of.
-pub const BOOT_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
+pub(crate) const BOOT_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
 
 /// A volume of that many bytes with these files, by their paths.
 ///
 /// # Errors
 /// If they do not fit.
-pub fn volume(size: usize, files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+pub(crate) fn volume(size: usize, files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let mut bytes = vec![0; size];
     fatfs::format_volume(Cursor::new(&mut bytes), FormatVolumeOptions::new())
         .context("formatting a FAT volume")?;

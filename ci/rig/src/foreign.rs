@@ -3,13 +3,13 @@
 //! It must drive the NIC of `device/registers` through NetAdapterCx. Our filter and our relay stay in the guest beside it;
 //! scenarios that talk to cancelnic.sys itself do not concern it.
 
-use crate::build::Artefact;
-use crate::failure::Usage;
 use crate::guest::GuestKind;
-use crate::settings::{DriverFiles, Files, NIC};
 use anyhow::{Context, Result};
 use clap::Args;
 use driver_package::Inf;
+use lab::base::artefact::Artefact;
+use lab::base::failure::Usage;
+use lab::base::files::DriverFiles;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ const HARDWARE: &str = "pci\\ven_1af4&dev_1041";
 /// Options that name such a driver.
 #[derive(Debug, Args)]
 #[group(id = "which_driver")]
-pub struct Options {
+pub(crate) struct Options {
     /// Run another project's driver of the NIC in place of ours: the folder with its .sys and .inf, or its .sys
     #[arg(long, value_name = "DIR|SYS")]
     driver: Option<PathBuf>,
@@ -33,7 +33,7 @@ impl Options {
     ///
     /// # Errors
     /// [`Usage`]: `guest` is an image, or there is no such driver.
-    pub fn find(&self, guest: GuestKind) -> Result<Option<Foreign>> {
+    pub(crate) fn find(&self, guest: GuestKind) -> Result<Option<DriverFiles>> {
         let Some(driver) = &self.driver else { return Ok(None) };
         if guest != GuestKind::Understudy {
             let usage = "--driver is for --guest understudy: an image holds its own drivers";
@@ -44,106 +44,90 @@ impl Options {
                 let usage = format!("--driver {}: name the INF of this file with --inf", driver.display());
                 Err(Usage(usage).into())
             }
-            None => Foreign::find(driver).map(Some),
+            None => find(driver).map(Some),
             Some(_) if driver.is_dir() => {
                 let usage = format!("--inf goes with a .sys file; {} is a folder", driver.display());
                 Err(Usage(usage).into())
             }
-            Some(inf) => Foreign::of_files(driver, inf).map(Some),
+            Some(inf) => of_files(driver, inf).map(Some),
         }
     }
 
     /// Whether one is named.
-    pub fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.driver.is_some()
     }
 
     /// The same as arguments, for doing a run again.
-    pub fn replay(&self) -> String {
+    pub(crate) fn replay(&self) -> String {
         let named = [("--driver", &self.driver), ("--inf", &self.inf)];
         let given = named.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
         given.map(|(name, path)| format!(" {name} {}", path.display())).collect()
     }
 }
 
-/// A driver that was found.
-#[derive(Debug, Clone)]
-pub struct Foreign(DriverFiles);
-
-impl Foreign {
-    /// Looks for the NIC's driver in `folder`.
-    ///
-    /// # Errors
-    /// [`Usage`]: the folder does not hold exactly one INF for the NIC, or not the file that this one names.
-    pub fn find(folder: &Path) -> Result<Self> {
-        let refuse = |why: String| Usage(format!("--driver {}: {why}", folder.display()));
-        let entries = fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
-        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
-        let mut infs = Vec::new();
-        let mut others = Vec::new();
-        for path in with_extension(&paths, "inf") {
-            let inf = read_inf(&path).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
-            if is_for_the_nic(&inf) {
-                infs.push((path, inf));
-            } else {
-                others.push(format!("{} is for {}", file_name(&path), inf.hardware_ids.join(", ")));
-            }
+/// Looks for the NIC's driver in `folder`.
+///
+/// # Errors
+/// [`Usage`]: the folder does not hold exactly one INF for the NIC, or not the file that this one names.
+pub(crate) fn find(folder: &Path) -> Result<DriverFiles> {
+    let refuse = |why: String| Usage(format!("--driver {}: {why}", folder.display()));
+    let entries = fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    let mut infs = Vec::new();
+    let mut others = Vec::new();
+    for path in with_extension(&paths, "inf") {
+        let inf = read_inf(&path).map_err(|error| refuse(format!("{}: {error}", file_name(&path))))?;
+        if is_for_the_nic(&inf) {
+            infs.push((path, inf));
+        } else {
+            others.push(format!("{} is for {}", file_name(&path), inf.hardware_ids.join(", ")));
         }
-        let (path, inf) = match &infs[..] {
-            [one] => one,
-            [] if others.is_empty() => return Err(refuse("there is no .inf".into()).into()),
-            [] => return Err(refuse(format!("no INF is for {HARDWARE}: {}", others.join("; "))).into()),
-            several => {
-                let names: Vec<_> = several.iter().map(|(path, _)| file_name(path)).collect();
-                return Err(refuse(format!("several INFs are for the NIC: {}", names.join(", "))).into());
-            }
-        };
-        let image = image_of(inf).map_err(|why| refuse(format!("{} {why}", file_name(path))))?;
-        let found = paths.iter().find(|path| file_name(path).eq_ignore_ascii_case(image));
-        let found =
-            found.ok_or_else(|| refuse(format!("{} names {image}, which is not there", file_name(path))))?;
-        Self::of(image, found, path)
     }
-
-    /// The NIC's driver `image`, whatever that file is called, with its INF.
-    ///
-    /// # Errors
-    /// [`Usage`]: one of them cannot be read, or the INF is not for the NIC.
-    pub fn of_files(image: &Path, inf: &Path) -> Result<Self> {
-        let refuse = |why: String| Usage(format!("--inf {}: {why}", inf.display()));
-        let parsed = read_inf(inf).map_err(|error| refuse(error.to_string()))?;
-        if !is_for_the_nic(&parsed) {
-            let ids = parsed.hardware_ids.join(", ");
-            return Err(refuse(format!("it is for {ids}, not for {HARDWARE}")).into());
+    let (path, inf) = match &infs[..] {
+        [one] => one,
+        [] if others.is_empty() => return Err(refuse("there is no .inf".into()).into()),
+        [] => return Err(refuse(format!("no INF is for {HARDWARE}: {}", others.join("; "))).into()),
+        several => {
+            let names: Vec<_> = several.iter().map(|(path, _)| file_name(path)).collect();
+            return Err(refuse(format!("several INFs are for the NIC: {}", names.join(", "))).into());
         }
-        let name = image_of(&parsed).map_err(|why| refuse(format!("it {why}")))?;
-        if let Err(error) = fs::File::open(image) {
-            return Err(Usage(format!("--driver {}: {error}", image.display())).into());
-        }
-        Self::of(name, image, inf)
-    }
+    };
+    let image = image_of(inf).map_err(|why| refuse(format!("{} {why}", file_name(path))))?;
+    let found = paths.iter().find(|path| file_name(path).eq_ignore_ascii_case(image));
+    let found =
+        found.ok_or_else(|| refuse(format!("{} names {image}, which is not there", file_name(path))))?;
+    of(image, found, path)
+}
 
-    /// `name` is the file's name in the INF, `found` the file.
-    fn of(name: &str, found: &Path, inf: &Path) -> Result<Self> {
-        let (stem, _) = name.rsplit_once('.').context("it ends with .sys")?;
-        Ok(Self(DriverFiles {
-            // One for the whole use of the command.
-            name: String::leak(stem.to_owned()),
-            image: Artefact::of(found)?,
-            inf: inf.to_path_buf(),
-            symbols: found.with_extension("pdb"),
-        }))
+/// The NIC's driver `image`, whatever that file is called, with its INF.
+///
+/// # Errors
+/// [`Usage`]: one of them cannot be read, or the INF is not for the NIC.
+pub(crate) fn of_files(image: &Path, inf: &Path) -> Result<DriverFiles> {
+    let refuse = |why: String| Usage(format!("--inf {}: {why}", inf.display()));
+    let parsed = read_inf(inf).map_err(|error| refuse(error.to_string()))?;
+    if !is_for_the_nic(&parsed) {
+        let ids = parsed.hardware_ids.join(", ");
+        return Err(refuse(format!("it is for {ids}, not for {HARDWARE}")).into());
     }
+    let name = image_of(&parsed).map_err(|why| refuse(format!("it {why}")))?;
+    if let Err(error) = fs::File::open(image) {
+        return Err(Usage(format!("--driver {}: {error}", image.display())).into());
+    }
+    of(name, image, inf)
+}
 
-    /// Puts it in the place of the NIC's driver.
-    ///
-    /// # Errors
-    /// There is no such place.
-    pub fn take_over(&self, files: &mut Files) -> Result<()> {
-        *files.driver(NIC)? = self.0.clone();
-        files.foreign = true;
-        Ok(())
-    }
+/// `name` is the file's name in the INF, `found` the file.
+fn of(name: &str, found: &Path, inf: &Path) -> Result<DriverFiles> {
+    let (stem, _) = name.rsplit_once('.').context("it ends with .sys")?;
+    Ok(DriverFiles {
+        // One for the whole use of the command.
+        name: String::leak(stem.to_owned()),
+        image: Artefact::of(found)?,
+        inf: inf.to_path_buf(),
+        symbols: found.with_extension("pdb"),
+    })
 }
 
 fn read_inf(path: &Path) -> Result<Inf> {
@@ -196,7 +180,7 @@ mod tests {
     #[track_caller]
     fn refused(files: &[(&str, &str)], why: &str) {
         let folder = folder(files);
-        let error = Foreign::find(folder.path()).unwrap_err();
+        let error = find(folder.path()).unwrap_err();
         assert!(error.is::<Usage>() && error.to_string().contains(why), "{error:#}");
     }
 
@@ -204,7 +188,7 @@ mod tests {
     fn a_package_is_found_by_its_hardware() {
         let other = INF.replace("1041", "1042").replace("other.sys", "b.sys");
         let folder = folder(&[("a.inf", INF), ("b.inf", &other), ("Other.sys", "MZ"), ("b.sys", "MZ")]);
-        let Foreign(found) = Foreign::find(folder.path()).unwrap();
+        let found = find(folder.path()).unwrap();
         assert_eq!((found.name, found.image.path), ("other", folder.path().join("Other.sys")));
     }
 
@@ -218,7 +202,7 @@ mod tests {
         for bytes in [utf_16(u16::to_le_bytes), ansi] {
             let folder = folder(&[("other.sys", "MZ")]);
             fs::write(folder.path().join("a.inf"), bytes).unwrap();
-            assert!(Foreign::find(folder.path()).is_ok());
+            assert!(find(folder.path()).is_ok());
         }
     }
 
@@ -226,7 +210,7 @@ mod tests {
     fn an_inf_in_utf_16_be_is_refused_by_that_name() {
         let folder = folder(&[("other.sys", "MZ")]);
         fs::write(folder.path().join("a.inf"), utf_16(u16::to_be_bytes)).unwrap();
-        let error = Foreign::find(folder.path()).unwrap_err();
+        let error = find(folder.path()).unwrap_err();
         assert!(error.is::<Usage>() && error.to_string().contains("a.inf: it is UTF-16 BE"), "{error:#}");
     }
 
@@ -239,7 +223,7 @@ mod tests {
         let folder = folder(&[("a.inf", INF), ("built.dll", "MZ")]);
         let (file, inf) = (folder.path().join("built.dll"), folder.path().join("a.inf"));
         let options = options(&file, Some(&inf));
-        let Foreign(found) = options.find(GuestKind::Understudy).unwrap().unwrap();
+        let found = options.find(GuestKind::Understudy).unwrap().unwrap();
         assert_eq!((found.name, &found.image.path, &found.inf), ("other", &file, &inf));
         let again = format!(" --driver {} --inf {}", file.display(), inf.display());
         assert_eq!(options.replay(), again);
@@ -272,7 +256,7 @@ mod tests {
         refused(&[("a.inf", INF), ("b.inf", INF)], "a.inf, b.inf");
         refused(&[("a.inf", INF)], "a.inf names other.sys, which is not there");
         refused(&[("a.inf", &INF.replace("other.sys=1\n", ""))], "a.inf names 0 .sys files");
-        let error = Foreign::find(Path::new("/nowhere")).unwrap_err();
+        let error = find(Path::new("/nowhere")).unwrap_err();
         assert!(error.is::<Usage>(), "{error:#}");
     }
 }

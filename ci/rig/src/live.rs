@@ -3,11 +3,11 @@
 //! On a terminal the running step is one line with its seconds, which the result replaces. Elsewhere a quick run prints
 //! results only, and a step that takes long is announced before it is over, with the seconds that it has taken.
 
-use crate::console;
-use crate::report::table::{MARGIN, Style, step_line};
-use crate::run::StepEvent;
 use crate::terminal::Terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lab::base::console;
+use lab::report::table::{MARGIN, Style, step_line};
+use lab::run::StepEvent;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(200);
 const ANNOUNCED: [u64; 3] = [2, 5, 10];
 
 /// Prints the steps of a run to standard output.
-pub struct Live {
+pub(crate) struct Live {
     terminal: Terminal,
     output: Output,
 }
@@ -30,7 +30,7 @@ enum Output {
 
 impl Live {
     /// For a run whose steps are printed on this terminal.
-    pub fn new(terminal: Terminal) -> Self {
+    pub(crate) fn new(terminal: Terminal) -> Self {
         let output = match terminal.style {
             Style::Rich => Output::Terminal { bar: bar(), running: Vec::new() },
             Style::Plain => Output::Lines(Announcer::start()),
@@ -39,7 +39,7 @@ impl Live {
     }
 
     /// Shows what a run reports.
-    pub fn show(&mut self, event: StepEvent<'_>) {
+    pub(crate) fn show(&mut self, event: StepEvent<'_>) {
         let terminal = self.terminal;
         let print = |step| terminal.print(&step_line(step, terminal.style), MARGIN);
         match (&mut self.output, event) {

@@ -3,58 +3,33 @@
 //! It starts the device process and QEMU with a guest, tells both what to do, and compares what the driver, the
 //! device, the guest and the wire's own capture say of every single frame.
 
-// First: its macros are those of all the others.
-#[macro_use]
-mod console;
+#![warn(unreachable_pub)]
 
-mod agent;
-mod archive;
-mod blame;
+// Its println!, print! and eprintln! take the place of the standard library's.
+#[macro_use]
+extern crate lab;
+
 mod browser;
 mod build;
-mod built;
-mod capture;
-mod control;
-mod crash;
 mod debug;
 mod demo;
-mod device_trace;
-mod driver_log;
-mod facts;
-mod failure;
-mod fair;
+mod exit;
 mod fat;
 mod foreign;
 mod guest;
-mod hang;
 mod image;
 mod kdnet;
-mod line;
 mod live;
-mod machine;
 mod manual;
-mod outside;
 mod package;
-mod places;
-mod pool;
-mod process;
-mod qmp;
-mod report;
-mod reports;
-mod run;
-mod scenarios;
-mod session;
-mod settings;
-mod startup;
-mod symbols;
 mod terminal;
 mod test;
-mod timeline;
-mod verdict;
-mod wait;
+mod trials;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use lab::base::artefact::{Artefact, Driver};
+use lab::base::{failure, left};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -158,15 +133,15 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(failure::FAULT),
         Err(error) => {
-            process::stand_aside_if_interrupted();
+            left::stand_aside_if_interrupted();
             eprintln!("rig: {}", failure::one_line(&error));
-            failure::exit_code(&error)
+            exit::exit_code(&error)
         }
     }
 }
 
 fn carry_out(command: Command) -> Result<bool> {
-    process::clean_up_on_signals()?;
+    left::clean_up_on_signals()?;
     match command {
         Command::Build { lint: true, verbose, .. } => {
             build::lint(build::Options { test_builds: true, verbose })?;
@@ -178,7 +153,7 @@ fn carry_out(command: Command) -> Result<bool> {
         }
         Command::Build { drivers: true, test_builds, verbose, .. } => {
             let drivers = build::build_drivers(&build::Options { test_builds, verbose })?;
-            drivers.iter().flat_map(build::Driver::files).for_each(list);
+            drivers.iter().flat_map(Driver::files).for_each(list);
             Ok(true)
         }
         Command::Build { test_builds, verbose, .. } => {
@@ -204,7 +179,7 @@ fn carry_out(command: Command) -> Result<bool> {
 }
 
 /// Prints a file that was built, as `sha256sum` does.
-fn list(artefact: &build::Artefact) {
+fn list(artefact: &Artefact) {
     println!("{}  {}", artefact.sha256, artefact.path.display());
 }
 

@@ -1,9 +1,9 @@
 //! What the command tells of itself: its version, completions for shells, man pages.
 
-use crate::build::Workspace;
 use anyhow::{Context, Result};
 use clap::{Command, ValueEnum};
 use clap_complete::Shell;
+use lab::base::workspace::Workspace;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -15,7 +15,7 @@ const PROGRAM: &str = "rig";
 
 /// Shells that have completions for `cargo rig`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Completed {
+pub(crate) enum Completed {
     /// GNU Bash
     Bash,
     /// Z shell
@@ -65,7 +65,7 @@ complete -c cargo -n '__fish_seen_subcommand_from rig' -xa '(__cargo_rig_complet
 "#;
 
 /// Writes the completions for `shell`.
-pub fn completions(mut command: Command, shell: Completed, out: &mut impl Write) -> Result<()> {
+pub(crate) fn completions(mut command: Command, shell: Completed, out: &mut impl Write) -> Result<()> {
     let (generator, behind_cargo) = shell.behind_cargo();
     let mut script = Vec::new();
     clap_complete::generate(generator, &mut command, PROGRAM, &mut script);
@@ -74,14 +74,14 @@ pub fn completions(mut command: Command, shell: Completed, out: &mut impl Write)
 }
 
 /// Writes a man page for the command and for each of its subcommands into `folder`.
-pub fn man_pages(command: Command, folder: &Path) -> Result<()> {
+pub(crate) fn man_pages(command: Command, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     clap_mangen::generate_to(command.name(NAME), folder)
         .with_context(|| format!("cannot write man pages into {}", folder.display()))
 }
 
 /// Version of the command, and commit and folder of the tree that it works in, where these are known.
-pub fn version() -> String {
+pub(crate) fn version() -> String {
     let mut text = env!("CARGO_PKG_VERSION").to_owned();
     if let Ok(workspace) = Workspace::find() {
         if let Some(commit) = workspace.commit() {

@@ -14,10 +14,10 @@ use anyhow::{Context as _, Result};
 use driver_package::{Catalog, Inf, TestCertificate, authenticode};
 use windows_setup::AGENT;
 
-use crate::{
-    build::{self, Artefact, Driver},
-    failure::Usage,
-};
+use crate::build;
+use lab::base::artefact::{Artefact, Driver};
+use lab::base::failure::Usage;
+use lab::base::workspace::Workspace;
 
 /// The test certificate, as the package names it.
 const CERTIFICATE: &str = "cancelnic-test.cer";
@@ -31,7 +31,7 @@ const SCRIPT: &str = "install.cmd";
 #[command(after_help = "Examples:\n  \
     cargo rig package                          into target/cancelnic/package\n  \
     cargo rig package --out /media/usb/driver  into another folder")]
-pub struct Options {
+pub(crate) struct Options {
     /// The folder to write [default: target/cancelnic/package]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -56,9 +56,9 @@ struct Packaged {
 }
 
 /// Carries out `cargo rig package`.
-pub fn package(options: &Options) -> Result<bool> {
+pub(crate) fn package(options: &Options) -> Result<bool> {
     let built = build::build(build::Options { test_builds: false, verbose: options.verbose })?;
-    let kept = build::Workspace::find()?.out();
+    let kept = Workspace::find()?.out();
     let out = options.out.clone().unwrap_or_else(|| kept.join("package"));
     let certificate = certificate(&kept.join(KEPT_CERTIFICATE))?;
     let packaged = write(&built.drivers, &out, &certificate, options.embed_signature)?;
@@ -96,7 +96,7 @@ fn certificate(path: &Path) -> Result<TestCertificate> {
 }
 
 /// Names and bytes of files to be written.
-pub type Files = Vec<(String, Vec<u8>)>;
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
 
 /// The files of the package of `drivers`; `out` is the folder that the report names.
 fn collect(
@@ -115,11 +115,11 @@ fn collect(
 }
 
 /// The files of a package of the workspace's drivers and the agent, by name, for a disc.
-pub fn files(verbose: bool) -> Result<Files> {
+pub(crate) fn files(verbose: bool) -> Result<Files> {
     let options = build::Options { test_builds: false, verbose };
     let agent = build::build_agent(&options)?.path;
     let built = build::build(options)?;
-    let certificate = certificate(&build::Workspace::find()?.out().join(KEPT_CERTIFICATE))?;
+    let certificate = certificate(&Workspace::find()?.out().join(KEPT_CERTIFICATE))?;
     let mut files = collect(&built.drivers, Path::new(""), &certificate, false)?.1;
     let bytes = fs::read(&agent).with_context(|| format!("reading {}", agent.display()))?;
     files.push((AGENT.to_owned(), bytes));

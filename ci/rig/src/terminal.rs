@@ -2,8 +2,8 @@
 //!
 //! Where nobody looks, in a file or a pipe, lines stay whole and plain.
 
-use crate::console;
-use crate::report::table::Style;
+use lab::base::console;
+use lab::report::table::Style;
 use rustix::termios::tcgetwinsize;
 use std::env;
 use std::io::{IsTerminal, stderr, stdout};
@@ -17,7 +17,7 @@ const NARROWEST: usize = 40;
 
 /// Where the lines of a run go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     /// Colours and lines, or plain text.
     pub style: Style,
     /// Characters in a line; `None` if it is no terminal.
@@ -26,18 +26,18 @@ pub struct Terminal {
 
 impl Terminal {
     /// The one to which `println!` goes.
-    pub fn of_stdout() -> Self {
+    pub(crate) fn of_stdout() -> Self {
         let columns = if console::is_on_errors() { columns(&stderr()) } else { columns(&stdout()) };
         Self { style: Style::of_stdout(), columns }
     }
 
     /// Characters that a table's lines may have.
-    pub fn table_width(self) -> usize {
+    pub(crate) fn table_width(self) -> usize {
         self.columns.unwrap_or(WITHOUT_TERMINAL)
     }
 
     /// Prints lines. A line that is too long for the terminal goes on below, `indent` characters from the left.
-    pub fn print(self, text: &str, indent: usize) {
+    pub(crate) fn print(self, text: &str, indent: usize) {
         for line in text.lines() {
             match self.columns {
                 Some(columns) => println!("{}", wrap(line, columns, indent)),

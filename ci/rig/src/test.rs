@@ -8,24 +8,31 @@ mod results;
 mod select;
 mod workers;
 
-use crate::archive::{Evidence, RunFolder};
 use crate::build;
-use crate::console;
-use crate::failure::{self, Class, Machine};
+use crate::exit::{self, Class};
 use crate::foreign;
-use crate::guest::{self, Guest};
-use crate::places;
-use crate::pool::Pool;
-use crate::process::{Folder, stand_aside_if_interrupted};
-use crate::report::table::Style;
-use crate::run::Run;
-use crate::scenarios::{self, CannotRun, Circumstances, Failed, Scenario};
-use crate::settings::{Files, Settings};
+use crate::guest;
+use crate::trials;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use durations::Durations;
+use lab::base::console;
+use lab::base::evidence::{Evidence, RunFolder};
+use lab::base::failure::Machine;
+use lab::base::files::Files;
+use lab::base::folder::Folder;
+use lab::base::left::stand_aside_if_interrupted;
+use lab::base::places;
+use lab::base::workspace::Workspace;
+use lab::report::table::Style;
+use lab::run::Guest;
+use lab::run::Run;
+use lab::run::{CannotRun, archive};
+use lab::session::pool::Pool;
+use lab::settings::Settings;
 use outcome::{End, Failure, Outcome};
 use results::{Results, Told};
+use scenarios::{Circumstances, Failed, Scenario};
 use select::{Shard, Wanted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -49,7 +56,7 @@ enum Keep {
 
 /// What `cargo rig test` takes.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Run only scenarios whose name contains one of these
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
@@ -99,7 +106,8 @@ impl Options {
     /// The scenarios that are wanted.
     fn choose(&self) -> Result<Vec<Scenario>> {
         let foreign = self.driver.is_given();
-        let mut scenarios = if foreign { scenarios::of_any_driver() } else { scenarios::all() };
+        let mut scenarios = trials::all();
+        scenarios.retain(|scenario| !foreign || scenario.is_of_any_driver());
         let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
         let wanted =
             Wanted { filters: &self.filters, skips: &self.skips, exact: self.exact, shard: self.shard };
@@ -134,20 +142,20 @@ impl Options {
 }
 
 /// Runs the scenarios; `true` if none failed.
-pub fn test(options: &Options) -> Result<bool> {
+pub(crate) fn test(options: &Options) -> Result<bool> {
     let junit_on_output = console::is_output(options.junit.as_deref());
     let foreign = options.driver.find(options.guest.guest)?;
     let guest = options.guest.choose()?;
     let mut scenarios = options.choose()?;
     if options.list {
-        list(&scenarios, &guest);
+        list(&scenarios, guest.as_ref());
         return Ok(true);
     }
     places::qemu()?;
     // What every scenario needs, and the folder that was asked for, before anything that takes long.
     drop(Folder::new()?);
     let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
-    let on_image = guest.image().is_some();
+    let on_image = options.guest.guest == guest::GuestKind::Windows;
     let test_builds = foreign.is_none() && !on_image;
     let built = build::build(build::Options { test_builds, verbose: false })?;
     let folder = folder.map_or_else(RunFolder::new, Ok)?;
@@ -163,7 +171,7 @@ pub fn test(options: &Options) -> Result<bool> {
     try_to_load(&circumstances, &folder)?;
 
     // Other guests take other times.
-    let target = build::Workspace::find()?.target().to_path_buf();
+    let target = Workspace::find()?.target().to_path_buf();
     let remembered = (!on_image).then(|| target.join("rig/durations.json"));
     let durations = remembered.as_deref().map(Durations::read).unwrap_or_default();
     if machines.is_some() {
@@ -175,7 +183,7 @@ pub fn test(options: &Options) -> Result<bool> {
     let task =
         Task { circumstances: &circumstances, folder: &folder, retries: options.retries, keep: options.keep };
     let mut results = Results::new(Told {
-        scenarios: scenarios.iter().map(|scenario| (scenario.name, scenario.description())).collect(),
+        scenarios: scenarios.iter().map(|scenario| (scenario.name, scenario.description)).collect(),
         folder: folder.path().to_path_buf(),
         command: options.command(on_image),
         junit: options.junit.clone().filter(|_| !junit_on_output),
@@ -240,21 +248,22 @@ fn verdict(outcomes: &[Outcome]) -> Result<bool> {
 fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> {
     let Some(foreign) = &circumstances.foreign else { return Ok(()) };
     let mut settings = Settings::new(Files::shipped(&circumstances.built));
-    settings.guest.seed = circumstances.seed;
-    foreign.take_over(&mut settings.files)?;
+    settings.kernel.seed = circumstances.seed;
+    settings.files.take_over(foreign)?;
     let evidence = Evidence::new(folder.path().join("load"));
     settings.evidence = Some(evidence.clone());
-    let loaded = Run::start(settings, Box::new(|_| ())).and_then(|mut run| {
-        let loaded = run.load();
-        let (facts, mut session) =
-            run.finish(loaded.as_ref().map(drop).map_err(|error| anyhow::anyhow!("{error:#}")));
-        evidence.run(&mut session, &facts, &crate::verdict::judge(&facts));
-        loaded
-    });
+    let loaded =
+        Run::start(settings, Arc::clone(&circumstances.guest), None, Box::new(|_| ())).and_then(|mut run| {
+            let loaded = run.load();
+            let (facts, mut session) =
+                run.finish(loaded.as_ref().map(drop).map_err(|error| anyhow::anyhow!("{error:#}")));
+            archive(&evidence, &mut session, &facts, &lab::verdict::judge(&facts));
+            loaded
+        });
     evidence.settle(loaded.is_err())?;
     match loaded {
         // A driver that was loaded and failed is for the scenarios to judge.
-        Err(error) if failure::class(&error) != Class::Fault => {
+        Err(error) if exit::class(&error) != Class::Fault => {
             Err(error.context(format!("no scenario can run (logs: {})", evidence.folder().display())))
         }
         _ => Ok(()),
@@ -262,12 +271,12 @@ fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> 
 }
 
 /// Prints the names with what each scenario shows, and of those that cannot run the reason.
-fn list(scenarios: &[Scenario], guest: &Guest) {
+fn list(scenarios: &[Scenario], guest: &dyn Guest) {
     for scenario in scenarios {
         let here = scenario.cannot_run_here().map(str::to_owned);
         match scenario.cannot_run_on(guest).or(here) {
             Some(why) => println!("{}: cannot be run, {why}", scenario.name),
-            None => println!("{}: {}", scenario.name, scenario.description()),
+            None => println!("{}: {}", scenario.name, scenario.description),
         }
     }
 }
@@ -287,7 +296,7 @@ impl Task<'_> {
         let mut outcome =
             Outcome { name, took: Duration::ZERO, end: End::Good, earlier: Vec::new(), folder: None };
         let here = scenario.cannot_run_here().map(str::to_owned);
-        if let Some(why) = here.or_else(|| scenario.cannot_run_on(&self.circumstances.guest)) {
+        if let Some(why) = here.or_else(|| scenario.cannot_run_on(self.circumstances.guest.as_ref())) {
             outcome.end = End::Skipped(why);
             return outcome;
         }
@@ -345,7 +354,7 @@ impl Task<'_> {
         End::Bad(Failure {
             cause: cause.lines().next().unwrap_or_default().trim().to_owned(),
             account: format!("{}\nagain: {} --exact {name}", account.trim_end(), self.circumstances.again),
-            class: failure::class(error),
+            class: exit::class(error),
             took,
         })
     }
@@ -354,17 +363,17 @@ impl Task<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Usage;
+    use lab::base::failure::Usage;
     use outcome::Counts;
 
     /// A failure with this cause.
-    pub fn bad(cause: &str) -> Failure {
+    pub(super) fn bad(cause: &str) -> Failure {
         let account = format!("{cause}\nmore\nagain: cargo rig test");
         Failure { cause: cause.into(), account, class: Class::Fault, took: Duration::from_millis(5) }
     }
 
     /// An outcome at the first attempt.
-    pub fn outcome(name: &'static str, end: End) -> Outcome {
+    pub(super) fn outcome(name: &'static str, end: End) -> Outcome {
         Outcome { name, took: Duration::from_millis(5), end, earlier: Vec::new(), folder: None }
     }
 
@@ -400,7 +409,7 @@ mod tests {
         let path = file.path().to_str().unwrap();
         let error = test(&options(&["--report", path, "--exact", "load-and-unload"])).unwrap_err();
         // Where the set-up has not been made, that comes first; neither is a fault.
-        assert_ne!(failure::class(&error), Class::Fault, "{error:#}");
+        assert_ne!(exit::class(&error), Class::Fault, "{error:#}");
     }
 
     #[test]
@@ -410,7 +419,7 @@ mod tests {
         assert!(verdict(&[good()]).unwrap());
         assert!(!verdict(&[good(), outcome("bad", End::Bad(bad("x")))]).unwrap());
         let error = verdict(&[outcome("full", End::Bad(machine())), good()]).unwrap_err();
-        assert_eq!(failure::class(&error), Class::Machine);
+        assert_eq!(exit::class(&error), Class::Machine);
         let both = [outcome("full", End::Bad(machine())), outcome("bad", End::Bad(bad("x")))];
         assert!(!verdict(&both).unwrap());
     }

@@ -18,7 +18,7 @@ const DOCUMENTS: [(&str, &[&str]); 5] = [
 /// Folders with nothing of ours.
 const OTHERS: [&str; 3] = ["target", ".git", "node_modules"];
 /// Where the scenarios are.
-const SCENARIOS: &str = "ci/rig/src/scenarios";
+const SCENARIOS: &str = "ci/rig/scenarios/src";
 
 fn root() -> PathBuf {
     Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..")

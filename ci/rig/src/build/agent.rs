@@ -8,14 +8,17 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::places;
+use lab::base::places;
 
-use super::{Artefact, Options, SetupMissing, Verb, Workspace, copy};
+use super::step::{Options, copy};
+use lab::base::artefact::Artefact;
+use lab::base::failure::SetupMissing;
+use lab::base::workspace::{Verb, Workspace};
 
 /// Target of the agent.
-pub const AGENT_TARGET: &str = "x86_64-pc-windows-gnu";
+pub(super) const AGENT_TARGET: &str = "x86_64-pc-windows-gnu";
 /// Its package, and its file without extension.
-pub const AGENT: &str = "cancelnic-agent";
+pub(super) const AGENT: &str = "cancelnic-agent";
 /// The parts of mingw-w64 that a link needs.
 struct Mingw {
     /// Folder of `crt2.o` and the libraries of Windows' DLLs.
@@ -82,9 +85,9 @@ fn settings(workspace: &Workspace) -> anyhow::Result<[String; 2]> {
 }
 
 /// Builds the agent into `out`.
-pub fn build(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
+pub(super) fn build(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
     workspace.require_target(AGENT_TARGET)?;
-    workspace.cargo(Verb::Build, options, AGENT, &ARGUMENTS, &settings(workspace)?)?;
+    workspace.cargo(Verb::Build, options.verbose, AGENT, &ARGUMENTS, &settings(workspace)?)?;
     let file = format!("{AGENT}.exe");
     let path = out.join(&file);
     copy(&workspace.target().join(AGENT_TARGET).join("release").join(&file), &path)?;
@@ -92,7 +95,7 @@ pub fn build(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Re
 }
 
 /// Runs clippy over the agent; a warning is an error.
-pub fn lint(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
+pub(super) fn lint(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     workspace.require_target(AGENT_TARGET)?;
-    workspace.cargo(Verb::Lint, options, AGENT, &ARGUMENTS, &settings(workspace)?)
+    workspace.cargo(Verb::Lint, options.verbose, AGENT, &ARGUMENTS, &settings(workspace)?)
 }

@@ -7,11 +7,14 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Artefact, DRIVER_TARGET, Options, Verb, Workspace, image, stamp, write_if_changed};
+use super::step::{DRIVER_TARGET, Options, write_if_changed};
+use super::{image, stamp};
+use lab::base::artefact::Artefact;
+use lab::base::workspace::{Verb, Workspace};
 
 /// Which build of the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
+pub(super) enum Variant {
     /// What is meant to be installed.
     Shipped,
     /// With the mutants and the test bench of requests. Never installed.
@@ -20,7 +23,7 @@ pub enum Variant {
 
 /// A driver of the workspace, as its build sees it.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct Source {
     /// Package, `.sys`, `.inf` and service.
     pub name: &'static str,
     /// Its folder in the workspace; the `.inx` lies in it.
@@ -32,7 +35,7 @@ pub struct Source {
 }
 
 /// The drivers, that of the NIC first.
-pub static DRIVERS: [Source; 3] = [
+pub(super) static DRIVERS: [Source; 3] = [
     Source {
         name: "cancelnic",
         folder: "driver/netadapter",
@@ -100,18 +103,18 @@ fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
 }
 
 /// Runs clippy over a variant; a warning is an error.
-pub fn lint(
+pub(super) fn lint(
     workspace: &Workspace,
     options: &Options,
     source: &Source,
     variant: Variant,
 ) -> anyhow::Result<()> {
     let Call { arguments, settings, .. } = call(workspace, variant)?;
-    workspace.cargo(Verb::Lint, options, source.name, &arguments, &settings)
+    workspace.cargo(Verb::Lint, options.verbose, source.name, &arguments, &settings)
 }
 
 /// Builds a variant into `out`; gives the image and its symbols.
-pub fn build(
+pub(super) fn build(
     workspace: &Workspace,
     options: &Options,
     source: &Source,
@@ -123,7 +126,7 @@ pub fn build(
     let link =
         LINK_ARGUMENTS.into_iter().chain([entry.as_str()]).map(|argument| format!("-Clink-arg={argument}"));
     let flags: Vec<_> = iter::once("-Clinker-flavor=lld-link".to_owned()).chain(link).collect();
-    workspace.cargo(Verb::Rustc(&flags), options, source.name, &arguments, &settings)?;
+    workspace.cargo(Verb::Rustc(&flags), options.verbose, source.name, &arguments, &settings)?;
 
     let linked = workspace.target().join(DRIVER_TARGET).join(profile);
     // cargo puts underscores into the names of libraries

@@ -12,7 +12,7 @@ use object::{
 
 /// Why an image would not load, or should not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ImageFault {
+pub(crate) enum ImageFault {
     /// The headers cannot be read.
     #[error("not a 64-bit PE image: {0}")]
     Malformed(String),
@@ -54,7 +54,7 @@ pub enum ImageFault {
 
 /// What a checked image says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFacts {
+pub(super) struct ImageFacts {
     /// Imports, `module!function`.
     pub imports: Vec<String>,
     /// Count of base relocations.
@@ -71,7 +71,7 @@ impl From<object::Error> for ImageFault {
 ///
 /// # Errors
 /// The first fault found.
-pub fn check(image: &[u8], modules: &[&str]) -> Result<ImageFacts, ImageFault> {
+pub(super) fn check(image: &[u8], modules: &[&str]) -> Result<ImageFacts, ImageFault> {
     let file = PeFile64::parse(image)?;
     let headers = file.nt_headers();
     let machine = headers.file_header.machine.get(LE);
@@ -159,7 +159,7 @@ fn imports(file: &PeFile64<'_>, modules: &[&str]) -> Result<Vec<String>, ImageFa
 }
 
 /// Where the checksum stands in the file.
-pub fn checksum_offset(file: &PeFile64<'_>) -> usize {
+pub(super) fn checksum_offset(file: &PeFile64<'_>) -> usize {
     // signature, file header, then the checksum 64 bytes into the optional header (PE format)
     file.dos_header().nt_headers_offset() as usize + 4 + 20 + 64
 }

@@ -4,13 +4,15 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-use super::{Workspace, driver::Source, write_if_changed};
+use super::driver::Source;
+use super::step::write_if_changed;
+use lab::base::workspace::Workspace;
 
 /// KMDF version that the drivers bind to.
 const KMDF_VERSION: &str = "1.31";
 
 /// Writes the stamped INF to `to`.
-pub fn stamp(workspace: &Workspace, source: &Source, to: &Path) -> anyhow::Result<()> {
+pub(super) fn stamp(workspace: &Workspace, source: &Source, to: &Path) -> anyhow::Result<()> {
     let from = workspace.root().join(source.folder).join(source.name).with_extension("inx");
     let bytes = fs::read(&from).with_context(|| format!("reading {}", from.display()))?;
     let text = inf_text::decode(&bytes).with_context(|| from.display().to_string())?;
@@ -60,10 +62,8 @@ fn stamped(text: &str, date: &str, version: &str) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{Workspace, driver::DRIVERS},
-        stamp, stamped,
-    };
+    use super::super::driver::DRIVERS;
+    use super::{Workspace, stamp, stamped};
 
     #[test]
     fn the_projects_inf_names_device_driver_and_interrupt() {

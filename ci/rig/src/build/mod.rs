@@ -9,155 +9,26 @@ mod driver;
 mod image;
 mod inf;
 mod stamp;
+mod step;
 #[cfg(test)]
 mod tests;
-mod workspace;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Once,
-};
+use std::{fs, path::Path, sync::Once};
 
-use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
+use lab::base::artefact::{Artefact, Built, Driver};
+use lab::base::failure::SetupMissing;
+use lab::base::workspace::{Verb, Workspace};
+pub(crate) use step::Options;
+use step::{BARE_TARGET, DRIVER_TARGET, FIRMWARE_TARGET, copy};
 
 #[cfg(test)]
-pub use tests::{check_image, example};
-pub use workspace::{Verb, Workspace};
-
-/// What to build.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Build the drivers with deliberately broken behaviours as well.
-    pub test_builds: bool,
-    /// Show cargo's own output.
-    pub verbose: bool,
-}
-
-/// One file that the build made.
-#[derive(Clone, Debug)]
-pub struct Artefact {
-    /// Absolute path.
-    pub path: PathBuf,
-    /// SHA-256 in lower-case hexadecimal.
-    pub sha256: String,
-}
-
-impl Artefact {
-    /// Hashes the file at `path`.
-    pub fn of(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
-        let path = path.into();
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Self::with_bytes(path, &bytes))
-    }
-
-    /// The file that `bytes` make at `path`.
-    pub fn with_bytes(path: impl Into<PathBuf>, bytes: &[u8]) -> Self {
-        Self { path: path.into(), sha256: hexadecimal(&Sha256::digest(bytes)) }
-    }
-}
-
-/// A built driver.
-#[derive(Clone, Debug)]
-pub struct Driver {
-    /// Its name without extension, such as `cancelnic`; also that of its service.
-    pub name: &'static str,
-    /// The `.sys` file.
-    pub image: Artefact,
-    /// Its PDB.
-    pub symbols: Artefact,
-    /// Its INF.
-    pub inf: Artefact,
-    /// The `.sys` file of the test build, if asked for.
-    pub test_build: Option<Artefact>,
-}
-
-impl Driver {
-    /// Every file, in the order in which it was built.
-    pub fn files(&self) -> impl Iterator<Item = &Artefact> {
-        [&self.image, &self.symbols, &self.inf].into_iter().chain(&self.test_build)
-    }
-}
-
-/// Everything that a run needs.
-#[derive(Clone, Debug)]
-pub struct Built {
-    /// The device process, `vhost-device-cancelnic`.
-    pub device: Artefact,
-    /// The stand-in kernel, an ELF image.
-    pub understudy: Artefact,
-    /// The drivers, that of the NIC first.
-    pub drivers: Vec<Driver>,
-}
-
-impl Built {
-    /// The driver called `name`.
-    ///
-    /// # Errors
-    /// The workspace has no such driver.
-    pub fn driver(&self, name: &str) -> anyhow::Result<&Driver> {
-        self.drivers
-            .iter()
-            .find(|driver| driver.name == name)
-            .with_context(|| format!("there is no driver {name}"))
-    }
-
-    /// Every file, in the order in which it was built.
-    pub fn files(&self) -> impl Iterator<Item = &Artefact> {
-        [&self.device, &self.understudy].into_iter().chain(self.drivers.iter().flat_map(Driver::files))
-    }
-}
-
-/// Something that the machine lacks; the message says how to get it. The program exits 3.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupMissing {
-    /// The toolchain has no standard library for a target.
-    #[error("the Rust target {target} is not installed: run `rustup target add {target}` (./ci/setup does)")]
-    Target {
-        /// Target triple.
-        target: &'static str,
-    },
-    /// The libraries for a program of Windows are not there.
-    #[error(
-        "mingw-w64 is not there, to link a program for Windows with: run ./ci/setup \
-        (on Debian: apt-get install gcc-mingw-w64-x86-64-win32)"
-    )]
-    Mingw,
-    /// A program cannot be started.
-    #[error("cannot start `{program}`: {source}; it comes with the Rust toolchain (https://rustup.rs)")]
-    Program {
-        /// What was to be started.
-        program: String,
-        /// Why it did not start.
-        source: std::io::Error,
-    },
-    /// The build has nowhere to write to.
-    #[error(
-        "cannot write to {}: {source}; make it writable, or name another target folder with CARGO_TARGET_DIR",
-        folder.display()
-    )]
-    Unwritable {
-        /// Where the finished artefacts go.
-        folder: PathBuf,
-        /// Why nothing can be written there.
-        source: std::io::Error,
-    },
-}
-
-/// Bare-metal target of understudy.
-const BARE_TARGET: &str = "x86_64-unknown-none";
-/// Target of the drivers.
-const DRIVER_TARGET: &str = "x86_64-pc-windows-msvc";
-
-/// Target of the programs that firmware starts.
-const FIRMWARE_TARGET: &str = "x86_64-unknown-uefi";
+pub(crate) use tests::{check_image, example};
 
 /// Builds the device process, understudy and the drivers into `target/` and `target/cancelnic/`.
 ///
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what cargo or a check reported.
-pub fn build(options: Options) -> anyhow::Result<Built> {
+pub(crate) fn build(options: Options) -> anyhow::Result<Built> {
     let (workspace, options) = (&begin()?, &options);
     for target in [BARE_TARGET, DRIVER_TARGET] {
         workspace.require_target(target)?;
@@ -171,7 +42,7 @@ pub fn build(options: Options) -> anyhow::Result<Built> {
 ///
 /// # Errors
 /// As for [`build`].
-pub fn build_drivers(options: &Options) -> anyhow::Result<Vec<Driver>> {
+pub(crate) fn build_drivers(options: &Options) -> anyhow::Result<Vec<Driver>> {
     drivers_in(&begin()?, options)
 }
 
@@ -191,7 +62,7 @@ fn begin() -> anyhow::Result<Workspace> {
 ///
 /// # Errors
 /// As for [`build`].
-pub fn build_agent(options: &Options) -> anyhow::Result<Artefact> {
+pub(crate) fn build_agent(options: &Options) -> anyhow::Result<Artefact> {
     let workspace = begin()?;
     agent::build(&workspace, options, &workspace.out())
 }
@@ -228,7 +99,7 @@ fn build_driver(
 ///
 /// # Errors
 /// [`SetupMissing`] if a target or program is missing; otherwise what clippy found.
-pub fn lint(options: Options) -> anyhow::Result<()> {
+pub(crate) fn lint(options: Options) -> anyhow::Result<()> {
     let workspace = begin()?;
     for target in [BARE_TARGET, DRIVER_TARGET, FIRMWARE_TARGET] {
         workspace.require_target(target)?;
@@ -236,7 +107,7 @@ pub fn lint(options: Options) -> anyhow::Result<()> {
     agent::lint(&workspace, &options)?;
     lint_understudy(&workspace, &options)?;
     for program in [LOADER, SETUP] {
-        workspace.cargo(Verb::Lint, &options, program, &FIRMWARE_ARGUMENTS, &[])?;
+        workspace.cargo(Verb::Lint, options.verbose, program, &FIRMWARE_ARGUMENTS, &[])?;
     }
     for source in &driver::DRIVERS {
         driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
@@ -247,7 +118,7 @@ pub fn lint(options: Options) -> anyhow::Result<()> {
 
 /// The device process, for the host.
 fn build_device(workspace: &Workspace, options: &Options) -> anyhow::Result<Artefact> {
-    workspace.cargo(Verb::Build, options, "vhost-device-cancelnic", &["--bins"], &[])?;
+    workspace.cargo(Verb::Build, options.verbose, "vhost-device-cancelnic", &["--bins"], &[])?;
     Artefact::of(workspace.target().join("debug/vhost-device-cancelnic"))
 }
 
@@ -255,13 +126,13 @@ const UNDERSTUDY_ARGUMENTS: [&str; 5] = ["--bins", "--target", BARE_TARGET, "--p
 
 fn lint_understudy(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let flags = workspace.flags_config(BARE_TARGET, &[]);
-    workspace.cargo(Verb::Lint, options, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])
+    workspace.cargo(Verb::Lint, options.verbose, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])
 }
 
 /// The stand-in kernel, for bare metal.
 fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
     let flags = workspace.flags_config(BARE_TARGET, &[]);
-    workspace.cargo(Verb::Build, options, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])?;
+    workspace.cargo(Verb::Build, options.verbose, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])?;
     let path = out.join("understudy");
     copy(&workspace.target().join(BARE_TARGET).join("kernel/understudy"), &path)?;
     Artefact::of(path)
@@ -276,7 +147,7 @@ const FIRMWARE_ARGUMENTS: [&str; 5] = ["--bins", "--target", FIRMWARE_TARGET, "-
 ///
 /// # Errors
 /// [`SetupMissing`] if the target is missing; otherwise what cargo reported.
-pub fn loader() -> anyhow::Result<Artefact> {
+pub(crate) fn loader() -> anyhow::Result<Artefact> {
     build_firmware(LOADER)
 }
 
@@ -284,40 +155,14 @@ pub fn loader() -> anyhow::Result<Artefact> {
 ///
 /// # Errors
 /// [`SetupMissing`] if the target is missing; otherwise what cargo reported.
-pub fn setup_stand_in() -> anyhow::Result<Artefact> {
+pub(crate) fn setup_stand_in() -> anyhow::Result<Artefact> {
     build_firmware(SETUP)
 }
 
 fn build_firmware(program: &str) -> anyhow::Result<Artefact> {
     let workspace = begin()?;
     workspace.require_target(FIRMWARE_TARGET)?;
-    workspace.cargo(Verb::Build, &Options::default(), program, &FIRMWARE_ARGUMENTS, &[])?;
+    workspace.cargo(Verb::Build, false, program, &FIRMWARE_ARGUMENTS, &[])?;
     let folder = workspace.target().join(FIRMWARE_TARGET).join("kernel");
     Artefact::of(folder.join(program).with_extension("efi"))
-}
-
-/// Copies a file, with its name in the error; leaves a copy that is the same already untouched.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
-    write_if_changed(to, &bytes).map(drop)
-}
-
-/// Writes `bytes` unless the file holds them already, so that cargo sees no change. True if written.
-///
-/// The file is replaced whole: a run beside this one may have the old one open, or mapped.
-fn write_if_changed(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(false);
-    }
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}.new", std::process::id()));
-    fs::write(&new, bytes)
-        .and_then(|()| fs::rename(&new, path))
-        .with_context(|| format!("writing {}", path.display()))?;
-    Ok(true)
-}
-
-/// Lower-case hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

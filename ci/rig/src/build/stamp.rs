@@ -35,7 +35,7 @@ struct Accidents {
 }
 
 /// Stamps an image and its PDB in place.
-pub fn stamp(image: &mut [u8], symbols: &mut [u8]) -> anyhow::Result<()> {
+pub(super) fn stamp(image: &mut [u8], symbols: &mut [u8]) -> anyhow::Result<()> {
     let accidents = find(image)?;
     let old: [u8; GUID] = image[accidents.guid..accidents.guid + GUID].try_into()?;
 

@@ -29,7 +29,7 @@ static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// The NIC's driver, image and INF, in a folder; it has no symbols.
-pub fn example(folder: &Path) -> Driver {
+pub(crate) fn example(folder: &Path) -> Driver {
     let path = |extension| folder.join(DRIVERS[0].name).with_extension(extension);
     fs::write(path("sys"), &*IMAGE).expect("a written image");
     fs::write(path("pdb"), b"").expect("a written file");
@@ -40,7 +40,7 @@ pub fn example(folder: &Path) -> Driver {
 }
 
 /// Whether an image of the NIC's driver is a proper one.
-pub fn check_image(image: &[u8]) -> Result<(), ImageFault> {
+pub(crate) fn check_image(image: &[u8]) -> Result<(), ImageFault> {
     image::check(image, &MODULES).map(drop)
 }
 

@@ -8,25 +8,31 @@
 //! Nobody waits here for the guest's agent: a debugger may stop the guest long before it comes up. When it greets, it is
 //! told to turn the driver's watchdog off, which would take a break point in a cancel for a hang.
 
-use super::{ALL_DAY, Link};
-use crate::agent::{Agent, AgentError, Pending};
+use super::link::Link;
 use crate::build;
-use crate::control::Quit;
-use crate::image::store::Image;
-use crate::machine::{self, Doors, Overlay, Place, Windows, names};
-use crate::places;
-use crate::process::{Folder, wait_any};
-use crate::qmp::Qmp;
-use crate::run::WIRE;
-use crate::session::{LIMIT, accept, listen, start_device};
-use crate::settings::{Files, Settings};
 use agent_protocol::{Command, Message};
 use anyhow::{Context, Result, bail};
+use lab::base::files::Files;
+use lab::base::folder::Folder;
+use lab::base::places;
+use lab::base::process::wait_any;
+use lab::base::wait::LIMIT;
+use lab::device::control::Quit;
+use lab::guest::agent::{Agent, AgentError, Pending};
+use lab::machine::qmp::Qmp;
+use lab::machine::store::Image;
+use lab::machine::{self, Doors, Overlay, Place, Windows, names};
+use lab::run::WIRE;
+use lab::session::device::start_device;
+use lab::session::lines::{accept, listen};
+use lab::settings::Settings;
 use std::io::stdin;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+/// For a person at a debugger.
+pub(super) const ALL_DAY: Duration = Duration::from_secs(24 * 3600);
 const HELD: &str = "the wire gate of tx0 is held: frames stay at the device";
 const OPEN: &str = "the wire gate of tx0 is open";
 
@@ -74,7 +80,7 @@ impl Watchdog {
 }
 
 /// Starts the image and stays until it ends; `true` if everything ended as it should.
-pub fn boot(
+pub(super) fn boot(
     image: &Image,
     link: Option<Link>,
     debug_nic: Option<Place>,

@@ -1,15 +1,15 @@
 //! The ways of a Windows debugger to the target that need no network adapter: KD over a serial port, EXDI over gdb's
 //! protocol. What to type on both sides.
 
-use super::Options;
-use crate::failure::Usage;
+use crate::kdnet;
 use anyhow::Result;
+use lab::base::failure::Usage;
 use std::net::SocketAddr;
 use std::path::Path;
 
 /// Which way, and where QEMU waits for the debugger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub(super) enum Link {
     /// The kernel's own debugger, over COM1.
     Serial(SocketAddr),
     /// QEMU's, which Windows does not know of: WinDbg reaches it by EXDI.
@@ -24,9 +24,13 @@ impl Link {
     ///
     /// # Errors
     /// [`Usage`]: the command line asks for something of kdnet's beside it.
-    pub fn chosen(options: &Options) -> Result<Option<Self>> {
-        let link = options.serial.map(Self::Serial).or(options.gdb.map(Self::Gdb));
-        if link.is_some() && options.kdnet.concern_the_network() {
+    pub(super) fn chosen(
+        serial: Option<SocketAddr>,
+        gdb: Option<SocketAddr>,
+        kdnet: &kdnet::Options,
+    ) -> Result<Option<Self>> {
+        let link = serial.map(Self::Serial).or(gdb.map(Self::Gdb));
+        if link.is_some() && kdnet.concern_the_network() {
             let error = "--port, --key, --host-ip and --busparams are kdnet's, not of --serial and --gdb";
             return Err(Usage(error.into()).into());
         }
@@ -34,7 +38,7 @@ impl Link {
     }
 
     /// What to type and to paste on both sides. The PDB lies at `pdb` here; the debugger looks for it in `symbols`.
-    pub fn sheet(self, symbols: &str, pdb: &Path) -> String {
+    pub(super) fn sheet(self, symbols: &str, pdb: &Path) -> String {
         let at = self.address();
         let (port, host) = (at.port(), host(at));
         let (target, connection, note) = match self {
@@ -74,7 +78,7 @@ impl Link {
     }
 
     /// Where QEMU waits.
-    pub fn address(self) -> SocketAddr {
+    pub(super) fn address(self) -> SocketAddr {
         let (Self::Serial(at) | Self::Gdb(at)) = self;
         at
     }
@@ -101,6 +105,11 @@ fn reach(at: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::debug::Options;
+
+    fn chosen(options: &Options) -> Result<Option<Link>> {
+        Link::chosen(options.serial, options.gdb, &options.kdnet)
+    }
 
     fn sheet(link: Link) -> String {
         link.sheet("D:\\pdb", Path::new("cancelnic.pdb"))
@@ -155,12 +164,12 @@ mod tests {
                 .map(|line| line.options)
         };
         let usual = parse(&["--serial"]).unwrap();
-        assert_eq!(Link::chosen(&usual).unwrap(), Some(Link::Serial(([127, 0, 0, 1], 50001).into())));
+        assert_eq!(chosen(&usual).unwrap(), Some(Link::Serial(([127, 0, 0, 1], 50001).into())));
         let named = parse(&["--gdb", "0.0.0.0:99"]).unwrap();
-        assert_eq!(Link::chosen(&named).unwrap(), Some(Link::Gdb(([0, 0, 0, 0], 99).into())));
-        assert_eq!(Link::chosen(&parse(&["--port", "50002"]).unwrap()).unwrap(), None);
+        assert_eq!(chosen(&named).unwrap(), Some(Link::Gdb(([0, 0, 0, 0], 99).into())));
+        assert_eq!(chosen(&parse(&["--port", "50002"]).unwrap()).unwrap(), None);
         assert!(parse(&["--serial", "--gdb"]).is_err());
         assert!(parse(&["--serial", "--check"]).is_err());
-        assert!(Link::chosen(&parse(&["--serial", "--port", "50002"]).unwrap()).unwrap_err().is::<Usage>());
+        assert!(chosen(&parse(&["--serial", "--port", "50002"]).unwrap()).unwrap_err().is::<Usage>());
     }
 }

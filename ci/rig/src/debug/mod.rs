@@ -5,44 +5,46 @@
 
 mod boot;
 mod link;
-pub mod snapshot;
+pub(crate) mod snapshot;
 mod symbols;
 mod types;
 
-use crate::build::{self, Workspace};
-use crate::facts::Step;
-use crate::failure::{SetupMissing, Usage};
-use crate::image::store::Store;
+use crate::build;
 use crate::kdnet;
-use crate::machine::names;
-use crate::places;
-use crate::process::{self, Process};
-use crate::report::table::{self, Style};
-use crate::reports::sizes;
-use crate::run::{Pausing, Run, StepEvent, WIRE};
-use crate::session::LIMIT;
-use crate::settings::{Files, NIC, Settings};
-use crate::symbols::images;
 use anyhow::{Context, Result, bail, ensure};
+use boot::ALL_DAY;
 use clap::{Args, ValueEnum};
+use lab::base::failure::{SetupMissing, Usage};
+use lab::base::files::{Files, NIC};
+use lab::base::left;
+use lab::base::process::Process;
+use lab::base::wait::LIMIT;
+use lab::base::workspace::Workspace;
+use lab::base::{places, workspace};
+use lab::facts::Step;
+use lab::facts::reports::sizes;
+use lab::guest::symbols::images;
+use lab::guests::understudy;
+use lab::machine::names;
+use lab::machine::store::Store;
+use lab::report::table::{self, Style};
+use lab::run::{Pausing, Run, StepEvent, TX, WIRE};
+use lab::settings::Settings;
 use link::Link;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 use symbols::Function;
 
 /// The callback at which the machine stops.
 const CALLBACK: &str = "cancelnic::queue::tx_cancel";
 const FRAMES: u32 = 64;
-/// For a person at a debugger.
-const ALL_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What can be debugged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Guest {
+enum Debugged {
     /// The stand-in kernel, under gdb
     Understudy,
     /// Windows, under WinDbg over kdnet
@@ -57,10 +59,10 @@ enum Guest {
     cargo rig debug --guest windows                    commands for WinDbg\n  \
     cargo rig debug --guest windows --check --key KEY  does the target call?\n  \
     cargo rig debug --guest windows --image win11      start an image for WinDbg")]
-pub struct Options {
+pub(crate) struct Options {
     /// The guest to debug; `windows` is an image, or a machine of your own
-    #[arg(long, value_enum, default_value_t = Guest::Understudy)]
-    guest: Guest,
+    #[arg(long, value_enum, default_value_t = Debugged::Understudy)]
+    guest: Debugged,
     /// Understudy: run gdb in batch mode and check that it stops in the callback. Windows: listen in the debugger's
     /// place and report whether the target calls, whether its key is right, and how to fix it if not
     #[arg(long)]
@@ -102,20 +104,20 @@ impl Options {
 }
 
 /// Whether gdb can be started.
-pub fn gdb_is_there() -> bool {
+pub(crate) fn gdb_is_there() -> bool {
     let version = Command::new("gdb").arg("--version").stdin(Stdio::null()).output();
     version.is_ok_and(|version| version.status.success())
 }
 
 /// Debugs; `true` if the run ended well.
-pub fn debug(options: &Options) -> Result<bool> {
+pub(crate) fn debug(options: &Options) -> Result<bool> {
     match options.guest {
-        Guest::Windows => {
+        Debugged::Windows => {
             let symbols = Workspace::find()?.out().join("cancelnic.pdb");
             if options.check {
                 return kdnet::check(&options.kdnet, &symbols);
             }
-            let link = Link::chosen(options)?;
+            let link = Link::chosen(options.serial, options.gdb, &options.kdnet)?;
             // Before a line is printed: is there such an image?
             let image =
                 options.image.as_deref().map(|name| Store::open(options.images.as_deref())?.find(name));
@@ -134,12 +136,12 @@ pub fn debug(options: &Options) -> Result<bool> {
             }
             return Ok(true);
         }
-        Guest::Understudy if options.concern_windows() => {
+        Debugged::Understudy if options.concern_windows() => {
             let error = "--port, --key, --host-ip, --busparams, --symbols, --serial, --gdb, --image and --images are \
                          for --guest windows";
             return Err(Usage(error.into()).into());
         }
-        Guest::Understudy => {}
+        Debugged::Understudy => {}
     }
     places::qemu()?;
     if options.check && !gdb_is_there() {
@@ -149,7 +151,7 @@ pub fn debug(options: &Options) -> Result<bool> {
     if options.check {
         let style = Style::of_stdout();
         let mut settings = Settings::new(files);
-        settings.guest.seed = options.seed;
+        settings.kernel.seed = options.seed;
         let told = check(settings, move |step| println!("{}", table::step_line(step, style)))?;
         println!("\ngdb said:\n{told}");
         return Ok(true);
@@ -169,21 +171,21 @@ struct Stopped {
 fn stop(mut settings: Settings, mut watcher: impl FnMut(&Step) + 'static) -> Result<Stopped> {
     settings.gdb = true;
     // The machine stands still at a break point; the watchdog must not take that for a hang.
-    settings.guest.parameters.insert("WatchdogMs", 0);
+    settings.kernel.parameters.insert("WatchdogMs", 0);
     let mut files = settings.files.clone();
     let told = move |event: StepEvent<'_>| {
         if let StepEvent::Ends(step) = event {
             watcher(step);
         }
     };
-    let mut run = Run::start(settings, Box::new(told))?;
+    let mut run = Run::start(settings, understudy(), None, Box::new(told))?;
     run.load()?;
     // One completion first: a queue that never completed anything starts anew when the machine goes on.
     run.send(1)?;
     run.await_guest("one sent and received", |tx, rx| tx.sent.len() == 1 && rx.received.len() == 1)?;
     run.hold(WIRE)?;
     run.send(FRAMES)?;
-    run.await_device("tx0", "all on the hardware", |tx| tx.available + tx.fetched == u64::from(FRAMES))?;
+    run.await_device(TX, "all on the hardware", |tx| tx.available + tx.fetched == u64::from(FRAMES))?;
     run.stop_machine()?;
     let pausing = run.begin_pause(1)?;
 
@@ -218,7 +220,7 @@ fn write_script(
     entry: u64,
 ) -> Result<PathBuf> {
     let driver = folder.join("cancelnic.elf");
-    std::fs::write(&driver, symbols::elf(functions, (base, size), &places::workspace()?)?)?;
+    std::fs::write(&driver, symbols::elf(functions, (base, size), &workspace::checkout()?)?)?;
     let mut script = String::new();
     for line in [
         "set pagination off".to_owned(),
@@ -244,7 +246,7 @@ fn write_script(
 }
 
 /// Runs gdb without a person. What it said, if the callback was reached and the run ended well.
-pub fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result<String> {
+pub(crate) fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result<String> {
     let Stopped { mut run, pausing, script, line } = stop(settings, watcher)?;
     let told = run.step("gdb: break in the Cancel callback, go on", |run| {
         let said = run.session.folder().join("gdb.txt");
@@ -273,7 +275,7 @@ pub fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result
     run.finish_pause(&pausing)?;
     run.expect("[sent, taken back, never posted]", sizes(&run.facts.tx), [1, FRAMES.into(), 0])?;
     let (facts, _session) = run.finish(Ok(()));
-    let violations = crate::verdict::judge(&facts);
+    let violations = lab::verdict::judge(&facts);
     if let Some(first) = violations.first() {
         bail!("{}", table::fault_line(first));
     }
@@ -284,12 +286,12 @@ pub fn check(settings: Settings, watcher: impl FnMut(&Step) + 'static) -> Result
 fn with_a_person(files: Files, seed: u64) -> Result<bool> {
     let style = Style::of_stdout();
     let mut settings = Settings::new(files);
-    settings.guest.seed = seed;
+    settings.kernel.seed = seed;
     let stopped = stop(settings, move |step| println!("{}", table::step_line(step, style)))?;
     let Stopped { mut run, pausing, script, .. } = stopped;
     if gdb_is_there() && std::io::stdin().is_terminal() {
         println!("\ngdb stops in {CALLBACK}; `detach` (or `quit`) lets the run go on to its end.\n");
-        let interrupts = process::leave_interrupts_alone();
+        let interrupts = left::leave_interrupts_alone();
         let status = Command::new("gdb")
             .args(["-nx", "-q", "-x"])
             .arg(&script)
@@ -306,7 +308,7 @@ fn with_a_person(files: Files, seed: u64) -> Result<bool> {
     let outcome = run.finish_pause(&pausing);
     run.patience = LIMIT;
     let (facts, _session) = run.finish(outcome);
-    let violations = crate::verdict::judge(&facts);
+    let violations = lab::verdict::judge(&facts);
     println!("{}", table::verdict(&violations, style));
     Ok(violations.is_empty())
 }

@@ -3,12 +3,12 @@
 //! The tests of `ci/windbg` read it in a debugger's place.
 
 use super::{image, types};
-use crate::control::{Queue, QueueId};
-use crate::machine::Understudy;
-use crate::run::Run;
-use crate::settings::DriverFiles;
 use anyhow::{Context, Result};
 use cancelnic_registers::{CommandResult, State, StatusWord};
+use lab::base::files::DriverFiles;
+use lab::device::control::Queue;
+use lab::machine::Understudy;
+use lab::run::{RX, Run, TX};
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -23,7 +23,7 @@ struct Piece {
 
 /// Writes a snapshot of the stopped machine of `run` into `folder`, with the device's own view of its queues, and
 /// `expected`, what the tests are to find.
-pub fn write(
+pub(crate) fn write(
     run: &mut Run,
     drivers: &[DriverFiles],
     folder: &Path,
@@ -31,7 +31,7 @@ pub fn write(
 ) -> Result<()> {
     let log = std::fs::read_to_string(run.session.guest_log()).context("cannot read the guest's log")?;
     let modules: Vec<_> = drivers.iter().map(|driver| module(&log, driver)).collect::<Result<_>>()?;
-    let queues = [QueueId::TX0, QueueId::RX0].map(|queue| run.session.control.queue(queue));
+    let queues = [TX, RX].map(|name| run.session.control.queue(name));
     let queues: Vec<Queue> = queues.into_iter().collect::<Result<_>>()?;
     let monitor = &mut run.session.monitor;
     let mut memory = vec![Piece { file: "memory".into(), start: 0, size: Understudy::MEMORY }];

@@ -4,9 +4,9 @@
 //! DWARF's table of lines, so that `add-symbol-file FILE BASE` puts all of them in place. A function's own lines are in
 //! that table; code that was inlined has the line into which it was. Types and variables stay in the PDB.
 
-use crate::symbols::shorten;
 use anyhow::{Context, Result};
 use gimli::write::{Address, AttributeValue, DwarfUnit, EndianVec, LineProgram, LineString, Sections};
+use lab::guest::symbols::shorten;
 use object::write::{Object, StandardSection, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope};
 use pdb::{FallibleIterator, SymbolData};
@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// A function of the driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Function {
+pub(super) struct Function {
     /// Its path, as Rust names it.
     pub name: String,
     /// Offset from the image's base.
@@ -29,7 +29,7 @@ pub struct Function {
 
 /// The code of a line begins here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(super) struct Line {
     /// Offset from the image's base.
     pub rva: u32,
     /// The source, as the workspace's folder shows it.
@@ -39,7 +39,7 @@ pub struct Line {
 }
 
 /// Reads the functions of a PDB, by address.
-pub fn functions(path: &Path) -> Result<Vec<Function>> {
+pub(super) fn functions(path: &Path) -> Result<Vec<Function>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut functions = read(file).with_context(|| format!("cannot read {}", path.display()))?;
     functions.sort_by_key(|function| function.rva);
@@ -88,7 +88,7 @@ fn read(file: File) -> pdb::Result<Vec<Function>> {
 ///
 /// gdb moves the symbols of a file without a fixed place to where `add-symbol-file` says, and the lines only by
 /// relocations, which this file has none of: so they are written for `base`.
-pub fn elf(functions: &[Function], (base, size): (u64, u64), folder: &Path) -> Result<Vec<u8>> {
+pub(super) fn elf(functions: &[Function], (base, size): (u64, u64), folder: &Path) -> Result<Vec<u8>> {
     let mut elf = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
     let image = elf.section_id(StandardSection::Text);
     // Of the image's size; the contents do not matter, gdb reads code from the machine (trust-readonly-sections off).

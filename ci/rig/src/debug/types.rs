@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// A field of a structure, or a constant of an enumeration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Field {
+pub(super) struct Field {
     name: String,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<u32>,
@@ -21,7 +21,7 @@ pub struct Field {
 
 /// A type; `kind` is as the debugger's scripts see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Record {
+pub(super) struct Record {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -36,7 +36,7 @@ pub struct Record {
 
 /// A variable of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Symbol {
+pub(super) struct Symbol {
     /// As Rust names it.
     pub name: String,
     /// Offset from the image's base.
@@ -48,7 +48,7 @@ pub struct Symbol {
 
 /// What a PDB says of data.
 #[derive(Debug, Clone, Serialize)]
-pub struct Types {
+pub(super) struct Types {
     /// By number.
     pub types: BTreeMap<u32, Record>,
     /// The image's variables.
@@ -56,7 +56,7 @@ pub struct Types {
 }
 
 /// Reads a PDB.
-pub fn read(path: &Path) -> Result<Types> {
+pub(super) fn read(path: &Path) -> Result<Types> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     read_file(file).with_context(|| format!("cannot read {}", path.display()))
 }

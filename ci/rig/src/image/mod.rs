@@ -1,23 +1,23 @@
 //! `cargo rig image`: disks with an installed guest, from the making to the removal.
 
-pub mod install;
-pub mod progress;
-pub mod stand_in;
-pub mod store;
+pub(crate) mod install;
+mod place;
+pub(crate) mod progress;
+pub(crate) mod stand_in;
 mod windows;
-
-use std::path::PathBuf;
 
 use anyhow::Result;
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 
-use crate::{failure, failure::Usage};
+use lab::base::failure;
+use lab::base::failure::Usage;
+use lab::machine::store::{Entry, Store};
+use place::Place;
 use progress::Progress;
-use store::{Entry, Store};
 
 /// Arguments of `cargo rig image`.
 #[derive(Debug, clap::Subcommand)]
-pub enum Options {
+pub(crate) enum Options {
     /// Install Windows from an ISO of your own; without --index or --edition, list the editions on the ISO
     Windows(windows::Windows),
     /// Make an image with understudy in Windows' place: it starts from a disk, through firmware, as Windows does
@@ -44,26 +44,8 @@ pub enum Options {
     },
 }
 
-/// Where images are.
-#[derive(Debug, clap::Args)]
-pub struct Place {
-    /// Folder of the images [default: $CANCELNIC_IMAGES, else cancelnic/images in the user's data folder]
-    #[arg(long, visible_alias = "out", value_name = "DIR")]
-    images: Option<PathBuf>,
-}
-
-impl Place {
-    /// The store there.
-    ///
-    /// # Errors
-    /// If there is nowhere to keep images.
-    pub fn open(&self) -> Result<Store> {
-        Store::open(self.images.as_deref())
-    }
-}
-
 /// Carries out `cargo rig image`.
-pub fn image(options: &Options) -> Result<bool> {
+pub(crate) fn image(options: &Options) -> Result<bool> {
     match options {
         Options::Windows(options) => windows::windows(options),
         Options::StandIn(options) => stand_in::make(options),

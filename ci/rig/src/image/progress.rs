@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report::table::Style;
+use lab::report::table::Style;
 
 /// Progress on standard output.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     /// The lines, where nobody looks.
     kept: Option<Vec<String>>,
@@ -16,7 +16,7 @@ pub struct Progress {
 
 impl Progress {
     /// A changing line where [`Style`] allows escape sequences; otherwise plain lines.
-    pub fn of_stdout() -> Self {
+    pub(crate) fn of_stdout() -> Self {
         let bar = if Style::of_stdout() == Style::Rich {
             let bar = ProgressBar::new_spinner();
             bar.set_draw_target(indicatif::ProgressDrawTarget::stdout());
@@ -33,17 +33,17 @@ impl Progress {
     }
 
     /// For a test: keeps the lines.
-    pub fn kept() -> Self {
+    pub(crate) fn kept() -> Self {
         Self { bar: ProgressBar::hidden(), kept: Some(Vec::new()) }
     }
 
     /// The lines that were kept.
-    pub fn into_lines(mut self) -> Vec<String> {
+    pub(crate) fn into_lines(mut self) -> Vec<String> {
         self.kept.take().unwrap_or_default()
     }
 
     /// A line that stays.
-    pub fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         match &mut self.kept {
             Some(kept) => kept.push(text.to_owned()),
             None => self.bar.suspend(|| println!("{text}")),
@@ -51,17 +51,17 @@ impl Progress {
     }
 
     /// What is going on now.
-    pub fn now(&self, text: &str) {
+    pub(crate) fn now(&self, text: &str) {
         self.bar.set_message(text.to_owned());
     }
 
     /// How far something is.
-    pub fn bytes(&self, what: &str, done: u64, all: u64) {
+    pub(crate) fn bytes(&self, what: &str, done: u64, all: u64) {
         self.now(&format!("{what}: {} %", done * 100 / all.max(1)));
     }
 
     /// Nothing is going on.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.bar.set_message("");
     }
 }

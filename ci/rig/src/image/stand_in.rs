@@ -4,17 +4,19 @@
 //! kernel, the archive with the drivers and the kernel's command line. Like an installed Windows, all of it is fixed:
 //! the rig tells such a guest nothing before its agent speaks.
 
-use super::Place;
-use super::store::manifest::{Description, DriverFile, Guest, Machine};
-use super::store::{Image, Store};
-use crate::build::{self, Artefact, Built};
+use super::place::Place;
+use crate::build;
 use crate::fat;
-use crate::places;
-use crate::settings::{Files, Settings};
 use anyhow::{Context as _, Result, ensure};
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::{GptConfig, partition_types};
+use lab::base::artefact::{Artefact, Built};
+use lab::base::files::Files;
+use lab::base::places;
+use lab::machine::store::manifest::{Description, DriverFile, ImageKind, Machine};
+use lab::machine::store::{Image, Store};
+use lab::settings::Settings;
 use std::fs;
 use std::io::Cursor;
 use std::process::Command;
@@ -33,7 +35,7 @@ const NAME: &str = "stand-in";
 #[command(after_help = "Examples:\n  \
     cargo rig image stand-in                         make the image `stand-in`\n  \
     cargo rig test --guest windows --image stand-in  run the scenarios on it")]
-pub struct Options {
+pub(crate) struct Options {
     /// Name of the image
     #[arg(long, default_value = NAME)]
     name: String,
@@ -48,22 +50,22 @@ pub struct Options {
 }
 
 /// Makes the image out of what the build makes.
-pub fn make(options: &Options) -> Result<bool> {
+pub(crate) fn make(options: &Options) -> Result<bool> {
     let store = options.place.open()?;
     let built = build::build(build::Options { test_builds: false, verbose: options.verbose })?;
     let settings = Settings::new(Files::shipped(&built));
     let loader = build::loader()?;
-    let guest = if options.like_windows { Guest::StandInLikeWindows } else { Guest::StandIn };
+    let guest = if options.like_windows { ImageKind::StandInLikeWindows } else { ImageKind::StandIn };
     let image = write(&store, &options.name, guest, &loader, &built, &settings)?;
     println!("{}  {}", image.manifest().name, image.disk().display());
     Ok(true)
 }
 
 /// Makes an image that starts understudy with the drivers and the command line of `settings`.
-pub fn write(
+pub(crate) fn write(
     store: &Store,
     name: &str,
-    guest: Guest,
+    guest: ImageKind,
     loader: &Artefact,
     built: &Built,
     settings: &Settings,

@@ -11,12 +11,13 @@ use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use windows_setup::{Answers, Edition, Image, Udf, UdfFault, Unfit, Wim, WimFault};
 
-use super::{
-    Place,
-    install::{self, Order},
-    progress::Progress,
-};
-use crate::{build::Workspace, failure::Usage, machine::Accelerator, package};
+use super::install::{self, Order};
+use super::place::Place;
+use super::progress::Progress;
+use crate::package;
+use lab::base::failure::Usage;
+use lab::base::workspace::Workspace;
+use lab::machine::Accelerator;
 
 /// Password of the account of the guest, which nobody but this machine reaches.
 const PASSWORD: &str = "Cancelnic-1";
@@ -30,7 +31,7 @@ const PASSWORD: &str = "Cancelnic-1";
         installs number 6\n  \
     cargo rig image windows --iso Win11.iso --index 6 --answers answers.iso\n      \
         only writes the disc with the answers")]
-pub struct Windows {
+pub(crate) struct Windows {
     /// The ISO, as Microsoft offers it
     #[arg(long, value_name = "FILE")]
     iso: PathBuf,
@@ -79,7 +80,7 @@ fn patience(text: &str) -> Result<f64, String> {
 }
 
 /// Carries out `cargo rig image windows`.
-pub fn windows(options: &Windows) -> Result<bool> {
+pub(super) fn windows(options: &Windows) -> Result<bool> {
     let medium = open(&options.iso)?;
     if let Some(out) = &options.answers {
         write_answers(&medium, options, out)?;
@@ -300,7 +301,7 @@ mod tests {
         fs::write(&path, "la").expect("a written file");
         let error = open(&path).expect_err("it is no ISO");
         assert!(error.is::<Usage>(), "{error:?}");
-        let said = crate::failure::one_line(&error);
+        let said = lab::base::failure::one_line(&error);
         assert_eq!(said, format!("{}: it is no disc image with a UDF file system", path.display()));
     }
 

@@ -26,11 +26,11 @@ const POKE_HOST_PORT: usize = 86;
 /// Length of the counter at the start of a target's half of the session key, bytes.
 const COUNTER: usize = 8;
 /// Length of a poke's body in the versions that have been seen.
-pub const POKE_LENGTH: usize = 344;
+pub(super) const POKE_LENGTH: usize = 344;
 
 /// Why bytes are no kdnet datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub(super) enum Malformed {
     /// It starts otherwise.
     #[error("no kdnet datagram: it does not start with MDBG")]
     Foreign,
@@ -44,7 +44,7 @@ pub enum Malformed {
 
 /// What a datagram is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
+pub(super) enum Channel {
     /// Debugger packets, under a key that both sides agreed on.
     Data,
     /// That agreement, under the shared key.
@@ -55,7 +55,7 @@ pub enum Channel {
 
 /// A datagram as it came: its form is right, its contents are not known.
 #[derive(Debug, Clone, Copy)]
-pub struct Sealed<'a> {
+pub(super) struct Sealed<'a> {
     header: &'a [u8],
     cipher: &'a [u8],
     tag: Tag,
@@ -66,7 +66,7 @@ impl<'a> Sealed<'a> {
     ///
     /// # Errors
     /// What is wrong with the form.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         if !bytes.starts_with(b"MDBG") {
             return Err(Malformed::Foreign);
         }
@@ -84,13 +84,13 @@ impl<'a> Sealed<'a> {
 
     /// The protocol's version, as the sender says.
     #[must_use]
-    pub fn version(&self) -> u8 {
+    pub(super) fn version(&self) -> u8 {
         self.header[4]
     }
 
     /// What it is for, as the sender says.
     #[must_use]
-    pub fn channel(&self) -> Channel {
+    pub(super) fn channel(&self) -> Channel {
         match self.header[5] {
             0 => Channel::Data,
             1 => Channel::Control,
@@ -100,7 +100,7 @@ impl<'a> Sealed<'a> {
 
     /// Decrypts a datagram of the control channel. `None`: the tag says that it was made with another key, or changed.
     #[must_use]
-    pub fn open(&self, key: &Key) -> Option<Opened> {
+    pub(super) fn open(&self, key: &Key) -> Option<Opened> {
         let mut plain = self.cipher.to_vec();
         // Whole blocks are what `parse` has made sure of; there is no padding that could be wrong.
         cbc::Decryptor::<Aes256>::new(&key.control().into(), &self.tag.into())
@@ -119,7 +119,7 @@ impl<'a> Sealed<'a> {
 
 /// What a datagram holds; its sender has the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub(super) struct Opened {
     /// Rises with each datagram of a sender.
     pub sequence: u64,
     /// Sent by a debugger, not by a target.
@@ -130,7 +130,7 @@ pub struct Opened {
 
 /// A target's call for a debugger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Poke {
+pub(super) struct Poke {
     /// The target's half of the session key: a counter, and what stays the same while the target runs.
     pub client_key: [u8; 32],
     /// Port of the debugger that it has a data channel with; 0: none.
@@ -143,7 +143,7 @@ impl Poke {
     /// The part of [`Self::client_key`] that a target keeps until it restarts. It counts the first 8 bytes up with every
     /// offer of a session.
     #[must_use]
-    pub fn session(&self) -> &[u8] {
+    pub(super) fn session(&self) -> &[u8] {
         &self.client_key[COUNTER..]
     }
 }
@@ -151,7 +151,7 @@ impl Poke {
 impl Opened {
     /// The body as a poke; `None` if it is something else.
     #[must_use]
-    pub fn poke(&self) -> Option<Poke> {
+    pub(super) fn poke(&self) -> Option<Poke> {
         let rest = self.body.strip_prefix(&POKE)?;
         let client_key = *rest.first_chunk::<32>()?;
         let host_port = u16::from_be_bytes(*self.body.get(POKE_HOST_PORT..)?.first_chunk::<2>()?);
@@ -160,14 +160,14 @@ impl Opened {
 }
 
 #[cfg(test)]
-pub mod made {
+pub(super) mod made {
     //! Datagrams as a target makes them.
 
     use super::*;
     use cbc::cipher::BlockModeEncrypt;
 
     /// A datagram of a target.
-    pub struct Made<'a> {
+    pub(crate) struct Made<'a> {
         pub version: u8,
         pub channel: u8,
         pub order: u64,
@@ -175,7 +175,7 @@ pub mod made {
     }
 
     impl Made<'_> {
-        pub fn seal(&self, key: &Key) -> Vec<u8> {
+        pub(crate) fn seal(&self, key: &Key) -> Vec<u8> {
             let pad = (ORDER + self.body.len()).next_multiple_of(BLOCK) - ORDER - self.body.len();
             let header = [b'M', b'D', b'B', b'G', self.version, self.channel];
             let mut plain = (self.order | pad as u64).to_be_bytes().to_vec();
@@ -191,7 +191,7 @@ pub mod made {
     }
 
     /// Body of a poke; `counter` begins its half of the session key, the rest of which is all `client`.
-    pub fn poke_body(counter: u64, client: u8, host_port: u16) -> Vec<u8> {
+    pub(crate) fn poke_body(counter: u64, client: u8, host_port: u16) -> Vec<u8> {
         let mut body = vec![0; POKE_LENGTH];
         body[..2].copy_from_slice(&POKE);
         body[2..34].fill(client);
@@ -201,7 +201,7 @@ pub mod made {
     }
 
     /// A poke of version 5; a target counts its offers as it counts its datagrams.
-    pub fn poke(key: &Key, sequence: u64, client: u8, host_port: u16) -> Vec<u8> {
+    pub(crate) fn poke(key: &Key, sequence: u64, client: u8, host_port: u16) -> Vec<u8> {
         let body = poke_body(sequence, client, host_port);
         Made { version: 5, channel: 1, order: sequence << 8, body: &body }.seal(key)
     }

@@ -1,7 +1,7 @@
 //! What the datagrams that arrive say about the target's set-up, and what to mend. No socket, no clock.
 
-use super::Setup;
 use super::datagram::{Channel, Malformed, POKE_LENGTH, Poke, Sealed};
+use super::setup::Setup;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +15,7 @@ const ENOUGH_WRONG: u32 = 3;
 
 /// What one datagram was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Heard {
+pub(super) enum Heard {
     /// A target calls; it has no debugger.
     Poke {
         /// The protocol's version.
@@ -52,7 +52,7 @@ pub enum Heard {
 
 /// [`Malformed`] without the lengths, which say nothing about the set-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flaw {
+pub(super) enum Flaw {
     /// Of something else.
     Foreign,
     /// Cut or changed.
@@ -93,7 +93,7 @@ struct Target {
 
 /// What has been heard up to now.
 #[derive(Debug)]
-pub struct Doctor {
+pub(super) struct Doctor {
     setup: Setup,
     targets: BTreeMap<IpAddr, Target>,
     /// By sender, how often.
@@ -103,7 +103,7 @@ pub struct Doctor {
 
 /// One line of the diagnosis, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Nothing to mend.
     pub good: bool,
     /// What is so.
@@ -125,12 +125,12 @@ impl Finding {
 impl Doctor {
     /// Nothing heard yet.
     #[must_use]
-    pub fn new(setup: Setup) -> Self {
+    pub(super) fn new(setup: Setup) -> Self {
         Self { setup, targets: BTreeMap::new(), strange: BTreeMap::new(), heard: 0 }
     }
 
     /// Takes a datagram in.
-    pub fn hear(&mut self, from: SocketAddr, bytes: &[u8]) -> Heard {
+    pub(super) fn hear(&mut self, from: SocketAddr, bytes: &[u8]) -> Heard {
         self.heard += 1;
         let heard = self.judge(from, bytes);
         if !matches!(heard, Heard::Poke { .. } | Heard::Bound { .. } | Heard::Repeat) {
@@ -177,7 +177,7 @@ impl Doctor {
 
     /// Nothing that may still come would change the diagnosis much.
     #[must_use]
-    pub fn knows_enough(&self) -> bool {
+    pub(super) fn knows_enough(&self) -> bool {
         let wrong: u32 = self.count(|heard| matches!(heard, Heard::WrongTag { .. }));
         self.targets.values().any(|target| target.pokes >= ENOUGH_GOOD) || wrong >= ENOUGH_WRONG
     }
@@ -194,7 +194,7 @@ impl Doctor {
 
     /// What is known, the most important first. A debugger can attach if every line is good.
     #[must_use]
-    pub fn diagnosis(&self) -> Vec<Finding> {
+    pub(super) fn diagnosis(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (from, target) in &self.targets {
             findings.extend(target.findings(*from));

@@ -12,7 +12,7 @@ const DIGITS: usize = 13;
 
 /// Why a text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
+pub(super) enum KeyError {
     /// Not four numbers.
     #[error("a kdnet key is four numbers in base 36 with dots between, such as 1a.2b.3c.4d; this has {0}")]
     Parts(usize),
@@ -26,17 +26,17 @@ pub enum KeyError {
 
 /// A key, in its text form four 64-bit numbers in base 36.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key([u64; PARTS]);
+pub(super) struct Key([u64; PARTS]);
 
 /// First 16 bytes of HMAC-SHA256.
-pub type Tag = [u8; 16];
+pub(super) type Tag = [u8; 16];
 
 impl Key {
     /// A key that nobody has had before.
     ///
     /// # Errors
     /// The operating system has no random numbers to give.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    pub(super) fn random() -> Result<Self, getrandom::Error> {
         let mut parts = [0; PARTS];
         for part in &mut parts {
             *part = getrandom::u64()?;
@@ -46,7 +46,7 @@ impl Key {
 
     /// What the control channel is encrypted with: the numbers, little-endian, one behind the other.
     #[must_use]
-    pub fn control(&self) -> [u8; 32] {
+    pub(super) fn control(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         for (place, part) in bytes.chunks_exact_mut(8).zip(self.0) {
             place.copy_from_slice(&part.to_le_bytes());
@@ -56,7 +56,7 @@ impl Key {
 
     /// The tag of a datagram's header and plain text, on either channel. Its key is the complement of [`Self::control`].
     #[must_use]
-    pub fn tag(&self, header: &[u8], plain: &[u8]) -> Tag {
+    pub(super) fn tag(&self, header: &[u8], plain: &[u8]) -> Tag {
         // HMAC lengthens a key with zeros to the hash function's block, here 64 bytes.
         let mut key = [0; 64];
         for (place, byte) in key.iter_mut().zip(self.control()) {

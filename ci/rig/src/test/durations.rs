@@ -1,7 +1,7 @@
 //! How long each scenario took when it last ran well, from one run to the next.
 
-use crate::archive::write_whole;
 use anyhow::Result;
+use lab::base::evidence::write_whole;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,35 +15,35 @@ const SLOW: f64 = 3.0;
 /// Seconds by name.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Durations(BTreeMap<String, f64>);
+pub(super) struct Durations(BTreeMap<String, f64>);
 
 impl Durations {
     /// Those of earlier runs. A file that is not there or cannot be read is the same as none: nothing depends on it but
     /// the order and a remark.
-    pub fn read(path: &Path) -> Self {
+    pub(super) fn read(path: &Path) -> Self {
         let text = std::fs::read(path).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
     /// Writes them for later runs.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
         write_whole(path, serde_json::to_string_pretty(self)?.as_bytes())
     }
 
     /// How long `name` took, in seconds.
-    pub fn of(&self, name: &str) -> Option<f64> {
+    pub(super) fn of(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied().filter(|seconds| seconds.is_finite())
     }
 
     /// `name` has taken so long.
-    pub fn note(&mut self, name: &str, took: Duration) {
+    pub(super) fn note(&mut self, name: &str, took: Duration) {
         // Milliseconds are enough.
         let seconds = (took.as_secs_f64() * 1e3).round() / 1e3;
         self.0.insert(name.to_owned(), seconds);
     }
 
     /// If `name` is slow, taking `took`: how long it took the last time, in seconds.
-    pub fn slow(&self, name: &str, took: Duration) -> Option<f64> {
+    pub(super) fn slow(&self, name: &str, took: Duration) -> Option<f64> {
         self.of(name).filter(|before| took > NEVER_SLOW && took.as_secs_f64() > before * SLOW)
     }
 }

@@ -2,14 +2,14 @@
 //! each result, and needs nothing but itself.
 
 use super::outcome::{Counts, End, Outcome};
-use crate::archive::{files_below, write_whole};
 use anyhow::Result;
+use lab::base::evidence::{files_below, write_whole};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::path::Path;
 
 /// The whole run, as far as it is known.
 #[derive(Debug)]
-pub struct Index<'a> {
+pub(super) struct Index<'a> {
     /// The folder of the page and of all the evidence.
     pub folder: &'a Path,
     /// The command that was given.
@@ -26,7 +26,7 @@ pub struct Index<'a> {
 
 impl Index<'_> {
     /// Writes `index.html`.
-    pub fn write(&self) -> Result<()> {
+    pub(super) fn write(&self) -> Result<()> {
         write_whole(&self.folder.join("index.html"), self.page().into_string().as_bytes())
     }
 

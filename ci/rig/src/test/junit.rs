@@ -4,13 +4,13 @@
 //! account. The output names the files of the evidence as `[[ATTACHMENT|path]]`, which Jenkins and GitLab make links of.
 
 use super::outcome::{End, Failure, Outcome};
-use crate::archive::{files_below, write_whole};
 use anyhow::{Context, Result};
+use lab::base::evidence::{files_below, write_whole};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 use std::path::Path;
 
 /// Writes the file; a reader sees the old one or the new one, and never a part.
-pub fn write(path: &Path, outcomes: &[Outcome]) -> Result<()> {
+pub(super) fn write(path: &Path, outcomes: &[Outcome]) -> Result<()> {
     let mut outcomes: Vec<_> = outcomes.iter().collect();
     outcomes.sort_by_key(|outcome| outcome.name);
     let mut suite = TestSuite::new("cargo rig test");

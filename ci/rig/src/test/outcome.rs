@@ -1,12 +1,12 @@
 //! What became of a scenario.
 
-use crate::failure::Class;
+use crate::exit::Class;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// One scenario's outcome.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Its name.
     pub name: &'static str,
     /// How long the attempt took that decided it.
@@ -21,7 +21,7 @@ pub struct Outcome {
 
 /// How a scenario ended.
 #[derive(Debug, Clone)]
-pub enum End {
+pub(super) enum End {
     /// It showed what it is there to show.
     Good,
     /// It failed.
@@ -32,7 +32,7 @@ pub enum End {
 
 /// Why a scenario failed.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub(super) struct Failure {
     /// In one line: rule, callback and place, or the first line of the error.
     pub cause: String,
     /// All of it: steps, faults, the end of the guest's log, the command that runs it again.
@@ -45,7 +45,7 @@ pub struct Failure {
 
 /// How many ended in which way.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub(super) struct Counts {
     /// Good, flaky ones among them.
     pub passed: usize,
     /// Failed at every attempt.
@@ -58,12 +58,12 @@ pub struct Counts {
 
 impl Outcome {
     /// Whether it passed, but not at once.
-    pub fn is_flaky(&self) -> bool {
+    pub(super) fn is_flaky(&self) -> bool {
         matches!(self.end, End::Good) && !self.earlier.is_empty()
     }
 
     /// Its failure, if it failed.
-    pub fn failure(&self) -> Option<&Failure> {
+    pub(super) fn failure(&self) -> Option<&Failure> {
         match &self.end {
             End::Bad(failure) => Some(failure),
             End::Good | End::Skipped(_) => None,
@@ -73,7 +73,7 @@ impl Outcome {
 
 impl Counts {
     /// Counts these.
-    pub fn of(outcomes: &[Outcome]) -> Self {
+    pub(super) fn of(outcomes: &[Outcome]) -> Self {
         let mut counts = Self::default();
         for outcome in outcomes {
             match outcome.end {

@@ -5,23 +5,23 @@ use super::index::Index;
 use super::junit;
 use super::outcome::{Counts, End, Outcome};
 use super::workers::Next;
-use crate::report::table::Style;
 use anyhow::Result;
 use chrono::{SubsecRound, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
+use lab::report::table::Style;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The JUnit file in the folder of the evidence.
-pub const JUNIT: &str = "junit.xml";
+pub(super) const JUNIT: &str = "junit.xml";
 
 /// A scenario that runs for so long gets a line where there is no progress line, and again each time as long.
 const LONG: Duration = Duration::from_secs(60);
 
 /// What the results are told for.
 #[derive(Debug)]
-pub struct Told {
+pub(super) struct Told {
     /// Names and descriptions of all that are to be run.
     pub scenarios: Vec<(&'static str, &'static str)>,
     /// The folder of the evidence.
@@ -49,7 +49,7 @@ struct Running {
 
 /// All that is known, and who is told of it.
 #[derive(Debug)]
-pub struct Results {
+pub(super) struct Results {
     told: Told,
     began: String,
     outcomes: Vec<Outcome>,
@@ -61,7 +61,7 @@ pub struct Results {
 
 impl Results {
     /// Before the first result. Fails if the files cannot be written.
-    pub fn new(told: Told) -> Result<Self> {
+    pub(super) fn new(told: Told) -> Result<Self> {
         let bar = (told.style == Style::Rich).then(|| {
             let bar = ProgressBar::new(told.scenarios.len() as u64);
             if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {bar:20} {elapsed} {wide_msg}") {
@@ -97,7 +97,7 @@ impl Results {
     }
 
     /// A scenario was begun.
-    pub fn began(&mut self, name: &'static str) -> Next {
+    pub(super) fn began(&mut self, name: &'static str) -> Next {
         self.running.push(Running { name, since: Instant::now(), told: Duration::ZERO });
         self.show_running();
         Next::GoOn
@@ -111,7 +111,7 @@ impl Results {
     }
 
     /// Nothing has happened for a while: those that run long get a line, so that nobody watches a silent log.
-    pub fn quiet(&mut self) -> Next {
+    pub(super) fn quiet(&mut self) -> Next {
         let mut lines = Vec::new();
         for running in &mut self.running {
             let so_far = running.since.elapsed();
@@ -127,7 +127,7 @@ impl Results {
     }
 
     /// A scenario has ended.
-    pub fn done(&mut self, outcome: Outcome) {
+    pub(super) fn done(&mut self, outcome: Outcome) {
         self.running.retain(|running| running.name != outcome.name);
         let number = self.outcomes.len() + 1;
         let lines = self.lines(number, &outcome);
@@ -198,7 +198,7 @@ impl Results {
 
     /// After the last result: the summary, whose last line counts, and the first file that could not be written.
     /// `remembered` is where the durations are kept for the next run, if they are.
-    pub fn end(mut self, not_begun: usize, remembered: Option<&Path>) -> (Vec<Outcome>, Result<()>) {
+    pub(super) fn end(mut self, not_begun: usize, remembered: Option<&Path>) -> (Vec<Outcome>, Result<()>) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -1,12 +1,12 @@
 //! Which scenarios are run, and in which order: filters, skips, shards; long ones first.
 
 use super::durations::Durations;
-use crate::failure::Usage;
+use lab::base::failure::Usage;
 use std::str::FromStr;
 
 /// The part K of N of all scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
+pub(super) struct Shard {
     part: usize,
     of: usize,
 }
@@ -32,7 +32,7 @@ impl std::fmt::Display for Shard {
 
 /// What the command line wants of all the names.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     /// Only names that contain one of these; all names if there is none.
     pub filters: &'a [String],
     /// None that contains one of these.
@@ -48,7 +48,7 @@ impl Wanted<'_> {
     ///
     /// # Errors
     /// A filter or a skip that fits no name: it is misspelt.
-    pub fn choose(&self, names: &[&'static str]) -> Result<Vec<&'static str>, Usage> {
+    pub(super) fn choose(&self, names: &[&'static str]) -> Result<Vec<&'static str>, Usage> {
         for text in self.filters.iter().chain(self.skips) {
             if !names.iter().any(|name| self.fits(name, text)) {
                 return Err(unknown(names, text, self.exact));
@@ -103,7 +103,11 @@ fn likeness(name: &str, text: &str) -> f64 {
 
 /// Puts those first that took longest when they last ran, so that all workers end at about the same time. Those that
 /// never ran come before them, in their order: nothing is known of them.
-pub fn longest_first<T>(scenarios: &mut [T], name: impl Fn(&T) -> &'static str, durations: &Durations) {
+pub(super) fn longest_first<T>(
+    scenarios: &mut [T],
+    name: impl Fn(&T) -> &'static str,
+    durations: &Durations,
+) {
     scenarios.sort_by(|one, other| {
         let took = |scenario: &T| durations.of(name(scenario)).unwrap_or(f64::INFINITY);
         took(other).total_cmp(&took(one))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What the listener is told.
 #[derive(Debug)]
-pub enum News<R> {
+pub(super) enum News<R> {
     /// The item of this name was begun.
     Began(&'static str),
     /// One is done.
@@ -18,7 +18,7 @@ pub enum News<R> {
 
 /// Whether workers may take more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Yes.
     GoOn,
     /// They end what they are at, and no more.
@@ -27,7 +27,7 @@ pub enum Next {
 
 /// Runs `act` on all of `items`, `workers` side by side, begun in their order; `hear` is called on this thread, at least
 /// once in every `tick`. Returns the items that no worker took, because `hear` said [`Next::Stop`].
-pub fn run<T: Send, R: Send>(
+pub(super) fn run<T: Send, R: Send>(
     workers: usize,
     items: Vec<T>,
     name: impl Fn(&T) -> &'static str + Sync,

@@ -15,7 +15,7 @@ const LOOP: u32 = 5;
 
 /// A phase of an installation, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(super) enum Phase {
     /// The firmware starts the medium, which loads Windows PE.
     Medium,
     /// Setup runs, reads its answers and partitions the disk. Reported.
@@ -34,7 +34,7 @@ pub enum Phase {
 
 impl Phase {
     /// What it usually takes on a machine with KVM, and how well that is known.
-    pub fn usual(self) -> &'static str {
+    pub(super) fn usual(self) -> &'static str {
         match self {
             Self::Medium => "1 min (an estimate)",
             Self::WindowsPe => "1 min (an estimate)",
@@ -95,7 +95,7 @@ impl fmt::Display for Phase {
 
 /// Something that happened to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// The guest said something.
     Report(Report),
     /// The guest restarted.
@@ -121,7 +121,7 @@ pub enum Event {
 
 /// How an installation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// The guest did everything and powered off.
     Installed,
     /// It cannot succeed any more.
@@ -132,7 +132,7 @@ pub enum Verdict {
 
 /// An installation as far as it is known.
 #[derive(Debug)]
-pub struct Follower {
+pub(super) struct Follower {
     /// Factor on all limits.
     patience: f64,
     phase: Phase,
@@ -152,7 +152,7 @@ pub struct Follower {
 
 impl Follower {
     /// Follows an installation from the start of its machine on; all limits times `patience`.
-    pub fn new(patience: f64) -> Self {
+    pub(super) fn new(patience: f64) -> Self {
         Self {
             patience,
             phase: Phase::Medium,
@@ -168,22 +168,22 @@ impl Follower {
     }
 
     /// The phase, and when it began.
-    pub fn phase(&self) -> (Phase, Duration) {
+    pub(super) fn phase(&self) -> (Phase, Duration) {
         (self.phase, self.since)
     }
 
     /// The step of the first logon.
-    pub fn step(&self) -> Option<&str> {
+    pub(super) fn step(&self) -> Option<&str> {
         self.step.as_deref()
     }
 
     /// Bytes written since the machine was started.
-    pub fn written(&self) -> u64 {
+    pub(super) fn written(&self) -> u64 {
         self.written
     }
 
     /// Takes in what happened at `now`, counted from the machine's start.
-    pub fn take(&mut self, now: Duration, event: Event) -> Option<Verdict> {
+    pub(super) fn take(&mut self, now: Duration, event: Event) -> Option<Verdict> {
         let failed = |why: String| Some(Verdict::Failed(why));
         match event {
             Event::Report(report) => return self.hear(now, report),
@@ -217,7 +217,7 @@ impl Follower {
     }
 
     /// Looks at the limits.
-    pub fn tick(&self, now: Duration) -> Option<Verdict> {
+    pub(super) fn tick(&self, now: Duration) -> Option<Verdict> {
         let (quiet, all) = self.phase.limits();
         let [quiet, all] = [quiet, all].map(|limit| limit.mul_f64(self.patience));
         let (silent, took) = (now.saturating_sub(self.alive), now.saturating_sub(self.since));
@@ -300,7 +300,7 @@ impl Follower {
 }
 
 /// Minutes and seconds.
-pub fn minutes(time: Duration) -> String {
+pub(super) fn minutes(time: Duration) -> String {
     format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }
 

@@ -4,13 +4,13 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use crate::failure::SetupMissing;
+use lab::base::failure::SetupMissing;
 
 /// Memory that QEMU and the rest of the host need beside the guest's, bytes.
 const OVERHEAD: u64 = 512 << 20;
 
 /// Fails if a guest with that much memory would drive this host into swapping.
-pub fn require_memory(guest: u64) -> Result<()> {
+pub(super) fn require_memory(guest: u64) -> Result<()> {
     let told = fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
     let available = available(&told).context("/proc/meminfo names no MemAvailable")?;
     enough_memory(available, guest).map_err(Into::into)
@@ -37,7 +37,7 @@ fn available(meminfo: &str) -> Option<u64> {
 }
 
 /// Fails if the file system of `folder`, which may not be there yet, has not that many bytes free.
-pub fn require_space(folder: &Path, needed: u64) -> Result<()> {
+pub(super) fn require_space(folder: &Path, needed: u64) -> Result<()> {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let told = rustix::fs::statvfs(there).with_context(|| format!("{}", there.display()))?;
     enough_space(there, told.f_bavail * told.f_frsize, needed).map_err(Into::into)
@@ -54,7 +54,7 @@ fn enough_space(folder: &Path, free: u64, needed: u64) -> Result<(), SetupMissin
 }
 
 /// An amount for people.
-pub fn gigabytes(bytes: u64) -> String {
+pub(super) fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 

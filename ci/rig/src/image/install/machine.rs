@@ -12,19 +12,19 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use windows_setup::Report;
 
+use super::order::Order;
 use super::{
-    Order,
     follow::{Event, Follower, Phase, Verdict, minutes},
     host::gigabytes,
 };
-use crate::{
-    image::{progress::Progress, store::Draft},
-    machine::{self, Windows, names},
-    places::Firmware,
-    process::{Folder, Process, wait_any},
-    qmp::Qmp,
-    session::{accept, listen},
-};
+use crate::image::progress::Progress;
+use lab::base::folder::Folder;
+use lab::base::places::Firmware;
+use lab::base::process::{Process, wait_any};
+use lab::machine::qmp::Qmp;
+use lab::machine::store::Draft;
+use lab::machine::{self, Windows, names};
+use lab::session::lines::{accept, listen};
 
 /// How long nothing is looked at when nothing wakes the rig: COM1's log does not.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ const ENDING: Duration = Duration::from_secs(2);
 
 /// A machine that is to install.
 #[derive(Debug)]
-pub struct Installation<'a> {
+pub(super) struct Installation<'a> {
     /// QEMU.
     pub emulator: &'a Path,
     /// OVMF.
@@ -48,7 +48,7 @@ pub struct Installation<'a> {
 }
 
 /// Runs the machine until it has installed and powered itself off.
-pub fn run(installation: &Installation<'_>, progress: &mut Progress) -> Result<()> {
+pub(super) fn run(installation: &Installation<'_>, progress: &mut Progress) -> Result<()> {
     let folder = Folder::new()?;
     let (vars, disk) = (installation.draft.vars(), installation.draft.disk());
     let order = installation.order;

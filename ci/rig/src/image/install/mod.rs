@@ -9,6 +9,7 @@
 mod follow;
 mod host;
 mod machine;
+mod order;
 
 use std::{
     fs::{self, File},
@@ -19,48 +20,22 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
-use windows_setup::{AGENT, Answers};
+use windows_setup::AGENT;
 
-use super::{
-    progress::Progress,
-    store::{
-        Draft, Image, Store,
-        manifest::{Description, DriverFile, Guest, Machine},
-    },
-};
-use crate::{
-    failure::Usage,
-    machine::Accelerator,
-    package,
-    places::{self, Firmware},
-};
+use super::progress::Progress;
+use crate::package;
+use lab::base::failure::Usage;
+use lab::base::places::{self, Firmware};
+use lab::machine::store::manifest::{Description, DriverFile, ImageKind, Machine};
+use lab::machine::store::{Draft, Image, Store};
+pub(crate) use order::Order;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 4 << 20;
-/// What is to be installed, and on what.
-#[derive(Debug)]
-pub struct Order {
-    /// The user's ISO.
-    pub iso: PathBuf,
-    /// The answers, with the edition.
-    pub answers: Answers,
-    /// Name of the image.
-    pub name: String,
-    /// Size of the disk, bytes.
-    pub disk: u64,
-    /// Memory of the machine, MiB.
-    pub memory_mb: u64,
-    /// How the machine's instructions are carried out.
-    pub accelerator: Accelerator,
-    /// Factor on the limits after which an installation counts as stalled.
-    pub patience: f64,
-    /// Where screen and log go if it fails.
-    pub wreck: PathBuf,
-}
 
 /// An order that can be carried out here.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     order: Order,
     draft: Draft,
     emulator: PathBuf,
@@ -72,7 +47,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// One line that says what is in the way.
-pub fn prepare(order: Order, store: &Store) -> Result<Prepared> {
+pub(crate) fn prepare(order: Order, store: &Store) -> Result<Prepared> {
     order.accelerator.check()?;
     let (emulator, qemu_img, firmware) = (places::qemu()?, places::qemu_img()?, places::ovmf()?);
     let iso = fs::metadata(&order.iso).with_context(|| format!("{}", order.iso.display()))?.len();
@@ -95,7 +70,7 @@ impl Prepared {
     ///
     /// # Errors
     /// What went wrong; nothing is left of the image then.
-    pub fn install(self, files: package::Files, progress: &mut Progress) -> Result<Image> {
+    pub(crate) fn install(self, files: package::Files, progress: &mut Progress) -> Result<Image> {
         let Self { order, draft, emulator, qemu_img, firmware } = self;
         let medium = draft.scratch("medium.iso")?;
         let iso_sha256 = copy(&order.iso, &medium, progress)?;
@@ -134,7 +109,7 @@ fn describe(order: &Order, iso_sha256: String, files: &package::Files) -> Descri
         files.iter().filter(|(name, _)| [".sys", ".inf", ".cat"].iter().any(|end| name.ends_with(end)));
     let has_agent = files.iter().any(|(name, _)| name == AGENT);
     Description {
-        guest: Guest::Windows,
+        guest: ImageKind::Windows,
         release: edition.release.to_string(),
         edition: edition.image.edition.clone(),
         build: format!("{}.{}", edition.image.build, edition.image.revision),
@@ -148,7 +123,7 @@ fn describe(order: &Order, iso_sha256: String, files: &package::Files) -> Descri
         agent: has_agent.then(|| env!("CARGO_PKG_VERSION").to_owned()),
         settings: Machine {
             memory_mb: order.memory_mb,
-            cpus: crate::machine::Windows::PROCESSORS,
+            cpus: lab::machine::Windows::PROCESSORS,
             accel: order.accelerator.name().to_owned(),
         },
     }

@@ -1,0 +1,270 @@
+//! Deliberately broken requests: each runs a path that the same driver without its fault passes, and must be caught.
+
+use super::life::{self, pass_one, power, removal};
+use super::stage::expect_refused;
+use super::status::{CANCELLED, SUCCESS};
+use super::waiting::{await_waiting, wait};
+use crate::scenario::{Scenario, bench, caught};
+use anyhow::{Result, ensure};
+use cancelnic_ioctl::nic;
+use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour};
+use cancelnic_ioctl::relay::{Send, phase};
+use cancelnic_mutants::Mutant;
+use lab::guest::need::Need;
+use lab::run::Run;
+use lab::run::requests::Requests;
+use zerocopy::IntoBytes;
+
+const SLOT: u32 = 1;
+const TAG: u32 = 4;
+
+fn ready(run: &mut Run) -> Result<Requests> {
+    run.load()?;
+    run.open_requests()
+}
+
+fn send(behaviour: u32) -> Send {
+    Send { slot: SLOT, tag: TAG, ..Send::waiting(behaviour) }
+}
+
+fn sent(run: &mut Run, behaviour: u32) -> Result<Requests> {
+    let requests = ready(run)?;
+    requests.create(run, SLOT)?;
+    ensure!(requests.send(run, &send(behaviour))?.returned == 1, "not sent");
+    Ok(requests)
+}
+
+/// A cancelable request is recalled.
+fn recall(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::CANCELABLE)?;
+    requests.cancel(run, SLOT)?;
+    let state = requests.state(run, SLOT)?;
+    if (state.phase, state.status) != (phase::DONE, CANCELLED) {
+        let place = format!("slot {SLOT}: {state:?}");
+        return Err(run.found("RecalledRequestLost", "EvtRequestCancel", place));
+    }
+    requests.close(run)
+}
+
+/// A cancelable request is completed by its receiver.
+fn complete(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::CANCELABLE)?;
+    requests.complete(run, TAG, SUCCESS)?;
+    requests.close(run)
+}
+
+/// A program's request, passed on, is recalled.
+fn recall_passed(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    let program = pass_one(run, requests)?;
+    requests.cancel(run, life::SLOT)?;
+    let status = run.finish_control(&program)?.status;
+    run.expect("status", status, CANCELLED)?;
+    requests.close(run)
+}
+
+/// What was recalled before it was sent can be sent once it has been reused.
+fn reuse(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    requests.create(run, SLOT)?;
+    requests.cancel(run, SLOT)?;
+    requests.send(run, &send(behaviour::AT_ONCE))?;
+    requests.reuse(run, SLOT)?;
+    let again = requests.send(run, &send(behaviour::AT_ONCE))?;
+    if again.returned != 1 {
+        let place = format!("slot {SLOT}: status {:#010x}", again.status);
+        return Err(run.found("SentAgainWithoutReuse", "WdfRequestSend", place));
+    }
+    requests.close(run)
+}
+
+/// A request that is under way is refused to be sent, and to be deleted.
+fn busy(run: &mut Run) -> Result<()> {
+    const STATUS_DEVICE_BUSY: u32 = 0x8000_0011;
+    let requests = sent(run, behaviour::NOT_CANCELABLE)?;
+    let again = requests.send(run, &send(behaviour::NOT_CANCELABLE));
+    expect_refused("send again", again, STATUS_DEVICE_BUSY)?;
+    expect_refused("delete", requests.delete(run, SLOT), STATUS_DEVICE_BUSY)?;
+    requests.complete(run, TAG, SUCCESS)?;
+    requests.close(run)
+}
+
+/// A program waits for an event, which comes.
+fn event(run: &mut Run) -> Result<()> {
+    let requests = sent(run, behaviour::CANCELABLE)?;
+    run.pause()?;
+    let state = requests.state(run, SLOT)?;
+    if (state.phase, state.status) != (phase::DONE, SUCCESS) {
+        let place = format!("slot {SLOT}: {state:?}");
+        return Err(run.found("WaiterNotTold", "EvtCancel", place));
+    }
+    requests.close(run)
+}
+
+/// A file is closed with a request under way: its program is told. Then the NIC's own book is empty too.
+fn cleanup(run: &mut Run) -> Result<()> {
+    run.load()?;
+    let (nic, other) = (run.open_nic()?, run.open_nic()?);
+    let kept = wait(run, other, TAG, behaviour::NOT_CANCELABLE)?;
+    await_waiting(run, nic, 1)?;
+    run.close(other)?;
+    let status = run.finish_control(&kept)?.status;
+    run.expect("status", status, CANCELLED)?;
+    await_waiting(run, nic, 0)?;
+    run.close(nic)
+}
+
+/// A program gets an answer at once.
+fn at_once(run: &mut Run) -> Result<()> {
+    run.load()?;
+    let nic = run.open_nic()?;
+    let room = size_of::<CancelEvent>() as u32;
+    let wait = Wait::new(TAG, behaviour::AT_ONCE);
+    let status = run.control("how things stand", nic, nic::WAIT, wait.as_bytes(), room)?.status;
+    run.expect("status", status, SUCCESS)?;
+    run.close(nic)
+}
+
+pub(crate) fn all() -> Vec<Scenario> {
+    const TWICE: &[&str] =
+        &["RequestCompletedTwice", "RequestUsedAfterCompletion", "RequestNotOwned", "InvalidHandle"];
+    let all = vec![
+        caught(
+            "caught-recall-without-reference",
+            "a relay that recalls a request without holding a reference is caught",
+            Mutant::CancelsWithoutReference,
+            &["CancelledWithoutReference"],
+            recall,
+        ),
+        caught(
+            "caught-stop-not-acknowledged",
+            "a relay that forgets to acknowledge a stop is caught",
+            Mutant::ForgetsAcknowledge,
+            &["StopNotAcknowledged"],
+            power,
+        )
+        .needs(&[Need::Sleep]),
+        caught(
+            "caught-acknowledged-outside-stop",
+            "a relay that acknowledges a stop outside EvtIoStop is caught",
+            Mutant::AcknowledgesOutside,
+            &["StopAcknowledgeMisused"],
+            recall_passed,
+        ),
+        caught(
+            "caught-sent-without-reuse",
+            "a relay that sends a completed request again without reusing it is caught",
+            Mutant::ResendsWithoutReuse,
+            &["RequestNotReused", "SentAgainWithoutReuse"],
+            reuse,
+        ),
+        caught(
+            "caught-sent-while-sent",
+            "a relay that sends a request which is under way is caught",
+            Mutant::SendsTwice,
+            &["RequestAlreadySent"],
+            busy,
+        ),
+        caught(
+            "caught-handle-of-another-kind",
+            "a relay that passes a handle of another kind is caught",
+            Mutant::PassesWrongHandle,
+            &["InvalidHandle"],
+            recall,
+        ),
+        caught(
+            "caught-purge-ignored",
+            "a relay that ignores EvtIoStop with Purge is caught",
+            Mutant::IgnoresPurge,
+            &["RequestNeverCompleted"],
+            removal,
+        ),
+        caught(
+            "caught-completed-after-recall",
+            "a relay that completes a request again after its recall is caught",
+            Mutant::CompletesAfterCancel,
+            TWICE,
+            recall_passed,
+        ),
+        caught(
+            "caught-deleted-while-sent",
+            "a relay that deletes a request which is under way is caught",
+            Mutant::DeletesSent,
+            &["RequestDeletedWhileSent"],
+            busy,
+        ),
+        caught(
+            "caught-target-without-power",
+            "a relay that leaves its target running without power is caught",
+            Mutant::LeavesTarget,
+            &["TargetNotStopped", "TargetRunsWithoutPower"],
+            power,
+        )
+        .needs(&[Need::Sleep]),
+        caught(
+            "caught-local-target-closed",
+            "a relay that closes its local I/O target is caught",
+            Mutant::ClosesLocalTarget,
+            &["InvalidHandle"],
+            removal,
+        ),
+        caught(
+            "caught-completed-while-cancelable",
+            "an interface that completes a request without unmarking it is caught",
+            Mutant::CompletesWhileCancelable,
+            &["RequestCompletedWhileCancelable"],
+            complete,
+        ),
+        caught(
+            "caught-completed-twice",
+            "an interface that completes a request twice is caught",
+            Mutant::CompletesRequestTwice,
+            TWICE,
+            complete,
+        ),
+        caught(
+            "caught-cancelled-request-lost",
+            "an interface that never completes a cancelled request is caught",
+            Mutant::LosesCancelledRequest,
+            &["RecalledRequestLost"],
+            recall,
+        ),
+        caught(
+            "caught-marked-twice",
+            "an interface that marks a request cancelable twice is caught",
+            Mutant::MarksRequestTwice,
+            &["RequestNotMarkable"],
+            recall,
+        ),
+        caught(
+            "caught-cleanup-forgotten",
+            "an interface that leaves the requests of a closed file waiting is caught",
+            Mutant::ForgetsCleanup,
+            &["RequestNeverCompleted"],
+            cleanup,
+        ),
+        caught(
+            "caught-event-forgotten",
+            "an interface that does not tell those who wait for a cancel event is caught",
+            Mutant::ForgetsEvent,
+            &["WaiterNotTold"],
+            event,
+        )
+        .needs(&[Need::Pause]),
+        caught(
+            "caught-information-too-long",
+            "an interface that reports more bytes than the output buffer holds is caught",
+            Mutant::ReportsTooMuchWritten,
+            &["RequestInformationTooLong"],
+            at_once,
+        ),
+        caught(
+            "caught-used-after-completion",
+            "an interface that uses a request after its completion is caught",
+            Mutant::UsesCompletedRequest,
+            TWICE,
+            at_once,
+        ),
+    ];
+    all.into_iter().map(|scenario| scenario.prepare(bench)).collect()
+}
