@@ -1,12 +1,15 @@
 //! Loads a driver's image: sections, relocations, imports, and the rights of each section's pages.
 
+#[cfg(test)]
+mod tests;
+
 use crate::mm::Owner;
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::alloc::Layout;
 use object::LittleEndian as LE;
 use object::pe::{
-    IMAGE_REL_BASED_ABSOLUTE, IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
-    ImageNtHeaders64,
+    IMAGE_FILE_MACHINE_AMD64, IMAGE_REL_BASED_ABSOLUTE, IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_EXECUTE,
+    IMAGE_SCN_MEM_WRITE, ImageNtHeaders64, ImageSectionHeader,
 };
 use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
 
@@ -75,47 +78,96 @@ pub fn load(
     let place = PLACES + owner.number() as usize * DISTANCE;
     let parsed = PeFile64::parse(file).map_err(text)?;
     let optional = parsed.nt_headers().optional_header();
+    let machine = parsed.nt_headers().file_header().machine.get(LE);
+    if machine != IMAGE_FILE_MACHINE_AMD64 {
+        return Err(format!("the image is for machine {machine:#x}, not for x86-64"));
+    }
     let size = (optional.size_of_image() as usize).next_multiple_of(PAGE);
-    let layout = Layout::from_size_align(size.max(PAGE), PAGE).map_err(|error| error.to_string())?;
+    if !(PAGE..=DISTANCE).contains(&size) {
+        return Err(format!("an image of {size:#x} bytes"));
+    }
+    let entry = optional.address_of_entry_point() as usize;
+    check(&parsed, size, entry)?;
+    let layout = Layout::from_size_align(size, PAGE).map_err(|error| error.to_string())?;
     // SAFETY: the size is not zero.
     let backing = unsafe { alloc::alloc::alloc_zeroed(layout) };
-    if size > DISTANCE || backing.is_null() {
+    if backing.is_null() {
         return Err(format!("no memory for an image of {size} bytes"));
     }
     // from here on dropping the image frees the memory
-    let entry = place + optional.address_of_entry_point() as usize;
-    let image = Image { name: name.into(), base: place, size, entry, backing: backing as usize };
+    let image =
+        Image { name: name.into(), base: place, size, entry: place + entry, backing: backing as usize };
     // SAFETY: fresh memory of that size, nobody else knows it.
     let bytes = unsafe { core::slice::from_raw_parts_mut(backing, size) };
     fill(&parsed, file, bytes)?;
     relocate(&parsed, file, bytes, (place as u64).wrapping_sub(optional.image_base()))?;
     import(&parsed, bytes, resolve)?;
-    crate::mm::map_image(place, backing as usize, PAGE, false, false);
+    crate::mm::map_image(place, backing as usize, headers(&parsed), false, false);
     for section in parsed.section_table().iter() {
-        let rights = section.characteristics.get(LE);
-        let from = section.virtual_address.get(LE) as usize;
-        let len = section.virtual_size.get(LE) as usize;
+        let (from, len) = extent(section);
         crate::mm::map_image(
             place + from,
             backing as usize + from,
             len,
-            rights & IMAGE_SCN_MEM_WRITE != 0,
-            rights & IMAGE_SCN_MEM_EXECUTE != 0,
+            is(section, IMAGE_SCN_MEM_WRITE),
+            is(section, IMAGE_SCN_MEM_EXECUTE),
         );
     }
     Ok(image)
 }
 
-fn fill(parsed: &PeFile64<'_>, file: &[u8], bytes: &mut [u8]) -> Result<(), String> {
-    let headers = parsed.nt_headers().optional_header().size_of_headers() as usize;
-    let (to, from) = (bytes.get_mut(..headers), file.get(..headers));
-    to.zip(from).ok_or("headers outside the image")?.0.copy_from_slice(&file[..headers]);
+fn headers(parsed: &PeFile64<'_>) -> usize {
+    parsed.nt_headers().optional_header().size_of_headers() as usize
+}
+
+fn is(section: &ImageSectionHeader, right: u32) -> bool {
+    section.characteristics.get(LE) & right != 0
+}
+
+/// Where a section lies in the image, and how many bytes it has there: those of the file where it does not say.
+fn extent(section: &ImageSectionHeader) -> (usize, usize) {
+    let len = match section.virtual_size.get(LE) {
+        0 => section.size_of_raw_data.get(LE),
+        len => len,
+    };
+    (section.virtual_address.get(LE) as usize, len as usize)
+}
+
+/// The sections lie behind the headers, one after the other, each on pages of its own, and one of them has the entry
+/// point as code: what is mapped is the image's, with the rights that its section asks for.
+fn check(parsed: &PeFile64<'_>, size: usize, entry: usize) -> Result<(), String> {
+    let mut free = headers(parsed);
+    let mut entered = false;
     for section in parsed.section_table().iter() {
-        let len = section.size_of_raw_data.get(LE).min(section.virtual_size.get(LE)) as usize;
-        let (at, from) =
-            (section.virtual_address.get(LE) as usize, section.pointer_to_raw_data.get(LE) as usize);
-        let content = file.get(from..from + len).ok_or("a section outside the file")?;
-        bytes.get_mut(at..at + len).ok_or("a section outside the image")?.copy_from_slice(content);
+        let (from, len) = extent(section);
+        if !from.is_multiple_of(PAGE) {
+            return Err(format!("a section at {from:#x}, which is no page's beginning"));
+        }
+        if from < free.next_multiple_of(PAGE) {
+            return Err(format!("a section at {from:#x}, over what lies before it"));
+        }
+        free = from + len;
+        if free > size {
+            return Err("a section outside the image".into());
+        }
+        entered |= (from..free).contains(&entry) && is(section, IMAGE_SCN_MEM_EXECUTE);
+    }
+    if entered { Ok(()) } else { Err(format!("the entry point {entry:#x} is no code of the image")) }
+}
+
+fn fill(parsed: &PeFile64<'_>, file: &[u8], bytes: &mut [u8]) -> Result<(), String> {
+    let headers = headers(parsed);
+    let (to, from) = (bytes.get_mut(..headers), file.get(..headers));
+    let (to, from) = to.zip(from).ok_or("headers outside the image or the file")?;
+    to.copy_from_slice(from);
+    for section in parsed.section_table().iter() {
+        let (at, len) = extent(section);
+        let raw = section.size_of_raw_data.get(LE) as usize;
+        let from = section.pointer_to_raw_data.get(LE) as usize;
+        let content = file.get(from..from + raw).ok_or("a section outside the file")?;
+        let content = &content[..raw.min(len)];
+        let to = bytes.get_mut(at..at + content.len()).ok_or("a section outside the image")?;
+        to.copy_from_slice(content);
     }
     Ok(())
 }
@@ -150,8 +202,11 @@ fn import(
     let mut descriptors = table.descriptors().map_err(text)?;
     while let Some(descriptor) = descriptors.next().map_err(text)? {
         let dll = String::from_utf8_lossy(table.name(descriptor.name.get(LE)).map_err(text)?);
-        let mut thunks = table.thunks(descriptor.original_first_thunk.get(LE)).map_err(text)?;
-        let mut slot = descriptor.first_thunk.get(LE) as usize;
+        let slots = descriptor.first_thunk.get(LE);
+        // a linker may leave the lookup table out: the slots hold the names' places then
+        let names = Some(descriptor.original_first_thunk.get(LE)).filter(|&at| at != 0).unwrap_or(slots);
+        let mut thunks = table.thunks(names).map_err(text)?;
+        let mut slot = slots as usize;
         while let Some(thunk) = thunks.next::<ImageNtHeaders64>().map_err(text)? {
             if thunk.is_ordinal() {
                 return Err(format!("{dll}: import by ordinal"));
