@@ -115,6 +115,22 @@ fn message_interrupts() -> (CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_
     (interrupt(Message { Raw: raw }), interrupt(Message { Translated: translated }))
 }
 
+/// Any order of the memory descriptors, the interrupt anywhere between them: what the seed makes it.
+fn arranged(
+    bars: &[Bar],
+    interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR,
+    mut seed: u64,
+) -> Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]> {
+    let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> = bars.iter().map(memory).collect();
+    for at in (1..descriptors.len()).rev() {
+        descriptors.swap(at, (seed % (at as u64 + 1)) as usize);
+        seed /= at as u64 + 1;
+    }
+    let position = (seed % (descriptors.len() as u64 + 1)) as usize;
+    descriptors.insert(position, interrupt);
+    descriptors.into_boxed_slice()
+}
+
 /// Starts the device on the bus and makes its two resource lists, below the device object.
 ///
 /// # Errors
@@ -127,20 +143,9 @@ pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
     let table = bars.iter().find(|known| known.index == bar).ok_or("the MSI-X table is in no memory BAR")?;
     let msix = crate::mm::map_mmio(table.address + offset, 16, Owner::UNDERSTUDY);
 
-    // any order of the memory descriptors, the interrupt anywhere between them
-    let mut order: Vec<&Bar> = bars.iter().collect();
-    let mut seed = crate::settings::seed();
-    for at in (1..order.len()).rev() {
-        order.swap(at, (seed % (at as u64 + 1)) as usize);
-        seed /= at as u64 + 1;
-    }
-    let position = (seed % (order.len() as u64 + 1)) as usize;
     let (raw_interrupt, translated_interrupt) = message_interrupts();
     let list = |interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR| {
-        let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> =
-            order.iter().map(|bar| memory(bar)).collect();
-        descriptors.insert(position, interrupt);
-        let payload = Arc::new(ResourceList(descriptors.into_boxed_slice()));
+        let payload = Arc::new(ResourceList(arranged(&bars, interrupt, crate::settings::seed())));
         object::create("PnP", payload, Some(device), Attributes::NONE)
     };
     let lists = (list(raw_interrupt), list(translated_interrupt));
@@ -223,5 +228,79 @@ fn write_msix(masked: bool) {
     for (index, word) in words.into_iter().enumerate() {
         // SAFETY: the table is mapped while hardware is assigned; these are entry 0's four words.
         unsafe { ((table + index * 4) as *mut u32).write_volatile(word) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+
+    const BARS: [Bar; 3] = [
+        Bar { index: 0, address: 0xfe00_0000, size: 0x1000, prefetchable: false },
+        Bar { index: 1, address: 0xfe00_1000, size: 0x1000, prefetchable: false },
+        Bar { index: 4, address: 0x38_0000_0000, size: 0x4000, prefetchable: true },
+    ];
+
+    /// Where each memory range begins in the list of that seed; `None` is the interrupt.
+    fn order(seed: u64) -> Vec<Option<i64>> {
+        let list = arranged(&BARS, message_interrupts().0, seed);
+        let start = |of: &CM_PARTIAL_RESOURCE_DESCRIPTOR| {
+            // SAFETY: plain numbers, of whichever kind the descriptor is.
+            (of.Type == CmResourceTypeMemory as u8).then_some(unsafe { of.u.Memory.Start.QuadPart })
+        };
+        list.iter().map(start).collect()
+    }
+
+    #[test]
+    fn every_seed_has_each_resource_once() {
+        let all: Vec<Option<i64>> =
+            core::iter::once(None).chain(BARS.iter().map(|bar| Some(bar.address as i64))).collect();
+        for seed in (0..100).chain([u64::MAX]) {
+            let mut found = order(seed);
+            found.sort_unstable();
+            assert_eq!(found, all, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn seeds_reach_every_order_of_the_resources() {
+        let orders: BTreeSet<Vec<Option<i64>>> = (0..24).map(order).collect();
+        assert_eq!(orders.len(), 24);
+    }
+
+    #[test]
+    fn a_device_without_memory_has_its_interrupt_alone() {
+        for seed in 0..3 {
+            assert_eq!(arranged(&[], message_interrupts().0, seed).len(), 1);
+        }
+    }
+
+    #[test]
+    fn memory_is_described_with_its_place_its_length_and_whether_it_may_be_prefetched() {
+        let [low, _, high] = BARS.map(|bar| memory(&bar));
+        assert_eq!((low.Flags, high.Flags, low.ShareDisposition), (0, PREFETCHABLE, EXCLUSIVE));
+        // SAFETY: memory descriptors.
+        let (start, len) = unsafe { (high.u.Memory.Start.QuadPart, high.u.Memory.Length) };
+        assert_eq!((start, len), (0x38_0000_0000, 0x4000));
+    }
+
+    #[test]
+    fn the_interrupt_is_one_message_whose_level_is_its_vectors() {
+        let (raw, translated) = message_interrupts();
+        for half in [&raw, &translated] {
+            assert_eq!(half.Type, CmResourceTypeInterrupt as u8);
+            assert_eq!(u32::from(half.Flags), CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED);
+        }
+        // SAFETY: each half's own member, of plain numbers.
+        let (raw, translated) = unsafe {
+            (
+                raw.u.MessageInterrupt.__bindgen_anon_1.Raw,
+                translated.u.MessageInterrupt.__bindgen_anon_1.Translated,
+            )
+        };
+        assert_eq!((raw.MessageCount, raw.Vector), (1, translated.Vector));
+        let level = Irql::of_vector(vectors::DEVICE_VECTOR);
+        assert_eq!(translated.Level, u32::from(level.number()));
     }
 }

@@ -13,6 +13,8 @@ mod dispatcher;
 mod filter;
 mod io_targets;
 mod netadapter;
+mod ntoskrnl;
+mod pnp;
 mod queues;
 mod requests;
 mod rules;
