@@ -204,5 +204,7 @@ pub fn frame(number: u64, len: usize) -> Vec<u8> {
 
 /// The number of a frame, checked to be what [`frame`] made.
 pub fn number(bytes: &[u8]) -> u64 {
-    numbered_frame::read(bytes).unwrap().unwrap()
+    let number = numbered_frame::number(bytes).unwrap();
+    assert_eq!(bytes, frame(number, bytes.len()));
+    number
 }
