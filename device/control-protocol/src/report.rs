@@ -1,4 +1,7 @@
 //! What the device reports about itself.
+//!
+//! The model has gates, rules and counts of its own: these here are the protocol's, because a client builds no model. The
+//! daemon converts (`nic/report.rs`), with matches and patterns in which no value and no field can be forgotten.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,24 +61,6 @@ pub enum State {
     Stopped,
 }
 
-impl State {
-    /// Its name, in capitals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            State::Running => "RUNNING",
-            State::Cancelling => "CANCELLING",
-            State::Draining => "DRAINING",
-            State::Stopped => "STOPPED",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 impl From<registers::State> for State {
     fn from(state: registers::State) -> State {
         match state {
@@ -99,24 +84,6 @@ pub enum Gate {
     Complete,
     /// Receive: in the middle of writing a frame into its buffer.
     RxWrite,
-}
-
-impl Gate {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Gate::Fetch => "fetch",
-            Gate::Wire => "wire",
-            Gate::Complete => "complete",
-            Gate::RxWrite => "rx-write",
-        }
-    }
-}
-
-impl fmt::Display for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 /// One gate.
@@ -297,31 +264,18 @@ pub enum Rule {
     ResetInFlight,
 }
 
-impl Rule {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Rule::DescriptorReused => "DescriptorReused",
-            Rule::BufferChanged => "BufferChanged",
-            Rule::ReceiveBufferTouched => "ReceiveBufferTouched",
-            Rule::MalformedChain => "MalformedChain",
-            Rule::AvailableRanAhead => "AvailableRanAhead",
-            Rule::UsedRingWritten => "UsedRingWritten",
-            Rule::DoorbellMissing => "DoorbellMissing",
-            Rule::DoorbellNeedless => "DoorbellNeedless",
-            Rule::CommandReused => "CommandReused",
-            Rule::SeqSkipped => "SeqSkipped",
-            Rule::PublishedWhileCancelling => "PublishedWhileCancelling",
-            Rule::ResetInFlight => "ResetInFlight",
-        }
-    }
+/// The text of these is their name in JSON.
+macro_rules! display_as_in_json {
+    ($($type:ty),*) => {
+        $(impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.serialize(f)
+            }
+        })*
+    };
 }
 
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
+display_as_in_json!(State, Gate, Rule);
 
 #[cfg(test)]
 mod tests {
@@ -329,16 +283,11 @@ mod tests {
     use serde_json::{from_value, json, to_value};
 
     #[test]
-    fn names_are_what_stands_in_json() {
-        for state in [State::Running, State::Cancelling, State::Draining, State::Stopped] {
-            assert_eq!(to_value(state).unwrap(), state.name());
-        }
-        for gate in [Gate::Fetch, Gate::Wire, Gate::Complete, Gate::RxWrite] {
-            assert_eq!(to_value(gate).unwrap(), gate.name());
-        }
-        for rule in [Rule::DescriptorReused, Rule::PublishedWhileCancelling, Rule::ResetInFlight] {
-            assert_eq!(to_value(rule).unwrap(), rule.name());
-        }
+    fn the_text_is_the_name_in_json_and_keeps_to_a_width() {
+        assert_eq!(to_value(State::Cancelling).unwrap(), "CANCELLING");
+        assert_eq!(State::Cancelling.to_string(), "CANCELLING");
+        assert_eq!(Gate::RxWrite.to_string(), "rx-write");
+        assert_eq!(format!("{:<12}|{:>12}", Rule::SeqSkipped, State::Stopped), "SeqSkipped  |     STOPPED");
     }
 
     #[test]

@@ -17,6 +17,10 @@ impl<const LEAST: u64, const MOST: u64> Number<LEAST, MOST> {
     pub fn get(self) -> u64 {
         self.0
     }
+
+    fn outside() -> NotAllowed {
+        NotAllowed(format!("must be a whole number from {LEAST} to {MOST}"))
+    }
 }
 
 /// A value that is not allowed; its text says which are.
@@ -28,11 +32,7 @@ impl<const LEAST: u64, const MOST: u64> TryFrom<u64> for Number<LEAST, MOST> {
     type Error = NotAllowed;
 
     fn try_from(number: u64) -> Result<Self, NotAllowed> {
-        if (LEAST..=MOST).contains(&number) {
-            Ok(Number(number))
-        } else {
-            Err(NotAllowed(format!("must be a whole number from {LEAST} to {MOST}")))
-        }
+        if (LEAST..=MOST).contains(&number) { Ok(Number(number)) } else { Err(Self::outside()) }
     }
 }
 
@@ -46,9 +46,7 @@ impl<'de, const LEAST: u64, const MOST: u64> Deserialize<'de> for Number<LEAST, 
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Anything else than a number from 0 to 2^64 - 1 is outside of every range.
         let number = serde_json::Value::deserialize(deserializer)?.as_u64();
-        number
-            .and_then(|number| number.try_into().ok())
-            .ok_or_else(|| de::Error::custom(format!("must be a whole number from {LEAST} to {MOST}")))
+        number.ok_or_else(Self::outside).and_then(Self::try_from).map_err(de::Error::custom)
     }
 }
 

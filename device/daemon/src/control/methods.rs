@@ -81,7 +81,7 @@ impl Control {
     fn gate(&self, queue: QueueId, name: Gate) -> Result<cancelnic_model::Gate, RpcError> {
         self.queue(queue)?;
         gates(queue).find(|known| gate(*known) == name).ok_or_else(|| {
-            let names: Vec<&str> = gates(queue).map(|known| gate(known).name()).collect();
+            let names: Vec<_> = gates(queue).map(|known| gate(known).to_string()).collect();
             RpcError::params(format!("`gate` of {queue} must be one of {}", names.join(", ")))
         })
     }

@@ -20,7 +20,7 @@ pub(crate) struct Rows {
     /// The row of commands, doorbells and interrupts: behind the STATE of every queue.
     events: usize,
     /// The bar that is open.
-    bar: Option<&'static str>,
+    bar: Option<control_protocol::State>,
     /// Findings that are in the trace.
     told: u64,
     /// The counters as the trace has them.
@@ -93,7 +93,7 @@ impl Rows {
         let known = usize::try_from(self.told).unwrap_or(usize::MAX);
         for Finding { rule, descriptor, at } in judge.findings().iter().skip(known) {
             let args = json!({ "descriptor": descriptor, "us": at.as_secs_f64() * 1e6 });
-            self.mark(report::rule(*rule).name(), args);
+            self.mark(&report::rule(*rule).to_string(), args);
         }
         self.told = judge.total();
         self.count(queue);
@@ -122,16 +122,16 @@ impl Rows {
 
     /// Brings the bar up to date with the queue's STATE.
     fn bar(&mut self, status: StatusWord) {
-        let name = report::state(status).name();
-        if self.bar == Some(name) {
+        let state = report::state(status);
+        if self.bar == Some(state) {
             return;
         }
-        if self.bar.replace(name).is_some() {
+        if self.bar.replace(state).is_some() {
             self.trace.end(self.state);
         }
         let stopped = status.state() == Some(State::Stopped);
         let count = if stopped { json!({ "count": status.count() }) } else { json!({}) };
-        let began = self.trace.begin(self.state, name, count);
+        let began = self.trace.begin(self.state, &state.to_string(), count);
         if let Some(cancelled) = self.cancel.take_if(|_| stopped) {
             let arrow = format!("CANCEL to STOPPED, COUNT {}", status.count());
             self.trace.arrow(&arrow, (self.events, cancelled), (self.state, began));

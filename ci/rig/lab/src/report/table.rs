@@ -203,10 +203,10 @@ pub fn seen_at_device(facts: &Facts) -> Vec<String> {
 
 /// What the device saw the driver do that it must not: how often each, by queue.
 fn judge_line(facts: &Facts) -> String {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
     for queue in &facts.device.queues {
         for finding in &queue.findings {
-            *counts.entry((queue.queue.name(), finding.rule.name())).or_default() += 1;
+            *counts.entry((queue.queue.name(), finding.rule.to_string())).or_default() += 1;
         }
     }
     if counts.is_empty() {

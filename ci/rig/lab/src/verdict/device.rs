@@ -29,7 +29,9 @@ pub fn device_faults(device: &Stats, given_up: bool) -> Vec<Violation> {
     let mut found = Vec::new();
     for queue in &device.queues {
         let told = queue.findings.iter().filter(|finding| !(given_up && finding.rule == Rule::ResetInFlight));
-        found.extend(told.map(|finding| violation(finding.rule.name(), queue.queue, finding.describe())));
+        found.extend(
+            told.map(|finding| violation(&finding.rule.to_string(), queue.queue, finding.describe())),
+        );
         let untold = queue.findings_total.saturating_sub(queue.findings.len() as u64);
         if untold > 0 {
             found.push(violation("MoreFindings", queue.queue, format!("{untold} more")));
