@@ -1,6 +1,6 @@
 //! Guest memory that is not there. A front end can share less than it says, or shrink the file behind it
-//! later; an access then raises SIGBUS, which would take the process down. Here the missing page is
-//! replaced by an empty one, so that the access ends, and the process is asked to end.
+//! later, or the machine can be short of huge pages; an access then raises SIGBUS, which would take the process down. Here
+//! the missing page is replaced by an empty one, so that the access ends, and the process is asked to end.
 
 use std::ffi::c_void;
 use std::sync::{Arc, OnceLock};
@@ -20,20 +20,28 @@ pub(crate) fn guard(stop: &Arc<Stop>) -> anyhow::Result<()> {
     register_signal_handler(libc::SIGBUS, replace_page).context("a handler for SIGBUS")
 }
 
-/// Only async-signal-safe calls: mmap, write, and atomic operations.
+/// The sizes that a page of guest memory can have, the smallest first.
+const PAGES: [usize; 3] = [4 << 10, 2 << 20, 1 << 30];
+
+/// Only async-signal-safe calls: mmap, write, signal, raise, and atomic operations.
 extern "C" fn replace_page(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
-    const PAGE: usize = 4096;
-    // SAFETY: the kernel hands a valid siginfo_t to a handler registered with SA_SIGINFO, and for SIGBUS
-    // its address field is set.
-    let address = unsafe { (*info).si_addr() }.map_addr(|address| address & !(PAGE - 1));
-    // SAFETY: the page at `address` cannot be accessed (hence the signal), so no value in it is in use; it
-    // lies in a file mapping whose other end is gone, and this process maps no files but guest memory
-    // after its start. MAP_FIXED replaces exactly that page.
-    let page = unsafe {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        libc::mmap(address, PAGE, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED, -1, 0)
-    };
-    if page == libc::MAP_FAILED {
+    // SAFETY: the kernel hands a valid siginfo_t to a handler registered with SA_SIGINFO.
+    let info = unsafe { &*info };
+    if !matches!(info.si_code, libc::BUS_ADRERR | libc::BUS_OBJERR | libc::BUS_MCEERR_AR) {
+        // Somebody sent it, or it has no address: it does what it does to any other process.
+        // SAFETY: both calls are async-signal-safe; the signal arrives when this handler has returned.
+        unsafe {
+            libc::signal(libc::SIGBUS, libc::SIG_DFL);
+            libc::raise(libc::SIGBUS);
+        }
+        return;
+    }
+    // SAFETY: with these codes the address is set.
+    let address = unsafe { info.si_addr() };
+    // A mapping of huge pages is refused (EINVAL) unless whole ones are replaced.
+    let replaced =
+        PAGES.iter().map(|page| replace(address, *page)).find(|result| *result != Err(libc::EINVAL));
+    if replaced != Some(Ok(())) {
         // Nothing else can be done: the access would fault for ever.
         // SAFETY: _exit is async-signal-safe.
         unsafe { libc::_exit(1) };
@@ -41,4 +49,20 @@ extern "C" fn replace_page(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
     if let Some(stop) = STOP.get() {
         stop.ask_from_signal_handler();
     }
+}
+
+/// Puts empty memory in the place of the page of `size` bytes around `address`; the error number if the kernel refuses.
+fn replace(address: *mut c_void, size: usize) -> Result<(), c_int> {
+    let start = address.map_addr(|address| address & !(size - 1));
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: the page at `address` cannot be accessed (hence the signal), so no value in it is in use; it lies in a file
+    // mapping whose other end is gone, and this process maps no files but guest memory after its start. MAP_FIXED replaces
+    // exactly that page: the caller asks for a larger one only if the kernel has no smaller one there.
+    let page = unsafe { libc::mmap(start, size, access, flags, -1, 0) };
+    if page != libc::MAP_FAILED {
+        return Ok(());
+    }
+    // SAFETY: errno is this thread's.
+    Err(unsafe { *libc::__errno_location() })
 }

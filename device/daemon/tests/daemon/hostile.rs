@@ -4,8 +4,10 @@
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::Ordering;
 
+use rustix::process::Signal;
 use serde_json::json;
 use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserConfigFlags;
@@ -15,7 +17,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
 use crate::cancel::captured;
 use crate::guest::{CANCEL, Guest, HEADER, MEMORY, REFUSED, RUNNING, RX, SIZE, STOPPED, TX};
 use crate::process::Daemon;
-use crate::raw::{Raw, SET_PROTOCOL_FEATURES, memfd};
+use crate::raw::{Raw, SET_MEM_TABLE, SET_PROTOCOL_FEATURES, SET_VRING_ADDR, huge_memfd, memfd};
 
 /// Ends without a panic, with exit code 0.
 pub fn ends_cleanly(mut daemon: Daemon) {
@@ -71,7 +73,6 @@ fn unusable_ring_size_is_logged_with_its_queue() {
 /// The library takes protocol features that were not offered, and with them a region at the end of the address space.
 #[test]
 fn request_that_was_never_offered_ends_the_process_in_order() {
-    const SET_VRING_ADDR: u32 = 9;
     const ADD_MEM_REG: u32 = 37;
     const CONFIGURE_MEM_SLOTS: u64 = 1 << 15;
     const LAST: u64 = u64::MAX - 0xff;
@@ -313,6 +314,35 @@ fn guest_memory_past_its_file_ends_the_process_cleanly() {
     guest.publish(TX, &[(2 * MEMORY as u64, 100, false)]);
     guest.kick(TX);
     ends_cleanly(daemon);
+}
+
+/// Whether the pool of huge pages is empty or not: the file has none left when the used ring is looked at.
+#[test]
+fn huge_page_that_is_not_there_ends_the_process_cleanly() {
+    const GET_FEATURES: u32 = 1;
+    const USER: u64 = 0x7000_0000;
+    let Some(memory) = huge_memfd() else { return eprintln!("this machine has no huge pages") };
+    let mut daemon = Daemon::start(&[]);
+    let mut raw = Raw::connect(&daemon.socket());
+    assert!(raw.send(SET_MEM_TABLE, &[1, 0, 2 << 20, USER, 0], &[memory.as_fd()]));
+    // Its answer comes once the memory is mapped.
+    assert!(raw.send(GET_FEATURES, &[], &[]) && !raw.ended());
+    memory.set_len(0).unwrap();
+    raw.send(SET_VRING_ADDR, &[TX as u64, USER, USER + 0x1000, USER + 0x2000, 0], &[]);
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("the front end shared guest memory that is not there"), "{log}");
+    assert!(!daemon.socket().exists() && !daemon.path("control").exists());
+}
+
+#[test]
+fn sigbus_that_somebody_sends_is_not_taken_for_memory_that_is_not_there() {
+    let mut daemon = Daemon::start(&[]);
+    let _guest = Guest::start(&daemon.socket());
+    daemon.signal(Signal::BUS);
+    let (status, log) = daemon.wait();
+    assert_eq!(status.signal(), Some(Signal::BUS.as_raw()), "{log}");
+    assert!(!log.contains("guest memory"), "{log}");
 }
 
 #[test]

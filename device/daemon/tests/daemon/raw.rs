@@ -13,6 +13,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 pub const SET_FEATURES: u32 = 2;
 pub const SET_OWNER: u32 = 3;
 pub const SET_MEM_TABLE: u32 = 5;
+pub const SET_VRING_ADDR: u32 = 9;
 pub const SET_VRING_KICK: u32 = 12;
 pub const SET_PROTOCOL_FEATURES: u32 = 16;
 
@@ -90,6 +91,15 @@ pub fn memfd(len: u64) -> File {
     let file = File::from(rustix::fs::memfd_create("raw", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
     file.set_len(len).unwrap();
     file
+}
+
+/// A memfd of one huge page of 2 MiB; `None` if this machine has none.
+pub fn huge_memfd() -> Option<File> {
+    use rustix::fs::MemfdFlags;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
+    let file = File::from(rustix::fs::memfd_create("huge", flags).ok()?);
+    file.set_len(2 << 20).ok()?;
+    Some(file)
 }
 
 /// Descriptors of every kind that is neither memory nor an event.
