@@ -112,23 +112,26 @@ fn every_request_code_with_a_random_body_is_survived() {
     }
 }
 
+fn refuses_descriptor_table(guest: &mut Guest, at: u64) -> bool {
+    let config = vhost::VringConfigData {
+        queue_max_size: SIZE,
+        queue_size: SIZE,
+        desc_table_addr: at,
+        ..Default::default()
+    };
+    guest.frontend.set_vring_addr(TX, &config).is_err()
+}
+
 #[test]
 fn wrong_indices_sizes_and_addresses_are_refused_without_harm() {
     type Wrong = fn(&mut Guest) -> bool;
-    let wrongs: [(&str, Wrong); 5] = [
+    let wrongs: [(&str, Wrong); 6] = [
         ("queue number", |guest| guest.frontend.set_vring_num(0, 0).is_err()),
         ("queue index", |guest| {
             guest.frontend.set_vring_base(1, 0).and_then(|()| guest.frontend.set_vring_num(1, 4096)).is_err()
         }),
-        ("ring outside memory", |guest| {
-            let config = vhost::VringConfigData {
-                queue_max_size: SIZE,
-                queue_size: SIZE,
-                desc_table_addr: 1,
-                ..Default::default()
-            };
-            guest.frontend.set_vring_addr(TX, &config).is_err()
-        }),
+        ("descriptor table that is not aligned", |guest| refuses_descriptor_table(guest, 1)),
+        ("descriptor table outside memory", |guest| refuses_descriptor_table(guest, 1 << 20)),
         ("overlapping memory", |guest| {
             let region = GuestMemoryBackend::iter(&guest.memory).next().unwrap();
             let info = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
