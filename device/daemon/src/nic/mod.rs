@@ -40,7 +40,7 @@ use wire::Ether;
 /// Turns that a thread does for itself before it leaves the rest to the wire-time thread: a guest that
 /// publishes as fast as we fetch must not hold the thread that answers its registers.
 const TURNS: usize = 8;
-/// Bytes of frames that can wait for receive buffers; more are dropped.
+/// Bytes of frames that can wait at a receive queue for buffers; more are dropped.
 const MOST_BYTES: usize = 16 << 20;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
 const SPEED_UNKNOWN: u32 = u32::MAX;
@@ -73,8 +73,6 @@ pub(crate) struct Nic {
     connected: AtomicBool,
     stop: Arc<Stop>,
     trace: Option<Arc<Trace>>,
-    /// Whether the queues have judges that watch.
-    judge: bool,
 }
 
 impl Nic {
@@ -118,7 +116,6 @@ impl Nic {
             connected: AtomicBool::new(false),
             stop,
             trace,
-            judge: cli.judge == Judging::On,
         })
     }
 

@@ -14,7 +14,7 @@ impl Nic {
         Stats {
             connected: self.connected.load(Ordering::SeqCst),
             queues: self.queues.iter().filter_map(|slot| self.queue(slot.id())).collect(),
-            judge: self.judge,
+            judge: self.queues.iter().any(|slot| slot.lock().queue.judge().is_on()),
             counters: Counters {
                 capture_lost: self.ether.capture_lost(),
                 loopback_lost: self.ether.loopback_lost(),
@@ -119,4 +119,23 @@ pub(crate) fn state(status: StatusWord) -> State {
 /// RESULT as a number; 15 if the word has none that is defined.
 pub(crate) fn result_number(status: StatusWord) -> u8 {
     status.result().map_or(15, |result| result as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nic::MOST_BYTES;
+
+    /// The document is made where nothing is known of the model.
+    #[test]
+    fn the_protocols_document_gives_the_devices_limits() {
+        let document = control_protocol::document::openrpc().to_string();
+        for limit in [
+            format!("none came within {} seconds", model::LATE.as_secs()),
+            format!("the first {}, the oldest first", model::KEPT),
+            format!("({}, of {} MiB together)", control_protocol::MOST_WAITING, MOST_BYTES >> 20),
+        ] {
+            assert!(document.contains(&limit), "{limit}");
+        }
+    }
 }

@@ -17,8 +17,8 @@ use crate::trace::Trace;
 pub(crate) struct Slot {
     id: QueueId,
     state: Mutex<State>,
-    /// Threads that want the lock and must not wait long.
-    urgent: AtomicUsize,
+    /// Threads that wait for the lock.
+    waiting: AtomicUsize,
 }
 
 /// What the lock guards.
@@ -37,7 +37,7 @@ impl Slot {
         let id = queue.id();
         let rows = trace.map(|trace| Rows::new(id, trace));
         let state = State { queue, call: None, complaints: OncePerSecond::default(), rows };
-        Slot { id, state: Mutex::new(state), urgent: AtomicUsize::new(0) }
+        Slot { id, state: Mutex::new(state), waiting: AtomicUsize::new(0) }
     }
 
     /// Which queue it is.
@@ -45,17 +45,17 @@ impl Slot {
         self.id
     }
 
-    /// The queue, for the thread that answers the front end: a thread in the middle of its turns lets it in.
+    /// The queue. A thread in the middle of its turns lets others in, such as the one that answers the front end.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.urgent.fetch_add(1, Ordering::SeqCst);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.urgent.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         state
     }
 
-    /// Between two turns: lets those in who must not wait long.
+    /// Between two turns: lets those in who wait.
     pub(crate) fn give_way(&self) {
-        if self.urgent.load(Ordering::SeqCst) > 0 {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
             std::thread::yield_now();
         }
     }
