@@ -80,7 +80,8 @@ impl Process {
         Self::launch(name, command, errors, false)
     }
 
-    /// The same for a rig, which cleans up when it is asked to end, and builds nothing that this one has built. Its standard input is the caller's to choose.
+    /// The same for a rig, which cleans up when it is asked to end, and builds nothing that this one has built. Its standard
+    /// input is the caller's to choose.
     pub fn start_rig(mut command: Command, errors: PathBuf) -> Result<Self> {
         command.env(built::VARIABLE, built::handed_on());
         Self::launch("cargo rig", command, errors, true)

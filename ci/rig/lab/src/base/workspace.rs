@@ -205,45 +205,30 @@ impl Workspace {
         arguments: &[&str],
         settings: &[String],
     ) -> anyhow::Result<()> {
-        let call = || self.call_cargo(verb, verbose, package, arguments, settings);
-        if verb == Verb::Lint {
-            return call();
-        }
-        let (root, target) = (self.root.display(), self.target.display());
-        built::once(format!("{root} {target} {package} {}", arguments.join(" ")), call)
-    }
-
-    fn call_cargo(
-        &self,
-        verb: Verb<'_>,
-        verbose: bool,
-        package: &str,
-        arguments: &[&str],
-        settings: &[String],
-    ) -> anyhow::Result<()> {
-        // cargo says nothing while all is well, and the first time takes minutes
-        eprintln!("{} {package} {}", verb.doing(), arguments.join(" "));
         let mut command = cargo();
         command.current_dir(&self.root).args([verb.name(), "--package", package]).args(arguments);
         command.arg("--target-dir").arg(&self.target);
         for setting in settings {
             command.args(["--config", setting]);
         }
-        if verbose {
-            command.arg("--verbose");
-        } else {
-            command.arg("--quiet");
-        }
+        command.arg(if verbose { "--verbose" } else { "--quiet" });
         match verb {
             Verb::Build => {}
             Verb::Rustc(flags) => _ = command.arg("--").args(flags),
             Verb::Lint => _ = command.args(["--", "-D", "warnings"]),
         }
-        let status = start(&mut command, |command| command.status())?;
-        if !status.success() {
-            bail!("cargo {} of `{package}` failed ({status})", verb.name());
-        }
-        Ok(())
+        // A path's debug form is one line.
+        let entry = format!("{:?} {:?}", self.root, command.get_args().collect::<Vec<_>>());
+        let mut call = || {
+            // cargo says nothing while all is well, and the first time takes minutes
+            eprintln!("{} {package} {}", verb.doing(), arguments.join(" "));
+            let status = start(&mut command, |command| command.status())?;
+            if !status.success() {
+                bail!("cargo {} of `{package}` failed ({status})", verb.name());
+            }
+            Ok(())
+        };
+        if verb == Verb::Lint { call() } else { built::once(entry, call) }
     }
 
     /// The setting that gives `flags` to rustc for `target`, together with those that hide where
