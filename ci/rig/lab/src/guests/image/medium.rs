@@ -1,11 +1,12 @@
 //! What all images have in common: their machine starts from a disk, through firmware, and is off in the end, without an
-//! exit code.
+//! exit code. As a guest, such a disk is understudy's: it can be asked for everything that needs no other start.
 
-use crate::guest::agent::Agent;
+use crate::guest::agent::{Agent, AgentError};
+use crate::guest::need::Need;
 use crate::guest::symbols::Symbols;
 use crate::machine::store::Image;
 use crate::machine::{Overlay, Windows as Machine};
-use crate::run::{Ended, Run};
+use crate::run::{Ended, Guest, Run};
 use crate::session::boot::{Boot, End, Patience};
 use crate::settings::Settings;
 use anyhow::Result;
@@ -14,6 +15,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An image, and what its guest leaves when it fails.
 #[derive(Debug, Clone)]
@@ -34,9 +36,33 @@ impl Medium {
     pub(super) fn of_windows(image: Arc<Image>, patience: Patience) -> Self {
         Self { image, patience, writes_dumps: true }
     }
+}
 
-    /// The drivers' parameters: a guest on an image has no command line to read them from.
-    pub(super) fn configure(run: &mut Run) -> Result<()> {
+/// Why no image can be asked for something: how it starts is fixed.
+pub(super) fn lacks(need: Need) -> Option<&'static str> {
+    match need {
+        Need::OwnKernel => Some("it is about the command itself, or about understudy's own kernel"),
+        Need::TestBuild => Some("the drivers on the image are those that ship, not test builds"),
+        Need::Framework => Some("the framework cannot be told which of its ways to take"),
+        _ => None,
+    }
+}
+
+impl Guest for Medium {
+    fn boot(&self) -> Arc<dyn Boot> {
+        Arc::new(self.clone())
+    }
+
+    fn lacks(&self, need: Need) -> Option<&'static str> {
+        lacks(need)
+    }
+
+    fn other_files(&self) -> &'static str {
+        "the image is of another build: make a new one"
+    }
+
+    /// A guest on an image has no command line to read the parameters from.
+    fn configure(&self, run: &mut Run) -> Result<()> {
         let parameters = run.settings.parameters();
         if parameters.is_empty() {
             return Ok(());
@@ -50,13 +76,16 @@ impl Medium {
         })
     }
 
-    /// What it means that the image holds other files than the run's.
-    pub(super) const OTHER_FILES: &str = "the image is of another build: make it anew";
+    /// Its end is looked into when the run ends.
+    fn explain_silence(&self, run: &mut Run, silence: Duration) -> anyhow::Error {
+        run.session.explain(AgentError::TimedOut(silence))
+    }
 
-    /// Ends the machine; of a guest that has failed evidence is taken first.
-    pub(super) fn end(&self, run: &mut Run, Ended { stopped, went_well }: Ended) {
+    /// Evidence is taken first of a guest that has failed.
+    fn end(&self, run: &mut Run, Ended { stopped, went_well }: Ended) {
         if stopped || !went_well {
             run.take_evidence(self);
+            // A failure is a step like any other: it stands in the facts.
             let _ = run.step("switch the machine off", |run| Ok((run.session.abandon()?, String::new())));
         } else if !run.may_go_on() {
             run.power_off(false);
@@ -90,5 +119,16 @@ impl Boot for Medium {
 
     fn outlives_its_agent(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_can_be_asked_for_what_needs_no_other_start() {
+        assert_eq!(lacks(Need::Pause), None);
+        assert!(lacks(Need::TestBuild).is_some());
     }
 }

@@ -7,11 +7,10 @@
 //! - No frame's fate is told: the sets are those that the device saw ([`outside`]).
 //! - There is no protocol driver of ours: plain frames are sent by the filter.
 
-use super::medium::Medium;
-use super::{outside, stand_in};
+use super::medium::{self, Medium};
+use super::outside;
 use crate::base::wait::Look;
-use crate::device::control::State;
-use crate::device::control::{COMPLETE, FETCH, WIRE};
+use crate::device::control::{COMPLETE, FETCH, State, WIRE};
 use crate::device::{RX, TX};
 use crate::facts::Facts;
 use crate::facts::reports::sizes;
@@ -56,7 +55,7 @@ fn lacks(need: Need) -> Option<&'static str> {
         Need::Protocol => Some("the protocols over the NIC are its own"),
         Need::NoMemory => Some("which of its allocations fails cannot be chosen"),
         Need::Surprise => Some("no program in it can pull the device out"),
-        Need::OwnKernel | Need::TestBuild | Need::Framework => stand_in::lacks(need),
+        Need::OwnKernel | Need::TestBuild | Need::Framework => medium::lacks(need),
     }
 }
 
@@ -79,7 +78,7 @@ fn open_gates_for_lists(run: &mut Run, pausing: &Pausing) -> Result<bool> {
 
 impl Guest for Windows {
     fn boot(&self) -> Arc<dyn Boot> {
-        Arc::new(self.0.clone())
+        self.0.boot()
     }
 
     fn lacks(&self, need: Need) -> Option<&'static str> {
@@ -87,11 +86,11 @@ impl Guest for Windows {
     }
 
     fn other_files(&self) -> &'static str {
-        Medium::OTHER_FILES
+        self.0.other_files()
     }
 
     fn configure(&self, run: &mut Run) -> Result<()> {
-        Medium::configure(run)
+        self.0.configure(run)
     }
 
     /// The filter is opened for it alone: a file left open would outlast the drivers.
@@ -194,9 +193,8 @@ impl Guest for Windows {
         outside::look(facts);
     }
 
-    /// Its end is looked into when the run ends.
     fn explain_silence(&self, run: &mut Run, silence: Duration) -> anyhow::Error {
-        run.session.explain(AgentError::TimedOut(silence))
+        self.0.explain_silence(run, silence)
     }
 
     fn end(&self, run: &mut Run, ended: Ended) {
