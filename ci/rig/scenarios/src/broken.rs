@@ -7,7 +7,8 @@ use lab::device::control::State;
 use lab::guest::need::Need;
 use lab::run::{RX, RX_WRITE, Run, TX, WIRE};
 
-fn cancel_64(run: &mut Run) -> Result<()> {
+/// 64 frames are on the hardware when the cancel comes.
+pub(crate) fn cancel_64(run: &mut Run) -> Result<()> {
     run.load()?;
     run.hold(WIRE)?;
     run.send(64)?;

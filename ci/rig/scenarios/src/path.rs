@@ -5,13 +5,11 @@ use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::Header;
 use cancelnic_ioctl::nic::behaviour;
 use cancelnic_ioctl::relay::{Send, phase, target};
-use lab::base::wait::LIMIT;
-use lab::base::wait::until;
+use lab::base::wait::{LIMIT, until};
 use lab::facts::{Recall, Subgroup};
 use lab::run::requests::Requests;
 use lab::run::{Run, TX, WIRE};
 use std::collections::HashSet;
-
 use std::time::Duration;
 
 /// Frames that leave the wire before it is held again.
@@ -27,65 +25,66 @@ const IN_SUBGROUP: u32 = 30;
 /// NTSTATUS of a request that was recalled in time.
 const STATUS_CANCELLED: u32 = 0xC000_0120;
 
-/// The same for another project's driver: no request is recalled, and how many frames are on the hardware is for the driver
-/// to choose. The verdict still judges the sets of frames.
-pub fn of_any_driver(run: &mut Run, frames: u32) -> Result<()> {
-    run.load()?;
-    run.hold(WIRE)?;
-    run.send(frames)?;
-    // A part of the virtqueue that is full with eight descriptors a packet too.
-    let some = u64::from(QUEUE_SIZE / 8).min(frames.into());
-    run.await_device(TX, "frames on the hardware", |tx| tx.available + tx.fetched + tx.on_wire >= some)?;
-    let passing = LET_PASS.min(frames);
-    run.let_pass(WIRE, passing.into())?;
-    let sent = u64::from(passing);
-    run.await_traffic("those sent and received", sent, sent)?;
-    run.pause()?;
-    run.release(WIRE)?;
-    run.restart()?;
-    run.send(SECOND_ROUND)?;
-    let sent = sent + u64::from(SECOND_ROUND);
-    run.await_traffic("the second round sent and received", sent, sent)?;
-    cancel_by_id(run, sent)?;
-    run.pause()?;
-    run.unload()
-}
-
 /// Load, hold the wire, send, cancel, every packet back, restart, send again, receive, cancel by ID, recall a request,
 /// cancel receive, unload.
 pub fn cancel_path(run: &mut Run, frames: u32) -> Result<()> {
-    run.load()?;
-    run.hold(WIRE)?;
-    run.send(frames)?;
     // Two descriptors a packet: the rest waits in the packet ring.
-    let fits = u64::from(QUEUE_SIZE / 2).min(frames.into());
-    run.await_device(TX, "a full virtqueue", |tx| tx.available + tx.fetched + tx.on_wire >= fits)?;
-    let passing = LET_PASS.min(frames);
-    run.let_pass(WIRE, passing.into())?;
-    let (sent, left) = (u64::from(passing), u64::from(frames - passing));
-    run.await_traffic("those sent and received", sent, sent)?;
-    let on_hardware = u64::from(QUEUE_SIZE / 2).min(left);
+    let fits = |frames: u64| u64::from(QUEUE_SIZE / 2).min(frames);
+    let sent = first_frames(run, frames, "a full virtqueue", fits(frames.into()))?;
+    let left = u64::from(frames) - sent;
+    let on_hardware = fits(left);
     run.await_device(TX, "a full virtqueue again", |tx| {
         tx.available + tx.fetched + tx.on_wire >= on_hardware
     })?;
     run.pause()?;
     run.expect_fates([sent, on_hardware, left - on_hardware])?;
-
-    run.release(WIRE)?;
-    run.restart()?;
-    run.send(SECOND_ROUND)?;
-    let sent = sent + u64::from(SECOND_ROUND);
-    run.await_traffic("the second round sent and received", sent, sent)?;
+    let sent = second_round(run, sent)?;
     cancel_by_id(run, sent)?;
     recall(run)?;
     let empty_before = run.facts.rx.returned_empty;
     run.pause()?;
     run.step("receive buffers back empty", |run| {
         let back = run.facts.rx.returned_empty - empty_before;
-        anyhow::ensure!(back > 0, "no receive buffer came back");
+        ensure!(back > 0, "no receive buffer came back");
         Ok(((), format!("{back} of them, {} still held", run.facts.rx.held)))
     })?;
     run.unload()
+}
+
+/// The same for another project's driver: no request is recalled, and how many frames are on the hardware is for the driver
+/// to choose. The verdict still judges the sets of frames.
+pub fn of_any_driver(run: &mut Run, frames: u32) -> Result<()> {
+    // A part of the virtqueue that is full with eight descriptors a packet too.
+    let some = u64::from(QUEUE_SIZE / 8).min(frames.into());
+    let sent = first_frames(run, frames, "frames on the hardware", some)?;
+    run.pause()?;
+    let sent = second_round(run, sent)?;
+    cancel_by_id(run, sent)?;
+    run.pause()?;
+    run.unload()
+}
+
+/// The driver is loaded and has `frames` to send; the wire is held until `on_hardware` of them are there, and lets a few
+/// pass. How many left it.
+fn first_frames(run: &mut Run, frames: u32, what: &str, on_hardware: u64) -> Result<u64> {
+    run.load()?;
+    run.hold(WIRE)?;
+    run.send(frames)?;
+    run.await_device(TX, what, |tx| tx.available + tx.fetched + tx.on_wire >= on_hardware)?;
+    let sent = LET_PASS.min(frames).into();
+    run.let_pass(WIRE, sent)?;
+    run.await_traffic("those sent and received", sent, sent)?;
+    Ok(sent)
+}
+
+/// After the cancel frames go out and come in, on top of the `sent`. How many these are now.
+fn second_round(run: &mut Run, sent: u64) -> Result<u64> {
+    run.release(WIRE)?;
+    run.restart()?;
+    run.send(SECOND_ROUND)?;
+    let sent = sent + u64::from(SECOND_ROUND);
+    run.await_traffic("the second round sent and received", sent, sent)?;
+    Ok(sent)
 }
 
 /// Sends of the filter's own wait in the filter; one subgroup is cancelled by its ID, the others leave the wire behind

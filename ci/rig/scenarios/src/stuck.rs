@@ -1,31 +1,20 @@
-//! Drivers that crash, panic or do not come back: the first line of each names callback, function, file and line; where
-//! those come from; and a QEMU that gives up.
+//! Drivers that crash, panic or do not come back: the first line of each names callback, function, file and line; and where
+//! those come from.
 
+use super::broken::cancel_64;
 use crate::scenario::{Scenario, Trial, caught, command, no_watchdog};
 use agent_protocol::{LoadedImage, Processor};
 use anyhow::{Context, Result, ensure};
 use cancelnic_mutants::Mutant;
 use lab::base::artefact::Artefact;
-use lab::base::failure::SETUP;
 use lab::base::files::{Files, NIC};
 use lab::facts::Facts;
 use lab::guest::symbols::Symbols;
-use lab::machine::names;
-use lab::run::{Run, TX, WIRE};
 use object::Object as _;
 use object::read::pe::PeFile64;
-use std::process::{Command, Stdio};
 
 /// Where the driver shows these faults.
 const SOURCE: &str = "driver/netadapter/src/misbehave.rs:";
-
-fn cancel_64(run: &mut Run) -> Result<()> {
-    run.load()?;
-    run.hold(WIRE)?;
-    run.send(64)?;
-    run.await_device(TX, "64 on the hardware", |tx| tx.available + tx.fetched == 64)?;
-    run.pause()
-}
 
 /// The fault names this callback, the source, and holds these words; the stack comes from the callback's own function.
 fn named(facts: &Facts, callback: &str, function: &str, words: &[&str]) -> Result<()> {
@@ -109,37 +98,12 @@ fn foreign_symbols(trial: &Trial) -> Result<()> {
     Ok(())
 }
 
-/// QEMU ends because it does not know what it was asked for: its own line is the failure, and nothing is judged.
-fn qemu_gives_up(trial: &Trial) -> Result<()> {
-    let built = &trial.built;
-    let nic = built.driver(NIC)?;
-    let mut rig = Command::new(std::env::current_exe()?);
-    rig.arg("demo").arg("--driver").arg(&nic.image.path).arg("--inf").arg(&nic.inf.path);
-    let folder = tempfile::tempdir()?;
-    rig.arg("--report").arg(folder.path()).env("CANCELNIC_ACCEL", "foo").stdin(Stdio::null());
-    let ended = rig.output()?;
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    ensure!(ended.status.code() == Some(SETUP.into()), "exit {:?}: {told}", ended.status.code());
-    for part in ["invalid accelerator foo", "unset CANCELNIC_ACCEL"] {
-        ensure!(told.contains(part), "no {part:?} in: {told}");
-    }
-    let kept =
-        std::fs::read_to_string(folder.path().join(names::QEMU_LOG)).context("QEMU's log is not kept")?;
-    ensure!(kept.contains("invalid accelerator foo"), "{kept}");
-    Ok(())
-}
-
 pub(crate) fn all() -> Vec<Scenario> {
     vec![
         command(
             "foreign-driver-with-its-pdb",
             "another project's driver gets lines from the PDB beside it, unless that is of another build",
             foreign_symbols,
-        ),
-        command(
-            "failure-qemu-gives-up",
-            "a QEMU that ends at its start is named with its own last line and exit code 3",
-            qemu_gives_up,
         ),
         caught(
             "caught-loop-in-cancel",

@@ -10,16 +10,15 @@ use lab::base::failure::{FAULT, INTERRUPTED, PIPE_CLOSED, SETUP, USAGE};
 use lab::base::files::NIC;
 use lab::base::folder::Folder;
 use lab::base::process::Process;
-use lab::base::wait::LIMIT;
-use lab::base::wait::until;
+use lab::base::wait::{LIMIT, until};
 use lab::device::capture::Capture;
 use lab::guests::understudy;
+use lab::machine::names;
 use lab::run::Run;
 use lab::session::Session;
 use rustix::process::{Signal, kill_process};
 use scenarios::{Circumstances, Scenario, Trial, command};
 use std::fs::File;
-
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -169,6 +168,19 @@ fn qemu_without_the_device(trial: &Trial) -> Result<()> {
     std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755))?;
     let mut demo = Use::demo::<&str>(trial, &[], &[("CANCELNIC_QEMU", qemu.as_os_str())])?;
     demo.end()?.expect(SETUP, "missing: vhost-user-test-device-pci in $CANCELNIC_QEMU")?;
+    demo.nothing_left()
+}
+
+/// QEMU ends because it does not know what it was asked for: its own line is the failure, and nothing is judged.
+fn qemu_gives_up(trial: &Trial) -> Result<()> {
+    let mut demo = Use::demo::<&str>(trial, &[], &[("CANCELNIC_ACCEL", "foo".as_ref())])?;
+    let ended = demo.end()?;
+    for part in ["invalid accelerator foo", "unset CANCELNIC_ACCEL"] {
+        ended.expect(SETUP, part)?;
+    }
+    let kept =
+        std::fs::read_to_string(demo.report().join(names::QEMU_LOG)).context("QEMU's log is not kept")?;
+    ensure!(kept.contains("invalid accelerator foo"), "{kept}");
     demo.nothing_left()
 }
 
@@ -353,6 +365,11 @@ pub(crate) fn all() -> Vec<Scenario> {
             "failure-qemu-without-the-device",
             "a QEMU without the vhost-user device is named, with exit code 3",
             qemu_without_the_device,
+        ),
+        command(
+            "failure-qemu-gives-up",
+            "a QEMU that ends at its start is named with its own last line and exit code 3",
+            qemu_gives_up,
         ),
         command(
             "failure-truncated-driver",
