@@ -15,7 +15,7 @@ pub fn join(earlier: &QueueReport, mut report: QueueReport) -> QueueReport {
     ] {
         *mine = before.iter().chain(mine.iter()).collect();
     }
-    report.returned_empty += earlier.returned_empty;
+    report.returned_empty = report.returned_empty.saturating_add(earlier.returned_empty);
     report
 }
 

@@ -192,7 +192,7 @@ pub(super) fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
         let count = |name| facts.driver.total(queue).and_then(|counts| counts.get(name).copied());
         // what a device that was given up still had bears the mark of what it took back
         let lost = if facts.device_given_up && name == "taken_back" { count("lost") } else { None };
-        let said = count(name).map(|said| said + lost.unwrap_or_default());
+        let said = count(name).map(|said| said.saturating_add(lost.unwrap_or_default()));
         if said != Some(expected) {
             let said = said.map_or_else(|| "nothing".to_owned(), |said| said.to_string());
             let place = format!("{name}: the driver says {said}, the sets say {expected}");

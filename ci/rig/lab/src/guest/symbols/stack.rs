@@ -133,7 +133,7 @@ impl Symbols {
             unwinder.add_module(Module::new(KERNEL.into(), range.clone(), 0, Kernel(kernel)));
         }
         let image = |address: u64| {
-            let within = |image: &&LoadedImage| (image.base..image.base + image.size).contains(&address);
+            let within = |image: &&LoadedImage| range_of(image).contains(&address);
             processor.images.iter().find(within)
         };
         let known = |address| {
@@ -225,7 +225,7 @@ fn addresses(
     if !known(processor.rip) {
         // A call to where no code is: its return address is the last thing on the stack.
         let Ok(Some(back)) = read(rsp).map(FrameAddress::from_return_address) else { return found };
-        registers.set(Reg::RSP, rsp + 8);
+        registers.set(Reg::RSP, rsp.wrapping_add(8));
         registers.set_ip(back.address());
         at = back;
         if known(at.address_for_lookup()) {
@@ -244,7 +244,7 @@ fn addresses(
             // instruction, as one that was called from, is in the function's body. What it has learnt is forgotten.
             registers = before;
             step(
-                FrameAddress::from_return_address(at.address() + 1)?,
+                FrameAddress::from_return_address(at.address().checked_add(1)?)?,
                 &mut registers,
                 &mut CacheX86_64::new(),
             )
@@ -256,10 +256,15 @@ fn addresses(
     found
 }
 
+/// Where an image lies, by what the guest says: the numbers need not make sense.
+fn range_of(image: &LoadedImage) -> Range<u64> {
+    image.base..image.base.saturating_add(image.size)
+}
+
 /// A driver for the walk: its image laid out as in memory, so that every function finds its unwind data, whatever its
 /// section is called.
 fn driver(image: &LoadedImage, file: Option<Vec<u8>>) -> Module<Vec<u8>> {
-    let range = image.base..image.base + image.size;
+    let range = range_of(image);
     let sections = file.and_then(|file| Driver::read(&file)).unwrap_or_default();
     Module::new(image.file.clone(), range, image.base, sections)
 }

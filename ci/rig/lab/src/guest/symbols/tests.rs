@@ -2,6 +2,7 @@ use super::explain::Address;
 use super::place::{Place, in_one_line};
 use super::stack::Frame;
 use super::{Stack, Symbols};
+use agent_protocol::{LoadedImage, Processor};
 
 fn place(function: &str, file: &str, line: u32) -> Place {
     Place { function: function.into(), file: Some(file.into()), line: Some(line) }
@@ -105,4 +106,22 @@ fn the_line_names_the_drivers_own_source_before_the_librarys() {
     );
     assert_eq!(in_one_line(&places[..1]).unwrap(), "core::ptr::read_volatile, library/core/src/ptr/mod.rs:1");
     assert_eq!(in_one_line(&[]), None);
+}
+
+/// Numbers from a guest that has gone wrong: an image over the end of all addresses, and a stack at the end.
+#[test]
+fn a_stack_of_nonsense_is_walked_to_an_end() {
+    let image = |base, size| LoadedImage { file: "cancelnic.sys".into(), base, size };
+    for images in [vec![], vec![image(u64::MAX - 0xfff, u64::MAX)], vec![image(0, u64::MAX)]] {
+        for rip in [0, u64::MAX - 1, u64::MAX] {
+            for rsp in [0, 1, u64::MAX - 7, u64::MAX] {
+                let mut processor =
+                    Processor { rip, images: images.clone(), stack: "ff".repeat(64), ..Processor::default() };
+                processor.registers = [u64::MAX; 16];
+                processor.registers[Processor::RSP] = rsp;
+                let stack = Symbols::default().walk("nonsense".into(), &processor);
+                assert!(!stack.frames.is_empty(), "{processor:x?}");
+            }
+        }
+    }
 }
