@@ -34,7 +34,9 @@ pub(super) fn look_up(image: &Path, offsets: &[u32]) -> Result<Vec<Places>, Stri
         frames
             .into_iter()
             .map(|frame| Place {
-                function: frame.function.unwrap_or_else(|| "a function without a name".into()),
+                function: frame
+                    .function
+                    .map_or_else(|| "a function without a name".into(), |name| readable(&name)),
                 file: frame.file.map(|file| shorten(&file)),
                 line: frame.line.filter(|line| *line != 0),
             })
@@ -43,7 +45,25 @@ pub(super) fn look_up(image: &Path, offsets: &[u32]) -> Result<Vec<Places>, Stri
     Ok(places.collect())
 }
 
-/// A source's name without the folders that every build hides (see `build/workspace.rs`), or that are the compiler's.
+/// A function's name without what rustc writes into it for debuggers alone: `enum2$<T>` is the type `T`, and C++ of old
+/// wanted a space between two brackets.
+fn readable(name: &str) -> String {
+    const ENUM: &str = "enum2$<";
+    let mut name = name.replace(" >", ">");
+    while let Some(begin) = name.find(ENUM) {
+        let inner = begin + ENUM.len();
+        let mut depth = 1;
+        let end = name[inner..].find(|bracket| {
+            depth += i32::from(bracket == '<') - i32::from(bracket == '>');
+            depth == 0
+        });
+        let Some(end) = end.map(|end| inner + end) else { break };
+        name = format!("{}{}{}", &name[..begin], &name[inner..end], &name[end + 1..]);
+    }
+    name
+}
+
+/// A source's name without the folders that every build hides ([`crate::base::workspace`]), or that are the compiler's.
 pub fn shorten(file: &str) -> String {
     let file = file.replace('\\', "/");
     if let Some(ours) = file.strip_prefix("/cancelnic/") {
@@ -118,6 +138,18 @@ mod tests {
             (r"D:\nic\queue.cpp", "D:/nic/queue.cpp"),
         ] {
             assert_eq!(shorten(file), short);
+        }
+    }
+
+    #[test]
+    fn a_function_is_named_as_its_author_wrote_it() {
+        for (written, name) in [
+            ("cancelnic::queue::tx_cancel", "cancelnic::queue::tx_cancel"),
+            ("q::Call<enum2$<core::tx::Transmit> >::cancel", "q::Call<core::tx::Transmit>::cancel"),
+            ("f<enum2$<a::Option<enum2$<b::B> > >,u32>", "f<a::Option<b::B>,u32>"),
+            ("f<enum2$<cut", "f<enum2$<cut"),
+        ] {
+            assert_eq!(readable(written), name);
         }
     }
 
