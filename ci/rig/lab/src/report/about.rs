@@ -1,6 +1,7 @@
 //! When, with what and in which version a run was made: what a reader of its report asks first.
 
-use crate::base::{places, workspace};
+use crate::base::places;
+use crate::base::workspace::{Workspace, checkout};
 use crate::facts::Facts;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -58,17 +59,13 @@ impl Versions {
     pub fn here() -> &'static Self {
         static HERE: OnceLock<Versions> = OnceLock::new();
         HERE.get_or_init(|| {
-            let in_the_tree = |program: &str, arguments: &[&str]| {
-                first_line(Command::new(program).args(arguments).current_dir(workspace::checkout().ok()?))
-            };
+            // In the tree, whose toolchain it is.
+            let rustc = |tree| first_line(Command::new("rustc").arg("--version").current_dir(tree));
             Self {
                 rig: env!("CARGO_PKG_VERSION").into(),
-                commit: in_the_tree(
-                    "git",
-                    &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-                ),
+                commit: Workspace::find().ok().and_then(|workspace| workspace.commit()),
                 qemu: places::qemu().ok().and_then(|qemu| version_of(&qemu)),
-                rustc: in_the_tree("rustc", &["--version"]),
+                rustc: checkout().ok().and_then(rustc),
             }
         })
     }
