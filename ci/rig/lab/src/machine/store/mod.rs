@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Usage`] for a name that no image has, [`SetupMissing`] if there are no images at all, otherwise what is wrong
-    /// with the image.
+    /// with the image or the folder.
     pub fn find(&self, name: &str) -> Result<Image> {
         check_name(name)?;
         let folder = self.folder.join(name);
@@ -180,7 +180,10 @@ impl Store {
     }
 
     fn unknown(&self, name: &str) -> anyhow::Error {
-        let names: Vec<_> = self.list().unwrap_or_default().into_iter().map(|entry| entry.name).collect();
+        let names: Vec<_> = match self.list() {
+            Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+            Err(error) => return error,
+        };
         let place = self.folder.display();
         if names.is_empty() {
             SetupMissing::new(

@@ -255,6 +255,14 @@ fn an_unknown_name_tells_the_known_ones() {
 }
 
 #[test]
+fn a_folder_of_images_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let store = Store::open(Some(file.path())).expect("a store");
+    let error = store.find("win11").expect_err("there is no folder");
+    assert!(error.to_string().starts_with("reading ") && !error.is::<SetupMissing>(), "{error:#}");
+}
+
+#[test]
 fn names_do_not_lead_out_of_the_store() {
     let example = Example::new();
     for name in ["", ".", "..", "../one", "a/b", "One", ".hidden", "one.draft", "a b", &"a".repeat(65)] {
