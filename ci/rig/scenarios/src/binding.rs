@@ -59,7 +59,19 @@ fn no_protocol_binds(facts: &Facts) -> Result<()> {
 
 pub(crate) fn all() -> Vec<Scenario> {
     vec![
-        usual("receive-filter-lets-its-frames-through", "the protocol gets the frames that its packet filter names; those to other addresses are counted apart", filter_acts).needs(&[Need::Protocol]),
-        caught("caught-no-receive-filter", "a driver that offers no receive filter, as every client of NetAdapterCx 2.0, is bound by no protocol", NO_RECEIVE_FILTER, &["StepFailed"], send_one).shows(no_protocol_binds),
+        usual(
+            "receive-filter-lets-its-frames-through",
+            "the protocol gets the frames that its packet filter names; the others are counted apart",
+            filter_acts,
+        )
+        .needs(&[Need::Protocol]),
+        caught(
+            "caught-no-receive-filter",
+            "a driver without a receive filter, like all of NetAdapterCx 2.0, is bound by no protocol",
+            NO_RECEIVE_FILTER,
+            &["StepFailed"],
+            send_one,
+        )
+        .shows(no_protocol_binds),
     ]
 }

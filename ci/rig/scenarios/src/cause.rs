@@ -121,14 +121,60 @@ fn states_are_the_devices(facts: &Facts) -> Result<()> {
 
 pub(crate) fn all() -> Vec<Scenario> {
     vec![
-        caught("cause-sent-marked-taken-back", "a driver that marks sent frames as taken back fails by those frames, not by the wait for them", Mutant::MarksSentAsTakenBack, &["TakenBackButOnWire"], ten_sent).prepare(no_watchdog).shows(marked),
-        caught("cause-completion-skipped", "a driver that skips a completion fails by the frames that it reports as sent and that never left", Mutant::SkipsACompletion, &["SentButNotOnWire"], five_sent_and_the_rest_cancelled).prepare(no_watchdog).shows(skipped),
-        caught("cause-cancel-never-written", "a driver that never writes CANCEL fails by its own reset of the device, with its watchdog's line", Mutant::ForgetsCancel, &["DriverResetDevice"], five_sent_and_the_rest_cancelled).shows(never_cancelled),
-        caught("cause-doorbell-not-rung", "a driver that rings no doorbell fails by the device judge's finding, before any wait has run out", Mutant::ForgetsDoorbell, &["DoorbellMissing"], ten_sent).prepare(no_watchdog).shows(not_rung),
-        caught("cause-returned-before-used", "a driver that returns packets before the device has used them fails by those frames", Mutant::ReturnsBeforeUsed, &["SentButNotOnWire"], ten_held).prepare(no_watchdog).shows(returned_early),
-        usual("states-are-the-devices-own", "the report's states are the device's, on the rig's clock, and a short cancel shows", |run| {
-                    run.require(Need::Pause)?;
-                    five_sent_and_the_rest_cancelled(run)
-                }).prepare(no_watchdog).shows(states_are_the_devices).needs(&[Need::Pause]),
+        caught(
+            "cause-sent-marked-taken-back",
+            "a driver that marks sent frames as taken back fails by those frames, not by the wait",
+            Mutant::MarksSentAsTakenBack,
+            &["TakenBackButOnWire"],
+            ten_sent,
+        )
+        .prepare(no_watchdog)
+        .shows(marked),
+        caught(
+            "cause-completion-skipped",
+            "a driver that skips a completion fails by the frames it reports as sent that never left",
+            Mutant::SkipsACompletion,
+            &["SentButNotOnWire"],
+            five_sent_and_the_rest_cancelled,
+        )
+        .prepare(no_watchdog)
+        .shows(skipped),
+        caught(
+            "cause-cancel-never-written",
+            "a driver that never writes CANCEL fails by its reset of the device, in its watchdog's words",
+            Mutant::ForgetsCancel,
+            &["DriverResetDevice"],
+            five_sent_and_the_rest_cancelled,
+        )
+        .shows(never_cancelled),
+        caught(
+            "cause-doorbell-not-rung",
+            "a driver that rings no doorbell fails by the device's finding, before any wait has run out",
+            Mutant::ForgetsDoorbell,
+            &["DoorbellMissing"],
+            ten_sent,
+        )
+        .prepare(no_watchdog)
+        .shows(not_rung),
+        caught(
+            "cause-returned-before-used",
+            "a driver that returns packets before the device has used them fails by those frames",
+            Mutant::ReturnsBeforeUsed,
+            &["SentButNotOnWire"],
+            ten_held,
+        )
+        .prepare(no_watchdog)
+        .shows(returned_early),
+        usual(
+            "states-are-the-devices-own",
+            "the report's states are the device's, on the rig's clock, and a short cancel shows",
+            |run| {
+                run.require(Need::Pause)?;
+                five_sent_and_the_rest_cancelled(run)
+            },
+        )
+        .prepare(no_watchdog)
+        .shows(states_are_the_devices)
+        .needs(&[Need::Pause]),
     ]
 }

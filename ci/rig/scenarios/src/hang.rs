@@ -43,7 +43,8 @@ fn only_hang(facts: &Facts, queue: QueueId) -> Result<&Hang> {
         .with_context(|| format!("no report on {queue}"))
 }
 
-/// The device is driven, and has ended, or is in, a cancel that took `count` frames or buffers, as the guest reads its status register.
+/// The device is driven, and has ended, or is in, a cancel that took `count` frames or buffers, as the guest reads its
+/// status register.
 fn expect_status(hang: &Hang, state: State, count: Option<u16>) -> Result<()> {
     let status = hang.status().context("no device to read")?;
     let driven = hang.view.device.is_some_and(|device| device.device_status == 0x0f);

@@ -26,6 +26,10 @@ const WIDTHS: [u32; 2] = [1400, 420];
 /// What the page measures of itself: how wide it is and which elements are too wide, the strip's and the legend's counts,
 /// texts of too little contrast (WCAG 2.1, 1.4.3: 4.5 to 1), and fills that a grey picture cannot tell apart.
 const MEASURE: &str = include_str!("page_measure.js");
+
+/// A click on a cell: whether the table is open then, at the frame's row.
+const CLICK: &str = "document.querySelector('.strip a').click(); new Promise(done => setTimeout(() => done(\
+    document.querySelector('#frames').open && document.querySelector('tr:target') !== null), 0))";
 /// Two neighbouring fills differ at least by this ratio of luminance; each has a pattern besides.
 const DISTINCT: f64 = 1.25;
 
@@ -92,7 +96,7 @@ fn look(browser: &mut Browser, folder: &Path, name: &str) -> Result<()> {
                 );
             }
             // A click on a cell opens the table at the frame's row.
-            let row = browser.evaluate("document.querySelector('.strip a').click(); new Promise(done => setTimeout(() => done(document.querySelector('#frames').open && document.querySelector('tr:target') !== null), 0))")?;
+            let row = browser.evaluate(CLICK)?;
             ensure!(row == true, "{place}: a click on the first frame does not lead to its row");
         }
     }
@@ -176,7 +180,6 @@ fn trace_is_sound(trial: &Trial) -> Result<()> {
     Ok(())
 }
 
-/// The scenarios of this module.
 /// The browser that shows the page.
 fn chromium() -> Option<&'static str> {
     browser::find().is_none().then_some("chromium is not installed (or set CANCELNIC_CHROMIUM)")
@@ -184,7 +187,16 @@ fn chromium() -> Option<&'static str> {
 
 pub(crate) fn all() -> Vec<Scenario> {
     vec![
-        command("report-page-is-readable-in-a-browser", "the pages of a good, a failing and a long run fit wide and narrow screens, light and dark, and count right", page_is_readable).tool(chromium),
-        command("report-trace-is-sound", "a run's trace is valid, with rig, device and callbacks on one clock, counters and arrows", trace_is_sound),
+        command(
+            "report-page-is-readable-in-a-browser",
+            "pages of a good, a failing and a long run fit each screen, light and dark, and count right",
+            page_is_readable,
+        )
+        .tool(chromium),
+        command(
+            "report-trace-is-sound",
+            "a run's trace is valid: rig, device and callbacks on one clock, with counters and arrows",
+            trace_is_sound,
+        ),
     ]
 }

@@ -5,8 +5,8 @@ use crate::session::Session;
 use agent_protocol::Message;
 use std::time::{Duration, Instant};
 
-/// Reads the guest's record into the callbacks, the drivers' lines and the driver's counts. `ended_lives` are the places in the record at
-/// which the packet queues had been destroyed.
+/// Reads the guest's record into the callbacks, the drivers' lines and the driver's counts. `ended_lives` are the places in
+/// the record at which the packet queues had been destroyed.
 pub(super) fn collect(session: &Session, started: Instant, ended_lives: &[usize], facts: &mut Facts) {
     // The guest's microsecond 0 on the rig's clock: it greeted `boot` after its first instruction.
     let zero = session.greeting.at.saturating_duration_since(started).saturating_sub(session.greeting.boot);
