@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 /// Reads the guest's record into the callbacks, the drivers' lines and the driver's counts. `ended_lives` are the places in
 /// the record at which the packet queues had been destroyed.
 pub(super) fn collect(session: &Session, started: Instant, ended_lives: &[usize], facts: &mut Facts) {
-    // The guest's microsecond 0 on the rig's clock: it greeted `boot` after its first instruction.
-    let zero = session.greeting.at.saturating_duration_since(started).saturating_sub(session.greeting.boot);
     let mut ended_lives = ended_lives.iter().peekable();
     for (place, (when, said)) in session.agent.said_when().into_iter().enumerate() {
         while ended_lives.next_if(|&&end| end <= place).is_some() {
@@ -21,7 +19,7 @@ pub(super) fn collect(session: &Session, started: Instant, ended_lives: &[usize]
                 facts.prints.push(Print { at: when.saturating_duration_since(started), text });
             }
             Message::Event { us, took_us, queue, what, irql } => facts.callbacks.push(Callback {
-                at: zero + Duration::from_micros(us),
+                at: session.greeting.since(started, us),
                 took: Duration::from_micros(took_us),
                 queue,
                 what,
