@@ -3,9 +3,7 @@
 use crate::scenario::{Scenario, good, no_watchdog, of_any_driver, usual};
 use agent_protocol::{Ids, ListReport};
 use anyhow::{Context, Result};
-use lab::base::wait::LIMIT;
-use lab::base::wait::PERIOD;
-use lab::base::wait::until;
+use lab::base::wait::{LIMIT, PERIOD, until};
 use lab::guest::need::Need;
 use lab::run::filter::Filter;
 use lab::run::{COMPLETE, Run, TX, WIRE};

@@ -3,9 +3,7 @@
 use super::filter::{A, B, C, holding, lists};
 use crate::scenario::{Scenario, of_any_driver, usual};
 use anyhow::{Context, Result, bail};
-use lab::base::wait::LIMIT;
-use lab::base::wait::PERIOD;
-use lab::base::wait::until;
+use lab::base::wait::{LIMIT, PERIOD, until};
 use lab::guest::need::Need;
 use lab::run::Run;
 use std::collections::BTreeMap;

@@ -5,8 +5,7 @@
 //! machine is not running any more.
 
 use super::Run;
-use crate::base::wait::LIMIT;
-use crate::base::wait::{Limits, Look, follow};
+use crate::base::wait::{LIMIT, Limits, Look, follow};
 use crate::device::TX;
 use crate::device::control::Stats;
 use crate::guest::agent::AgentError;

@@ -3,9 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use cancelnic_ioctl::nic::{self, CancelEvent, Wait};
 use cancelnic_ioctl::relay::{Outcome, Send, phase, way};
-use lab::base::wait::LIMIT;
-use lab::base::wait::PERIOD;
-use lab::base::wait::until;
+use lab::base::wait::{LIMIT, PERIOD, until};
 use lab::run::Run;
 use lab::run::programs::Controlling;
 use lab::run::requests::{Logged, Requests};
