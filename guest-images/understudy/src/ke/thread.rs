@@ -40,21 +40,23 @@ static SCHEDULER: IrqLock<Scheduler> =
 pub struct Thread;
 
 impl Thread {
-    /// Starts a thread at PASSIVE_LEVEL. It ends when `entry` returns.
+    /// Starts a thread at PASSIVE_LEVEL. It ends when `entry` returns. Up to DISPATCH_LEVEL.
     pub fn spawn(name: &'static str, entry: Box<dyn FnOnce() + Send>) {
-        let id = SCHEDULER.with(|scheduler| scheduler.threads.len()) as u64;
+        // no other thread may take the number between the look at it and its use
+        let old = raise(irql().max(Irql::DISPATCH));
+        let id = SCHEDULER.with(|scheduler| scheduler.threads.len());
         let record = Record {
             name,
             state: State::Ready,
-            context: Context::new(id),
+            context: Context::new(id as u64),
             granted: false,
             entry: Some(entry),
         };
         SCHEDULER.with(|scheduler| {
-            let id = scheduler.threads.len();
             scheduler.threads.push(record);
             scheduler.ready.push_back(id);
         });
+        lower(old);
     }
 }
 

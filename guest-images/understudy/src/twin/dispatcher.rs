@@ -160,6 +160,30 @@ fn raising_to_a_lower_irql_is_named() {
 }
 
 #[test]
+fn threads_that_two_others_start_at_the_same_time_both_run_in_every_order() {
+    on_a_machine!(|| {
+        let rounds = orders::every(1, || {
+            let ran = Arc::new(AtomicU32::new(0));
+            let job = || {
+                let ran = ran.clone();
+                Box::new(move || {
+                    Thread::spawn(
+                        "started",
+                        Box::new(move || {
+                            ran.fetch_add(1, SeqCst);
+                        }),
+                    );
+                })
+            };
+            orders::race(job(), job());
+            crate::ke::delay_us(1);
+            assert_eq!(ran.load(SeqCst), 2);
+        });
+        assert!(rounds > 2, "{rounds} orders");
+    });
+}
+
+#[test]
 fn two_threads_that_count_without_a_lock_lose_a_count_in_some_order_and_with_one_in_none() {
     on_a_machine!(|| {
         let mut lost = 0;
