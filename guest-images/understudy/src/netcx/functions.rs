@@ -7,6 +7,7 @@ use crate::ke::Irql;
 use crate::wdf::class::ClassExtension;
 use crate::wdf::object::{self, Attributes, get, get_ptr};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
+use cancelnic_registers::Direction;
 use netadaptercx_sys::{
     NET_DRIVER_GLOBALS, NET_EXTENSION, NET_EXTENSION_QUERY, NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0,
     NET_FUNCTION_NAMES, NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE, PNETRXQUEUE_INIT,
@@ -14,7 +15,6 @@ use netadaptercx_sys::{
 };
 use spin::Once;
 use understudy_rules::netcx::element::{Fragment, Packet};
-use understudy_rules::netcx::verifier::Direction;
 use wdk_offline::loader::WDF_VERSION;
 use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
 

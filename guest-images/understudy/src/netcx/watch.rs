@@ -5,14 +5,9 @@
 
 use crate::ke::irqlock::IrqLock;
 use agent_protocol::{DeviceView, VirtqueueView};
+use cancelnic_registers::{Direction, ID, ID_OFFSET, QueueId, State, StatusWord};
 use core::sync::atomic::Ordering::Relaxed;
-use understudy_rules::netcx::verifier::Direction;
 
-/// ID register and its value, the bytes `C I N C`.
-const ID: (usize, u32) = (0x40, 0x434E_4943);
-/// Status registers of queue 0.
-const TX_STAT: usize = 0x84;
-const RX_STAT: usize = 0xC4;
 /// virtio device_status: the driver has set everything up.
 const DRIVER_OK: u8 = 4;
 /// virtio common configuration: offset of device_status.
@@ -25,9 +20,6 @@ const QUEUE_AVAILABLE: usize = 0x28;
 const QUEUE_USED: usize = 0x30;
 /// Where the index stands in an available or used ring (section 2.7).
 const RING_INDEX: u64 = 2;
-/// STATE values by number.
-const STATES: [&str; 4] = ["RUNNING", "CANCELLING", "DRAINING", "STOPPED"];
-
 #[derive(Clone, Copy)]
 struct Places {
     common: usize,
@@ -40,39 +32,49 @@ static PLACES: IrqLock<Option<Places>> = IrqLock::new(None);
 pub fn set(common_and_device: Option<(usize, usize)>) {
     let places = common_and_device.map(|(common, device)| Places { common, device }).filter(|places| {
         // SAFETY: PnP mapped both areas, uncached, for as long as the device is there.
-        unsafe { ((places.device + ID.0) as *const u32).read_volatile() == ID.1 }
+        unsafe { ((places.device + ID_OFFSET) as *const u32).read_volatile() == ID }
     });
     PLACES.with(|slot| *slot = places);
 }
 
-/// STATE of the direction's queue 0, if the device is set up and has the block.
-fn state(direction: Direction) -> Option<usize> {
-    let places = PLACES.with(|slot| *slot)?;
-    // SAFETY: as in `set`; reads have no side effects.
-    let (status, stat) = unsafe {
-        let stat = places.device + if direction == Direction::Tx { TX_STAT } else { RX_STAT };
-        (((places.common + DEVICE_STATUS) as *const u8).read_volatile(), (stat as *const u32).read_volatile())
-    };
-    if status == 0xff || status & DRIVER_OK == 0 || stat == u32::MAX {
-        return None;
+/// The direction's queue 0.
+fn queue(direction: Direction) -> QueueId {
+    match direction {
+        Direction::Tx => QueueId::TX0,
+        Direction::Rx => QueueId::RX0,
     }
-    Some((stat >> 20 & 0xf) as usize)
+}
+
+/// The status register of the direction's queue 0, if the device is set up and has the block.
+fn status(direction: Direction) -> Option<StatusWord> {
+    let places = PLACES.with(|slot| *slot)?;
+    let status_at = places.device + queue(direction).status_offset();
+    // SAFETY: as in `set`; reads have no side effects.
+    let (device_status, status) = unsafe {
+        let device_status = ((places.common + DEVICE_STATUS) as *const u8).read_volatile();
+        (device_status, StatusWord::from_bits((status_at as *const u32).read_volatile()))
+    };
+    (is_set_up(device_status) && !status.is_gone()).then_some(status)
+}
+
+/// Whether device_status is that of a device which is there and set up.
+fn is_set_up(device_status: u8) -> bool {
+    device_status != 0xff && device_status & DRIVER_OK != 0
 }
 
 /// The direction's queue 0 as the guest sees it, if there is a device with the block.
 pub fn view(direction: Direction) -> Option<DeviceView> {
     let places = PLACES.with(|slot| *slot)?;
-    let status_at = places.device + if direction == Direction::Tx { TX_STAT } else { RX_STAT };
-    // SAFETY: as in `set`; reads have no side effects; the command register stands before the status register.
+    let (command_at, status_at) = (queue(direction).command_offset(), queue(direction).status_offset());
+    // SAFETY: as in `set`; reads have no side effects.
     let (device_status, command, status) = unsafe {
         (
             ((places.common + DEVICE_STATUS) as *const u8).read_volatile(),
-            ((status_at - 4) as *const u32).read_volatile(),
-            (status_at as *const u32).read_volatile(),
+            ((places.device + command_at) as *const u32).read_volatile(),
+            ((places.device + status_at) as *const u32).read_volatile(),
         )
     };
-    let there = device_status != 0xff && device_status & DRIVER_OK != 0;
-    let virtqueue = there.then(|| virtqueue(places.common, direction)).flatten();
+    let virtqueue = is_set_up(device_status).then(|| virtqueue(places.common, direction)).flatten();
     Some(DeviceView { device_status, command, status, virtqueue })
 }
 
@@ -85,7 +87,7 @@ struct Place {
 
 /// The place of queue 0's virtqueue, if the driver has enabled it.
 fn place(common: usize, direction: Direction) -> Option<Place> {
-    let number: u16 = if direction == Direction::Tx { 1 } else { 0 };
+    let number = queue(direction).virtqueue();
     // the driver's selection is put back before anything else can run
     let (size, enabled, rings) = crate::hal::cpu::without_interrupts(|| {
         let select = (common + QUEUE_SELECT) as *mut u16;
@@ -120,27 +122,32 @@ fn virtqueue(common: usize, direction: Direction) -> Option<VirtqueueView> {
 
 /// Address of the used ring of the direction's queue 0, for [`ring_index`]; it stays until the device is reset.
 pub fn used_ring(direction: Direction) -> Option<u64> {
-    state(direction)?;
+    status(direction)?;
     let [_, used] = place(PLACES.with(|slot| *slot)?.common, direction)?.rings;
     ring_index(used).map(|_| used)
 }
 
 /// The state's name if the device may still write this queue's buffers, else `None`.
 pub fn may_write(direction: Direction) -> Option<&'static str> {
-    let state = state(direction)?;
-    (state != 3).then(|| STATES.get(state).copied().unwrap_or("unknown"))
+    match status(direction)?.state() {
+        Some(State::Stopped) => None,
+        Some(State::Running) => Some("RUNNING"),
+        Some(State::Cancelling) => Some("CANCELLING"),
+        Some(State::Draining) => Some("DRAINING"),
+        None => Some("unknown"),
+    }
 }
 
 /// Whether the device is set up and the queue is STOPPED.
 pub fn is_stopped(direction: Direction) -> bool {
-    state(direction) == Some(3)
+    status(direction).is_some_and(|status| status.state() == Some(State::Stopped))
 }
 
 /// Whether nothing will come from the device for this queue any more: STOPPED, reset or gone. Without the cancel block
 /// nobody knows: `false`.
 pub fn is_quiet(direction: Direction) -> bool {
     let known = PLACES.with(|slot| slot.is_some());
-    known && state(direction).is_none_or(|state| state == 3)
+    known && status(direction).is_none_or(|status| status.state() == Some(State::Stopped))
 }
 
 /// Whether the driver has reported its device as failed: notifications without arming are then its last word.

@@ -15,12 +15,12 @@ use crate::verifier::{BugCheck, trace};
 use crate::wdf::object::{self, Attributes};
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use cancelnic_registers::Direction;
 use core::sync::atomic::Ordering::Relaxed;
 use netadaptercx_sys::{NETADAPTER, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT};
 use spin::Once;
 use understudy_rules::ndis::ledger::List;
 use understudy_rules::netcx::ledger::{RxLedger, TxLedger};
-use understudy_rules::netcx::verifier::Direction;
 use understudy_rules::wdf::table::Handle;
 
 /// A packet queue with what is above it.

@@ -1,9 +1,9 @@
 //! What a queue that is not given back looks like, for the hang report. Pure: knows elements and indices, no ring.
 
 use super::element::{Packet, RingHeader};
-use super::verifier::Direction;
 use agent_protocol::{FragmentOwner, KeptPacket, MOST_LISTED, Owner, QueueView, RingView};
 use alloc::{vec, vec::Vec};
+use cancelnic_registers::Direction;
 
 /// What is read from a queue's rings and books.
 pub struct Parts<'a> {

@@ -14,13 +14,14 @@ use crate::verifier::{BugCheck, trace};
 use crate::wdf::object::Typed;
 use agent_protocol::{QueueReport, QueueView};
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
+use cancelnic_registers::Direction;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use netadaptercx_sys::{NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE};
 use understudy_rules::netcx::arms::Arms;
 use understudy_rules::netcx::element::{Fragment, Packet};
 use understudy_rules::netcx::hang::{self, Parts};
 use understudy_rules::netcx::unseen::Unseen;
-use understudy_rules::netcx::verifier::{self, Direction, Snapshot};
+use understudy_rules::netcx::verifier::{self, Snapshot};
 
 /// What EvtAdapterCreateTxQueue or ...RxQueue gets; gone when it returns.
 pub struct QueueInit {

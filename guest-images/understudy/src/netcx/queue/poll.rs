@@ -7,9 +7,10 @@ use crate::netcx::ec::{Client, Mode, Task};
 use crate::netcx::watch;
 use crate::verifier::{trace, window};
 use alloc::format;
+use cancelnic_registers::Direction;
 use core::sync::atomic::Ordering::Relaxed;
 use netadaptercx_sys::NETPACKETQUEUE;
-use understudy_rules::netcx::verifier::{self, Direction};
+use understudy_rules::netcx::verifier;
 
 impl Queue {
     /// Takes what came back from above apart.

@@ -10,15 +10,7 @@ mod rx;
 
 use super::element::{Fragment, Packet, RingHeader};
 use alloc::{format, string::String, vec::Vec};
-
-/// Which way the queue's frames go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// Transmit.
-    Tx,
-    /// Receive.
-    Rx,
-}
+use cancelnic_registers::Direction;
 
 /// One ring: its header and all of its elements' bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
