@@ -1,7 +1,9 @@
-//! The house in floors: a file imports from its own floor and those below it, never upwards, and a folder's own file is
-//! its `mod.rs`. Every path counts, one in the body of a macro as well; only tests may look further.
+//! The house in floors: a file imports from its own floor and those below it, never upwards, no files import one another
+//! in a circle but those that [`CIRCLES`] lists, and a folder's own file is its `mod.rs`. Every path counts, one in the
+//! body of a macro as well; only tests may look further.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +48,8 @@ struct Use {
     /// As it is written, up to the room.
     path: String,
     room: String,
+    /// The whole of it from the crate's root, once for each name in the braces of a use tree.
+    names: Vec<Vec<String>>,
 }
 
 impl fmt::Display for Use {
@@ -61,10 +65,9 @@ fn uses(tokens: TokenStream, at: &[String], found: &mut Vec<Use>) {
     while next < tokens.len() {
         match &tokens[next] {
             TokenTree::Ident(word) if word == "crate" || word == "super" => {
-                let before = next.checked_sub(1).and_then(|before| tokens.get(before));
-                // `pub(crate)` has no path behind it, and `$crate::` names this crate from outside
-                let is_path = colons(&tokens, next + 1) && !is_punct(before, ':');
-                if is_path {
+                // `pub(crate)` has no path behind it; a `super` behind another has been followed from that one
+                let follows = next.checked_sub(2).is_some_and(|before| colons(&tokens, before));
+                if colons(&tokens, next + 1) && !follows {
                     let base = if word == "crate" { Vec::new() } else { at.to_vec() };
                     let ups = usize::from(word == "super");
                     path(&tokens, next + 3, base, ups, word.to_string(), found);
@@ -113,22 +116,47 @@ fn path(
         }
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
             let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-            let starts = (0..inner.len()).filter(|&start| {
-                start == 0 || is_punct(start.checked_sub(1).and_then(|at| inner.get(at)), ',')
-            });
-            for start in starts {
+            for start in branches(&inner) {
                 path(&inner, start, base.clone(), ups, written.clone(), found);
             }
         }
         Some(TokenTree::Ident(word)) if word != "self" => {
             // `super` of a module is the module that holds it
             base.truncate(base.len().saturating_sub(ups));
+            let mut names = Vec::new();
+            leaves(tokens, at, &base, &mut names);
             base.push(word.to_string());
             let room = base[0].clone();
-            found.push(Use { line: word.span().start().line, path: format!("{written}::{word}"), room });
+            found.push(Use {
+                line: word.span().start().line,
+                path: format!("{written}::{word}"),
+                room,
+                names,
+            });
         }
         _ => {}
     }
+}
+
+/// What a path or a use tree behind `base` names; of `self` and `*` the module.
+fn leaves(tokens: &[TokenTree], at: usize, base: &[String], names: &mut Vec<Vec<String>>) {
+    match tokens.get(at) {
+        Some(TokenTree::Ident(word)) if word != "self" => {
+            let longer: Vec<String> = base.iter().cloned().chain([word.to_string()]).collect();
+            if colons(tokens, at + 1) { leaves(tokens, at + 3, &longer, names) } else { names.push(longer) }
+        }
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+            branches(&inner).for_each(|start| leaves(&inner, start, base, names));
+        }
+        _ => names.push(base.to_vec()),
+    }
+}
+
+/// Where the branches of a use tree begin.
+fn branches(inner: &[TokenTree]) -> impl Iterator<Item = usize> {
+    (0..inner.len())
+        .filter(|&start| start == 0 || is_punct(start.checked_sub(1).and_then(|at| inner.get(at)), ','))
 }
 
 /// The module that a file is, by its place below `src`.
@@ -171,8 +199,8 @@ fn upward(at: &[String], text: &str) -> Vec<Use> {
     found
 }
 
-/// Every file of a room with its name, its module and its upward paths.
-fn houses_files() -> Vec<(String, Vec<String>, Vec<Use>)> {
+/// Every file of a room by its name, with its text.
+fn texts() -> Vec<(String, String)> {
     let mut files = Vec::new();
     sources(&src(), &mut files);
     assert!(files.len() > 50, "the sources are not read: {} files", files.len());
@@ -183,9 +211,7 @@ fn houses_files() -> Vec<(String, Vec<String>, Vec<Use>)> {
     without_tests
         .map(|name| {
             let text = fs::read_to_string(src().join(name)).expect("a source is text");
-            let at = module(name);
-            let upward = upward(&at, &text);
-            (name.display().to_string(), at, upward)
+            (name.display().to_string(), text)
         })
         .collect()
 }
@@ -193,11 +219,169 @@ fn houses_files() -> Vec<(String, Vec<String>, Vec<Use>)> {
 #[test]
 fn no_file_imports_upwards() {
     let mut wrong = Vec::new();
-    for (name, at, upward) in houses_files() {
+    for (name, text) in texts() {
+        let at = module(Path::new(&name));
         assert!(place(&at[0]).is_some(), "{name} is in no room of the list");
-        wrong.extend(upward.into_iter().map(|used| format!("{name}, {used}")));
+        wrong.extend(upward(&at, &text).into_iter().map(|used| format!("{name}, {used}")));
     }
     assert!(wrong.is_empty(), "{} paths lead upwards:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Files that import one another in circles. None of these may grow, and no other may come.
+const CIRCLES: &[&[&str]] = &[
+    // a list that ends comes back the way it went, and a module that goes asks for what it has left
+    &["ndis/events.rs", "ndis/flow.rs", "ndis/protocol.rs", "ndis/requests.rs", "ndis/stack.rs"],
+    // KMDF's objects hold one another: a device its queues, a queue its requests, a request its queue and its target
+    &[
+        "wdf/device.rs",
+        "wdf/file.rs",
+        "wdf/io_target/mod.rs",
+        "wdf/queue/object.rs",
+        "wdf/request/cancel.rs",
+        "wdf/request/mod.rs",
+    ],
+];
+
+/// One file among the others: what it imports, and what it passes on from the modules in it.
+#[derive(Debug, Default)]
+struct File {
+    at: Vec<String>,
+    names: BTreeSet<Vec<String>>,
+    /// Names that `pub use` takes from a module in it, and what they are there.
+    passed_on: BTreeMap<String, Vec<String>>,
+}
+
+impl File {
+    fn read(at: &[String], text: &str, children: &BTreeSet<String>) -> Self {
+        let tokens: TokenStream = text.parse().expect("a source parses");
+        let mut found = Vec::new();
+        uses(tokens.clone(), at, &mut found);
+        let names = found.into_iter().flat_map(|used| used.names).collect();
+        let mut file = Self { at: at.to_vec(), names, passed_on: BTreeMap::new() };
+        file.inner(tokens, children);
+        file
+    }
+
+    /// The paths that begin with a module in this file.
+    fn inner(&mut self, tokens: TokenStream, children: &BTreeSet<String>) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for (next, token) in tokens.iter().enumerate() {
+            match token {
+                TokenTree::Group(group) => self.inner(group.stream(), children),
+                TokenTree::Ident(word)
+                    if children.contains(&word.to_string()) && colons(&tokens, next + 1) =>
+                {
+                    let before = |back| next.checked_sub(back).and_then(|at| tokens.get(at));
+                    let mut names = Vec::new();
+                    leaves(&tokens, next, &self.at, &mut names);
+                    let is = |token: Option<&TokenTree>, wanted: &str| {
+                        token.is_some_and(|token| token.to_string() == wanted)
+                    };
+                    let public = is(before(2), "pub") || matches!(before(2), Some(TokenTree::Group(_)));
+                    if is_punct(before(1), ':') {
+                        continue;
+                    }
+                    if is(before(1), "use") && public {
+                        let last = |name: Vec<String>| name.last().cloned().map(|last| (last, name));
+                        self.passed_on.extend(names.into_iter().filter_map(last));
+                    } else {
+                        self.names.extend(names);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The file in which a name is, through those that pass it on.
+fn home<'f>(files: &'f BTreeMap<String, File>, name: &[String]) -> Option<&'f str> {
+    let (of, file) = (1..=name.len()).rev().find_map(|len| files.iter().find(|of| of.1.at == name[..len]))?;
+    let passed_on = name.get(file.at.len()).and_then(|next| file.passed_on.get(next));
+    passed_on.and_then(|on| home(files, on)).or(Some(of))
+}
+
+/// What is imported from a file on.
+fn reached<'f>(direct: &BTreeMap<&str, BTreeSet<&'f str>>, from: &str) -> BTreeSet<&'f str> {
+    let (mut seen, mut left) = (BTreeSet::new(), direct[from].clone());
+    while let Some(at) = left.pop_first() {
+        if seen.insert(at) {
+            left.extend(&direct[at]);
+        }
+    }
+    seen
+}
+
+/// The circles among files, each in the order of the names.
+fn circles(files: &BTreeMap<String, File>) -> Vec<Vec<&str>> {
+    let direct: BTreeMap<&str, BTreeSet<&str>> = files
+        .iter()
+        .map(|(name, file)| {
+            let to = file.names.iter().filter_map(|name| home(files, name));
+            (name.as_str(), to.filter(|to| to != name).collect())
+        })
+        .collect();
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        direct.keys().map(|&from| (from, reached(&direct, from))).collect();
+    let tied = |from: &&str| {
+        let back = |to: &&&str| reached[**to].contains(from);
+        reached[*from].iter().filter(back).copied().collect::<Vec<_>>()
+    };
+    let all: BTreeSet<Vec<&str>> = direct.keys().map(tied).filter(|circle| !circle.is_empty()).collect();
+    all.into_iter().collect()
+}
+
+/// Those files by name, as far as they are in rooms.
+fn files(texts: &[(String, String)]) -> BTreeMap<String, File> {
+    let at: Vec<Vec<String>> = texts.iter().map(|(name, _)| module(Path::new(name))).collect();
+    let children = |of: &[String]| {
+        let inside = at.iter().filter(|at| at.len() == of.len() + 1 && at.starts_with(of));
+        inside.filter_map(|at| at.last().cloned()).collect()
+    };
+    texts
+        .iter()
+        .zip(&at)
+        .map(|((name, text), at)| (name.clone(), File::read(at, text, &children(at))))
+        .collect()
+}
+
+#[test]
+fn no_files_import_one_another_in_a_circle_that_is_not_listed() {
+    let files = files(&texts());
+    let found = circles(&files);
+    for circle in &found {
+        for from in circle {
+            let ties = files[*from]
+                .names
+                .iter()
+                .filter(|name| home(&files, name).is_some_and(|to| to != *from && circle.contains(&to)));
+            let ties: Vec<String> = ties.map(|name| name.join("::")).collect();
+            println!("{from}: {}", ties.join(", "));
+        }
+        println!();
+    }
+    assert_eq!(found, CIRCLES, "the circles that there are, and those that are listed");
+}
+
+fn circles_of(texts: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let texts: Vec<_> = texts.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+    let files = files(&texts);
+    circles(&files).into_iter().map(|circle| circle.into_iter().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_circle_is_found_through_the_names_that_a_folder_passes_on() {
+    let folder = ("ke/mod.rs", "mod a; mod b; pub use a::{A, C};");
+    let a = ("ke/a.rs", "use super::b::B;");
+    assert_eq!(circles_of(&[folder, a, ("ke/b.rs", "fn f(a: super::A) {}")]), [["ke/a.rs", "ke/b.rs"]]);
+    assert!(circles_of(&[folder, a, ("ke/b.rs", "mod tests { use super::super::A; }")]).is_empty());
+    assert!(circles_of(&[folder, a, ("ke/b.rs", "use crate::hal;")]).is_empty());
+}
+
+#[test]
+fn a_folder_that_uses_its_files_and_is_used_by_them_is_a_circle() {
+    let both = [("ke/mod.rs", "mod a; pub fn g() { a::f() }"), ("ke/a.rs", "pub fn f() { super::g() }")];
+    assert_eq!(circles_of(&both), [["ke/a.rs", "ke/mod.rs"]]);
 }
 
 #[test]
@@ -222,6 +406,8 @@ fn an_upward_path_is_found_wherever_it_is_written() {
         ("use super::super::pnp;", "line 1: super::super::pnp"),
         ("fn f() { format!(\"{}\", crate::pnp::nic()) }", "line 1: crate::pnp"),
         ("fn f() -> crate::pnp::Node { loop {} }", "line 1: crate::pnp"),
+        ("fn f(node: crate::pnp::Node) {}", "line 1: crate::pnp"),
+        ("struct Holds { node: super::super::pnp::Node }", "line 1: super::super::pnp"),
         ("mod inner { use super::super::super::pnp; }", "line 1: super::super::super::pnp"),
     ] {
         assert_eq!(found(&["io", "file"], text), [path], "{text}");

@@ -2,7 +2,7 @@
 
 use crate::hal::serial;
 use crate::ke::irqlock::IrqLock;
-use crate::ke::{Event, interrupt};
+use crate::ke::{Event, interrupt, vectors};
 use alloc::{boxed::Box, collections::VecDeque, string::String, vec::Vec};
 
 static INPUT: IrqLock<VecDeque<u8>> = IrqLock::new(VecDeque::new());
@@ -11,7 +11,7 @@ static ARRIVED: Event = Event::auto();
 /// Connects COM2's interrupt.
 pub fn listen() {
     interrupt::connect(
-        interrupt::SERIAL_VECTOR,
+        vectors::SERIAL_VECTOR,
         Box::new(|| {
             let mut any = false;
             while let Some(byte) = serial::received() {

@@ -62,7 +62,7 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     ke::Thread::spawn("agent", Box::new(|| agent::run()));
     ke::lower(ke::Irql::PASSIVE);
     hal::cpu::interrupts_on();
-    ke::dispatch::request_dispatch(true);
+    ke::vectors::request_dispatch(true);
     // this flow is the idle thread now
     loop {
         hal::cpu::halt();

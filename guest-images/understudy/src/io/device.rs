@@ -1,9 +1,10 @@
 //! Device objects of every driver, and who takes the IRPs that are sent to them.
 
 use super::{Irp, STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_NAME_COLLISION};
+use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::verifier::{BugCheck, trace};
+use crate::verifier::{BugCheck, require_irql, trace};
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST};
@@ -142,7 +143,7 @@ pub fn report(owner: Owner) -> Vec<String> {
 }
 
 /// Hands an IRP, whose current location is this device's, to whoever takes it.
-pub(super) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
+fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     let found = with(object, |entry| (entry.dispatch, entry.object.DriverObject));
     let Some((dispatch, driver)) = found else {
         irp.set_status(STATUS_NO_SUCH_DEVICE, 0);
@@ -169,5 +170,16 @@ pub(super) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
             irp.complete();
             STATUS_INVALID_DEVICE_REQUEST
         }
+    }
+}
+
+impl Irp {
+    /// IoCallDriver: the next stack location is the device's. Up to DISPATCH_LEVEL.
+    pub fn call(self, to: *mut DEVICE_OBJECT) -> NTSTATUS {
+        require_irql("IoCallDriver", Irql::DISPATCH);
+        self.set_next();
+        // SAFETY: the current location lies in the IRP.
+        unsafe { (*self.current()).DeviceObject = to };
+        dispatch(to, self)
     }
 }

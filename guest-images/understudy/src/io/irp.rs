@@ -1,13 +1,13 @@
 //! I/O request packets: stack locations, IoCallDriver, IoCompleteRequest, IoCancelIrp and the cancel spin lock.
 
-use super::{STATUS_MORE_PROCESSING_REQUIRED, device};
+use super::STATUS_MORE_PROCESSING_REQUIRED;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{BugCheck, require_irql, trace};
 use alloc::{boxed::Box, collections::BTreeMap, format, vec, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst};
-use wdk_offline::{DEVICE_OBJECT, IO_STACK_LOCATION, IRP, NTSTATUS, PDRIVER_CANCEL, PIO_COMPLETION_ROUTINE};
+use wdk_offline::{IO_STACK_LOCATION, IRP, NTSTATUS, PDRIVER_CANCEL, PIO_COMPLETION_ROUTINE};
 
 /// SL_PENDING_RETURNED, SL_INVOKE_ON_CANCEL, _SUCCESS, _ERROR.
 const PENDING_RETURNED: u8 = 1;
@@ -252,15 +252,6 @@ impl Irp {
     pub fn set_context(self, value: u64) {
         // SAFETY: a live IRP that the caller owns.
         unsafe { (*self.0).Tail.Overlay.__bindgen_anon_1.DriverContext[3] = value as *mut c_void };
-    }
-
-    /// IoCallDriver: the next stack location is the device's. Up to DISPATCH_LEVEL.
-    pub fn call(self, to: *mut DEVICE_OBJECT) -> NTSTATUS {
-        require_irql("IoCallDriver", Irql::DISPATCH);
-        self.set_next();
-        // SAFETY: the current location lies in the IRP.
-        unsafe { (*self.current()).DeviceObject = to };
-        device::dispatch(to, self)
     }
 
     /// IoCompleteRequest: upwards through the completion routines. Up to DISPATCH_LEVEL.

@@ -1,8 +1,8 @@
 //! DPCs, timers, and the software interrupt at DISPATCH_LEVEL that runs them and switches threads.
 
 use super::irqlock::IrqLock;
-use super::{interrupt, now_us, thread};
-use crate::hal::apic;
+use super::vectors::{request_dispatch, take_reschedule};
+use super::{now_us, thread};
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -19,7 +19,6 @@ unsafe impl Sync for DpcInner {}
 pub struct Dpc(Arc<DpcInner>);
 
 static QUEUE: IrqLock<VecDeque<Arc<DpcInner>>> = IrqLock::new(VecDeque::new());
-static RESCHEDULE: AtomicBool = AtomicBool::new(false);
 /// A dispatch interrupt is being served: a further one only notes its wish.
 static SERVING: AtomicBool = AtomicBool::new(false);
 
@@ -45,14 +44,6 @@ fn queue(dpc: &Arc<DpcInner>) -> bool {
     true
 }
 
-/// Asks for a dispatch interrupt, with a look at the threads if `reschedule`.
-pub fn request_dispatch(reschedule: bool) {
-    if reschedule {
-        RESCHEDULE.store(true, Relaxed);
-    }
-    apic::request(interrupt::DISPATCH_VECTOR);
-}
-
 /// The dispatch interrupt, at DISPATCH_LEVEL with interrupts on.
 pub fn serve() {
     if SERVING.swap(true, Relaxed) {
@@ -64,7 +55,7 @@ pub fn serve() {
         unsafe { (*dpc.routine.get())() };
     }
     SERVING.store(false, Relaxed);
-    if RESCHEDULE.swap(false, Relaxed) {
+    if take_reschedule() {
         thread::reschedule();
     }
 }

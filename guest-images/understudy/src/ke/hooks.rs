@@ -1,6 +1,6 @@
 //! What the dispatcher reports to the floor above it, which judges: installed once, at boot.
 
-use super::interrupt::Exception;
+use super::frame::Exception;
 use super::{Irql, Registers};
 use spin::Once;
 

@@ -1,37 +1,14 @@
 //! Interrupts and exceptions: who serves which vector.
 
 use super::irqlock::IrqLock;
+use super::vectors::{CLOCK_VECTOR, DISPATCH_VECTOR};
 use super::{Irql, Registers, dispatch, hooks, irql, lower, set_irql};
 use crate::hal::{apic, cpu};
 use alloc::{boxed::Box, sync::Arc};
 
-/// Software interrupt of DISPATCH_LEVEL.
-pub const DISPATCH_VECTOR: u8 = 0x2f;
-/// COM2, class 4.
-pub const SERIAL_VECTOR: u8 = 0x43;
-/// The device's message, class 7: DIRQL 7.
-pub const DEVICE_VECTOR: u8 = 0x71;
-/// The clock, class 13.
-pub const CLOCK_VECTOR: u8 = 0xd1;
-
-/// What a stub leaves on the stack.
-#[repr(C)]
-pub struct Frame {
-    /// R15 to R8, RDI, RSI, RBP, RBX, RDX, RCX, RAX.
-    pub registers: [u64; 15],
-    vector: u64,
-    error: u64,
-    /// The interrupted instruction.
-    pub rip: u64,
-    _cs: u64,
-    rflags: u64,
-    /// The interrupted code's stack.
-    pub rsp: u64,
-    _ss: u64,
-}
-
 type Handler = Arc<dyn Fn() -> bool + Send + Sync>;
 static HANDLERS: IrqLock<[Option<Handler>; 256]> = IrqLock::new([const { None }; 256]);
+
 /// Serves `vector` with `routine`, at the IRQL that is the vector's class.
 pub fn connect(vector: u8, routine: Box<dyn Fn() -> bool + Send + Sync>) {
     let routine: Handler = Arc::from(routine);
@@ -49,7 +26,7 @@ pub fn disconnect(vector: u8) {
 #[cfg(target_os = "none")]
 pub fn start() {
     static TABLE: IrqLock<[[u64; 2]; 256]> = IrqLock::new([[0; 2]; 256]);
-    TABLE.with(|table| apic::start(table, SERIAL_VECTOR));
+    TABLE.with(|table| apic::start(table, super::vectors::SERIAL_VECTOR));
 }
 
 /// Starts the clock: one interrupt a millisecond.
@@ -61,7 +38,7 @@ pub fn start_clock() {
 /// All interrupts and exceptions come here, interrupts off.
 #[cfg(target_os = "none")]
 #[unsafe(no_mangle)]
-extern "C" fn interrupt_entry(frame: &Frame) {
+extern "C" fn interrupt_entry(frame: &super::frame::Frame) {
     let vector = frame.vector as u8;
     if vector < 32 {
         exception(vector, frame);
@@ -101,27 +78,11 @@ pub fn serve(vector: u8, registers: &dyn Fn(Irql) -> Registers) {
     lower(old);
 }
 
-/// An exception, or a non-maskable interrupt.
-pub struct Exception<'a> {
-    /// Its vector.
-    pub vector: u8,
-    /// Its error code.
-    pub error: u64,
-    /// The address that a page fault is about.
-    pub address: u64,
-    /// RFLAGS of the interrupted code.
-    pub rflags: u64,
-    /// What the processor and the stub have left.
-    pub frame: &'a Frame,
-    /// IRQL of the interrupted code.
-    pub irql: Irql,
-}
-
 #[cfg(target_os = "none")]
-fn exception(vector: u8, frame: &Frame) -> ! {
+fn exception(vector: u8, frame: &super::frame::Frame) -> ! {
     let address = x86_64::registers::control::Cr2::read_raw();
     let (error, rflags) = (frame.error, frame.rflags);
-    let exception = Exception { vector, error, address, rflags, frame, irql: irql() };
+    let exception = super::frame::Exception { vector, error, address, rflags, frame, irql: irql() };
     match hooks::get() {
         Some(hooks) => (hooks.exception)(&exception),
         None => crate::hal::power::fatal("an exception before anybody can judge it"),

@@ -1,5 +1,6 @@
 //! IRQL as a type: what a processor lets interrupt it.
 
+use crate::hal::cpu;
 use core::fmt;
 
 /// An interrupt request level, 0 to 15: what CR8 holds.
@@ -15,6 +16,12 @@ impl Irql {
     pub const DISPATCH: Self = Self(2);
     /// HIGH_LEVEL: every IRQL that there is.
     pub const HIGH: Self = Self(15);
+
+    /// The one that the processor is at.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(cpu::priority())
+    }
 
     /// The level with this number: from CR8, or from a driver that gives one back.
     #[must_use]

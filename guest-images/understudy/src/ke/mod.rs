@@ -1,6 +1,7 @@
 //! The dispatcher: IRQL, threads, events, DPCs, timers, and the interrupts that drive them. One processor.
 
 pub mod dispatch;
+pub mod frame;
 pub mod hooks;
 pub mod interrupt;
 mod irql;
@@ -8,20 +9,21 @@ pub mod irqlock;
 mod registers;
 pub mod thread;
 pub mod time;
+pub mod vectors;
 pub mod worker;
 
 pub use dispatch::{Dpc, Timer};
 pub use irql::Irql;
 pub use registers::Registers;
-pub use thread::{Event, Thread, current_thread};
-pub use time::{delay_us, now_us, stall_us};
+pub use thread::{Event, Thread, current_thread, delay_us};
+pub use time::{now_us, stall_us};
 
 use crate::hal::cpu;
 use hooks::Misuse;
 
 /// The current IRQL.
 pub fn irql() -> Irql {
-    Irql::new(cpu::priority())
+    Irql::current()
 }
 
 fn set_irql(irql: Irql) {

@@ -1,7 +1,7 @@
 //! The registers of some code, and the stack behind them: what a stack walk begins with.
 
-use super::interrupt::Frame;
-use super::{Irql, irql};
+use super::Irql;
+use super::frame::Frame;
 use core::arch::naked_asm;
 
 /// Registers at one instruction.
@@ -51,7 +51,7 @@ impl Registers {
         unsafe { store(&raw mut all) };
         let mut general = [0; 16];
         general.copy_from_slice(&all[..16]);
-        Self { rip: all[16], general, irql: irql() }
+        Self { rip: all[16], general, irql: Irql::current() }
     }
 
     /// Those of the code that an interrupt or an exception has interrupted at `irql`.

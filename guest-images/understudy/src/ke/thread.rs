@@ -1,8 +1,8 @@
 //! Threads and events. Round robin, pre-emptive; a thread that waits gives the processor away.
 
-use super::dispatch::request_dispatch;
 use super::hooks::{self, Misuse};
 use super::irqlock::IrqLock;
+use super::vectors::request_dispatch;
 use super::{Irql, irql, lower, raise};
 use crate::hal::cpu::{self, Context};
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
@@ -69,12 +69,11 @@ pub fn current_thread() -> u64 {
 pub fn waiting(thread: u64) -> Option<super::Registers> {
     SCHEDULER.with(|scheduler| {
         let record = scheduler.threads.get(thread as usize)?;
-        // SAFETY: a thread that waits stands in `switch_context`, and interrupts are off: it does not run meanwhile.
-        record
-            .context
-            .stack_pointer()
-            .filter(|_| matches!(record.state, State::Waiting(..)))
-            .map(|stack_pointer| unsafe { super::Registers::of_waiting(stack_pointer) })
+        let stack_pointer =
+            record.context.stack_pointer().filter(|_| matches!(record.state, State::Waiting(..)))?;
+        // SAFETY: a thread that waits stands in `switch_context`, which has stored this stack pointer; interrupts are
+        // off, so it does not run meanwhile.
+        Some(unsafe { super::Registers::of_waiting(stack_pointer) })
     })
 }
 
@@ -256,6 +255,11 @@ impl Event {
         lower(old);
         granted
     }
+}
+
+/// Sleeps. PASSIVE_LEVEL.
+pub fn delay_us(us: u64) {
+    Event::manual().wait_timeout(us.max(1));
 }
 
 /// What an idle machine can go by.

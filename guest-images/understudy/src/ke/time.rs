@@ -65,8 +65,3 @@ pub fn stall_us(us: u64) {
         crate::hal::cpu::spin();
     }
 }
-
-/// Sleeps. PASSIVE_LEVEL.
-pub fn delay_us(us: u64) {
-    super::Event::manual().wait_timeout(us.max(1));
-}

@@ -2,11 +2,11 @@
 //!
 //! A device that reads such a buffer sends the pattern, one that writes it destroys the pattern: both are seen.
 
+use super::address::PAGE;
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 
 /// Bytes of one buffer.
 pub const SIZE: usize = 2048;
-const PAGE: usize = 4096;
 /// What a free buffer holds: no length, no EtherType, no number of ours.
 const PATTERN: u64 = 0xdbdb_dbdb_dbdb_dbdb;
 

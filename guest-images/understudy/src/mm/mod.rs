@@ -3,6 +3,7 @@
 //! RAM is mapped twice: at 0, where the kernel's image runs, and at [`DIRECT`], where everything allocated is given out,
 //! so that a virtual address is never its physical one.
 
+mod address;
 pub mod buffers;
 #[cfg(target_os = "none")]
 mod heap;
@@ -10,20 +11,15 @@ mod heap;
 mod table;
 
 use crate::ke::irqlock::IrqLock;
+use address::PAGE;
+pub use address::{DIRECT, virt_to_phys};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use wdk_offline::UNICODE_STRING;
 
-/// Where RAM appears a second time.
-#[cfg(target_os = "none")]
-pub const DIRECT: usize = 0xffff_8800_0000_0000;
-/// On the host there is one address for everything.
-#[cfg(not(target_os = "none"))]
-pub const DIRECT: usize = 0;
 /// Device mappings: each gets addresses of its own and none is used twice.
 const DEVICES: usize = 0xffff_9000_0000_0000;
-const PAGE: usize = 4096;
 
 /// Whose memory or object something is: understudy's own, or a driver's, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +57,6 @@ pub fn start(from: usize, to: usize) {
 #[must_use]
 pub fn is_ram(at: u64, len: u64) -> bool {
     at >= PAGE as u64 && at.checked_add(len).is_some_and(|end| end <= RAM_END.load(Relaxed))
-}
-
-/// The physical address behind an address that the heap gave out, or that lies in the kernel's image.
-#[must_use]
-pub fn virt_to_phys(address: usize) -> u64 {
-    address.checked_sub(DIRECT).unwrap_or(address) as u64
 }
 
 /// Whether the address is one that the heap gave out: then [`virt_to_phys`] holds, and what follows it follows there.

@@ -1,6 +1,6 @@
 //! The processor's page tables, 4 levels.
 
-use super::{DIRECT, PAGE, virt_to_phys};
+use super::address::{DIRECT, PAGE, virt_to_phys};
 use crate::ke::irqlock::IrqLock;
 use core::alloc::Layout;
 use x86_64::VirtAddr;

@@ -2,8 +2,8 @@
 //!
 //! Rules: CX32, CX33 (`driver/docs/netadaptercx.md`).
 
-use super::config::{enter, require_not_null, require_size, violation};
 use super::overlying;
+use super::require::{enter, require_not_null, require_size, violation};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::trace;

@@ -1,8 +1,9 @@
 //! NetAdapterCx 2.1's function table, and the functions of packet queues in it.
 
 use super::adapter;
-use super::config::{self, enter, require_not_null, require_size, violation};
+use super::config;
 use super::queue::{Queue, QueueInit};
+use super::require::{enter, require_not_null, require_size, violation};
 use crate::ke::Irql;
 use crate::wdf::class::ClassExtension;
 use crate::wdf::object::{self, Attributes, get, get_ptr};

@@ -6,6 +6,7 @@ pub mod ec;
 pub mod functions;
 pub mod overlying;
 pub mod queue;
+mod require;
 pub mod ring;
 pub mod watch;
 

@@ -27,12 +27,12 @@ pub fn resolve(dll: &str, name: &str) -> Option<usize> {
         };
     }
     if dll.eq_ignore_ascii_case("WDFLDR.SYS") {
-        use crate::wdf::driver;
+        use crate::wdf::binding;
         return exports! {
-            "WdfVersionBind" => driver::version_bind,
-            "WdfVersionUnbind" => driver::version_unbind,
-            "WdfVersionBindClass" => driver::version_bind_class,
-            "WdfVersionUnbindClass" => driver::version_unbind_class,
+            "WdfVersionBind" => binding::version_bind,
+            "WdfVersionUnbind" => binding::version_unbind,
+            "WdfVersionBindClass" => binding::version_bind_class,
+            "WdfVersionUnbindClass" => binding::version_unbind_class,
         };
     }
     if dll.eq_ignore_ascii_case("NDIS.SYS") {

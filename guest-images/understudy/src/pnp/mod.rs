@@ -3,6 +3,7 @@
 //! Up: the filter's service, as Windows starts it at boot; the NIC with its data path; root-enumerated devices.
 //! Down: the reverse. Runs on the agent's PnP thread alone.
 
+mod failure;
 mod node;
 mod resources;
 mod service;
@@ -14,19 +15,11 @@ use crate::verifier::trace;
 use crate::wdf::bus::{Bus as _, Stage};
 use crate::wdf::io_target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
+pub use failure::NotLoaded;
+use failure::failed;
 pub use node::Node;
 use node::nic;
 use understudy_rules::inf::{self, Kind, Package};
-use wdk_offline::NTSTATUS;
-
-fn failed(what: &str, status: NTSTATUS) -> String {
-    let reason = trace::take_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{what} failed with {:#010x}{reason}", status as u32)
-}
-
-fn check(what: &str, status: NTSTATUS) -> Result<(), String> {
-    if status >= 0 { Ok(()) } else { Err(failed(what, status)) }
-}
 
 /// A driver of the bundle: its file's name and bytes, and what its INF says.
 type Found = (&'static str, &'static [u8], Package);
@@ -59,14 +52,6 @@ fn packages() -> Result<Vec<Found>, String> {
         Kind::Root => 2,
     });
     Ok(found)
-}
-
-/// Why the drivers of the bundle are not loaded.
-pub enum NotLoaded {
-    /// A file of theirs is refused. None of that driver's code has run.
-    Refused(String),
-    /// A driver, or its device, failed.
-    Failed(String),
 }
 
 /// Loads every driver of the bundle and brings its device up, the NIC's to a running data path.

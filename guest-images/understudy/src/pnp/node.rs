@@ -1,6 +1,7 @@
 //! A device stack: one device on a bus with its function driver, led up and down in KMDF's order.
 
-use super::{check, failed, resources};
+use super::failure::{check, failed};
+use super::resources;
 use crate::io::pdo::Pdo;
 use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
@@ -14,7 +15,7 @@ use crate::wdf::bus::{Bus, Stage};
 use crate::wdf::device::{Device, DeviceInit};
 use crate::wdf::io_target::{self, Target};
 use crate::wdf::object::{self, Attributes};
-use crate::wdf::{driver, interrupt, queue};
+use crate::wdf::{client, driver, interrupt, queue};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use understudy_rules::inf::Kind;
@@ -99,7 +100,7 @@ impl Node {
         });
         let listed = node.clone();
         NODES.with(|nodes| nodes.push(listed));
-        let handle = driver::handle(service.owner).ok_or("the driver has created no WDFDRIVER")?;
+        let handle = client::handle(service.owner).ok_or("the driver has created no WDFDRIVER")?;
         let Some(callback) = object::get::<driver::Driver>(handle.raw(), "PnP").device_add else {
             return Err("the driver has no EvtDriverDeviceAdd".into());
         };

@@ -1,9 +1,8 @@
 //! The device on the bus: its identity, its resources in an order that differs with the seed, its message interrupt.
 
 use crate::hal::pci::{self, Bar, Function};
-use crate::ke::Irql;
-use crate::ke::interrupt as vectors;
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Irql, interrupt, vectors};
 use crate::mm::Owner;
 use crate::netcx::watch;
 use crate::wdf::interrupt::Interrupt;
@@ -196,7 +195,7 @@ pub fn release() {
 
 /// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
 pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
-    vectors::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
+    interrupt::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
     write_msix(true);
     if let Some(function) = pci::nic() {
         function.enable_msix(true);
@@ -215,7 +214,7 @@ pub fn disconnect_interrupt() {
     if let Some(function) = pci::nic() {
         function.enable_msix(false);
     }
-    vectors::disconnect(vectors::DEVICE_VECTOR);
+    interrupt::disconnect(vectors::DEVICE_VECTOR);
 }
 
 /// Entry 0 of the table: this processor, our vector, masked or not.

@@ -1,12 +1,12 @@
 //! Drivers as services: their image, their entry and unload, and what they may not leave behind.
 
-use super::NotLoaded;
+use super::failure::{NotLoaded, check};
 use crate::mm::Owner;
 use crate::pe;
 use crate::verifier::owners::{self, Service};
 use crate::verifier::pool;
 use crate::verifier::{BugCheck, trace};
-use crate::wdf::{device, dma, driver, object};
+use crate::wdf::{client, device, dma, driver, object};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use understudy_rules::inf::{Kind, Package};
@@ -41,7 +41,7 @@ pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, NotL
     let entry = unsafe { core::mem::transmute::<usize, Entry>(entry) };
     // SAFETY: a driver object and a registry path, at PASSIVE_LEVEL, as an entry point expects.
     let status = trace::callback(service.label, "DriverEntry", || unsafe { entry(driver, &raw mut path) });
-    super::check("DriverEntry", status).map_err(NotLoaded::Failed)?;
+    check("DriverEntry", status).map_err(NotLoaded::Failed)?;
     service.entered.store(true, Relaxed);
     Ok(service)
 }
@@ -71,7 +71,7 @@ fn require_nothing_left(service: &Service) {
     let owner = service.owner;
     let objects: Vec<String> =
         object::live(owner).into_iter().map(|(handle, kind)| format!("{kind} {handle:?}")).collect();
-    let bound: Vec<String> = driver::still_bound(owner).into_iter().map(String::from).collect();
+    let bound: Vec<String> = client::still_bound(owner).into_iter().map(String::from).collect();
     let references = if service.package.kind == Kind::Pci { device::interface_references() } else { 0 };
     let interfaces: Vec<String> =
         (references != 0).then(|| format!("{references} of BUS_INTERFACE_STANDARD")).into_iter().collect();

@@ -2,9 +2,9 @@
 
 use super::orders;
 use crate::hal::{apic, cpu, power};
-use crate::ke::interrupt::{self, CLOCK_VECTOR};
 use crate::ke::thread::idle;
-use crate::ke::{Irql, Registers, Thread, dispatch, now_us};
+use crate::ke::vectors::{CLOCK_VECTOR, request_dispatch};
+use crate::ke::{Irql, Registers, Thread, dispatch, interrupt, now_us};
 use crate::verifier::bugcheck::EXIT_BUG_CHECK;
 use agent_protocol::Message;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -112,7 +112,7 @@ fn boot(body: impl FnOnce() + Send + 'static) {
     cpu::interrupts_on();
     while !DONE.load(SeqCst) {
         if idle::ready() != 0 {
-            dispatch::request_dispatch(true);
+            request_dispatch(true);
             continue;
         }
         let Some(next) = [idle::deadline(), dispatch::next_timer()].into_iter().flatten().min() else {

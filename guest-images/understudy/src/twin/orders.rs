@@ -3,7 +3,8 @@
 
 use crate::hal::cpu;
 use crate::ke::thread::idle;
-use crate::ke::{Event, Irql, dispatch, lower, raise, worker};
+use crate::ke::vectors::request_dispatch;
+use crate::ke::{Event, Irql, lower, raise, worker};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::boxed::Box;
@@ -26,7 +27,7 @@ pub fn point() {
     if idle::ready() != 0 {
         let at = SEEN.fetch_add(1, SeqCst);
         if PLAN.lock().expect("nobody panics with it").contains(&at) {
-            dispatch::request_dispatch(true);
+            request_dispatch(true);
         }
     }
     cpu::interrupts_on();

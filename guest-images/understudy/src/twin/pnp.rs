@@ -8,7 +8,7 @@ use crate::pe::Image;
 use crate::pnp::{self, Node, NotLoaded};
 use crate::verifier::owners::{self, Service};
 use crate::verifier::{pool, trace};
-use crate::wdf::{bus::Bus as _, bus::Stage, device, driver as kmdf, resources};
+use crate::wdf::{binding, bus::Bus as _, bus::Stage, device, driver as kmdf, resources};
 use core::mem::zeroed;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -309,7 +309,9 @@ unsafe extern "win64" fn unload(driver: *mut DRIVER_OBJECT) {
     let service = owners::by_driver(driver).expect("a loaded driver");
     kmdf::remove(service.owner);
     // SAFETY: the globals that the driver got when it bound.
-    unsafe { kmdf::version_unbind(null_mut(), null_mut(), GLOBALS.load(SeqCst) as *mut WDF_DRIVER_GLOBALS) };
+    unsafe {
+        binding::version_unbind(null_mut(), null_mut(), GLOBALS.load(SeqCst) as *mut WDF_DRIVER_GLOBALS)
+    };
 }
 
 /// A driver whose unload takes all back.

@@ -353,7 +353,7 @@ fn a_callback_that_goes_on_for_too_long_is_named_by_the_clock() {
             // the clock ticks while the callback runs
             for _ in 0..1_000 {
                 crate::hal::cpu::pass(10_000);
-                crate::hal::apic::request(crate::ke::interrupt::CLOCK_VECTOR);
+                crate::hal::apic::request(crate::ke::vectors::CLOCK_VECTOR);
             }
         });
     });

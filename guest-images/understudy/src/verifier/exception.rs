@@ -2,7 +2,7 @@
 
 use super::{BugCheck, owners, trace, watchdog};
 use crate::ke::Registers;
-use crate::ke::interrupt::Exception;
+use crate::ke::frame::Exception;
 use alloc::{format, string::String};
 
 /// The vectors of a non-maskable interrupt and of a page fault.

@@ -5,6 +5,7 @@ pub mod bugcheck;
 mod codes;
 mod exception;
 pub mod fault;
+mod locks;
 pub mod output;
 pub mod owners;
 pub mod pool;
@@ -14,7 +15,8 @@ mod watchdog;
 pub mod window;
 
 pub use codes::BugCheck;
-pub use require::{held_locks, lock_acquired, lock_released, require_irql, violation};
+pub use locks::{held_locks, lock_acquired, lock_released};
+pub use require::{require_irql, violation};
 
 use crate::ke::hooks::{self, Hooks, Misuse};
 use alloc::format;

@@ -2,7 +2,6 @@
 
 use super::{BugCheck, trace};
 use crate::ke::Irql;
-use crate::ke::irqlock::IrqLock;
 use alloc::{format, string::String};
 
 /// Stops with a WDF violation of that rule.
@@ -21,22 +20,4 @@ pub fn require_irql(function: &str, most: Irql) {
             format!("{function} at IRQL {now}, allowed up to {most}"),
         );
     }
-}
-
-/// Spin locks of the driver that are held now.
-static HELD_LOCKS: IrqLock<u32> = IrqLock::new(0);
-
-/// How many spin locks of drivers are held. A callback must leave as many as it found.
-pub fn held_locks() -> u32 {
-    HELD_LOCKS.with(|count| *count)
-}
-
-/// A driver has acquired a spin lock.
-pub fn lock_acquired() {
-    HELD_LOCKS.with(|count| *count += 1);
-}
-
-/// A driver has released a spin lock.
-pub fn lock_released() {
-    HELD_LOCKS.with(|count| *count -= 1);
 }

@@ -260,7 +260,7 @@ pub unsafe extern "win64" fn device_create(
         wdm,
         local_target: AtomicU64::new(0),
     };
-    let driver = super::driver::of(globals, FUNCTION);
+    let driver = super::client::of(globals, FUNCTION);
     let made = Arc::new(made);
     let handle = object::create(FUNCTION, made.clone(), Some(driver), attributes);
     made.local_target.store(io_target::create_local(handle, init.bus.pdo().object()), Relaxed);

@@ -74,7 +74,7 @@ pub unsafe extern "win64" fn spin_lock_create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    let parent = attributes.parent().unwrap_or_else(|| super::driver::of(globals, FUNCTION));
+    let parent = attributes.parent().unwrap_or_else(|| super::client::of(globals, FUNCTION));
     let handle = object::create(FUNCTION, Arc::<SpinLockObject>::default(), Some(parent), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *spin_lock = handle.raw() as WDFSPINLOCK };

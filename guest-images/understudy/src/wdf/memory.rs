@@ -112,7 +112,7 @@ pub unsafe extern "win64" fn create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    let parent = attributes.parent().unwrap_or_else(|| super::driver::of(globals, FUNCTION));
+    let parent = attributes.parent().unwrap_or_else(|| super::client::of(globals, FUNCTION));
     let made = Arc::new(Memory::new(size));
     let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     // SAFETY: the driver passes the places for handle and, if it wants it, address.

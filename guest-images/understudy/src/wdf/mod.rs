@@ -1,14 +1,16 @@
 //! The stand-in for KMDF 1.31: handles, objects, and the functions that the driver calls.
 //!
-//! `device`, `driver`, `interrupt`, `dma`, `timer`, `resources`: the hardware half. `queue`, `request`, `io_target`,
+//! `device`, `driver`, `binding`, `interrupt`, `dma`, `timer`, `resources`: the hardware half. `queue`, `request`, `io_target`,
 //! `file`, `memory`: the request half, with the orders and results of `driver/docs/requests.md`. Its decisions alone are
 //! `understudy_rules::wdf`.
 
 pub mod queue;
 
 pub mod attributes;
+pub mod binding;
 pub mod bus;
 pub mod class;
+pub mod client;
 pub mod device;
 pub mod dma;
 pub mod driver;

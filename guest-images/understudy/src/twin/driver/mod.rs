@@ -9,7 +9,7 @@ use crate::mm::{self, Owner};
 use crate::pe::Image;
 use crate::pnp::Node;
 use crate::verifier::owners::Service;
-use crate::wdf::{device, driver as kmdf, io_target, queue::api as queue_api, request};
+use crate::wdf::{binding, device, driver as kmdf, io_target, queue::api as queue_api, request};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::mem::zeroed;
@@ -208,7 +208,7 @@ impl Driver {
         let mut driver = null_mut();
         // SAFETY: what a driver's entry point does, with structures that live meanwhile.
         unsafe {
-            let bound = kmdf::version_bind(driver_object, null_mut(), &raw mut bind, &raw mut globals);
+            let bound = binding::version_bind(driver_object, null_mut(), &raw mut bind, &raw mut globals);
             assert_eq!(bound, STATUS_SUCCESS);
             after(globals);
             let created = kmdf::driver_create(

@@ -5,7 +5,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::ke::{Irql, lower, raise};
 use crate::translator::datapath;
 use crate::twin::driver::{Driver, made, wide};
-use crate::wdf::{device, dma, driver as kmdf};
+use crate::wdf::{binding, device, dma};
 use core::mem::{transmute, zeroed};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -256,7 +256,7 @@ pub(super) fn bind_class(globals: *mut WDF_DRIVER_GLOBALS) {
         ClassModule: null_mut(),
     };
     // SAFETY: what the loader's stub does, with structures that live meanwhile.
-    let bound = unsafe { kmdf::version_bind_class(null_mut(), globals, &raw mut class) };
+    let bound = unsafe { binding::version_bind_class(null_mut(), globals, &raw mut class) };
     assert_eq!(bound, STATUS_SUCCESS);
     TABLE.with(|slot| *slot = table);
     GLOBALS.store(net, SeqCst);

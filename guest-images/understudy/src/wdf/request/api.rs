@@ -31,7 +31,7 @@ pub unsafe extern "win64" fn create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    let driver = crate::wdf::driver::of(globals, FUNCTION);
+    let driver = crate::wdf::client::of(globals, FUNCTION);
     let (stack, fallback) = if target.is_null() {
         (1, driver)
     } else {

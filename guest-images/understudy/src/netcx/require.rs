@@ -1,0 +1,47 @@
+//! The parameter checks by NetAdapterCx's codes.
+//!
+//! Rules: CX30, CX31 (`driver/docs/netadaptercx.md`).
+
+use crate::ke::Irql;
+use crate::verifier::{BugCheck, trace};
+use alloc::{format, string::String};
+use netadaptercx_sys::NET_DRIVER_GLOBALS;
+
+/// Stops for a parameter rule: `code` is the first parameter, `p2` and `p3` as the rule has them.
+pub fn violation(code: u64, rule: &str, p2: u64, p3: u64, place: String) -> ! {
+    trace::stop(BugCheck::BUGCODE_NETADAPTER_DRIVER, [code, p2, p3, 0], rule, place)
+}
+
+/// The checks that every function makes first: code 0 for wrong globals, 1 and 2 for the IRQL.
+pub fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: Irql) {
+    if !crate::wdf::client::is_net_globals(globals as u64) {
+        violation(0, "CorruptedPrivateGlobals", globals as u64, 0, function.into());
+    }
+    let irql = crate::ke::irql();
+    if most == Irql::PASSIVE && irql != Irql::PASSIVE {
+        violation(1, "IrqlIsNotPassive", irql.into(), 0, format!("{function} at IRQL {irql}"));
+    }
+    if irql > most {
+        violation(2, "IrqlNotLessOrEqualDispatch", irql.into(), 0, format!("{function} at IRQL {irql}"));
+    }
+}
+
+/// Code 8: the structure's Size must be exactly that of version 2.0.
+pub fn require_size(function: &str, given: u32, expected: usize) {
+    if given as usize != expected {
+        violation(
+            8,
+            "InvalidStructTypeSize",
+            given.into(),
+            expected as u64,
+            format!("{function}: Size {given}, expected {expected}"),
+        );
+    }
+}
+
+/// Code 15: the pointer must not be NULL.
+pub fn require_not_null<T>(function: &str, pointer: *const T) {
+    if pointer.is_null() {
+        violation(15, "NotNull", 0, 0, format!("{function}: a required pointer is NULL"));
+    }
+}
