@@ -9,10 +9,18 @@ use crate::verifier::bugcheck::EXIT_BUG_CHECK;
 use agent_protocol::Message;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::process::{Command, Output};
-use std::{boxed::Box, env, format, panic, string::String};
+use std::time::Duration;
+use std::{boxed::Box, env, format, panic, string::String, thread};
 
 /// Tells the process which test it is for.
 const CHILD: &str = "UNDERSTUDY_TWIN";
+/// Exit value of a process whose test has come to its end: one that has run no test at all ends with another.
+const ENDED: i32 = 77;
+/// Exit value of a process that was there for too long.
+const HANGS: i32 = 102;
+/// How long a process may be there: a test that goes on without letting time pass, or whose threads give the processor
+/// to one another for ever, ends by no other clock.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// A machine whose threads do nothing but look at the time for so long has a test that never ends, in microseconds.
 const LONGEST_US: u64 = 3_600_000_000;
 
@@ -45,16 +53,16 @@ pub(super) use stops_with;
 /// As [`on_a_machine`], for the test of that name.
 pub fn run(test: &str, body: impl FnOnce() + Send + 'static) {
     if is_child(test) {
-        return boot(body);
+        boot(PATIENCE, body);
     }
     let output = child(test);
-    assert!(output.status.success(), "{}", text(&output));
+    assert!(output.status.code() == Some(ENDED), "{}", text(&output));
 }
 
 /// As [`stops_with`], for the test of that name.
 pub fn run_to_a_bug_check(test: &str, rule: &str, body: impl FnOnce() + Send + 'static) {
     if is_child(test) {
-        return boot(body);
+        boot(PATIENCE, body);
     }
     let output = child(test);
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -88,14 +96,19 @@ fn text(output: &Output) -> String {
 
 static DONE: AtomicBool = AtomicBool::new(false);
 
-/// Brings the machine up, runs the body on a thread of it, and idles until that has ended.
-fn boot(body: impl FnOnce() + Send + 'static) {
+/// Brings the machine up, runs the body on a thread of it, and idles until that has ended: then the process ends.
+fn boot(patience: Duration, body: impl FnOnce() + Send + 'static) -> ! {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         usual(info);
         // whoever panicked had the baton, and nobody else would get it
         std::process::exit(101);
     }));
+    thread::spawn(move || {
+        thread::sleep(patience);
+        std::eprintln!("the test is not at its end after {patience:?}");
+        std::process::exit(HANGS);
+    });
     cpu::install(serve, orders::point);
     crate::settings::start("", &[]).expect("an empty command line");
     crate::verifier::start();
@@ -122,8 +135,29 @@ fn boot(body: impl FnOnce() + Send + 'static) {
         cpu::pass(next.saturating_sub(now_us()));
         apic::request(CLOCK_VECTOR);
     }
+    std::process::exit(ENDED);
 }
 
 fn serve(vector: u8) {
     interrupt::serve(vector, &|irql| Registers { irql, ..Registers::here() });
+}
+
+#[test]
+#[should_panic(expected = "exit status: 0")]
+fn a_process_that_has_run_no_test_is_no_success() {
+    run("twin::machine::no_test_has_this_name", || ());
+}
+
+#[test]
+fn a_test_in_which_no_time_passes_is_ended() {
+    let test = this_test!();
+    if is_child(test) {
+        boot(Duration::from_millis(50), || {
+            loop {
+                core::hint::spin_loop();
+            }
+        });
+    }
+    let output = child(test);
+    assert_eq!(output.status.code(), Some(HANGS), "{}", text(&output));
 }
