@@ -335,30 +335,23 @@ fn a_received_request_is_sent_on_and_completed_by_who_received_it() {
 fn every_order_of_recall_and(prepare: fn(&Pair, &Slot), other: fn(Queue, &Slot)) {
     let slot = Slot::default();
     let pair = pair(&slot);
-    for recall_first in [true, false] {
-        let rounds = orders::every(2, || {
-            let before = pair.completed().0;
-            let request = pair.sent();
-            prepare(&pair, &slot);
-            let (queue, shared) = (pair.queue, slot.clone());
-            let recall = Box::new(move || {
-                request.cancel_sent();
-            });
-            let act = Box::new(move || other(queue, &shared));
-            if recall_first {
-                orders::race(recall, act)
-            } else {
-                orders::race(act, recall)
-            }
-            let (after, last) = pair.completed();
-            assert_eq!(after - before, 1, "one completion");
-            assert!([STATUS_SUCCESS, CANCELLED].contains(&last), "{last:#x}");
-            assert_eq!((pair.queue.state().1, pair.queue.state().2), (0, 0));
-            pair.queue.start();
-            request.delete();
+    orders::both_ways(|race| {
+        let before = pair.completed().0;
+        let request = pair.sent();
+        prepare(&pair, &slot);
+        let (queue, shared) = (pair.queue, slot.clone());
+        let recall = Box::new(move || {
+            request.cancel_sent();
         });
-        assert!(rounds > 100, "{rounds} orders");
-    }
+        let act = Box::new(move || other(queue, &shared));
+        race(recall, act);
+        let (after, last) = pair.completed();
+        assert_eq!(after - before, 1, "one completion");
+        assert!([STATUS_SUCCESS, CANCELLED].contains(&last), "{last:#x}");
+        assert_eq!((pair.queue.state().1, pair.queue.state().2), (0, 0));
+        pair.queue.start();
+        request.delete();
+    });
 }
 
 #[test]
@@ -397,30 +390,24 @@ fn in_every_order_of_recall_and_purge_of_a_marked_request_it_comes_back_once() {
 /// In every order of a recall and of a change of the target, the completion routine runs once.
 fn every_order_of_recall_and_target(parked: bool, change: fn(Target)) {
     let pair = pair(&Slot::default());
-    for recall_first in [true, false] {
-        orders::every(2, || {
-            let before = pair.completed().0;
-            if parked {
-                pair.target.stop(3);
-            }
-            let (request, target) = (pair.sent(), pair.target);
-            let recall = Box::new(move || {
-                request.cancel_sent();
-            });
-            let act = Box::new(move || change(target));
-            if recall_first {
-                orders::race(recall, act)
-            } else {
-                orders::race(act, recall)
-            }
-            while let Ok(request) = pair.queue.retrieve() {
-                request.complete(STATUS_SUCCESS);
-            }
-            assert_eq!(pair.completed().0 - before, 1);
-            request.delete();
-            pair.target.start();
+    orders::both_ways(|race| {
+        let before = pair.completed().0;
+        if parked {
+            pair.target.stop(3);
+        }
+        let (request, target) = (pair.sent(), pair.target);
+        let recall = Box::new(move || {
+            request.cancel_sent();
         });
-    }
+        let act = Box::new(move || change(target));
+        race(recall, act);
+        while let Ok(request) = pair.queue.retrieve() {
+            request.complete(STATUS_SUCCESS);
+        }
+        assert_eq!(pair.completed().0 - before, 1);
+        request.delete();
+        pair.target.start();
+    });
 }
 
 #[test]
@@ -444,26 +431,20 @@ fn in_every_order_of_recall_and_stop_with_cancel_a_sent_request_comes_back_once(
 fn in_every_order_of_send_and_recall_the_request_comes_back_once_or_was_never_sent() {
     on_a_machine!(|| {
         let pair = pair(&Slot::default());
-        for send_first in [true, false] {
-            orders::every(2, || {
-                let before = pair.completed().0;
-                let (request, target) = (pair.request(), pair.target);
-                let sent = Arc::new(AtomicU32::new(0));
-                let flag = sent.clone();
-                let send = Box::new(move || flag.store(request.send(target, 0, 0).into(), SeqCst));
-                let recall = Box::new(move || {
-                    request.cancel_sent();
-                });
-                if send_first {
-                    orders::race(send, recall)
-                } else {
-                    orders::race(recall, send)
-                }
-                assert_eq!(pair.completed().0 - before, sent.load(SeqCst));
-                assert_eq!((request.status(), pair.queue.state().1), (CANCELLED, 0));
-                request.delete();
+        orders::both_ways(|race| {
+            let before = pair.completed().0;
+            let (request, target) = (pair.request(), pair.target);
+            let sent = Arc::new(AtomicU32::new(0));
+            let flag = sent.clone();
+            let send = Box::new(move || flag.store(request.send(target, 0, 0).into(), SeqCst));
+            let recall = Box::new(move || {
+                request.cancel_sent();
             });
-        }
+            race(send, recall);
+            assert_eq!(pair.completed().0 - before, sent.load(SeqCst));
+            assert_eq!((request.status(), pair.queue.state().1), (CANCELLED, 0));
+            request.delete();
+        });
     });
 }
 

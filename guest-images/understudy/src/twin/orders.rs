@@ -33,7 +33,8 @@ pub fn point() {
     cpu::interrupts_on();
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What one of the two threads does.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Lets two jobs race, in the order of this round. Returns when both have ended.
 pub fn race(first: Job, second: Job) {
@@ -63,6 +64,18 @@ pub fn every(preemptions: usize, mut round: impl FnMut()) -> usize {
     // workers that have run once are there from the beginning
     race(Box::new(|| ()), Box::new(|| ()));
     walk(&mut Vec::new(), preemptions, &mut round)
+}
+
+/// Fewest rounds of a race that has points at which something can come between.
+const FEWEST: usize = 100;
+
+/// Runs the round for every choice of at most two points, with either job of its race ahead. The round is given the race.
+pub fn both_ways(mut round: impl FnMut(&dyn Fn(Job, Job))) {
+    for swapped in [false, true] {
+        let race = |first, second| if swapped { race(second, first) } else { race(first, second) };
+        let rounds = every(2, || round(&race));
+        assert!(rounds > FEWEST, "{rounds} orders");
+    }
 }
 
 fn walk(plan: &mut Vec<usize>, left: usize, round: &mut impl FnMut()) -> usize {

@@ -352,28 +352,21 @@ fn all_ended(ios: &[Io]) {
 fn in_every_order_of_cancel_and_retrieve_the_request_ends_once() {
     on_a_machine!(|| {
         let (_driver, queue, file, _) = keeping(MANUAL);
-        for cancel_first in [true, false] {
-            let rounds = orders::every(2, || {
-                let io = Io::start(&file);
-                let cancelled = io.clone();
-                let cancel = Box::new(move || {
-                    cancelled.cancel();
-                });
-                let retrieve = Box::new(move || {
-                    if let Ok(request) = queue.retrieve() {
-                        request.complete(STATUS_SUCCESS);
-                    }
-                });
-                if cancel_first {
-                    orders::race(cancel, retrieve)
-                } else {
-                    orders::race(retrieve, cancel)
-                }
-                all_ended(&[io]);
-                assert_eq!((queue.state().1, queue.state().2), (0, 0));
+        orders::both_ways(|race| {
+            let io = Io::start(&file);
+            let cancelled = io.clone();
+            let cancel = Box::new(move || {
+                cancelled.cancel();
             });
-            assert!(rounds > 100, "{rounds} orders");
-        }
+            let retrieve = Box::new(move || {
+                if let Ok(request) = queue.retrieve() {
+                    request.complete(STATUS_SUCCESS);
+                }
+            });
+            race(cancel, retrieve);
+            all_ended(&[io]);
+            assert_eq!((queue.state().1, queue.state().2), (0, 0));
+        });
     });
 }
 
@@ -393,28 +386,22 @@ fn every_order_of_purge_and(other: fn(&Io, &Slot, Request)) {
         ..Callbacks::default()
     });
     let file = open(&driver);
-    for purge_first in [true, false] {
-        orders::every(2, || {
-            all.with(Vec::clear);
-            let ios = start(&file, 2);
-            let requests = given(&all);
-            slot.keep(requests[0]);
-            let (first, kept, shared) = (ios[0].clone(), requests[1], slot.clone());
-            let purge = Box::new(move || queue.change(Change::Purge, false));
-            let act = Box::new(move || other(&first, &shared, kept));
-            if purge_first {
-                orders::race(purge, act)
-            } else {
-                orders::race(act, purge)
-            }
-            if ios[1].outcome().is_none() {
-                kept.complete(CANCELLED);
-            }
-            all_ended(&ios);
-            queue.start();
-            assert_eq!((queue.state().1, queue.state().2), (0, 0));
-        });
-    }
+    orders::both_ways(|race| {
+        all.with(Vec::clear);
+        let ios = start(&file, 2);
+        let requests = given(&all);
+        slot.keep(requests[0]);
+        let (first, kept, shared) = (ios[0].clone(), requests[1], slot.clone());
+        let purge = Box::new(move || queue.change(Change::Purge, false));
+        let act = Box::new(move || other(&first, &shared, kept));
+        race(purge, act);
+        if ios[1].outcome().is_none() {
+            kept.complete(CANCELLED);
+        }
+        all_ended(&ios);
+        queue.start();
+        assert_eq!((queue.state().1, queue.state().2), (0, 0));
+    });
 }
 
 #[test]
@@ -442,27 +429,21 @@ fn in_every_order_of_purge_and_mark_each_request_ends_once() {
 fn in_every_order_of_stop_and_a_new_request_it_is_presented_after_the_start_at_the_latest() {
     on_a_machine!(|| {
         let (_driver, queue, file, all) = keeping(SEQUENTIAL);
-        for stop_first in [true, false] {
-            orders::every(2, || {
-                all.with(Vec::clear);
-                let made: Arc<IrqLock<Option<Io>>> = Arc::new(IrqLock::new(None));
-                let (slot, opened) = (made.clone(), file.clone());
-                let come = Box::new(move || {
-                    let io = Io::start(&opened);
-                    slot.with(|slot| *slot = Some(io));
-                });
-                let stop = Box::new(move || queue.change(Change::Stop, false));
-                if stop_first {
-                    orders::race(stop, come)
-                } else {
-                    orders::race(come, stop)
-                }
-                queue.start();
-                given(&all)[0].complete(STATUS_SUCCESS);
-                let io = made.with(Option::take).expect("it was started");
-                assert_eq!(io.ended(), STATUS_SUCCESS);
+        orders::both_ways(|race| {
+            all.with(Vec::clear);
+            let made: Arc<IrqLock<Option<Io>>> = Arc::new(IrqLock::new(None));
+            let (slot, opened) = (made.clone(), file.clone());
+            let come = Box::new(move || {
+                let io = Io::start(&opened);
+                slot.with(|slot| *slot = Some(io));
             });
-        }
+            let stop = Box::new(move || queue.change(Change::Stop, false));
+            race(stop, come);
+            queue.start();
+            given(&all)[0].complete(STATUS_SUCCESS);
+            let io = made.with(Option::take).expect("it was started");
+            assert_eq!(io.ended(), STATUS_SUCCESS);
+        });
     });
 }
 

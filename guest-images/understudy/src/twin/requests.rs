@@ -261,28 +261,21 @@ fn in_every_order_of_cancel_and_completion_the_request_ends_once() {
             },
         );
         let (mut by_cancel, mut by_driver) = (0, 0);
-        for cancel_first in [true, false] {
-            let rounds = orders::every(2, || {
-                let before = parked.cancels();
-                let io = Io::start(&file);
-                let (cancelled, slot) = (io.clone(), slot.clone());
-                let cancel = Box::new(move || {
-                    cancelled.cancel();
-                });
-                let finish = Box::new(move || slot.finish());
-                if cancel_first {
-                    orders::race(cancel, finish)
-                } else {
-                    orders::race(finish, cancel)
-                }
-                match (io.ended(), parked.cancels() - before) {
-                    (CANCELLED, 1) => by_cancel += 1,
-                    (STATUS_SUCCESS, 0) => by_driver += 1,
-                    other => panic!("status and callbacks: {other:x?}"),
-                }
+        orders::both_ways(|race| {
+            let before = parked.cancels();
+            let io = Io::start(&file);
+            let (cancelled, slot) = (io.clone(), slot.clone());
+            let cancel = Box::new(move || {
+                cancelled.cancel();
             });
-            assert!(rounds > 100, "{rounds} orders");
-        }
+            let finish = Box::new(move || slot.finish());
+            race(cancel, finish);
+            match (io.ended(), parked.cancels() - before) {
+                (CANCELLED, 1) => by_cancel += 1,
+                (STATUS_SUCCESS, 0) => by_driver += 1,
+                other => panic!("status and callbacks: {other:x?}"),
+            }
+        });
         assert!(by_cancel > 10 && by_driver > 10, "{by_cancel} by the cancel, {by_driver} by the driver");
     });
 }
@@ -290,23 +283,16 @@ fn in_every_order_of_cancel_and_completion_the_request_ends_once() {
 /// Every order of a cancel and of a driver that marks: the request is cancelled in all of them.
 fn every_order_of_cancel_and(mark: fn(Request)) {
     let (_driver, file, parked) = parking(|_| (), complete_cancelled);
-    for cancel_first in [true, false] {
-        let rounds = orders::every(2, || {
-            let io = Io::start(&file);
-            let (cancelled, request) = (io.clone(), parked.get());
-            let cancel = Box::new(move || {
-                cancelled.cancel();
-            });
-            let mark = Box::new(move || mark(request));
-            if cancel_first {
-                orders::race(cancel, mark)
-            } else {
-                orders::race(mark, cancel)
-            }
-            assert_eq!(io.ended(), CANCELLED);
+    orders::both_ways(|race| {
+        let io = Io::start(&file);
+        let (cancelled, request) = (io.clone(), parked.get());
+        let cancel = Box::new(move || {
+            cancelled.cancel();
         });
-        assert!(rounds > 100, "{rounds} orders");
-    }
+        let mark = Box::new(move || mark(request));
+        race(cancel, mark);
+        assert_eq!(io.ended(), CANCELLED);
+    });
 }
 
 #[test]
