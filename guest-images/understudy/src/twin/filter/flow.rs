@@ -181,7 +181,6 @@ fn every_order(first: fn(), second: fn(), ends: [bool; 3]) {
         assert!(all.iter().zip(ends).all(|(&count, may)| may || count == 0), "{all:?}");
     });
     assert!(rounds > 5, "{rounds} orders");
-    std::println!("{rounds} orders");
 }
 
 /// The gate opens: what waits goes down.

@@ -143,14 +143,17 @@ fn received_frames_go_up_and_their_buffers_come_back() {
 }
 
 #[test]
-fn frames_that_come_behind_a_closed_gate_are_counted_and_dropped() {
+fn frames_that_come_while_the_protocol_is_not_bound_go_back_and_are_not_in_its_account() {
     on_a_machine!(|| {
         up(Does::Right);
         wire_brings(0..10);
         stack::unbind().unwrap();
+        wire_brings(10..15);
         stack::bind().unwrap();
-        wire_brings(10..20);
-        assert_eq!(count(&protocol::report().received), 20);
+        wire_brings(15..20);
+        assert_eq!((count(&report(1).received), count(&protocol::report().received)), (20, 15));
+        stack::pause(1);
+        assert_eq!(report(1).held, 0);
     });
 }
 
@@ -248,7 +251,6 @@ fn every_order(first: impl Fn(u64) + Send + Clone + 'static, second: impl Fn() +
         stack::start();
     });
     assert!(rounds > 20, "{rounds} orders");
-    std::println!("{rounds} orders");
 }
 
 fn five(round: u64) {
