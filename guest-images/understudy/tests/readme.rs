@@ -29,6 +29,26 @@ fn literals<'s>(source: &'s str, openings: &[&str]) -> BTreeSet<&'s str> {
         .collect()
 }
 
+/// String literals anywhere among the arguments of calls that begin with one of `openings`.
+fn arguments<'s>(source: &'s str, openings: &[&str]) -> BTreeSet<&'s str> {
+    let behind = openings.iter().flat_map(|opening| source.split(opening).skip(1));
+    behind.flat_map(within).collect()
+}
+
+/// String literals up to the bracket that closes what stands before `rest`.
+fn within(rest: &str) -> impl Iterator<Item = &str> {
+    let mut open = 1;
+    let mut closes = move |part: &str| {
+        part.chars().any(|c| {
+            open += i32::from(c == '(') - i32::from(c == ')');
+            open == 0
+        })
+    };
+    let parts = rest.split('"').enumerate();
+    let inside = parts.take_while(move |(at, part)| at % 2 == 1 || !closes(part));
+    inside.filter(|(at, _)| at % 2 == 1).map(|(_, part)| part)
+}
+
 /// A rule's name: words run together, or Static Driver Verifier's with low lines.
 fn is_rule(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -49,7 +69,11 @@ fn texts() -> (String, String) {
 fn every_rule_that_stops_a_run_stands_in_the_readme() {
     let (source, readme) = texts();
     let known = quoted(&readme);
-    let rules = literals(&source, &["stop(", "violation(", "Broken::new("]);
+    let mut rules = literals(&source, &["stop(", "violation(", "Broken::new("]);
+    rules.extend(arguments(
+        &source,
+        &["trace::stop(", "trace::stop_in(", "trace::stop_at(", "trace::stop_hung("],
+    ));
     let rules: Vec<_> = rules.into_iter().filter(|name| is_rule(name)).collect();
     assert!(rules.len() > 100, "the sources are not read: {} rules", rules.len());
     let missing: Vec<_> = rules.into_iter().filter(|name| !known.contains(name)).collect();
