@@ -4,7 +4,13 @@ use core::fmt;
 
 use cancelnic_registers::QueueId;
 
-use crate::{queue::Counters, trace::Progress};
+use crate::trace::Progress;
+
+/// What became of a queue's packets since it was made. Its text is what follows `stop: ` in a [`StopLine`].
+pub trait Counters: Copy + Default + fmt::Display {
+    /// Given to the device, and given back to the framework.
+    fn progress(&self) -> Progress;
+}
 
 /// Transmit packets by fate. `posted == sent + taken_back + refused + lost` once nothing is outstanding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 
 use core::{
     array,
-    fmt::Display,
     ops::{Index, IndexMut},
 };
 
@@ -13,12 +12,11 @@ use cancelnic_registers::{Caps, Direction, Op, QueueId};
 use crate::{
     CancelForm, Fault, Outcome,
     command::CommandPort,
-    counters::StopLine,
+    counters::{Counters, StopLine},
     hardware::{Doorbell, Notify, Registers},
     outcome::Waiting,
     ring::Rings,
     signals::Signals,
-    trace::Progress,
     virtqueue::Virtqueue,
 };
 
@@ -112,12 +110,6 @@ pub trait Flow: Sized {
 
     /// The work of EvtCancel.
     fn cancel(queue: &mut Queue<'_, '_, Self>, registers: &impl Registers) -> Option<Fault>;
-}
-
-/// What became of a queue's packets since it was made. Its text is what follows `stop: ` in a [`StopLine`].
-pub trait Counters: Copy + Default + Display {
-    /// Given to the device, and given back to the framework.
-    fn progress(&self) -> Progress;
 }
 
 /// A packet queue. Its methods are called from the callbacks of the same names, never two at a time.

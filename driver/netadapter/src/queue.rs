@@ -13,7 +13,8 @@ use core::{
 
 use cancelnic_core::{
     Notify, Outcome,
-    queue::{Counters as _, Flow, Options, PAIRS, Queue},
+    counters::Counters as _,
+    queue::{Flow, Options, PAIRS, Queue},
     rx::Receive,
     trace::{Event, Progress},
     tx::Transmit,
