@@ -278,7 +278,7 @@ unsafe fn cleanup<D: Side>(queue: WDFOBJECT) {
     let queue = queue.into_inner();
     let id = queue.id();
     show::<D>(device, id, core::ptr::null_mut());
-    ANCHOR.record_queue(Event::QueueDestroyed, device, id, Progress::default());
+    ANCHOR.record_queue(Event::QueueDestroyed, device, id, queue.counters().progress());
     device.virtqueues.give_back(id, queue.into_virtqueue());
 }
 
