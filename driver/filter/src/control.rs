@@ -25,8 +25,9 @@ use ndis_sys::{
     NdisRegisterDeviceEx,
 };
 use wdk_sys::{
-    NTSTATUS, PDEVICE_OBJECT, PDRIVER_DISPATCH, PIRP, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, ntddk::IofCompleteRequest,
+    NTSTATUS, PDEVICE_OBJECT, PDRIVER_DISPATCH, PIRP, STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_DOES_NOT_EXIST,
+    STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
+    ntddk::IofCompleteRequest,
 };
 use zerocopy::IntoBytes;
 
@@ -45,16 +46,6 @@ const CREATE: usize = 0;
 const CLOSE: usize = 2;
 const DEVICE_CONTROL: usize = 0xE;
 const CLEANUP: usize = 0x12;
-
-const fn status(value: u32) -> NTSTATUS {
-    value.cast_signed()
-}
-/// There is no module with that index.
-const STATUS_DEVICE_DOES_NOT_EXIST: NTSTATUS = status(0xC000_00C0);
-/// The module does not run.
-const STATUS_DEVICE_NOT_READY: NTSTATUS = status(0xC000_00A3);
-/// The output buffer is shorter than the answer.
-const STATUS_BUFFER_TOO_SMALL: NTSTATUS = status(0xC000_0023);
 
 /// Makes the device. PASSIVE_LEVEL.
 ///
@@ -158,7 +149,7 @@ unsafe fn complete(irp: PIRP, result: Result<usize, NTSTATUS>) -> NTSTATUS {
 
 /// A fault of the input as a status.
 fn refused(fault: Fault) -> NTSTATUS {
-    status(fault.status())
+    fault.status().cast_signed()
 }
 
 /// Carries one control request out: `buffer` holds `input` bytes and takes at most `output`.
