@@ -158,18 +158,16 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
     match code {
         filter::SEND => {
             let send: Send = read(asked).map_err(refused)?;
-            send.check().map_err(refused)?;
             let answer = buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?;
             originate(&send, answer)
         }
         filter::HOLD => {
-            let select = selection(asked)?;
+            let select: Select = read(asked).map_err(refused)?;
             to(select.module)?.sends.hold();
             Ok(0)
         }
         filter::RELEASE => {
             let release: Release = read(asked).map_err(refused)?;
-            release.check().map_err(refused)?;
             let module = to(release.module)?;
             let count = Some(release.count).filter(|count| *count != filter::ALL);
             module.sends.release(count, &*module);
@@ -177,7 +175,6 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
         }
         filter::CANCEL => {
             let cancel: Cancel = read(asked).map_err(refused)?;
-            cancel.check().map_err(refused)?;
             if !ids::is_own(cancel.cancel_id) {
                 return Err(refused(Fault::Value));
             }
@@ -186,7 +183,7 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
             Ok(0)
         }
         filter::COUNTERS => {
-            let select = selection(asked)?;
+            let select: Select = read(asked).map_err(refused)?;
             let module = to(select.module)?;
             let bypassed = module.is_bypassed().into();
             let counters = Counters { bypassed, ..module.sends.counters() };
@@ -194,31 +191,23 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
             write(answer, counters.as_bytes())
         }
         filter::HELD => {
-            let select = selection(asked)?;
+            let select: Select = read(asked).map_err(refused)?;
             let module = to(select.module)?;
             list_held(&module, buffer.get_mut(..output).ok_or(STATUS_BUFFER_TOO_SMALL)?)
         }
         filter::BYPASS => {
             let bypass: Bypass = read(asked).map_err(refused)?;
-            bypass.check().map_err(refused)?;
             to(bypass.module)?.bypass(bypass.on == 1)?;
             Ok(0)
         }
         #[cfg(feature = "test-build")]
         cancelnic_ioctl::SET_MUTANT => {
             let set: cancelnic_ioctl::SetMutant = read(asked).map_err(refused)?;
-            set.check().map_err(refused)?;
             crate::module::each(|module| module.sends.show_mutant(set.mutant));
             Ok(0)
         }
         _ => Err(STATUS_INVALID_DEVICE_REQUEST),
     }
-}
-
-fn selection(asked: &[u8]) -> Result<Select, NTSTATUS> {
-    let select: Select = read(asked).map_err(refused)?;
-    select.check().map_err(refused)?;
-    Ok(select)
 }
 
 fn to(index: u32) -> Result<Reference, NTSTATUS> {

@@ -4,7 +4,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Header, control_code};
+use crate::{Header, Input, control_code, nic::behaviour};
 
 /// Input [`Mark`]; output [`Status`]: makes a waiting request cancelable that was not.
 /// STATUS_NOT_FOUND if none of this tag is in a state for it.
@@ -33,6 +33,12 @@ pub struct Mark {
     pub ex: u32,
 }
 
+impl Input for Mark {
+    fn is_allowed(&self) -> bool {
+        self.ex <= 1
+    }
+}
+
 impl Mark {
     /// Marks the request called `tag`.
     #[must_use]
@@ -51,6 +57,12 @@ pub struct Complete {
     pub tag: u32,
     /// NTSTATUS to complete it with.
     pub status: u32,
+}
+
+impl Input for Complete {
+    fn is_allowed(&self) -> bool {
+        true
+    }
 }
 
 impl Complete {
@@ -73,6 +85,16 @@ pub mod queue {
     pub const THIRD: u32 = 3;
 }
 
+/// Whether waiting requests are taken out of `queue` on demand.
+const fn is_manual(queue: u32) -> bool {
+    matches!(queue, queue::SECOND | queue::THIRD)
+}
+
+/// Whether `queue` is one that holds waiting requests.
+const fn has_requests(queue: u32) -> bool {
+    queue == queue::WAIT || is_manual(queue)
+}
+
 /// Input of [`FORWARD`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -83,6 +105,12 @@ pub struct Forward {
     pub tag: u32,
     /// One of [`queue`], not [`queue::CONTROL`].
     pub queue: u32,
+}
+
+impl Input for Forward {
+    fn is_allowed(&self) -> bool {
+        has_requests(self.queue)
+    }
 }
 
 impl Forward {
@@ -103,6 +131,14 @@ pub struct Retrieve {
     pub queue: u32,
     /// [`crate::nic::behaviour::CANCELABLE`], [`crate::nic::behaviour::NOT_CANCELABLE`] or [`crate::nic::behaviour::AT_ONCE`].
     pub behaviour: u32,
+}
+
+impl Input for Retrieve {
+    fn is_allowed(&self) -> bool {
+        let kept =
+            matches!(self.behaviour, behaviour::CANCELABLE | behaviour::NOT_CANCELABLE | behaviour::AT_ONCE);
+        kept && is_manual(self.queue)
+    }
 }
 
 impl Retrieve {
@@ -147,6 +183,12 @@ pub struct QueueAction {
     pub action: u32,
 }
 
+impl Input for QueueAction {
+    fn is_allowed(&self) -> bool {
+        self.action <= action::LAST && has_requests(self.queue)
+    }
+}
+
 impl QueueAction {
     /// Does `action` to `queue`.
     #[must_use]
@@ -188,5 +230,36 @@ impl Status {
     #[must_use]
     pub const fn new(status: u32) -> Self {
         Self { header: Header::of::<Self>(), status, reserved: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_by_one_of_two_functions() {
+        let ex = [0, 1, 2, u32::MAX].map(|ex| Mark { ex, ..Mark::default() }.is_allowed());
+        assert_eq!(ex, [true, true, false, false]);
+    }
+
+    #[test]
+    fn requests_are_forwarded_to_the_queues_that_hold_them() {
+        let queues = [queue::CONTROL, queue::WAIT, queue::SECOND, queue::THIRD, 4];
+        let allowed = queues.map(|queue| Forward::new(0, queue).is_allowed());
+        assert_eq!(allowed, [false, true, true, true, false]);
+        let asked = queues.map(|queue| QueueAction::new(queue, action::NONE).is_allowed());
+        assert_eq!(asked, allowed);
+        assert!(QueueAction::new(queue::WAIT, action::LAST).is_allowed());
+        assert!(!QueueAction::new(queue::WAIT, action::LAST + 1).is_allowed());
+    }
+
+    #[test]
+    fn a_request_is_retrieved_from_a_manual_queue_and_then_kept_or_ended() {
+        let queues = [queue::CONTROL, queue::WAIT, queue::SECOND, queue::THIRD, 4];
+        let allowed = queues.map(|queue| Retrieve::new(queue, behaviour::CANCELABLE).is_allowed());
+        assert_eq!(allowed, [false, false, true, true, false]);
+        let kept = (0..=behaviour::LAST + 1).filter(|kept| Retrieve::new(queue::THIRD, *kept).is_allowed());
+        assert!(kept.eq([behaviour::CANCELABLE, behaviour::NOT_CANCELABLE, behaviour::AT_ONCE]));
     }
 }

@@ -8,7 +8,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Fault, Header, control_code};
+use crate::{Header, Input, control_code};
 
 /// Sends frames of the filter's own. Input [`Send`], output [`Sent`]. Succeeds when the lists have been queued or
 /// passed down; what becomes of them is in [`Counters`]. All or none: STATUS_INSUFFICIENT_RESOURCES without memory,
@@ -19,7 +19,7 @@ pub const HOLD: u32 = control_code(0x811);
 /// Lets queued sends go on their way. Input [`Release`], no output.
 pub const RELEASE: u32 = control_code(0x812);
 /// Cancels the filter's own sends by ID: those queued, and by NdisFCancelSendNetBufferLists those below. Input
-/// [`Cancel`], no output. An ID that is NULL or not the filter's own (its high-order byte) is a [`Fault::Value`].
+/// [`Cancel`], no output. An ID that is NULL or not the filter's own (its high-order byte) is a [`crate::Fault::Value`].
 pub const CANCEL: u32 = control_code(0x813);
 /// Asks for a module's books. Input [`Select`], output [`Counters`].
 pub const COUNTERS: u32 = control_code(0x814);
@@ -65,17 +65,12 @@ pub struct Send {
     pub len: u32,
 }
 
-impl Send {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if one is out of its range.
-    pub fn check(&self) -> Result<(), Fault> {
-        let good = self.groups as usize <= MOST_GROUPS
+impl Input for Send {
+    fn is_allowed(&self) -> bool {
+        self.groups as usize <= MOST_GROUPS
             && (1..=MOST_OUTSTANDING).contains(&self.count)
             && (SHORTEST..=LONGEST).contains(&self.len)
-            && self.first.checked_add(u64::from(self.count)).is_some();
-        if good { Ok(()) } else { Err(Fault::Value) }
+            && self.first.checked_add(u64::from(self.count)).is_some()
     }
 }
 
@@ -101,13 +96,9 @@ pub struct Select {
     pub reserved: u32,
 }
 
-impl Select {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if the reserved field is not 0.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.reserved == 0 { Ok(()) } else { Err(Fault::Value) }
+impl Input for Select {
+    fn is_allowed(&self) -> bool {
+        self.reserved == 0
     }
 }
 
@@ -125,13 +116,9 @@ pub struct Release {
     pub count: u64,
 }
 
-impl Release {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if the reserved field is not 0, or the count is.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.reserved == 0 && self.count > 0 { Ok(()) } else { Err(Fault::Value) }
+impl Input for Release {
+    fn is_allowed(&self) -> bool {
+        self.reserved == 0 && self.count > 0
     }
 }
 
@@ -149,13 +136,9 @@ pub struct Cancel {
     pub cancel_id: u64,
 }
 
-impl Cancel {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if the reserved field is not 0, or the ID is NULL.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.reserved == 0 && self.cancel_id != 0 { Ok(()) } else { Err(Fault::Value) }
+impl Input for Cancel {
+    fn is_allowed(&self) -> bool {
+        self.reserved == 0 && self.cancel_id != 0
     }
 }
 
@@ -171,13 +154,9 @@ pub struct Bypass {
     pub on: u32,
 }
 
-impl Bypass {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if it is neither on nor off.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.on <= 1 { Ok(()) } else { Err(Fault::Value) }
+impl Input for Bypass {
+    fn is_allowed(&self) -> bool {
+        self.on <= 1
     }
 }
 
@@ -272,7 +251,7 @@ mod tests {
             Send { count: MOST_OUTSTANDING, ..GOOD },
             Send { first: u64::MAX - 9, ..GOOD },
         ] {
-            assert_eq!(send.check(), Ok(()), "{send:?}");
+            assert!(send.is_allowed(), "{send:?}");
         }
     }
 
@@ -286,7 +265,7 @@ mod tests {
             Send { count: MOST_OUTSTANDING + 1, ..GOOD },
             Send { first: u64::MAX - 8, ..GOOD },
         ] {
-            assert_eq!(send.check(), Err(Fault::Value), "{send:?}");
+            assert!(!send.is_allowed(), "{send:?}");
         }
     }
 
@@ -295,28 +274,28 @@ mod tests {
         let select = Select { header: Header::of::<Select>(), module: 0, reserved: 1 };
         let release = Release { header: Header::of::<Release>(), module: 0, reserved: 1, count: 1 };
         let cancel = Cancel { header: Header::of::<Cancel>(), module: 0, reserved: 1, cancel_id: 1 };
-        let checks = [select.check(), release.check(), cancel.check()];
-        assert_eq!(checks, [Err(Fault::Value); 3]);
+        let checks = [select.is_allowed(), release.is_allowed(), cancel.is_allowed()];
+        assert_eq!(checks, [false; 3]);
         let good = [
-            Select { reserved: 0, ..select }.check(),
-            Release { reserved: 0, ..release }.check(),
-            Cancel { reserved: 0, ..cancel }.check(),
+            Select { reserved: 0, ..select }.is_allowed(),
+            Release { reserved: 0, ..release }.is_allowed(),
+            Cancel { reserved: 0, ..cancel }.is_allowed(),
         ];
-        assert_eq!(good, [Ok(()); 3]);
+        assert_eq!(good, [true; 3]);
     }
 
     #[test]
     fn null_cancels_nothing_and_nothing_is_not_released() {
         let cancel = Cancel { header: Header::of::<Cancel>(), module: 0, reserved: 0, cancel_id: 0 };
         let release = Release { header: Header::of::<Release>(), module: 0, reserved: 0, count: 0 };
-        assert_eq!([cancel.check(), release.check()], [Err(Fault::Value); 2]);
+        assert_eq!([cancel.is_allowed(), release.is_allowed()], [false; 2]);
     }
 
     #[test]
     fn a_bypass_is_on_or_off() {
         let bypass = Bypass { header: Header::of::<Bypass>(), module: 0, on: 0 };
-        let checks = [0, 1, 2, u32::MAX].map(|on| Bypass { on, ..bypass }.check());
-        assert_eq!(checks, [Ok(()), Ok(()), Err(Fault::Value), Err(Fault::Value)]);
+        let checks = [0, 1, 2, u32::MAX].map(|on| Bypass { on, ..bypass }.is_allowed());
+        assert_eq!(checks, [true, true, false, false]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The structures and control codes that programs and the project's drivers exchange.
 //!
 //! Every buffer begins with a [`Header`]; all numbers are little-endian. A control request whose input is not exactly
-//! what its code wants is refused with the status of [`Fault`], and changes nothing. The control codes are buffered,
+//! what its code wants ([`Input`]) is refused with the status of [`Fault`], and changes nothing. The control codes are buffered,
 //! but for one, and want read and write access; the devices are for administrators only.
 //!
 //! `include/cancelnic_ioctl.h` is this crate for C and C++.
@@ -52,15 +52,13 @@ pub struct SetMutant {
     pub reserved: u32,
 }
 
-impl SetMutant {
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// [`Fault::Value`] if the reserved field is not 0.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.reserved == 0 { Ok(()) } else { Err(Fault::Value) }
+impl Input for SetMutant {
+    fn is_allowed(&self) -> bool {
+        self.reserved == 0
     }
+}
 
+impl SetMutant {
     /// Chooses `mutant`.
     #[must_use]
     pub const fn new(mutant: u32) -> Self {
@@ -91,17 +89,23 @@ impl Fault {
     }
 }
 
-/// Reads a structure that begins with a [`Header`] from a request's input.
+/// What a request's input may be: a structure that begins with a [`Header`].
+pub trait Input: FromBytes + KnownLayout + Immutable {
+    /// Whether each value behind the header is one of those that its field names. A driver acts on no other input.
+    fn is_allowed(&self) -> bool;
+}
+
+/// Reads a request's input.
 ///
 /// # Errors
-/// The fault, if length, version or size is wrong.
-pub fn read<T: FromBytes + KnownLayout + Immutable>(input: &[u8]) -> Result<T, Fault> {
+/// The fault, if length, version, size or a value is wrong.
+pub fn read<T: Input>(input: &[u8]) -> Result<T, Fault> {
     let value = T::read_from_bytes(input).map_err(|_| Fault::Length)?;
     let (header, _) = Header::read_from_prefix(input).map_err(|_| Fault::Length)?;
     if header.version != VERSION {
         return Err(Fault::Version);
     }
-    if header.size as usize != size_of::<T>() {
+    if header.size as usize != size_of::<T>() || !value.is_allowed() {
         return Err(Fault::Value);
     }
     Ok(value)
@@ -151,8 +155,14 @@ mod tests {
         value: u64,
     }
 
+    impl Input for Example {
+        fn is_allowed(&self) -> bool {
+            self.value < 8
+        }
+    }
+
     #[test]
-    fn a_buffer_of_the_right_length_version_and_size_is_read() {
+    fn a_buffer_of_the_right_length_version_size_and_value_is_read() {
         let example = Example { header: Header::of::<Example>(), value: 7 };
         assert_eq!(read::<Example>(example.as_bytes()), Ok(example));
     }
@@ -169,13 +179,15 @@ mod tests {
         assert_eq!(read::<Example>(version.as_bytes()), Err(Fault::Version));
         let size = Example { header: Header { size: 8, ..good.header }, value: 7 };
         assert_eq!(read::<Example>(size.as_bytes()), Err(Fault::Value));
+        let value = Example { value: 8, ..good };
+        assert_eq!(read::<Example>(value.as_bytes()), Err(Fault::Value));
     }
 
     #[test]
     fn a_choice_of_a_fault_has_nothing_behind_it() {
         let choice = SetMutant::new(7);
         let later = SetMutant { reserved: 1, ..choice };
-        assert_eq!((choice.check(), later.check(), size_of::<SetMutant>()), (Ok(()), Err(Fault::Value), 16));
+        assert_eq!((choice.is_allowed(), later.is_allowed(), size_of::<SetMutant>()), (true, false, 16));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use core::fmt;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Header, METHOD_OUT_DIRECT, control_code};
+use crate::{Header, Input, METHOD_OUT_DIRECT, control_code};
 
 /// No input; output [`Counters`].
 pub const COUNTERS: u32 = control_code(0x820);
@@ -147,6 +147,13 @@ pub struct Wait {
     pub tag: u32,
     /// One of [`behaviour`].
     pub behaviour: u32,
+}
+
+impl Input for Wait {
+    /// For a test build; the shipped driver takes [`behaviour::CANCELABLE`] alone.
+    fn is_allowed(&self) -> bool {
+        self.behaviour <= behaviour::LAST
+    }
 }
 
 impl Wait {

@@ -7,7 +7,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Header, control_code};
+use crate::{Header, Input, control_code};
 
 /// Slots, numbered from 0.
 pub const SLOTS: u32 = 16;
@@ -79,6 +79,13 @@ pub struct Target {
     /// One of [`way`].
     pub way: u32,
 }
+impl Input for Target {
+    fn is_allowed(&self) -> bool {
+        let for_one_way = matches!(self.action, target::OPEN | target::CLOSE);
+        self.action <= target::LAST && (self.way == way::NIC || self.way == way::BELOW && !for_one_way)
+    }
+}
+
 
 impl Target {
     /// Does `action` to the target `way`.
@@ -111,6 +118,12 @@ pub struct Slot {
     /// Zero.
     pub reserved: u32,
 }
+impl Input for Slot {
+    fn is_allowed(&self) -> bool {
+        self.reserved == 0
+    }
+}
+
 
 impl Slot {
     /// Slot number `slot`.
@@ -129,6 +142,8 @@ pub mod option {
     /// Sent whatever the target's state.
     pub const IGNORE_TARGET_STATE: u32 = 4;
     /// Not seen again. For passed requests.
+    /// All of these.
+    pub(super) const ALL: u32 = TIMEOUT | SYNCHRONOUS | IGNORE_TARGET_STATE | SEND_AND_FORGET;
     pub const SEND_AND_FORGET: u32 = 8;
 }
 
@@ -153,6 +168,17 @@ pub struct Send {
     /// One of [`crate::nic::behaviour`].
     pub behaviour: u32,
 }
+/// Whether a request may be sent so.
+const fn may_send(options: u32, timeout: i64, routine: u32, way: u32) -> bool {
+    options & !option::ALL == 0 && timeout <= 0 && routine <= 1 && way <= way::BELOW
+}
+
+impl Input for Send {
+    fn is_allowed(&self) -> bool {
+        may_send(self.options, self.timeout, self.routine, self.way)
+    }
+}
+
 
 impl Send {
     /// Sends the request of slot 0, which the NIC is to treat as one of [`crate::nic::behaviour`]: asynchronously, with a
@@ -181,6 +207,12 @@ pub struct Pass {
     /// One of [`way`].
     pub way: u32,
 }
+impl Input for Pass {
+    fn is_allowed(&self) -> bool {
+        self.slot < SLOTS && may_send(self.options, self.timeout, self.routine, self.way)
+    }
+}
+
 
 /// Output of [`SEND`], [`CANCEL`] and the other operations on a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -226,5 +258,42 @@ pub struct SlotState {
     /// Completion routines run for it since it was sent.
     pub completions: u32,
     /// IoStatus.Information.
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_target_is_neither_opened_nor_closed() {
+        let all = 0..=target::LAST + 1;
+        let refused = |way| all.clone().filter(move |action| !Target::new(way, *action).is_allowed());
+        assert!(refused(way::NIC).eq([target::LAST + 1]));
+        assert!(refused(way::BELOW).eq([target::OPEN, target::CLOSE, target::LAST + 1]));
+        assert!(refused(way::BELOW + 1).eq(all));
+    }
+
+    #[test]
+    fn a_request_is_sent_with_known_options_only() {
+        let good = Send { timeout: -1, options: option::ALL, ..Send::waiting(0) };
+        assert!(good.is_allowed());
+        for send in [
+            Send { options: 16, ..good },
+            Send { timeout: 1, ..good },
+            Send { routine: 2, ..good },
+            Send { way: 2, ..good },
+        ] {
+            assert!(!send.is_allowed(), "{send:?}");
+            let Send { options, timeout, routine, way, .. } = send;
+            assert!(!Pass { options, timeout, routine, way, ..Pass::default() }.is_allowed(), "{send:?}");
+        }
+    }
+
+    #[test]
+    fn programs_requests_are_passed_on_in_a_slot_that_there_is() {
+        let slots = [0, SLOTS - 1, SLOTS].map(|slot| Pass { slot, ..Pass::default() }.is_allowed());
+        assert_eq!(slots, [true, true, false]);
+        assert_eq!([0, 1].map(|reserved| Slot { reserved, ..Slot::new(0) }.is_allowed()), [true, false]);
+    }
+}
     pub information: u64,
 }

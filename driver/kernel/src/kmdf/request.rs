@@ -2,22 +2,17 @@
 
 use core::{ptr::null_mut, slice};
 
-use cancelnic_ioctl::{Fault, read};
+use cancelnic_ioctl::{Fault, Input, read};
 use wdk_sys::{
     FALSE, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_SUCCESS, WDFREQUEST, call_unsafe_wdf_function_binding,
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{Immutable, IntoBytes};
 
 use super::queue::Queue;
 use crate::check;
 
-/// What may be read from a request's input.
-pub trait Input: FromBytes + KnownLayout + Immutable {}
-
-impl<T: FromBytes + KnownLayout + Immutable> Input for T {}
-
-/// A request that the driver owns: it alone completes it, sends it on or puts it into a queue, which ends the value. It is
-/// not cancelable. Dropping the value does nothing: the request stays the driver's.
+/// A request that the driver owns: it alone completes it, sends it on or puts it into a queue, which takes the value. It is
+/// not cancelable. A value that is dropped completes nothing: the request stays the driver's, who has its handle elsewhere.
 #[derive(Debug)]
 pub struct Request(WDFREQUEST);
 

@@ -10,8 +10,8 @@ use cancelnic_ioctl::{
 };
 use cancelnic_kernel::kmdf::{device::Device, queue::Queue, request::Request};
 use wdk_sys::{
-    GUID, NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
-    STATUS_NOT_FOUND, STATUS_SUCCESS, ULONG, WDF_IO_QUEUE_CONFIG, WDFCONTEXT, WDFQUEUE, WDFREQUEST,
+    GUID, NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_FOUND, STATUS_SUCCESS, ULONG,
+    WDF_IO_QUEUE_CONFIG, WDFCONTEXT, WDFQUEUE, WDFREQUEST,
 };
 
 use super::{
@@ -58,21 +58,6 @@ fn manual_queue() -> WDF_IO_QUEUE_CONFIG {
     }
 }
 
-/// `Err` unless the value is one of those allowed.
-fn allow(allowed: bool) -> Result<(), NTSTATUS> {
-    if allowed { Ok(()) } else { Err(STATUS_INVALID_PARAMETER) }
-}
-
-/// Whether `queue` is one of the manual ones.
-const fn is_manual(queue: u32) -> bool {
-    matches!(queue, queue::SECOND | queue::THIRD)
-}
-
-/// Whether `queue` is one that holds waiting requests.
-const fn is_of_requests(queue: u32) -> bool {
-    queue == queue::WAIT || is_manual(queue)
-}
-
 /// A request was cancelled in the third queue, which had presented it before: it is the driver's to complete. At most
 /// DISPATCH_LEVEL.
 unsafe extern "C" fn evt_io_canceled_on_queue(queue: WDFQUEUE, request: WDFREQUEST) {
@@ -99,7 +84,6 @@ impl Interface {
         let status = match code {
             bench::MARK => {
                 let mark = request.ask::<Mark, Status>()?;
-                allow(mark.ex <= 1)?;
                 self.mark_late(mark.tag, if mark.ex == 1 { By::MarkEx } else { By::Mark })
             }
             bench::COMPLETE => {
@@ -109,21 +93,14 @@ impl Interface {
             }
             bench::FORWARD => {
                 let forward = request.ask::<Forward, Status>()?;
-                allow(is_of_requests(forward.queue))?;
                 self.forward_waiting(forward.tag, forward.queue)
             }
             bench::RETRIEVE => {
                 let retrieve = request.ask::<Retrieve, Status>()?;
-                let kept = matches!(
-                    retrieve.behaviour,
-                    behaviour::CANCELABLE | behaviour::NOT_CANCELABLE | behaviour::AT_ONCE
-                );
-                allow(kept && is_manual(retrieve.queue))?;
                 self.retrieve(retrieve.queue, retrieve.behaviour)
             }
             bench::QUEUE => {
                 let wanted = request.ask::<QueueAction, QueueState>()?;
-                allow(wanted.action <= action::LAST && is_of_requests(wanted.queue))?;
                 return request.answer(&self.queue_action(wanted));
             }
             _ => return Err(STATUS_INVALID_DEVICE_REQUEST),

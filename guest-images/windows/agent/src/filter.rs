@@ -10,7 +10,7 @@ use std::{
 
 use agent_protocol::Reply;
 use cancelnic_ioctl::{
-    FILTER_DEVICE, Header, NIC_INTERFACE,
+    FILTER_DEVICE, Header, Input as _, NIC_INTERFACE,
     filter::{self, Counters, Select, Sent},
     nic,
 };
@@ -142,9 +142,11 @@ impl Sends {
         let groups = u32::from(cancel_id != 0);
         let send =
             filter::Send { header: Header::of::<filter::Send>(), module: 0, groups, first, count, len };
-        send.check().map_err(|_| {
-            format!("{count} frames of {len} bytes from number {first} on are not what the filter sends")
-        })?;
+        if !send.is_allowed() {
+            let why =
+                format!("{count} frames of {len} bytes from number {first} on are not what the filter sends");
+            return Err(why.into());
+        }
         // held over the request: a cancel beside it then finds the ID, or comes before
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         let sent: Sent = told(guest, FILTER, filter::SEND, send.as_bytes())?;
