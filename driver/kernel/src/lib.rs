@@ -20,10 +20,18 @@ mod runtime;
 #[cfg(target_os = "windows")]
 pub mod text;
 
-/// A failure status as an error; success and information alike as success.
+/// A device interface's class as the system takes it.
+#[cfg(target_os = "windows")]
+#[must_use]
+pub const fn guid(class: cancelnic_ioctl::Guid) -> wdk_sys::GUID {
+    let cancelnic_ioctl::Guid(first, second, third, rest) = class;
+    wdk_sys::GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
+}
+
+/// A warning or an error as an error; success and information both as success.
 ///
 /// # Errors
-/// The status, if it is a warning or an error.
+/// The status itself.
 #[cfg(target_os = "windows")]
 pub const fn check(status: wdk_sys::NTSTATUS) -> Result<(), wdk_sys::NTSTATUS> {
     if wdk_sys::NT_SUCCESS(status) { Ok(()) } else { Err(status) }

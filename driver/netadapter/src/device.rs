@@ -1,11 +1,19 @@
 //! The device's life in the framework: EvtDriverDeviceAdd and the PnP and power callbacks.
 
-use core::{cell::UnsafeCell, mem::size_of, ptr::null_mut, sync::atomic::AtomicU32, sync::atomic::Ordering};
+use core::{
+    cell::UnsafeCell,
+    mem::size_of,
+    ptr::null_mut,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use cancelnic_core::{features::RING_EVENT_IDX, queue, trace::Event};
 use cancelnic_kernel::{
     check,
-    kmdf::{context, device::Device},
+    kmdf::{
+        context,
+        device::{Device, DeviceInit},
+    },
     print::Level,
 };
 use wdk_sys::{
@@ -53,14 +61,19 @@ pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INI
 /// # Safety
 /// `init` is that of EvtDriverDeviceAdd, which still runs.
 unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
-    // SAFETY: the caller vouches for the init structure, which makes no device before `create_device`.
-    check(unsafe { net().NetDeviceInitConfig(init) })?;
-    // SAFETY: as for the class extension.
-    unsafe { set_power_callbacks(init) };
-    // SAFETY: as for the class extension.
-    unsafe { io::prepare(init) };
-    // SAFETY: the caller vouches for the init structure, which is used up here.
-    let device = unsafe { create_device(init) }?;
+    // SAFETY: the caller vouches for the init structure, which nobody else uses.
+    let mut init = unsafe { DeviceInit::new(init) };
+    // SAFETY: the structure is EvtDriverDeviceAdd's and not used up.
+    check(unsafe { net().NetDeviceInitConfig(init.handle()) })?;
+    init.set_power_callbacks(WDF_PNPPOWER_EVENT_CALLBACKS {
+        EvtDevicePrepareHardware: Some(evt_prepare_hardware),
+        EvtDeviceReleaseHardware: Some(evt_release_hardware),
+        EvtDeviceD0Entry: Some(evt_d0_entry),
+        EvtDeviceD0Exit: Some(evt_d0_exit),
+        ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
+    });
+    init.set_files(Some(io::evt_file_cleanup));
+    let device = create_device(init)?;
     let adapter = adapter::create(device)?;
     let parameters = adapter::read_parameters(adapter)?;
     report::line(Level::Info, format_args!("cancel form: {}", parameters.cancel_form.name()));
@@ -87,49 +100,18 @@ unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
     create_interrupt(device)
 }
 
-/// Which callbacks the device has.
-///
-/// # Safety
-/// `init` is that of EvtDriverDeviceAdd, before the device is created.
-unsafe fn set_power_callbacks(init: PWDFDEVICE_INIT) {
-    let mut callbacks = WDF_PNPPOWER_EVENT_CALLBACKS {
-        Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as ULONG,
-        EvtDevicePrepareHardware: Some(evt_prepare_hardware),
-        EvtDeviceReleaseHardware: Some(evt_release_hardware),
-        EvtDeviceD0Entry: Some(evt_d0_entry),
-        EvtDeviceD0Exit: Some(evt_d0_exit),
-        ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
-    };
-    // SAFETY: the caller vouches for the init structure; the callbacks live over the call.
-    unsafe {
-        call_unsafe_wdf_function_binding!(WdfDeviceInitSetPnpPowerEventCallbacks, init, &raw mut callbacks);
-    }
-}
-
 /// Makes the device object.
-///
-/// # Safety
-/// `init` is that of EvtDriverDeviceAdd, and is not used any more.
-unsafe fn create_device(mut init: PWDFDEVICE_INIT) -> Result<Device, NTSTATUS> {
+fn create_device(init: DeviceInit) -> Result<Device, NTSTATUS> {
     let mut attributes = context::attributes::<DeviceContext>();
     attributes.EvtCleanupCallback = Some(evt_cleanup);
-    let mut device: WDFDEVICE = null_mut();
-    // SAFETY: the caller vouches for the init structure; everything passed by address lives over the call.
-    check(unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfDeviceCreate,
-            &raw mut init,
-            &raw mut attributes,
-            &raw mut device
-        )
-    })?;
+    let device = init.create(attributes)?;
+    let handle = device.handle();
     // Common buffers are aligned by this; virtqueues need 16 bytes.
     // SAFETY: the device was just made.
     unsafe {
-        call_unsafe_wdf_function_binding!(WdfDeviceSetAlignmentRequirement, device, FILE_64_BYTE_ALIGNMENT);
+        call_unsafe_wdf_function_binding!(WdfDeviceSetAlignmentRequirement, handle, FILE_64_BYTE_ALIGNMENT);
     }
-    // SAFETY: what is made from it becomes part of its context, or is its child.
-    Ok(unsafe { Device::new(device) })
+    Ok(device)
 }
 
 /// The device goes, or did not come to be. PASSIVE_LEVEL.

@@ -1,19 +1,23 @@
 //! The device: its objects, and its PnP and power callbacks.
 
-use core::{mem::size_of, ptr::null_mut};
-
-use cancelnic_ioctl::{Guid, RELAY_INTERFACE, log::event};
+use cancelnic_ioctl::{RELAY_INTERFACE, log::event};
 use cancelnic_kernel::{
-    check,
-    kmdf::{context, device::Device, journal::Journal, lock::Locked, queue::Queue, target::IoTarget},
+    guid,
+    kmdf::{
+        context,
+        device::{Device, DeviceInit},
+        journal::Journal,
+        lock::Locked,
+        queue::Queue,
+        target::IoTarget,
+    },
     print::{self, Level},
 };
 use cancelnic_mutants::Shown;
 use wdk_sys::{
-    _WDF_EXECUTION_LEVEL, _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_TRI_STATE, BOOLEAN,
-    FILE_DEVICE_SECURE_OPEN, GUID, NTSTATUS, PWDFDEVICE_INIT, STATUS_SUCCESS, TRUE, ULONG,
-    WDF_FILEOBJECT_CONFIG, WDF_IO_QUEUE_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS,
-    WDF_POWER_DEVICE_STATE, WDFDEVICE, WDFDRIVER, WDFFILEOBJECT, call_unsafe_wdf_function_binding,
+    _WDF_EXECUTION_LEVEL, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_TRI_STATE, BOOLEAN, GUID, NTSTATUS,
+    PWDFDEVICE_INIT, STATUS_SUCCESS, TRUE, WDF_IO_QUEUE_CONFIG, WDF_PNPPOWER_EVENT_CALLBACKS,
+    WDF_POWER_DEVICE_STATE, WDFDEVICE, WDFDRIVER, WDFFILEOBJECT,
 };
 
 use crate::{
@@ -23,10 +27,7 @@ use crate::{
 };
 
 /// The interface's class as the framework takes it.
-static CLASS: GUID = {
-    let Guid(first, second, third, rest) = RELAY_INTERFACE;
-    GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
-};
+static CLASS: GUID = guid(RELAY_INTERFACE);
 
 /// Most devices in the stack of cancelnic.sys's device, filters included.
 const TARGET_STACK: i8 = 8;
@@ -52,10 +53,16 @@ pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INI
 /// # Safety
 /// `init` is that of EvtDriverDeviceAdd, which still runs.
 unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
-    // SAFETY: the caller vouches for the init structure.
-    unsafe { prepare(init) };
-    // SAFETY: the caller vouches for the init structure, which is used up here.
-    let device = unsafe { create_device(init) }?;
+    // SAFETY: the caller vouches for the init structure, which nobody else uses.
+    let mut init = unsafe { DeviceInit::new(init) };
+    init.set_power_callbacks(WDF_PNPPOWER_EVENT_CALLBACKS {
+        EvtDeviceD0Entry: Some(evt_d0_entry),
+        EvtDeviceD0Exit: Some(evt_d0_exit),
+        EvtDeviceSelfManagedIoCleanup: Some(evt_self_managed_io_cleanup),
+        ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
+    });
+    init.set_files(Some(evt_file_cleanup));
+    let device = create_device(init)?;
     let passing = WDF_IO_QUEUE_CONFIG {
         DispatchType: _WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchParallel,
         PowerManaged: _WDF_TRI_STATE::WdfTrue,
@@ -67,7 +74,7 @@ unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
     let relay = Relay {
         device,
         target: IoTarget::create(device)?,
-        below: device.lower_target(),
+        below: IoTarget::below(device),
         passing: Queue::new(device, passing)?,
         slots: Locked::new(device, Slots::new())?,
         pass: Locked::new(device, Passing::default())?,
@@ -89,70 +96,12 @@ unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
     device.create_interface(&CLASS)
 }
 
-/// What has to be set before the device object is made.
-///
-/// # Safety
-/// `init` is that of EvtDriverDeviceAdd, before the device is created.
-unsafe fn prepare(init: PWDFDEVICE_INIT) {
-    let mut callbacks = WDF_PNPPOWER_EVENT_CALLBACKS {
-        Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as ULONG,
-        EvtDeviceD0Entry: Some(evt_d0_entry),
-        EvtDeviceD0Exit: Some(evt_d0_exit),
-        EvtDeviceSelfManagedIoCleanup: Some(evt_self_managed_io_cleanup),
-        ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
-    };
-    // SAFETY: the caller vouches for the init structure; the callbacks live over the call.
-    unsafe {
-        call_unsafe_wdf_function_binding!(WdfDeviceInitSetPnpPowerEventCallbacks, init, &raw mut callbacks);
-    }
-    let mut files = WDF_FILEOBJECT_CONFIG {
-        Size: size_of::<WDF_FILEOBJECT_CONFIG>() as ULONG,
-        EvtFileCleanup: Some(evt_file_cleanup),
-        AutoForwardCleanupClose: _WDF_TRI_STATE::WdfUseDefault,
-        FileObjectClass: _WDF_FILEOBJECT_CLASS::WdfFileObjectWdfCannotUseFsContexts,
-        ..WDF_FILEOBJECT_CONFIG::default()
-    };
-    // SAFETY: the caller vouches for the init structure; the configuration lives over the call.
-    unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfDeviceInitSetFileObjectConfig,
-            init,
-            &raw mut files,
-            WDF_NO_OBJECT_ATTRIBUTES
-        );
-    }
-    // Names below the device's are as closed as the device.
-    // SAFETY: the caller vouches for the init structure.
-    unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfDeviceInitSetCharacteristics,
-            init,
-            FILE_DEVICE_SECURE_OPEN,
-            TRUE as BOOLEAN
-        );
-    }
-}
-
 /// Makes the device object.
-///
-/// # Safety
-/// `init` is that of EvtDriverDeviceAdd, and is not used any more.
-unsafe fn create_device(mut init: PWDFDEVICE_INIT) -> Result<Device, NTSTATUS> {
+fn create_device(init: DeviceInit) -> Result<Device, NTSTATUS> {
     // synchronous sends and the target's functions wait: callbacks come at PASSIVE_LEVEL
     let mut attributes = context::attributes::<Relay>();
     attributes.ExecutionLevel = _WDF_EXECUTION_LEVEL::WdfExecutionLevelPassive;
-    let mut device: WDFDEVICE = null_mut();
-    // SAFETY: the caller vouches for the init structure; everything passed by address lives over the call.
-    check(unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfDeviceCreate,
-            &raw mut init,
-            &raw mut attributes,
-            &raw mut device
-        )
-    })?;
-    // SAFETY: what is made from it becomes part of its context, or is its child.
-    let device = unsafe { Device::new(device) };
+    let device = init.create(attributes)?;
     // Programs' requests go on to another device's stack: they need locations for it.
     // SAFETY: the device's own object.
     let stack = unsafe { &raw mut (*device.wdm()).StackSize };
@@ -189,9 +138,9 @@ unsafe extern "C" fn evt_self_managed_io_cleanup(device: WDFDEVICE) {
 /// PASSIVE_LEVEL.
 unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
     // SAFETY: this callback's own argument.
-    let device = unsafe { call_unsafe_wdf_function_binding!(WdfFileObjectGetDevice, file) };
+    let device = unsafe { Device::of_file(file) };
     // SAFETY: the file's device outlives it, and has started.
-    let relay = unsafe { Relay::of(device) };
+    let relay = unsafe { Relay::of(device.handle()) };
     relay.journal.note(event::CLEANUP, u32::MAX, 0, 0);
     relay.cancel_file(file);
 }

@@ -3,11 +3,11 @@
 use core::{ptr::null_mut, slice};
 
 use cancelnic_ioctl::{
-    Guid, Header, NIC_INTERFACE,
+    Header, NIC_INTERFACE,
     log::event,
     relay::{Target, TargetAnswer, target},
 };
-use cancelnic_kernel::check;
+use cancelnic_kernel::{check, guid};
 use cancelnic_mutants::Mutant;
 use wdk_sys::{
     _WDF_IO_TARGET_PURGE_IO_ACTION, _WDF_IO_TARGET_SENT_IO_ACTION, _WDF_IO_TARGET_STATE, GUID, NTSTATUS,
@@ -18,10 +18,7 @@ use wdk_sys::{
 use crate::relay::Relay;
 
 /// The class of cancelnic.sys's interface.
-static CLASS: GUID = {
-    let Guid(first, second, third, rest) = NIC_INTERFACE;
-    GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
-};
+static CLASS: GUID = guid(NIC_INTERFACE);
 
 impl Relay {
     /// Does what a program wants of the target. PASSIVE_LEVEL.

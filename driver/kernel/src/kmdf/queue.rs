@@ -7,7 +7,7 @@ use wdk_sys::{
     WDF_IO_QUEUE_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDFQUEUE, call_unsafe_wdf_function_binding,
 };
 
-use super::{device::Device, request::Request};
+use super::device::Device;
 use crate::check;
 
 /// A queue of this driver's device. It lives as long as the device; the value is used in a callback of one of them, or kept
@@ -136,19 +136,5 @@ impl Queue {
             call_unsafe_wdf_function_binding!(WdfIoQueueGetState, self.0, &raw mut queued, &raw mut owned)
         };
         State { flags: flags as u32, queued, owned }
-    }
-
-    /// Takes the next request out of a manual queue. At most DISPATCH_LEVEL.
-    ///
-    /// # Errors
-    /// The framework's status: there is none, or the queue is stopped.
-    pub fn retrieve(self) -> Result<Request, NTSTATUS> {
-        let mut request = null_mut();
-        // SAFETY: the queue is alive; the handle is written on success.
-        check(unsafe {
-            call_unsafe_wdf_function_binding!(WdfIoQueueRetrieveNextRequest, self.0, &raw mut request)
-        })?;
-        // SAFETY: the framework has just given it to the driver.
-        Ok(unsafe { Request::owned(request) })
     }
 }

@@ -26,6 +26,20 @@ impl Request {
         Self(handle)
     }
 
+    /// Takes the next request out of a manual queue. At most DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// The framework's status: there is none, or the queue is stopped.
+    pub fn retrieve(from: Queue) -> Result<Self, NTSTATUS> {
+        let mut request = null_mut();
+        // SAFETY: the queue is alive; the handle is written on success.
+        check(unsafe {
+            call_unsafe_wdf_function_binding!(WdfIoQueueRetrieveNextRequest, from.handle(), &raw mut request)
+        })?;
+        // SAFETY: the framework has just given it to the driver.
+        Ok(unsafe { Self::owned(request) })
+    }
+
     /// Its handle.
     #[must_use]
     pub const fn handle(&self) -> WDFREQUEST {

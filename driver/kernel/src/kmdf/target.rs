@@ -18,13 +18,11 @@ use crate::{check, text::counted};
 pub struct IoTarget(WDFIOTARGET);
 
 impl IoTarget {
-    /// The target with this handle.
-    ///
-    /// # Safety
-    /// It is a child of this driver's device, and alive as long as the value is used.
+    /// The local target: the next lower device of `device`'s stack.
     #[must_use]
-    pub const unsafe fn new(handle: WDFIOTARGET) -> Self {
-        Self(handle)
+    pub fn below(device: Device) -> Self {
+        // SAFETY: the device is alive; the target is its child.
+        Self(unsafe { call_unsafe_wdf_function_binding!(WdfDeviceGetIoTarget, device.handle()) })
     }
 
     /// Makes a remote target, not open yet. PASSIVE_LEVEL.

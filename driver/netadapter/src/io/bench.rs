@@ -3,12 +3,15 @@
 
 use cancelnic_core::waiters::Which;
 use cancelnic_ioctl::{
-    Guid, Header, NIC_BENCH_INTERFACE,
+    Header, NIC_BENCH_INTERFACE,
     bench::{self, Complete, Forward, Mark, QueueAction, QueueState, Retrieve, Status, action, queue},
     log::event,
     nic::{Wait, behaviour},
 };
-use cancelnic_kernel::kmdf::{device::Device, queue::Queue, request::Request};
+use cancelnic_kernel::{
+    guid,
+    kmdf::{device::Device, queue::Queue, request::Request},
+};
 use wdk_sys::{
     GUID, NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_FOUND, STATUS_SUCCESS, ULONG,
     WDF_IO_QUEUE_CONFIG, WDFCONTEXT, WDFQUEUE, WDFREQUEST,
@@ -27,10 +30,7 @@ pub struct Bench {
 }
 
 /// The bench's class as the framework takes it.
-static CLASS: GUID = {
-    let Guid(first, second, third, rest) = NIC_BENCH_INTERFACE;
-    GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
-};
+static CLASS: GUID = guid(NIC_BENCH_INTERFACE);
 
 impl Bench {
     /// Makes queues and interface. PASSIVE_LEVEL.
@@ -168,7 +168,7 @@ impl Interface {
     /// Takes the next request out of a manual queue; what the framework returned.
     fn retrieve(&self, from: u32, wanted: u32) -> NTSTATUS {
         let queue = self.queue(from);
-        match queue.retrieve() {
+        match Request::retrieve(queue) {
             Ok(request) => {
                 self.receive(request, queue, Some(wanted));
                 STATUS_SUCCESS

@@ -11,15 +11,15 @@ mod control;
 mod view;
 mod waiters;
 
-use core::mem::size_of;
-
-use cancelnic_ioctl::{Guid, NIC_INTERFACE, log::event};
-use cancelnic_kernel::kmdf::{context, device::Device, journal::Journal, lock::Locked, queue::Queue};
+use cancelnic_ioctl::{NIC_INTERFACE, log::event};
+use cancelnic_kernel::{
+    guid,
+    kmdf::{context, device::Device, journal::Journal, lock::Locked, queue::Queue},
+};
 use cancelnic_mutants::{Mutant, Shown};
 use wdk_sys::{
-    _WDF_FILEOBJECT_CLASS, _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_REQUEST_TYPE, _WDF_TRI_STATE, BOOLEAN,
-    FILE_DEVICE_SECURE_OPEN, GUID, NTSTATUS, PWDFDEVICE_INIT, TRUE, ULONG, WDF_FILEOBJECT_CONFIG,
-    WDF_IO_QUEUE_CONFIG, WDF_NO_OBJECT_ATTRIBUTES, WDFFILEOBJECT, call_unsafe_wdf_function_binding,
+    _WDF_IO_QUEUE_DISPATCH_TYPE, _WDF_REQUEST_TYPE, _WDF_TRI_STATE, BOOLEAN, GUID, NTSTATUS, TRUE,
+    WDF_IO_QUEUE_CONFIG, WDFFILEOBJECT,
 };
 
 use crate::{context::DeviceContext, report::POOL_TAG};
@@ -38,39 +38,6 @@ pub struct Interface {
     mutant: Shown,
     #[cfg(feature = "test-build")]
     bench: bench::Bench,
-}
-
-/// What has to be set before the device object is made. PASSIVE_LEVEL.
-///
-/// # Safety
-/// `init` is that of EvtDriverDeviceAdd, before the device is created.
-pub unsafe fn prepare(init: PWDFDEVICE_INIT) {
-    let mut config = WDF_FILEOBJECT_CONFIG {
-        Size: size_of::<WDF_FILEOBJECT_CONFIG>() as ULONG,
-        EvtFileCleanup: Some(evt_file_cleanup),
-        AutoForwardCleanupClose: _WDF_TRI_STATE::WdfUseDefault,
-        FileObjectClass: _WDF_FILEOBJECT_CLASS::WdfFileObjectWdfCannotUseFsContexts,
-        ..WDF_FILEOBJECT_CONFIG::default()
-    };
-    // SAFETY: the caller vouches for the init structure; the configuration lives over the call.
-    unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfDeviceInitSetFileObjectConfig,
-            init,
-            &raw mut config,
-            WDF_NO_OBJECT_ATTRIBUTES
-        );
-    }
-    // Names below the device's are as closed as the device.
-    // SAFETY: the caller vouches for the init structure.
-    unsafe {
-        call_unsafe_wdf_function_binding!(
-            WdfDeviceInitSetCharacteristics,
-            init,
-            FILE_DEVICE_SECURE_OPEN,
-            TRUE as BOOLEAN
-        );
-    }
 }
 
 impl Interface {
@@ -109,10 +76,7 @@ impl Interface {
 }
 
 /// The interface's class as the framework takes it.
-static CLASS: GUID = {
-    let Guid(first, second, third, rest) = NIC_INTERFACE;
-    GUID { Data1: first, Data2: second, Data3: third, Data4: rest }
-};
+static CLASS: GUID = guid(NIC_INTERFACE);
 
 /// Control codes; answers also without power.
 fn control_queue() -> WDF_IO_QUEUE_CONFIG {
@@ -146,11 +110,11 @@ fn managed_queue() -> WDF_IO_QUEUE_CONFIG {
 
 /// The last handle of a file is closed: its requests that the driver has will not be fetched any more.
 /// PASSIVE_LEVEL.
-unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
-    // SAFETY: the framework's own argument.
-    let device = unsafe { call_unsafe_wdf_function_binding!(WdfFileObjectGetDevice, file) };
+pub unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
+    // SAFETY: this callback's own argument.
+    let device = unsafe { Device::of_file(file) };
     // SAFETY: the file's device outlives it, and has started, hence has its context filled in.
-    let interface = &unsafe { context::get::<DeviceContext>(device.cast()) }.interface;
+    let interface = &unsafe { context::get::<DeviceContext>(device.object()) }.interface;
     interface.journal.note(event::CLEANUP, u32::MAX, 0, 0);
     if !interface.mutant.is(Mutant::ForgetsCleanup) {
         interface.cancel_file(file);
