@@ -5,7 +5,7 @@
 //!
 //! The rule that everything else here serves: **no buffer goes back while the device may still write
 //! it.** After EvtCancel that is proven by the queue's STATE reading STOPPED, by a reset that was
-//! answered ([`Signals::mark_lost`]), or by registers that read all ones.
+//! answered ([`crate::signals::Signals::mark_lost`]), or by registers that read all ones.
 //!
 //! Rules: CP10, CP22, CP23 (`driver/docs/cancel-path.md`).
 

@@ -34,7 +34,7 @@
 #define CANCELNIC_LOG_LOG_RECORDS 512
 
 /*
- NIC: a request was presented by a queue; `value` is the queue (queue).
+ NIC: a request was presented by a queue; `value` is the queue (CANCELNIC_BENCH_QUEUE_...).
  */
 #define CANCELNIC_LOG_EVENT_PRESENTED 1u
 
@@ -1326,8 +1326,7 @@ typedef struct CancelnicRelayOutcome {
      */
     uint32_t irql;
     /*
-     WdfRequestIsCanceled is not for requests of the relay's own; here the relay's count of completion routines run
-     for the slot's request.
+     Completion routines that have run for the slot's request since it was sent, as the relay counts them.
      */
     uint32_t completions;
 } CancelnicRelayOutcome;

@@ -48,7 +48,7 @@ pub struct Record {
 
 /// Values of [`Record::event`]. `value` is 0 where nothing is said of it.
 pub mod event {
-    /// NIC: a request was presented by a queue; `value` is the queue ([`crate::nic::queue`]).
+    /// NIC: a request was presented by a queue; `value` is the queue ([`crate::bench::queue`]).
     pub const PRESENTED: u32 = 1;
     /// NIC: WdfRequestMarkCancelableEx returned `status`, or WdfRequestMarkCancelable returned (`value` is 1).
     pub const MARKED: u32 = 2;

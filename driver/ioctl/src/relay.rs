@@ -1,9 +1,9 @@
 //! cancelnic-relay.sys's device interface ([`crate::RELAY_INTERFACE`]).
 //!
 //! The relay owns [`SLOTS`] slots, each with at most one request that goes to cancelnic.sys, or down the relay's own
-//! stack ([`way`]). A slot's request is
-//! either the relay's own ([`CREATE`], [`SEND`]) or a program's: every control code of [`crate::nic`] that a program
-//! sends to the relay is passed on, in the slot and with the options that [`PASS`] named.
+//! stack ([`way`]). A slot's request is either the relay's own ([`CREATE`], [`SEND`]) or a program's: every control code
+//! of [`crate::nic`] and [`crate::bench`] that a program sends to the relay is passed on, in the slot and with the options
+//! that [`PASS`] named.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -43,8 +43,7 @@ pub mod way {
     pub const BELOW: u32 = 1;
 }
 
-/// Values of [`Target::action`]. [`target::OPEN`](self::target::OPEN) and [`target::CLOSE`](self::target::CLOSE) are
-/// for [`way::NIC`].
+/// Values of [`Target::action`]. [`target::OPEN`] and [`target::CLOSE`] are for [`way::NIC`].
 pub mod target {
     /// Nothing: only the state is asked for.
     pub const NONE: u32 = 0;
@@ -79,13 +78,13 @@ pub struct Target {
     /// One of [`way`].
     pub way: u32,
 }
+
 impl Input for Target {
     fn is_allowed(&self) -> bool {
         let for_one_way = matches!(self.action, target::OPEN | target::CLOSE);
         self.action <= target::LAST && (self.way == way::NIC || self.way == way::BELOW && !for_one_way)
     }
 }
-
 
 impl Target {
     /// Does `action` to the target `way`.
@@ -118,12 +117,12 @@ pub struct Slot {
     /// Zero.
     pub reserved: u32,
 }
+
 impl Input for Slot {
     fn is_allowed(&self) -> bool {
         self.reserved == 0
     }
 }
-
 
 impl Slot {
     /// Slot number `slot`.
@@ -142,9 +141,9 @@ pub mod option {
     /// Sent whatever the target's state.
     pub const IGNORE_TARGET_STATE: u32 = 4;
     /// Not seen again. For passed requests.
+    pub const SEND_AND_FORGET: u32 = 8;
     /// All of these.
     pub(super) const ALL: u32 = TIMEOUT | SYNCHRONOUS | IGNORE_TARGET_STATE | SEND_AND_FORGET;
-    pub const SEND_AND_FORGET: u32 = 8;
 }
 
 /// Input of [`SEND`].
@@ -168,6 +167,7 @@ pub struct Send {
     /// One of [`crate::nic::behaviour`].
     pub behaviour: u32,
 }
+
 /// Whether a request may be sent so.
 const fn may_send(options: u32, timeout: i64, routine: u32, way: u32) -> bool {
     options & !option::ALL == 0 && timeout <= 0 && routine <= 1 && way <= way::BELOW
@@ -178,7 +178,6 @@ impl Input for Send {
         may_send(self.options, self.timeout, self.routine, self.way)
     }
 }
-
 
 impl Send {
     /// Sends the request of slot 0, which the NIC is to treat as one of [`crate::nic::behaviour`]: asynchronously, with a
@@ -207,12 +206,12 @@ pub struct Pass {
     /// One of [`way`].
     pub way: u32,
 }
+
 impl Input for Pass {
     fn is_allowed(&self) -> bool {
         self.slot < SLOTS && may_send(self.options, self.timeout, self.routine, self.way)
     }
 }
-
 
 /// Output of [`SEND`], [`CANCEL`] and the other operations on a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -226,8 +225,7 @@ pub struct Outcome {
     pub status: u32,
     /// IRQL at which the call was made.
     pub irql: u32,
-    /// WdfRequestIsCanceled is not for requests of the relay's own; here the relay's count of completion routines run
-    /// for the slot's request.
+    /// Completion routines that have run for the slot's request since it was sent, as the relay counts them.
     pub completions: u32,
 }
 
@@ -258,6 +256,8 @@ pub struct SlotState {
     /// Completion routines run for it since it was sent.
     pub completions: u32,
     /// IoStatus.Information.
+    pub information: u64,
+}
 
 #[cfg(test)]
 mod tests {
@@ -294,6 +294,4 @@ mod tests {
         assert_eq!(slots, [true, true, false]);
         assert_eq!([0, 1].map(|reserved| Slot { reserved, ..Slot::new(0) }.is_allowed()), [true, false]);
     }
-}
-    pub information: u64,
 }

@@ -1,4 +1,5 @@
-//! What the driver keeps for one device: its parts, none of which knows this file, and the way to each of them.
+//! What the driver keeps for one device: its parts, and the way to each of them. [`crate::io`] and [`crate::queue`] come
+//! back here, as their callbacks start from a handle; the other parts do not know this file.
 
 use core::{
     cell::UnsafeCell,

@@ -13,9 +13,9 @@
 //! 5. D0Exit: the device is reset, then the virtqueues are freed. ReleaseHardware unmaps the BARs. After a surprise removal
 //!    step 4 may end as late as between the two: then the virtqueues are freed in the second.
 //!
-//! [`driver`] is the image's entry, [`class`] the way to NetAdapterCx. [`context`] holds the device's parts, none of which knows it:
-//! [`hardware`], [`virtqueues`], [`wake`] (passes interrupts on to waiting queues), [`watchdog`], [`io`] (the device interface).
-//! [`failure`] ends a cancel that takes too long; [`anchor`] is where a debugger starts.
+//! [`driver`] is the image's entry, [`class`] the way to NetAdapterCx. [`context`] holds the device's parts: [`hardware`],
+//! [`virtqueues`], [`wake`] (passes interrupts on to waiting queues) and [`watchdog`], which do not know it, and [`io`] (the
+//! device interface). [`failure`] ends a cancel that takes too long; [`anchor`] is where a debugger starts.
 #![warn(clippy::multiple_unsafe_ops_per_block)]
 #![no_std]
 #![cfg(target_os = "windows")]
