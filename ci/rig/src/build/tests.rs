@@ -57,13 +57,21 @@ fn another_folder_gives_the_same_driver() {
 
 /// Cargo is called once for each variant: what it has linked is read again.
 #[test]
-fn a_test_build_is_another_driver_and_leaves_the_shipped_one_as_it_is() {
+fn a_test_build_has_mutants_and_bench_and_leaves_the_shipped_one_as_it_is() {
     LazyLock::force(&IMAGE);
     let workspace = Workspace::find().expect("a workspace");
     let test = build_driver(&workspace, Variant::Test, &workspace.out().join("test-builds"));
     let shipped_again = build_driver(&workspace, Variant::Shipped, &workspace.out());
-    assert!(test != *IMAGE, "the test build is the shipped driver");
     assert!(shipped_again == *IMAGE, "the test build overwrites the shipped driver");
+    // The test bench's interface class in memory, and the INF keyword that chooses a mutant.
+    let cancelnic_ioctl::Guid(first, second, third, rest) = cancelnic_ioctl::NIC_BENCH_INTERFACE;
+    let class = [&first.to_le_bytes()[..], &second.to_le_bytes(), &third.to_le_bytes(), &rest].concat();
+    let keyword: Vec<u8> = "Mutant".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (what, bytes) in [("test bench", class), ("mutants", keyword)] {
+        let has = |image: &[u8]| image.windows(bytes.len()).any(|part| part == bytes);
+        assert!(has(&test), "nothing shows the {what} in a test build");
+        assert!(!has(&IMAGE), "the shipped driver has the {what}");
+    }
 }
 
 #[test]
