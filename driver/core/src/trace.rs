@@ -1,6 +1,6 @@
 //! The last events of a driver, in a fixed ring, for whoever looks at a stopped machine: a debugger, a dump.
 //!
-//! Writing costs one locked addition and nine stores, takes no lock and no memory, and may happen on every processor at
+//! Writing costs one locked addition and eight stores, takes no lock and no memory, and may happen on every processor at
 //! any IRQL. An event is whole if its number is the one that its place is due; one that is being written reads 0.
 //! Nothing in the driver reads the ring: it decides nothing.
 

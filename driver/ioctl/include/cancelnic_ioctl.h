@@ -2,8 +2,8 @@
 
    Every buffer begins with a CancelnicHeader; all numbers are little-endian. A request whose input is not exactly
    what its code wants is refused, and changes nothing: STATUS_INFO_LENGTH_MISMATCH for its length,
-   STATUS_REVISION_MISMATCH for its version, STATUS_INVALID_PARAMETER for a value. The devices are for administrators
-   only, and are opened for reading and writing.
+   STATUS_REVISION_MISMATCH for its version, STATUS_INVALID_PARAMETER for a value. A code that wants no input does
+   not look at it. The devices are for administrators only, and are opened for reading and writing.
 
    Generated from Rust: change it there. */
 

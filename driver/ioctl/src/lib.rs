@@ -1,8 +1,9 @@
 //! The structures and control codes that programs and the project's drivers exchange.
 //!
 //! Every buffer begins with a [`Header`]; all numbers are little-endian. A control request whose input is not exactly
-//! what its code wants ([`Input`]) is refused with the status of [`Fault`], and changes nothing. The control codes are buffered,
-//! but for one, and want read and write access; the devices are for administrators only.
+//! what its code wants ([`Input`]) is refused with the status of [`Fault`], and changes nothing; a code that wants none does
+//! not look at it. The control codes are buffered, but for one, and want read and write access; the devices are for
+//! administrators only.
 //!
 //! `include/cancelnic_ioctl.h` is this crate for C and C++.
 #![no_std]

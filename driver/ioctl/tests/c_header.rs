@@ -21,8 +21,8 @@ fn header() -> PathBuf {
 const ABOUT: &str = "What programs and the drivers of the cancelnic NIC exchange: control codes and structures.\n\n   \
     Every buffer begins with a CancelnicHeader; all numbers are little-endian. A request whose input is not exactly\n   \
     what its code wants is refused, and changes nothing: STATUS_INFO_LENGTH_MISMATCH for its length,\n   \
-    STATUS_REVISION_MISMATCH for its version, STATUS_INVALID_PARAMETER for a value. The devices are for administrators\n   \
-    only, and are opened for reading and writing.";
+    STATUS_REVISION_MISMATCH for its version, STATUS_INVALID_PARAMETER for a value. A code that wants no input does\n   \
+    not look at it. The devices are for administrators only, and are opened for reading and writing.";
 
 fn sources() -> Vec<Source> {
     let call = |name: &str, argument: u64| match name {
