@@ -3,8 +3,6 @@
 //! It starts the device process and QEMU with a guest, tells both what to do, and compares what the driver, the
 //! device, the guest and the wire's own capture say of every single frame.
 
-#![warn(unreachable_pub)]
-
 // Its println!, print! and eprintln! take the place of the standard library's.
 #[macro_use]
 extern crate lab;

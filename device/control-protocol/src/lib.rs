@@ -9,7 +9,6 @@
 //! It knows neither socket nor device. README.md shows a session.
 
 #![forbid(unsafe_code)]
-#![warn(unreachable_pub)]
 
 pub mod document;
 mod error;

@@ -6,8 +6,6 @@
 //!
 //! Exit codes: 0 ended as it should, 1 a fault of ours, 2 usage, 3 something outside is missing or taken.
 
-#![warn(unreachable_pub)]
-
 mod backend;
 mod capture;
 mod cli;

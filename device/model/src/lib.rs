@@ -28,7 +28,6 @@
 //! back; it is passed in, never read. Guest memory is passed in, too, and held only during the call.
 
 #![forbid(unsafe_code)]
-#![warn(unreachable_pub)]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod base;

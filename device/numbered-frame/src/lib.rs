@@ -14,7 +14,6 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(unreachable_pub)]
 
 use core::fmt;
 

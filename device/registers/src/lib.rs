@@ -21,7 +21,6 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(unreachable_pub)]
 
 mod block;
 mod command;

@@ -42,37 +42,37 @@ impl Ring {
         unsafe { place.write_volatile(index & self.mask) };
     }
 
-    pub fn begin(&self) -> u32 {
+    pub(crate) fn begin(&self) -> u32 {
         self.index(BEGIN)
     }
 
-    pub fn next(&self) -> u32 {
+    pub(crate) fn next(&self) -> u32 {
         self.index(NEXT)
     }
 
-    pub fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         self.index(END)
     }
 
-    pub fn set_begin(&self, index: u32) {
+    pub(crate) fn set_begin(&self, index: u32) {
         self.set_index(BEGIN, index);
     }
 
-    pub fn set_next(&self, index: u32) {
+    pub(crate) fn set_next(&self, index: u32) {
         self.set_index(NEXT, index);
     }
 
-    pub fn after(&self, index: u32, by: u32) -> u32 {
+    pub(crate) fn after(&self, index: u32, by: u32) -> u32 {
         NetRingAdvanceIndex(self.mask, index, by)
     }
 
     /// How it stands: its elements, BeginIndex, NextIndex, EndIndex.
-    pub fn indices(&self) -> [u32; 4] {
+    pub(crate) fn indices(&self) -> [u32; 4] {
         [self.mask + 1, self.begin(), self.next(), self.end()]
     }
 
     /// Elements that the driver owns.
-    pub fn owned(&self) -> u32 {
+    pub(crate) fn owned(&self) -> u32 {
         NetRingGetRangeCount(self.mask, self.begin(), self.end())
     }
 }

@@ -12,12 +12,13 @@ fn config() -> [u8; CONFIG_LEN] {
     bar(&mut config, 5, 0x0000_0080);
     config[0x34] = 0x98;
     config[0x98..0x9c].copy_from_slice(&[0x11, 0x84, 0, 0]); // MSI-X
-    capability(&mut config, 0x84, 0x70, 5, 0, 0, 0); // configuration access: BAR 0, no memory behind it
-    capability(&mut config, 0x70, 0x60, 2, 4, 0x3000, 0x1000);
+    // configuration access: BAR 0, no memory behind it
+    capability(&mut config, 0x84, 0x70, 5, Region { bar: 0, offset: 0, len: 0 });
+    capability(&mut config, 0x70, 0x60, 2, Region { bar: 4, offset: 0x3000, len: 0x1000 });
     config[0x80] = 4;
-    capability(&mut config, 0x60, 0x50, 4, 4, 0x2000, 0x1000);
-    capability(&mut config, 0x50, 0x40, 3, 4, 0x1000, 0x1000);
-    capability(&mut config, 0x40, 0x00, 1, 4, 0x0000, 0x1000);
+    capability(&mut config, 0x60, 0x50, 4, Region { bar: 4, offset: 0x2000, len: 0x1000 });
+    capability(&mut config, 0x50, 0x40, 3, Region { bar: 4, offset: 0x1000, len: 0x1000 });
+    capability(&mut config, 0x40, 0x00, 1, Region { bar: 4, offset: 0x0000, len: 0x1000 });
     config
 }
 
@@ -25,7 +26,8 @@ fn bar(config: &mut [u8], bar: usize, value: u32) {
     config[0x10 + 4 * bar..][..4].copy_from_slice(&value.to_le_bytes());
 }
 
-fn capability(config: &mut [u8], at: usize, next: u8, kind: u8, bar: u8, offset: u32, len: u32) {
+fn capability(config: &mut [u8], at: usize, next: u8, kind: u8, region: Region) {
+    let Region { bar, offset, len } = region;
     config[at..at + 8].copy_from_slice(&[9, next, 16, kind, bar, 0, 0, 0]);
     config[at + 8..at + 12].copy_from_slice(&offset.to_le_bytes());
     config[at + 12..at + 16].copy_from_slice(&len.to_le_bytes());
@@ -53,7 +55,7 @@ fn doorbell_outside_the_structure_is_refused() {
 fn first_structure_of_a_kind_wins() {
     let mut config = config();
     config[0x41] = 0xb0;
-    capability(&mut config, 0xb0, 0, 1, 2, 0x500, 0x38);
+    capability(&mut config, 0xb0, 0, 1, Region { bar: 2, offset: 0x500, len: 0x38 });
     assert_eq!(find_structures(&config).expect("a good device").common.bar, 4);
 }
 
@@ -62,7 +64,7 @@ fn structure_in_a_reserved_bar_is_passed_over() {
     let mut config = config();
     config[0x41] = 0xb0;
     config[0x44] = 6;
-    capability(&mut config, 0xb0, 0, 1, 2, 0x500, 0x38);
+    capability(&mut config, 0xb0, 0, 1, Region { bar: 2, offset: 0x500, len: 0x38 });
     assert_eq!(find_structures(&config).expect("a good device").common.bar, 2);
 }
 

@@ -51,7 +51,7 @@ const CLEANUP: usize = 0x12;
 ///
 /// # Safety
 /// `driver` is the handle of the registered filter driver.
-pub unsafe fn make_device(driver: NDIS_HANDLE) -> Result<(), NTSTATUS> {
+pub(crate) unsafe fn make_device(driver: NDIS_HANDLE) -> Result<(), NTSTATUS> {
     let mut routines: [PDRIVER_DISPATCH; DISPATCH_ROUTINES] = [None; DISPATCH_ROUTINES];
     routines[CREATE] = Some(succeed);
     routines[CLEANUP] = Some(succeed);
@@ -84,7 +84,7 @@ pub unsafe fn make_device(driver: NDIS_HANDLE) -> Result<(), NTSTATUS> {
 ///
 /// # Safety
 /// [`make_device`] has succeeded, and this is called once.
-pub unsafe fn remove_device() {
+pub(crate) unsafe fn remove_device() {
     // SAFETY: the caller vouches for the device.
     unsafe { NdisDeregisterDeviceEx(DEVICE.load(Ordering::Relaxed)) };
 }

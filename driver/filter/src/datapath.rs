@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// FilterSendNetBufferLists. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn send(
+pub(crate) unsafe extern "win64" fn send(
     context: NDIS_HANDLE,
     lists: *mut NET_BUFFER_LIST,
     port: NDIS_PORT_NUMBER,
@@ -29,7 +29,11 @@ pub unsafe extern "win64" fn send(
 }
 
 /// FilterSendNetBufferListsComplete. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn send_complete(context: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, flags: u32) {
+pub(crate) unsafe extern "win64" fn send_complete(
+    context: NDIS_HANDLE,
+    lists: *mut NET_BUFFER_LIST,
+    flags: u32,
+) {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     // SAFETY: NDIS passes lists that are now this driver's.
@@ -38,14 +42,14 @@ pub unsafe extern "win64" fn send_complete(context: NDIS_HANDLE, lists: *mut NET
 }
 
 /// FilterCancelSendNetBufferLists. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn cancel_send(context: NDIS_HANDLE, id: *mut c_void) {
+pub(crate) unsafe extern "win64" fn cancel_send(context: NDIS_HANDLE, id: *mut c_void) {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     filter.sends.cancel(id.addr() as u64, filter);
 }
 
 /// FilterReceiveNetBufferLists. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn receive(
+pub(crate) unsafe extern "win64" fn receive(
     context: NDIS_HANDLE,
     lists: *mut NET_BUFFER_LIST,
     port: NDIS_PORT_NUMBER,
@@ -66,7 +70,7 @@ pub unsafe extern "win64" fn receive(
 }
 
 /// FilterReturnNetBufferLists. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn give_back(context: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, flags: u32) {
+pub(crate) unsafe extern "win64" fn give_back(context: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, flags: u32) {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     // SAFETY: NDIS passes lists that are now this driver's.

@@ -19,7 +19,10 @@ static HANDLE: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(null_mut());
 /// # Safety
 /// Called by the system, once per load, with a valid driver object.
 #[unsafe(export_name = "DriverEntry")]
-pub unsafe extern "C" fn driver_entry(driver: PDRIVER_OBJECT, _registry_path: PUNICODE_STRING) -> NTSTATUS {
+pub(crate) unsafe extern "C" fn driver_entry(
+    driver: PDRIVER_OBJECT,
+    _registry_path: PUNICODE_STRING,
+) -> NTSTATUS {
     // SAFETY: the driver object is the system's, and this driver's to fill in here.
     unsafe { (*driver).DriverUnload = Some(unload) };
     match start(driver) {

@@ -8,7 +8,7 @@ use ndis_sys::{
 use crate::module::Filter;
 
 /// FilterStatus: goes on up. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn status(context: NDIS_HANDLE, indication: *mut NDIS_STATUS_INDICATION) {
+pub(crate) unsafe extern "win64" fn status(context: NDIS_HANDLE, indication: *mut NDIS_STATUS_INDICATION) {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     // SAFETY: the module is attached; NDIS's indication lives over the call.
@@ -16,7 +16,7 @@ pub unsafe extern "win64" fn status(context: NDIS_HANDLE, indication: *mut NDIS_
 }
 
 /// FilterDevicePnPEventNotify: goes on down. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn device(context: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
+pub(crate) unsafe extern "win64" fn device(context: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     // SAFETY: the module is attached; NDIS's event lives over the call.
@@ -24,7 +24,7 @@ pub unsafe extern "win64" fn device(context: NDIS_HANDLE, event: *mut NET_DEVICE
 }
 
 /// FilterNetPnPEvent: goes on up. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn network(
+pub(crate) unsafe extern "win64" fn network(
     context: NDIS_HANDLE,
     event: *mut NET_PNP_EVENT_NOTIFICATION,
 ) -> NDIS_STATUS {

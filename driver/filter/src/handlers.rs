@@ -27,7 +27,7 @@ static UNIQUE_NAME: [u16; 38] = utf16(b"{d1a5c0f2-7b64-4b0e-9a57-3c1f8e6b2d40}")
 static SERVICE_NAME: [u16; 13] = utf16(b"cancelnic-lwf");
 
 /// Everything that NDIS calls.
-pub fn characteristics() -> NDIS_FILTER_DRIVER_CHARACTERISTICS {
+pub(crate) fn characteristics() -> NDIS_FILTER_DRIVER_CHARACTERISTICS {
     NDIS_FILTER_DRIVER_CHARACTERISTICS {
         Header: NDIS_OBJECT_HEADER::new(
             NDIS_OBJECT_TYPE_FILTER_DRIVER_CHARACTERISTICS,

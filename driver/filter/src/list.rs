@@ -10,7 +10,7 @@ use ndis_sys::{
 
 /// A net buffer list that this driver holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nbl(NonNull<NET_BUFFER_LIST>);
+pub(crate) struct Nbl(NonNull<NET_BUFFER_LIST>);
 
 // SAFETY: a list belongs to its holder, on whatever processor that runs.
 unsafe impl Send for Nbl {}
@@ -20,12 +20,12 @@ impl Nbl {
     ///
     /// # Safety
     /// It is a list that this driver holds, as long as it is in a chain of this driver's.
-    pub const unsafe fn new(list: NonNull<NET_BUFFER_LIST>) -> Self {
+    pub(crate) const unsafe fn new(list: NonNull<NET_BUFFER_LIST>) -> Self {
         Self(list)
     }
 
     /// Its address.
-    pub const fn as_ptr(self) -> *mut NET_BUFFER_LIST {
+    pub(crate) const fn as_ptr(self) -> *mut NET_BUFFER_LIST {
         self.0.as_ptr()
     }
 }
@@ -34,13 +34,13 @@ impl Nbl {
 ///
 /// # Safety
 /// `first` is null or begins a chain of lists that the caller has been given.
-pub unsafe fn taken(first: *mut NET_BUFFER_LIST) -> Chain<Nbl> {
+pub(crate) unsafe fn taken(first: *mut NET_BUFFER_LIST) -> Chain<Nbl> {
     // SAFETY: the caller vouches for the lists.
     Chain::from_first(NonNull::new(first).map(|first| unsafe { Nbl::new(first) }))
 }
 
 /// The first of the lists that NDIS is handed over, with the others behind it.
-pub fn given(lists: Chain<Nbl>) -> *mut NET_BUFFER_LIST {
+pub(crate) fn given(lists: Chain<Nbl>) -> *mut NET_BUFFER_LIST {
     lists.into_first().map_or(null_mut(), Nbl::as_ptr)
 }
 

@@ -7,7 +7,7 @@ use wdk_sys::ntddk::{KeAcquireSpinLockRaiseToDpc, KeReleaseSpinLock};
 
 /// A value that one processor at a time gets at, at DISPATCH_LEVEL.
 #[derive(Debug)]
-pub struct SpinLock<T> {
+pub(crate) struct SpinLock<T> {
     word: UnsafeCell<u64>,
     value: UnsafeCell<T>,
 }
@@ -17,7 +17,7 @@ unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
     /// A free lock.
-    pub const fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Self { word: UnsafeCell::new(0), value: UnsafeCell::new(value) }
     }
 }

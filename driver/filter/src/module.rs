@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// An event that one wait ends.
-pub struct Event(UnsafeCell<NDIS_EVENT>);
+pub(crate) struct Event(UnsafeCell<NDIS_EVENT>);
 
 // SAFETY: NDIS's functions synchronise by themselves.
 unsafe impl Sync for Event {}
@@ -60,7 +60,7 @@ impl Event {
 }
 
 /// A filter module's context.
-pub struct Filter {
+pub(crate) struct Filter {
     /// NDIS's handle of the module.
     pub handle: NDIS_HANDLE,
     /// The books of sends.
@@ -94,31 +94,31 @@ impl Filter {
     ///
     /// # Safety
     /// `context` is what `attach` has set, and the module is not detached before the reference's last use.
-    pub unsafe fn of<'f>(context: NDIS_HANDLE) -> &'f Self {
+    pub(crate) unsafe fn of<'f>(context: NDIS_HANDLE) -> &'f Self {
         // SAFETY: the caller vouches for the context.
         unsafe { &*context.cast::<Self>() }
     }
 
     /// Lets lists go past the module, or through it, from the next restart on, which NDIS is asked for. At most
     /// DISPATCH_LEVEL.
-    pub fn bypass(&self, on: bool) -> Result<(), NDIS_STATUS> {
+    pub(crate) fn bypass(&self, on: bool) -> Result<(), NDIS_STATUS> {
         self.wants_bypass.store(on, Ordering::Relaxed);
         // SAFETY: the module is attached.
         check(unsafe { NdisFRestartFilter(self.handle) })
     }
 
     /// Whether a program wants lists to go past the module from the next restart on.
-    pub fn wants_bypass(&self) -> bool {
+    pub(crate) fn wants_bypass(&self) -> bool {
         self.wants_bypass.load(Ordering::Relaxed)
     }
 
     /// Which way lists take from now on.
-    pub fn set_bypassed(&self, bypassed: bool) {
+    pub(crate) fn set_bypassed(&self, bypassed: bool) {
         self.bypassed.store(bypassed, Ordering::Relaxed);
     }
 
     /// Whether lists go past the module.
-    pub fn is_bypassed(&self) -> bool {
+    pub(crate) fn is_bypassed(&self) -> bool {
         self.bypassed.load(Ordering::Relaxed)
     }
 
@@ -131,11 +131,11 @@ impl Filter {
 }
 
 /// An attached module that stays as long as this does.
-pub struct Reference(NonNull<Filter>);
+pub(crate) struct Reference(NonNull<Filter>);
 
 impl Reference {
     /// The module with this index in the order of attachment. At most DISPATCH_LEVEL.
-    pub fn to(index: u32) -> Option<Self> {
+    pub(crate) fn to(index: u32) -> Option<Self> {
         MODULES.with(|modules| {
             let mut at = modules.0?;
             // Ends with the list: an index is a program's, and may be any number.
@@ -169,7 +169,7 @@ impl Drop for Reference {
 
 /// All attached modules, one after the other, each held while `act` looks at it.
 #[cfg(feature = "test-build")]
-pub fn each(mut act: impl FnMut(&Filter)) {
+pub(crate) fn each(mut act: impl FnMut(&Filter)) {
     (0..).map_while(Reference::to).for_each(|filter| act(&filter));
 }
 
@@ -208,7 +208,7 @@ fn delist(filter: NonNull<Filter>) {
 }
 
 /// FilterAttach: makes a module over an Ethernet adapter; it is paused. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn attach(
+pub(crate) unsafe extern "win64" fn attach(
     handle: NDIS_HANDLE,
     _driver_context: NDIS_HANDLE,
     parameters: *mut NDIS_FILTER_ATTACH_PARAMETERS,
@@ -264,7 +264,7 @@ pub unsafe extern "win64" fn attach(
 }
 
 /// FilterDetach: the module is paused, no list and no OID request is out. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn detach(context: NDIS_HANDLE) {
+pub(crate) unsafe extern "win64" fn detach(context: NDIS_HANDLE) {
     let Some(filter) = NonNull::new(context.cast::<Filter>()) else { return };
     delist(filter);
     // SAFETY: the module is freed below only.
@@ -302,7 +302,7 @@ unsafe fn free(filter: NonNull<Filter>) {
 }
 
 /// FilterRestart: lists flow again. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn restart(
+pub(crate) unsafe extern "win64" fn restart(
     context: NDIS_HANDLE,
     _parameters: *mut NDIS_FILTER_RESTART_PARAMETERS,
 ) -> NDIS_STATUS {
@@ -316,7 +316,7 @@ pub unsafe extern "win64" fn restart(
 }
 
 /// FilterPause: held lists go back, own lists come back; over when all that is done. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn pause(
+pub(crate) unsafe extern "win64" fn pause(
     context: NDIS_HANDLE,
     _parameters: *mut NDIS_FILTER_PAUSE_PARAMETERS,
 ) -> NDIS_STATUS {

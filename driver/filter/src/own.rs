@@ -18,12 +18,12 @@ use numbered_frame::{EVERYONE, HEADER};
 use crate::{ids, list::Nbl, lock::SpinLock, report::POOL_TAG};
 
 /// Bytes of an Ethernet address.
-pub const ADDRESS_LENGTH: usize = 6;
+pub(crate) const ADDRESS_LENGTH: usize = 6;
 /// Lists that are kept for the next send.
 const SPARE: usize = 64;
 
 /// What a module needs to send frames of its own.
-pub struct OwnLists {
+pub(crate) struct OwnLists {
     /// Handle of the module: whose lists they are.
     source: NDIS_HANDLE,
     pool: NDIS_HANDLE,
@@ -40,7 +40,7 @@ impl OwnLists {
     ///
     /// # Safety
     /// `source` is the handle of a module that outlives this.
-    pub unsafe fn new(source: NDIS_HANDLE, address: [u8; ADDRESS_LENGTH]) -> Option<Self> {
+    pub(crate) unsafe fn new(source: NDIS_HANDLE, address: [u8; ADDRESS_LENGTH]) -> Option<Self> {
         let mut parameters = NET_BUFFER_LIST_POOL_PARAMETERS::with_net_buffers(POOL_TAG);
         // SAFETY: the handle is the caller's to vouch for; the parameters live over the call.
         let pool = unsafe { NdisAllocateNetBufferListPool(source, &raw mut parameters) };
@@ -52,7 +52,7 @@ impl OwnLists {
 
     /// Makes all lists of a send, frame i marked with ID i modulo the count of groups; `None`, and nothing made,
     /// without memory. At most DISPATCH_LEVEL.
-    pub fn make(&self, send: &Send, ids: &[u64; MOST_GROUPS]) -> Option<Chain<Nbl>> {
+    pub(crate) fn make(&self, send: &Send, ids: &[u64; MOST_GROUPS]) -> Option<Chain<Nbl>> {
         let mut lists = Chain::new();
         for at in 0..send.count {
             let Some(list) = self.spare.with(Chain::pop).or_else(|| self.allocate()) else {
@@ -72,7 +72,7 @@ impl OwnLists {
     }
 
     /// Takes lists that are over or were never sent: keeps some, frees the rest. At most DISPATCH_LEVEL.
-    pub fn give_back(&self, mut lists: Chain<Nbl>) {
+    pub(crate) fn give_back(&self, mut lists: Chain<Nbl>) {
         while let Some(list) = lists.pop() {
             let kept = self.spare.with(|spare| {
                 let room = spare.len() < SPARE;
@@ -89,7 +89,7 @@ impl OwnLists {
     }
 
     /// Takes lists that were marked and not sent. At most DISPATCH_LEVEL.
-    pub fn unmark_and_give_back(&self, lists: Chain<Nbl>) {
+    pub(crate) fn unmark_and_give_back(&self, lists: Chain<Nbl>) {
         lists.iter().for_each(List::clear_cancel_id);
         self.give_back(lists);
     }
@@ -182,7 +182,7 @@ unsafe fn free(list: Nbl) {
 ///
 /// # Safety
 /// This driver holds the list.
-pub unsafe fn number_of(list: Nbl) -> u64 {
+pub(crate) unsafe fn number_of(list: Nbl) -> u64 {
     let mut storage = [0_u8; HEADER];
     // SAFETY: the list is held, so its net buffers stay.
     let buffer = unsafe { (*list.as_ptr()).FirstNetBuffer };

@@ -12,7 +12,10 @@ use ndis_sys::{
 use crate::{module::Filter, report::POOL_TAG};
 
 /// FilterOidRequest: sends a clone down. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn request(context: NDIS_HANDLE, original: *mut NDIS_OID_REQUEST) -> NDIS_STATUS {
+pub(crate) unsafe extern "win64" fn request(
+    context: NDIS_HANDLE,
+    original: *mut NDIS_OID_REQUEST,
+) -> NDIS_STATUS {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     let mut clone = null_mut();
@@ -38,7 +41,7 @@ pub unsafe extern "win64" fn request(context: NDIS_HANDLE, original: *mut NDIS_O
 }
 
 /// FilterOidRequestComplete: the clone is back. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn complete(
+pub(crate) unsafe extern "win64" fn complete(
     context: NDIS_HANDLE,
     clone: *mut NDIS_OID_REQUEST,
     status: NDIS_STATUS,
@@ -52,7 +55,7 @@ pub unsafe extern "win64" fn complete(
 }
 
 /// FilterCancelOidRequest. At most DISPATCH_LEVEL.
-pub unsafe extern "win64" fn cancel(context: NDIS_HANDLE, id: *mut c_void) {
+pub(crate) unsafe extern "win64" fn cancel(context: NDIS_HANDLE, id: *mut c_void) {
     // SAFETY: NDIS passes the context of an attached module.
     let filter = unsafe { Filter::of(context) };
     let ours = filter.pending_request.with(|pending| {

@@ -18,7 +18,7 @@ use wdk_sys::{NT_SUCCESS, NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, WDF_NO_OBJECT
 use crate::{class::net, context::DeviceContext, queue, watchdog};
 
 /// What the driver keeps for the adapter: the way to its device.
-pub struct AdapterContext {
+pub(crate) struct AdapterContext {
     device: Device,
 }
 
@@ -36,7 +36,7 @@ unsafe impl Context for AdapterContext {
 ///
 /// # Safety
 /// `adapter` was made by [`create`] and is alive.
-pub unsafe fn device_of<'a>(adapter: NETADAPTER) -> &'a DeviceContext {
+pub(crate) unsafe fn device_of<'a>(adapter: NETADAPTER) -> &'a DeviceContext {
     // SAFETY: the caller vouches for the adapter, which has this context.
     let context = unsafe { context::get::<AdapterContext>(adapter.cast()) };
     // SAFETY: the adapter's parent, the device, outlives it; its context is filled in before the adapter starts.
@@ -63,7 +63,7 @@ const PACKET_FILTERS: NET_PACKET_FILTER_FLAGS = NetPacketFilterFlagDirected
 const MULTICAST_ADDRESSES: usize = 32;
 
 /// Makes the adapter in EvtDriverDeviceAdd. PASSIVE_LEVEL.
-pub fn create(device: Device) -> Result<NETADAPTER, NTSTATUS> {
+pub(crate) fn create(device: Device) -> Result<NETADAPTER, NTSTATUS> {
     // SAFETY: the device is alive.
     let init = unsafe { net().NetAdapterInitAllocate(device.handle()) };
     if init.is_null() {
@@ -90,7 +90,7 @@ pub fn create(device: Device) -> Result<NETADAPTER, NTSTATUS> {
 }
 
 /// The INF's keywords.
-pub struct Parameters {
+pub(crate) struct Parameters {
     /// Longest cancel, milliseconds; 0: not watched.
     pub watchdog_milliseconds: u32,
     /// In which form EvtCancel gives elements back.
@@ -100,7 +100,7 @@ pub struct Parameters {
 }
 
 /// Reads the INF's keywords. PASSIVE_LEVEL. The adapter is alive.
-pub fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATUS> {
+pub(crate) fn read_parameters(adapter: NETADAPTER) -> Result<Parameters, NTSTATUS> {
     let keywords = Configuration::of(adapter)?;
     Ok(Parameters {
         watchdog_milliseconds: keywords.query(&WATCHDOG_MS).unwrap_or(watchdog::DEFAULT_MILLISECONDS),
@@ -155,7 +155,7 @@ impl Drop for Configuration {
 }
 
 /// Tells NetAdapterCx what the adapter can do, and starts it, in PrepareHardware. PASSIVE_LEVEL.
-pub fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATUS> {
+pub(crate) fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATUS> {
     let adapter = context.adapter;
     let speed = identity.speed.unwrap_or(DEFAULT_SPEED);
     let mtu = u32::from(identity.mtu);

@@ -16,19 +16,19 @@ use crate::{clock, context::DeviceContext};
 const DEVICES: usize = 8;
 
 /// Of the whole driver.
-pub struct Anchor {
+pub(crate) struct Anchor {
     devices: [AtomicPtr<DeviceContext>; DEVICES],
     trace: Trace,
 }
 
 /// The one anchor. Kept, though nobody reads it.
 #[used]
-pub static ANCHOR: Anchor =
+pub(crate) static ANCHOR: Anchor =
     Anchor { devices: [const { AtomicPtr::new(null_mut()) }; DEVICES], trace: Trace::new() };
 
 impl Anchor {
     /// A device's context is filled in. Any IRQL.
-    pub fn add(&self, device: &DeviceContext) {
+    pub(crate) fn add(&self, device: &DeviceContext) {
         let address = (&raw const *device).cast_mut();
         for place in &self.devices {
             let taken = place.compare_exchange(null_mut(), address, Ordering::Release, Ordering::Relaxed);
@@ -40,7 +40,7 @@ impl Anchor {
     }
 
     /// A device's context goes; the address may be that of one that was never added. Any IRQL.
-    pub fn remove(&self, device: *mut DeviceContext) {
+    pub(crate) fn remove(&self, device: *mut DeviceContext) {
         let mut known = false;
         for place in &self.devices {
             known |= place.compare_exchange(device, null_mut(), Ordering::AcqRel, Ordering::Relaxed).is_ok();
@@ -51,12 +51,12 @@ impl Anchor {
     }
 
     /// Records an event of a device. Any IRQL.
-    pub fn record(&self, event: Event, device: *const DeviceContext) {
+    pub(crate) fn record(&self, event: Event, device: *const DeviceContext) {
         self.trace.record(event, device.addr(), clock::microseconds(), None);
     }
 
     /// Records an event of one of a device's queues. Any IRQL.
-    pub fn record_queue(
+    pub(crate) fn record_queue(
         &self,
         event: Event,
         device: *const DeviceContext,

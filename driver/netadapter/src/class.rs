@@ -14,7 +14,7 @@ static NET_FUNCTIONS: Once<[WDFFUNC; NET_FUNCTION_COUNT]> = Once::new([None; NET
 static NET_GLOBALS: Once<*mut c_void> = Once::new(null_mut());
 
 /// The class extension's functions. Not before `driver_entry`.
-pub fn net() -> NetFunctions<'static> {
+pub(crate) fn net() -> NetFunctions<'static> {
     // SAFETY: written while binding, before any code that calls this runs, and never again.
     let functions = unsafe { &*NET_FUNCTIONS.get() };
     // SAFETY: written together with the functions.
@@ -26,7 +26,7 @@ pub fn net() -> NetFunctions<'static> {
 static CLASS: [u16; 13] = utf16(b"NetAdapterCx");
 
 /// The request to bind to it, of the image's entry point.
-pub static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
+pub(crate) static CLASSES: [ClassBind; 1] = [Once::new(WDF_CLASS_BIND_INFO {
     Size: size_of::<WDF_CLASS_BIND_INFO>() as u32,
     ClassName: CLASS.as_ptr(),
     // 2.0 has no receive filter: the system could set none, and TCP/IP would not bind

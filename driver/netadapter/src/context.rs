@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The context of a device object.
-pub struct DeviceContext {
+pub(crate) struct DeviceContext {
     pub device: Device,
     pub dma: WDFDMAENABLER,
     pub wakes: Wakes,
@@ -54,12 +54,12 @@ unsafe impl Context for DeviceContext {
 
 impl DeviceContext {
     /// What the cancel block can do. From PrepareHardware on.
-    pub fn caps(&self) -> Caps {
+    pub(crate) fn caps(&self) -> Caps {
         Caps::from_bits(self.caps.load(Ordering::Relaxed))
     }
 
     /// The device's registers, between PrepareHardware and ReleaseHardware.
-    pub fn hardware(&self) -> Option<&Hardware> {
+    pub(crate) fn hardware(&self) -> Option<&Hardware> {
         // SAFETY: written only by PrepareHardware and ReleaseHardware (`set_hardware`), while no queue, interrupt or
         // timer of the device is active.
         unsafe { &*self.hardware.get() }.as_ref()
@@ -69,7 +69,7 @@ impl DeviceContext {
     ///
     /// # Safety
     /// No queue, interrupt or timer of the device is active, and nobody has a reference from [`Self::hardware`].
-    pub unsafe fn set_hardware(&self, hardware: Option<Hardware>) {
+    pub(crate) unsafe fn set_hardware(&self, hardware: Option<Hardware>) {
         // SAFETY: the caller vouches that nobody else has a reference.
         drop(unsafe { self.hardware.get().replace(hardware) });
     }

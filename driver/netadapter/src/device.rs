@@ -44,7 +44,7 @@ use crate::{
 const MAXIMUM_TRANSFER: usize = 0x1_0000;
 
 /// A device was found: makes its objects. PASSIVE_LEVEL.
-pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
+pub(crate) unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
     // SAFETY: this callback's own argument.
     match unsafe { add(init) } {
         Ok(()) => STATUS_SUCCESS,

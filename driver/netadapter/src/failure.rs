@@ -17,7 +17,7 @@ use crate::{anchor::ANCHOR, context::DeviceContext, report};
 const RETRY_MILLISECONDS: u64 = 1000;
 
 /// The time is over, or was. DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
+pub(crate) unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
     // SAFETY: this callback's own timer.
     let device = unsafe { timer::parent(timer) };
     // SAFETY: the timer's parent is the device, whose context was filled in before the timer was started.
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn evt_timer(timer: WDFTIMER) {
 
 /// Gives the device up: resets it, marks all queues lost, reports the device as failed, and wakes the
 /// queues. At most DISPATCH_LEVEL; only the first of several calls does it.
-pub fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
+pub(crate) fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
     if !context.watchdog.begin_giving_up() {
         return;
     }
@@ -51,7 +51,7 @@ pub fn give_up(context: &DeviceContext, reason: fmt::Arguments<'_>) {
 
 /// Power is gone, and packet queues are still there: nothing will come back to them. They are lost as soon as the device
 /// is quiet; only the hardware's release ends the attempts. PASSIVE_LEVEL.
-pub fn abandon(context: &DeviceContext) {
+pub(crate) fn abandon(context: &DeviceContext) {
     let _ = context.watchdog.begin_giving_up();
     reset(context);
 }

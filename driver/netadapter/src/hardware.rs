@@ -30,7 +30,7 @@ const RESET_PAUSE: u32 = 10;
 
 /// Why the device cannot be used.
 #[derive(Clone, Copy, Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The system refused something.
     System(NTSTATUS),
     /// The registers cannot be found.
@@ -43,7 +43,7 @@ pub enum Failure {
 
 impl Failure {
     /// The status that tells the system.
-    pub const fn status(&self) -> NTSTATUS {
+    pub(crate) const fn status(&self) -> NTSTATUS {
         match self {
             Self::System(status) => *status,
             Self::Pci(_) => STATUS_DEVICE_CONFIGURATION_ERROR,
@@ -170,7 +170,7 @@ impl Mmio for Window {
 }
 
 /// The device's registers, from PrepareHardware to ReleaseHardware.
-pub struct Hardware {
+pub(crate) struct Hardware {
     common: Window,
     notify: Window,
     device: Window,
@@ -190,7 +190,11 @@ impl Hardware {
     ///
     /// # Safety
     /// The arguments are those of EvtDevicePrepareHardware, which still runs.
-    pub unsafe fn map(device: Device, raw: WDFCMRESLIST, translated: WDFCMRESLIST) -> Result<Self, Failure> {
+    pub(crate) unsafe fn map(
+        device: Device,
+        raw: WDFCMRESLIST,
+        translated: WDFCMRESLIST,
+    ) -> Result<Self, Failure> {
         let config = pci::read_config(device)?;
         // SAFETY: the lists are PrepareHardware's.
         let count = unsafe { pci::count(raw) };
@@ -219,7 +223,7 @@ impl Hardware {
     }
 
     /// Resets the device, agrees on features, and learns what it is. PASSIVE_LEVEL.
-    pub fn begin(&self) -> Result<(Features, Identity), Failure> {
+    pub(crate) fn begin(&self) -> Result<(Features, Identity), Failure> {
         let features = transport::begin(&self.common, pause)?;
         match identity::examine(self, features) {
             Ok(identity) => Ok((features, identity)),
@@ -231,12 +235,12 @@ impl Hardware {
     }
 
     /// Most descriptors of a queue's virtqueue.
-    pub fn queue_size(&self, queue: QueueId) -> Result<u16, Failure> {
+    pub(crate) fn queue_size(&self, queue: QueueId) -> Result<u16, Failure> {
         Ok(transport::queue_capacity(&self.common, queue.virtqueue())?)
     }
 
     /// Tells the device where the virtqueues are and lets it work.
-    pub fn announce(&self, virtqueues: &Virtqueues) -> Result<(), Failure> {
+    pub(crate) fn announce(&self, virtqueues: &Virtqueues) -> Result<(), Failure> {
         transport::set_config_vector(&self.common)?;
         for queue in queue::all() {
             let Some((addresses, size)) = virtqueues.addresses(queue) else { continue };
@@ -249,12 +253,12 @@ impl Hardware {
     }
 
     /// Resets the device. At most DISPATCH_LEVEL.
-    pub fn reset(&self) -> Reset {
+    pub(crate) fn reset(&self) -> Reset {
         transport::reset(&self.common, pause)
     }
 
     /// A queue's doorbell.
-    pub fn doorbell(&self, queue: QueueId) -> DoorbellOf<'_> {
+    pub(crate) fn doorbell(&self, queue: QueueId) -> DoorbellOf<'_> {
         let offset = self.doorbells[queue].load(Ordering::Relaxed);
         DoorbellOf { notify: &self.notify, offset, queue: queue.virtqueue() }
     }
@@ -271,7 +275,7 @@ impl Registers for Hardware {
 }
 
 /// One virtqueue's doorbell.
-pub struct DoorbellOf<'h> {
+pub(crate) struct DoorbellOf<'h> {
     notify: &'h Window,
     offset: u32,
     queue: u16,

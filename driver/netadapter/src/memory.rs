@@ -9,7 +9,7 @@ use wdk_sys::{
 };
 
 /// A common buffer, zeroed when it is made.
-pub struct CommonBuffer {
+pub(crate) struct CommonBuffer {
     handle: WDFCOMMONBUFFER,
     address: NonNull<u8>,
     /// Address for the device.
@@ -25,7 +25,7 @@ impl CommonBuffer {
     ///
     /// # Safety
     /// `enabler` is alive and outlives the buffer.
-    pub unsafe fn new(enabler: WDFDMAENABLER, length: usize) -> Result<Self, NTSTATUS> {
+    pub(crate) unsafe fn new(enabler: WDFDMAENABLER, length: usize) -> Result<Self, NTSTATUS> {
         let mut handle = null_mut();
         // SAFETY: the enabler is alive; the handle is written on success only.
         let status = unsafe {
@@ -55,22 +55,22 @@ impl CommonBuffer {
     }
 
     /// First byte, for the processor.
-    pub const fn address(&self) -> NonNull<u8> {
+    pub(crate) const fn address(&self) -> NonNull<u8> {
         self.address
     }
 
     /// First byte, for the device.
-    pub const fn logical(&self) -> u64 {
+    pub(crate) const fn logical(&self) -> u64 {
         self.logical
     }
 
     /// Length in bytes.
-    pub const fn length(&self) -> usize {
+    pub(crate) const fn length(&self) -> usize {
         self.length
     }
 
     /// Keeps the memory for ever, also when the device object goes.
-    pub fn leak(self) {
+    pub(crate) fn leak(self) {
         // SAFETY: the buffer is alive.
         unsafe { Reference::new(self.handle.cast()) }.leave();
     }
@@ -79,7 +79,7 @@ impl CommonBuffer {
     ///
     /// # Safety
     /// The device accesses it no more, and no pointer into it is used again.
-    pub unsafe fn free(self) {
+    pub(crate) unsafe fn free(self) {
         // SAFETY: made by `new`, freed once since `self` is taken; the caller vouches for the device and for pointers.
         unsafe { object::delete(self.handle.cast()) };
     }

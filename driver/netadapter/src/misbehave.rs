@@ -11,7 +11,7 @@ const SECOND: i64 = -10_000_000;
 const NOWHERE: usize = 0x18;
 
 /// In EvtCancel.
-pub fn in_cancel(mutant: &Shown) {
+pub(crate) fn in_cancel(mutant: &Shown) {
     if mutant.is(Mutant::WaitsInCancel) {
         // against the rules if the IRQL is raised, which is the purpose
         sleep(MILLISECOND);
@@ -29,7 +29,7 @@ pub fn in_cancel(mutant: &Shown) {
 }
 
 /// In EvtDevicePrepareHardware.
-pub fn in_prepare_hardware(mutant: &Shown) {
+pub(crate) fn in_prepare_hardware(mutant: &Shown) {
     while mutant.is(Mutant::SleepsInPrepareHardware) {
         sleep(SECOND);
     }

@@ -13,7 +13,7 @@ use crate::class::net;
 /// What a packet queue is made from.
 ///
 /// The holder is in EvtAdapterCreateTxQueue or EvtAdapterCreateRxQueue, on its thread; the pointer is that callback's.
-pub enum Init {
+pub(crate) enum Init {
     /// A transmit queue.
     Tx(PNETTXQUEUE_INIT),
     /// A receive queue.
@@ -31,7 +31,7 @@ impl Init {
     }
 
     /// Which queue is to be made; `None` if the cancel block has no registers for it.
-    pub fn id(&self) -> Option<QueueId> {
+    pub(crate) fn id(&self) -> Option<QueueId> {
         let direction = match self {
             Self::Tx(_) => Direction::Tx,
             Self::Rx(_) => Direction::Rx,
@@ -45,7 +45,7 @@ impl Init {
 /// The holder is in one of the queue's own callbacks, or in the callback that creates it, or has seen its EvtStart and not
 /// yet its EvtStop: in all of them the handle is valid and belongs to a queue of this direction.
 #[derive(Clone, Copy)]
-pub struct PacketQueue {
+pub(crate) struct PacketQueue {
     id: QueueId,
     handle: NETPACKETQUEUE,
 }
@@ -58,7 +58,7 @@ impl PacketQueue {
     ///
     /// # Safety
     /// `attributes` are those of a context that is valid with zeros in it.
-    pub unsafe fn create(
+    pub(crate) unsafe fn create(
         init: Init,
         id: QueueId,
         mut config: NET_PACKET_QUEUE_CONFIG,
@@ -81,17 +81,17 @@ impl PacketQueue {
     /// # Safety
     /// `handle` is the argument of a callback of queue `id`, and the value is used until that returns, or from EvtStart
     /// to EvtStop.
-    pub const unsafe fn of_callback(id: QueueId, handle: NETPACKETQUEUE) -> Self {
+    pub(crate) const unsafe fn of_callback(id: QueueId, handle: NETPACKETQUEUE) -> Self {
         Self { id, handle }
     }
 
     /// The framework's object.
-    pub fn object(self) -> WDFOBJECT {
+    pub(crate) fn object(self) -> WDFOBJECT {
         self.handle.cast()
     }
 
     /// The queue's rings, which live as long as the queue. PASSIVE_LEVEL.
-    pub fn rings(self) -> Result<Rings, NTSTATUS> {
+    pub(crate) fn rings(self) -> Result<Rings, NTSTATUS> {
         let collection = match self.id.direction() {
             // SAFETY: this type's own condition: a live transmit queue.
             Direction::Tx => unsafe { net().NetTxQueueGetRingCollection(self.handle) },
@@ -122,7 +122,7 @@ impl PacketQueue {
     }
 
     /// Wakes the queue. Any IRQL.
-    pub fn notify(self) {
+    pub(crate) fn notify(self) {
         match self.id.direction() {
             // SAFETY: this type's own condition: a live transmit queue.
             Direction::Tx => unsafe { net().NetTxQueueNotifyMoreCompletedPacketsAvailable(self.handle) },

@@ -20,7 +20,7 @@ static GUID_BUS_INTERFACE_STANDARD: GUID = GUID {
 };
 
 /// Reads the first 256 bytes of configuration space; what cannot be read is all ones. PASSIVE_LEVEL.
-pub fn read_config(device: Device) -> Result<[u8; CONFIG_LEN], NTSTATUS> {
+pub(crate) fn read_config(device: Device) -> Result<[u8; CONFIG_LEN], NTSTATUS> {
     let mut interface = BUS_INTERFACE_STANDARD::default();
     // SAFETY: the device is alive; the interface's memory has the size given; version 1 is the only one.
     check(unsafe {
@@ -62,7 +62,7 @@ pub fn read_config(device: Device) -> Result<[u8; CONFIG_LEN], NTSTATUS> {
 ///
 /// # Safety
 /// The list is one that PrepareHardware got, and PrepareHardware still runs.
-pub unsafe fn count(list: WDFCMRESLIST) -> u32 {
+pub(crate) unsafe fn count(list: WDFCMRESLIST) -> u32 {
     // SAFETY: the caller vouches for the list.
     unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetCount, list) }
 }
@@ -71,7 +71,7 @@ pub unsafe fn count(list: WDFCMRESLIST) -> u32 {
 ///
 /// # Safety
 /// As for [`count`].
-pub unsafe fn memory(list: WDFCMRESLIST, index: u32) -> Option<(u64, u64)> {
+pub(crate) unsafe fn memory(list: WDFCMRESLIST, index: u32) -> Option<(u64, u64)> {
     // SAFETY: the caller vouches for the list; the framework returns null for an index outside it.
     let descriptor =
         unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetDescriptor, list, index) };

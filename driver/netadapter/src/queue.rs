@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// A packet queue's context.
-pub struct QueueContext<D: Flow + 'static> {
+pub(crate) struct QueueContext<D: Flow + 'static> {
     /// Null until the queue is complete, as the framework zeroes contexts.
     device: *const DeviceContext,
     queue: UnsafeCell<Queue<'static, 'static, D>>,
@@ -52,7 +52,7 @@ pub struct QueueContext<D: Flow + 'static> {
 /// The contexts of a device's packet queues while these exist, by pair, null otherwise. Nothing in the driver goes this
 /// way: it is the debugger's.
 #[derive(Default)]
-pub struct PacketQueues {
+pub(crate) struct PacketQueues {
     tx: [AtomicPtr<QueueContext<Transmit>>; PAIRS as usize],
     rx: [AtomicPtr<QueueContext<Receive>>; PAIRS as usize],
 }
@@ -288,13 +288,19 @@ fn status(result: Result<(), NTSTATUS>) -> NTSTATUS {
 }
 
 /// EvtAdapterCreateTxQueue. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn evt_create_tx_queue(adapter: NETADAPTER, init: PNETTXQUEUE_INIT) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn evt_create_tx_queue(
+    adapter: NETADAPTER,
+    init: PNETTXQUEUE_INIT,
+) -> NTSTATUS {
     // SAFETY: this callback's own arguments.
     status(unsafe { create::<Transmit>(adapter, Init::Tx(init)) })
 }
 
 /// EvtAdapterCreateRxQueue. PASSIVE_LEVEL.
-pub unsafe extern "win64" fn evt_create_rx_queue(adapter: NETADAPTER, init: PNETRXQUEUE_INIT) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn evt_create_rx_queue(
+    adapter: NETADAPTER,
+    init: PNETRXQUEUE_INIT,
+) -> NTSTATUS {
     // SAFETY: this callback's own arguments.
     status(unsafe { create::<Receive>(adapter, Init::Rx(init)) })
 }

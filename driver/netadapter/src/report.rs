@@ -15,17 +15,17 @@ use wdk_sys::{
 };
 
 /// Tag of this driver's pool allocations: `cnic` as it reads in memory.
-pub const POOL_TAG: u32 = u32::from_le_bytes(*b"cnic");
+pub(crate) const POOL_TAG: u32 = u32::from_le_bytes(*b"cnic");
 
 /// Prints one line that begins with the driver's name. Any IRQL up to DISPATCH_LEVEL.
-pub fn line(level: Level, arguments: fmt::Arguments<'_>) {
+pub(crate) fn line(level: Level, arguments: fmt::Arguments<'_>) {
     print::line(level, format_args!("cancelnic: {arguments}"));
 }
 
 /// An entry in the event log; the numbers are those of netevent.dll's messages, which the INF names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Event {
+pub(crate) enum Event {
     /// 5002: the adapter is not functioning properly.
     HardwareFailure = 0xC000_138A,
     /// 5009: the configuration is not supported.
@@ -36,7 +36,7 @@ pub enum Event {
 const REASON: usize = 90;
 
 /// Writes an entry with a reason, and prints the reason. At most DISPATCH_LEVEL.
-pub fn event(device: Device, event: Event, status: NTSTATUS, reason: fmt::Arguments<'_>) {
+pub(crate) fn event(device: Device, event: Event, status: NTSTATUS, reason: fmt::Arguments<'_>) {
     let text = Line::of(reason);
     line(Level::Error, format_args!("{reason} (status {status:#010x})"));
 

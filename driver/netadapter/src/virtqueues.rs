@@ -57,7 +57,7 @@ impl Made {
 }
 
 /// A virtqueue for each of the driver's queues, or for the first of them while they are made.
-pub struct Virtqueues(PerQueue<Option<Made>>);
+pub(crate) struct Virtqueues(PerQueue<Option<Made>>);
 
 impl Virtqueues {
     /// Makes them, with as many descriptors as `size` returns for each queue. PASSIVE_LEVEL, between feature negotiation
@@ -65,7 +65,7 @@ impl Virtqueues {
     ///
     /// # Safety
     /// `enabler` outlives the value.
-    pub unsafe fn new<E: From<NTSTATUS>>(
+    pub(crate) unsafe fn new<E: From<NTSTATUS>>(
         size: impl Fn(QueueId) -> Result<u16, E>,
         enabler: WDFDMAENABLER,
         event_idx: bool,
@@ -90,7 +90,7 @@ impl Virtqueues {
 
     /// Where a virtqueue's descriptor table, available ring and used ring are for the device, and its size. `None` while a
     /// packet queue has it.
-    pub fn addresses(&self, queue: QueueId) -> Option<([u64; 3], u16)> {
+    pub(crate) fn addresses(&self, queue: QueueId) -> Option<([u64; 3], u16)> {
         let virtqueue = self.0[queue].as_ref()?.virtqueue.as_ref()?;
         Some((virtqueue.addresses(), virtqueue.size()))
     }
@@ -103,7 +103,7 @@ impl Virtqueues {
     ///
     /// # Safety
     /// The device is reset or gone, and no packet queue has one.
-    pub unsafe fn free(self) {
+    pub(crate) unsafe fn free(self) {
         for Made { slots, buffer, .. } in self.0.into_values().flatten() {
             drop(slots);
             // SAFETY: the caller vouches for device and packet queues.
@@ -112,7 +112,7 @@ impl Virtqueues {
     }
 
     /// Keeps the shared memory for ever, as the device may still write it; no packet queue has a virtqueue. PASSIVE_LEVEL.
-    pub fn leak(self) {
+    pub(crate) fn leak(self) {
         for Made { slots, buffer, .. } in self.0.into_values().flatten() {
             drop(slots);
             buffer.leak();
@@ -121,26 +121,26 @@ impl Virtqueues {
 }
 
 /// The place of a device's virtqueues: here they are while no packet queue has them.
-pub struct Shelf(Locked<Option<Virtqueues>>);
+pub(crate) struct Shelf(Locked<Option<Virtqueues>>);
 
 impl Shelf {
     /// An empty place. PASSIVE_LEVEL.
-    pub fn new(device: Device) -> Result<Self, NTSTATUS> {
+    pub(crate) fn new(device: Device) -> Result<Self, NTSTATUS> {
         Ok(Self(Locked::new(device, None)?))
     }
 
     /// D0Entry: these are the device's from now on.
-    pub fn fill(&self, virtqueues: Virtqueues) {
+    pub(crate) fn fill(&self, virtqueues: Virtqueues) {
         self.0.with(|place| *place = Some(virtqueues));
     }
 
     /// Gives a packet queue its virtqueue; `None` if another has it, or there is none.
-    pub fn take(&self, queue: QueueId) -> Option<Virtqueue<'static>> {
+    pub(crate) fn take(&self, queue: QueueId) -> Option<Virtqueue<'static>> {
         self.0.with(|place| place.as_mut()?.0[queue].as_mut()?.virtqueue.take())
     }
 
     /// The packet queue is gone.
-    pub fn give_back(&self, queue: QueueId, virtqueue: Virtqueue<'static>) {
+    pub(crate) fn give_back(&self, queue: QueueId, virtqueue: Virtqueue<'static>) {
         self.0.with(|place| {
             if let Some(made) = place.as_mut().and_then(|virtqueues| virtqueues.0[queue].as_mut()) {
                 made.virtqueue = Some(virtqueue);
@@ -149,12 +149,12 @@ impl Shelf {
     }
 
     /// Whether a packet queue has one of them.
-    pub fn are_taken(&self) -> bool {
+    pub(crate) fn are_taken(&self) -> bool {
         self.0.with(|place| place.as_ref().is_some_and(Virtqueues::are_taken))
     }
 
     /// Takes all of them away; `None` if there are none.
-    pub fn clear(&self) -> Option<Virtqueues> {
+    pub(crate) fn clear(&self) -> Option<Virtqueues> {
         self.0.with(Option::take)
     }
 }

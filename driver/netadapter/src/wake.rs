@@ -16,29 +16,29 @@ use wdk_sys::NTSTATUS;
 use crate::packet_queue::PacketQueue;
 
 /// Every queue's flags, and the queues that are started.
-pub struct Wakes {
+pub(crate) struct Wakes {
     signals: PerQueue<Signals>,
     started: Locked<PerQueue<Option<PacketQueue>>>,
 }
 
 impl Wakes {
     /// Makes the lock. PASSIVE_LEVEL.
-    pub fn new(device: Device) -> Result<Self, NTSTATUS> {
+    pub(crate) fn new(device: Device) -> Result<Self, NTSTATUS> {
         Ok(Self { signals: PerQueue::default(), started: Locked::new(device, PerQueue::default())? })
     }
 
     /// A queue's flags.
-    pub fn signals(&self, queue: QueueId) -> &Signals {
+    pub(crate) fn signals(&self, queue: QueueId) -> &Signals {
         &self.signals[queue]
     }
 
     /// A queue starts: its handle may be used from now on.
-    pub fn start(&self, queue: QueueId, handle: PacketQueue) {
+    pub(crate) fn start(&self, queue: QueueId, handle: PacketQueue) {
         self.started.with(|started| started[queue] = Some(handle));
     }
 
     /// A queue stops: once this returns, its handle is not used.
-    pub fn stop(&self, queue: QueueId) {
+    pub(crate) fn stop(&self, queue: QueueId) {
         self.started.with(|started| {
             self.signals[queue].disarm();
             started[queue] = None;
@@ -46,7 +46,7 @@ impl Wakes {
     }
 
     /// Notifies the queues that are armed and disarms them. At most DISPATCH_LEVEL.
-    pub fn notify_armed(&self) {
+    pub(crate) fn notify_armed(&self) {
         self.started.with(|started| {
             for queue in queue::all() {
                 if self.signals[queue].take_armed()

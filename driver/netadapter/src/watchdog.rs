@@ -14,10 +14,10 @@ use wdk_sys::{NTSTATUS, PFN_WDF_TIMER};
 use crate::clock;
 
 /// Value of the INF keyword `WatchdogMs` unless the registry has another.
-pub const DEFAULT_MILLISECONDS: u32 = 2000;
+pub(crate) const DEFAULT_MILLISECONDS: u32 = 2000;
 
 /// The timer and what it watches.
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     timer: Timer,
     deadlines: Deadlines,
     /// Somebody gave the device up already.
@@ -26,7 +26,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Makes the timer, which calls `expired` once [`Self::note`] or [`Self::start`] has started it. PASSIVE_LEVEL.
-    pub fn new(device: Device, milliseconds: u32, expired: PFN_WDF_TIMER) -> Result<Self, NTSTATUS> {
+    pub(crate) fn new(device: Device, milliseconds: u32, expired: PFN_WDF_TIMER) -> Result<Self, NTSTATUS> {
         Ok(Self {
             timer: Timer::new(device, expired)?,
             deadlines: Deadlines::new(milliseconds),
@@ -35,7 +35,7 @@ impl Watchdog {
     }
 
     /// A queue's callback reports whether the queue waits for the device. At most DISPATCH_LEVEL.
-    pub fn note(&self, queue: QueueId, waiting: Waiting) {
+    pub(crate) fn note(&self, queue: QueueId, waiting: Waiting) {
         if waiting != Waiting::Unchanged
             && let Some(milliseconds) = self.deadlines.note(queue, waiting, clock::milliseconds())
         {
@@ -44,28 +44,28 @@ impl Watchdog {
     }
 
     /// Starts the timer, or starts it again. At most DISPATCH_LEVEL.
-    pub fn start(&self, milliseconds: u64) {
+    pub(crate) fn start(&self, milliseconds: u64) {
         self.timer.start(milliseconds);
     }
 
     /// What it means that the timer has expired. At most DISPATCH_LEVEL.
-    pub fn expired(&self) -> Expiry {
+    pub(crate) fn expired(&self) -> Expiry {
         self.deadlines.expired(clock::milliseconds())
     }
 
     /// How long a queue may owe packets, in milliseconds; 0: for ever.
-    pub const fn period(&self) -> u64 {
+    pub(crate) const fn period(&self) -> u64 {
         self.deadlines.period()
     }
 
     /// Stops the timer; its callback is over when this returns. PASSIVE_LEVEL.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.deadlines.clear();
         self.timer.stop();
     }
 
     /// The device is given up: nobody waits any more. `false` if it was already. At most DISPATCH_LEVEL.
-    pub fn begin_giving_up(&self) -> bool {
+    pub(crate) fn begin_giving_up(&self) -> bool {
         let first = !self.given_up.swap(true, Ordering::AcqRel);
         if first {
             self.deadlines.clear();
@@ -74,12 +74,12 @@ impl Watchdog {
     }
 
     /// Whether the device is given up.
-    pub fn has_given_up(&self) -> bool {
+    pub(crate) fn has_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
     }
 
     /// D0Entry brought the device up (again).
-    pub fn recovered(&self) {
+    pub(crate) fn recovered(&self) {
         self.given_up.store(false, Ordering::Release);
     }
 }

@@ -14,7 +14,7 @@ use wdk_sys::{NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, ULONG, WDFQUEUE, WDFREQUE
 use crate::relay::Relay;
 
 /// A program asks. PASSIVE_LEVEL.
-pub unsafe extern "C" fn evt_io_device_control(
+pub(crate) unsafe extern "C" fn evt_io_device_control(
     from: WDFQUEUE,
     request: WDFREQUEST,
     _output: usize,

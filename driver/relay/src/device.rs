@@ -33,7 +33,7 @@ static CLASS: GUID = guid(RELAY_INTERFACE);
 const TARGET_STACK: i8 = 8;
 
 /// The root device was found: makes its objects. PASSIVE_LEVEL.
-pub unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
+pub(crate) unsafe extern "C" fn evt_device_add(_driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
     // SAFETY: this callback's own argument.
     match unsafe { add(init) } {
         Ok(()) => STATUS_SUCCESS,

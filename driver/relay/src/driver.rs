@@ -15,7 +15,10 @@ use crate::{device::evt_device_add, relay::POOL_TAG};
 /// # Safety
 /// Called by the system, once per load, with a valid driver object and registry path.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn FxDriverEntry(driver: PDRIVER_OBJECT, registry_path: PCUNICODE_STRING) -> NTSTATUS {
+pub(crate) unsafe extern "C" fn FxDriverEntry(
+    driver: PDRIVER_OBJECT,
+    registry_path: PCUNICODE_STRING,
+) -> NTSTATUS {
     // SAFETY: the arguments are the system's.
     unsafe { loader::enter(driver, registry_path, &[], driver_entry) }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 impl Relay {
     /// Recalls the passed requests of a closed file. At most DISPATCH_LEVEL.
-    pub fn cancel_file(&self, file: WDFFILEOBJECT) {
+    pub(crate) fn cancel_file(&self, file: WDFFILEOBJECT) {
         let mut from = 0;
         while let Some((slot, request, held)) = self.slots.with(|slots| {
             let (slot, request) = slots.next_of_file(file.addr(), from)?;
@@ -55,7 +55,7 @@ impl Relay {
 }
 
 /// A program's request is to be passed on. PASSIVE_LEVEL.
-pub unsafe extern "C" fn evt_io_pass(
+pub(crate) unsafe extern "C" fn evt_io_pass(
     queue: WDFQUEUE,
     request: WDFREQUEST,
     _output: usize,
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn evt_io_pass(
 }
 
 /// Power goes: a request that is under way stays so. The device goes: it is recalled. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags: ULONG) {
+pub(crate) unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags: ULONG) {
     use _WDF_REQUEST_STOP_ACTION_FLAGS::{WdfRequestStopActionPurge, WdfRequestStopActionSuspend};
 
     // SAFETY: this callback's own queue.
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags
 }
 
 /// Power is back. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_resume(queue: WDFQUEUE, request: WDFREQUEST) {
+pub(crate) unsafe extern "C" fn evt_io_resume(queue: WDFQUEUE, request: WDFREQUEST) {
     // SAFETY: this callback's own queue.
     let relay = unsafe { Relay::of_queue(queue) };
     relay.journal.note(event::RESUME, relay.slot_of(request), 0, 0);

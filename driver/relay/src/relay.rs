@@ -15,28 +15,28 @@ use wdk_sys::{WDFDEVICE, WDFOBJECT, WDFQUEUE, WDFREQUEST};
 use crate::slots::Slots;
 
 /// Tag of this driver's pool allocations: `cnre` as it reads in memory.
-pub const POOL_TAG: u32 = u32::from_le_bytes(*b"cnre");
+pub(crate) const POOL_TAG: u32 = u32::from_le_bytes(*b"cnre");
 
 /// A request's handle in a slot. As long as it is there, what it names is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handle(pub WDFREQUEST);
+pub(crate) struct Handle(pub WDFREQUEST);
 
 // SAFETY: a framework handle may be used in any thread.
 unsafe impl Send for Handle {}
 
 impl Handle {
     /// The request as an object.
-    pub fn object(self) -> WDFOBJECT {
+    pub(crate) fn object(self) -> WDFOBJECT {
         self.0.cast()
     }
 }
 
 /// The slots.
-pub type Table = Slots<Handle, { SLOTS as usize }>;
+pub(crate) type Table = Slots<Handle, { SLOTS as usize }>;
 
 /// How a request is sent.
 #[derive(Clone, Copy)]
-pub struct How {
+pub(crate) struct How {
     pub way: u32,
     pub options: u32,
     pub timeout: i64,
@@ -51,21 +51,21 @@ impl Default for How {
 }
 
 impl How {
-    pub const fn is(&self, option: u32) -> bool {
+    pub(crate) const fn is(&self, option: u32) -> bool {
         self.options & option != 0
     }
 }
 
 /// How the next requests of programs are passed on.
 #[derive(Clone, Copy, Default)]
-pub struct Passing {
+pub(crate) struct Passing {
     pub slot: u32,
     pub how: How,
 }
 
 impl Passing {
     /// As a program wants it.
-    pub const fn set(&mut self, wanted: &Pass) {
+    pub(crate) const fn set(&mut self, wanted: &Pass) {
         self.slot = wanted.slot;
         let Pass { way, options, timeout, routine, .. } = *wanted;
         self.how = How { way, options, timeout, routine: routine != 0 };
@@ -73,7 +73,7 @@ impl Passing {
 }
 
 /// The device's context.
-pub struct Relay {
+pub(crate) struct Relay {
     pub device: Device,
     /// The way to cancelnic.sys.
     pub target: IoTarget,
@@ -102,7 +102,7 @@ impl Relay {
     ///
     /// # Safety
     /// `device` is the argument of one of its callbacks, or alive and started.
-    pub unsafe fn of<'a>(device: WDFDEVICE) -> &'a Self {
+    pub(crate) unsafe fn of<'a>(device: WDFDEVICE) -> &'a Self {
         // SAFETY: the caller vouches for the device; its context is filled in before the first callback.
         unsafe { context::get(device.cast()) }
     }
@@ -111,7 +111,7 @@ impl Relay {
     ///
     /// # Safety
     /// `queue` is the argument of one of its callbacks.
-    pub unsafe fn of_queue<'a>(queue: WDFQUEUE) -> &'a Self {
+    pub(crate) unsafe fn of_queue<'a>(queue: WDFQUEUE) -> &'a Self {
         // SAFETY: the caller vouches for the queue.
         let device = unsafe { Queue::of_callback(queue) }.device();
         // SAFETY: the queue's device outlives it, and presents requests once it has started.
@@ -119,7 +119,7 @@ impl Relay {
     }
 
     /// The target that a program means by one of [`way`].
-    pub fn way(&self, way: u32) -> IoTarget {
+    pub(crate) fn way(&self, way: u32) -> IoTarget {
         if way == way::BELOW { self.below } else { self.target }
     }
 }

@@ -72,7 +72,7 @@ fn outcome(returned: u8, status: NTSTATUS, completions: u32) -> Outcome {
 
 impl Relay {
     /// Makes a slot's request. PASSIVE_LEVEL.
-    pub fn create(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
+    pub(crate) fn create(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
         let mut attributes = context::attributes::<Buffers>();
         attributes.ParentObject = self.device.object();
         let mut request = null_mut();
@@ -98,7 +98,7 @@ impl Relay {
     }
 
     /// Sends a slot's own request. PASSIVE_LEVEL.
-    pub fn send_own(&self, wanted: &Send) -> Result<Outcome, NTSTATUS> {
+    pub(crate) fn send_own(&self, wanted: &Send) -> Result<Outcome, NTSTATUS> {
         let Send { way, options, timeout, routine, .. } = *wanted;
         let how = How { way, options, timeout, routine: routine != 0 };
         let request = self.slots.with(|slots| self.begin_send(slots, wanted.slot, how.routine))?;
@@ -107,6 +107,10 @@ impl Relay {
         let wait = buffers.input.start.cast::<Wait>();
         // SAFETY: the buffer is as long as this, aligned, and nobody reads it before the request is sent.
         unsafe { wait.write(Wait::new(wanted.tag, wanted.behaviour)) };
+        #[expect(
+            clippy::too_many_arguments,
+            reason = "the macro makes a function with all of KMDF's parameters"
+        )]
         // SAFETY: the slot's request is this caller's from Ready on; its buffers live as long as it does.
         let formatted = unsafe {
             call_unsafe_wdf_function_binding!(
@@ -145,7 +149,7 @@ impl Relay {
     ///
     /// # Safety
     /// The request is in its slot, under way; it has not been sent.
-    pub unsafe fn send(&self, request: Handle, slot: u32, how: How) -> Outcome {
+    pub(crate) unsafe fn send(&self, request: Handle, slot: u32, how: How) -> Outcome {
         if how.routine {
             let routine =
                 if how.is(option::SYNCHRONOUS) { evt_completed_synchronously } else { evt_completed };
@@ -217,7 +221,7 @@ impl Relay {
     }
 
     /// Recalls a slot's request. At most DISPATCH_LEVEL.
-    pub fn cancel(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
+    pub(crate) fn cancel(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
         let (request, origin, held) = self.slots.with(|slots| {
             let request = slots.get(slot).map_err(refused)?.ok_or(STATUS_NOT_FOUND)?;
             // SAFETY: what is in a slot is alive.
@@ -242,7 +246,7 @@ impl Relay {
     ///
     /// # Safety
     /// The request is alive.
-    pub unsafe fn hold(&self, request: Handle) -> Option<Reference> {
+    pub(crate) unsafe fn hold(&self, request: Handle) -> Option<Reference> {
         // SAFETY: the caller vouches for the request.
         let hold = || unsafe { Reference::new(request.object()) };
         (!self.mutant.is(Mutant::CancelsWithoutReference)).then(hold)
@@ -250,7 +254,7 @@ impl Relay {
 
     /// WdfRequestCancelSentRequest, whose completion routine may run inside; `held` is the reference on the request. At most
     /// DISPATCH_LEVEL.
-    pub fn recall(&self, request: Handle, _held: &Option<Reference>, slot: u32) -> (u8, u32) {
+    pub(crate) fn recall(&self, request: Handle, _held: &Option<Reference>, slot: u32) -> (u8, u32) {
         let irql = irql();
         self.journal.note(event::CANCELLING, slot, 0, 0);
         let handle =
@@ -262,7 +266,7 @@ impl Relay {
     }
 
     /// Makes a slot's own request ready to be sent again. PASSIVE_LEVEL.
-    pub fn reuse(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
+    pub(crate) fn reuse(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
         let request = self.slots.with(|slots| slots.idle(slot)).map_err(refused)?;
         let mut parameters = WDF_REQUEST_REUSE_PARAMS {
             Size: size_of::<WDF_REQUEST_REUSE_PARAMS>() as ULONG,
@@ -282,7 +286,7 @@ impl Relay {
     }
 
     /// Deletes a slot's own request, or lets a forgotten one go. PASSIVE_LEVEL.
-    pub fn delete(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
+    pub(crate) fn delete(&self, slot: u32) -> Result<Outcome, NTSTATUS> {
         let request = self.slots.with(|slots| {
             let idle = slots.idle(slot);
             let request = match (idle, slots.get(slot)) {
@@ -306,7 +310,7 @@ impl Relay {
     }
 
     /// Deletes every request of the relay's own; none is under way. PASSIVE_LEVEL.
-    pub fn delete_all(&self) {
+    pub(crate) fn delete_all(&self) {
         for slot in 0..SLOTS {
             let taken = self.slots.with(|slots| {
                 let request = slots.idle(slot).ok()?;
@@ -320,7 +324,7 @@ impl Relay {
     }
 
     /// How a slot stands. At most DISPATCH_LEVEL.
-    pub fn state(&self, slot: u32) -> Result<SlotState, NTSTATUS> {
+    pub(crate) fn state(&self, slot: u32) -> Result<SlotState, NTSTATUS> {
         self.slots.with(|slots| {
             let Some(request) = slots.get(slot).map_err(refused)? else {
                 return Ok(SlotState { header: Header::of::<SlotState>(), ..SlotState::default() });

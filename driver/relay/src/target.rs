@@ -22,7 +22,7 @@ static CLASS: GUID = guid(NIC_INTERFACE);
 
 impl Relay {
     /// Does what a program wants of the target. PASSIVE_LEVEL.
-    pub fn target_action(&self, wanted: Target) -> TargetAnswer {
+    pub(crate) fn target_action(&self, wanted: Target) -> TargetAnswer {
         use _WDF_IO_TARGET_PURGE_IO_ACTION::{WdfIoTargetPurgeIo, WdfIoTargetPurgeIoAndWait};
         use _WDF_IO_TARGET_SENT_IO_ACTION::{
             WdfIoTargetCancelSentIo, WdfIoTargetLeaveSentIoPending, WdfIoTargetWaitForSentIoToComplete,
@@ -85,14 +85,14 @@ impl Relay {
     }
 
     /// Closes the target: what is under way is recalled and waited for. PASSIVE_LEVEL.
-    pub fn close_target(&self) {
+    pub(crate) fn close_target(&self) {
         if self.target.state() != _WDF_IO_TARGET_STATE::WdfIoTargetClosed {
             self.target.close();
         }
     }
 
     /// The device goes: the local target goes with it, and what is still with that comes back before. PASSIVE_LEVEL.
-    pub fn purge_below(&self) {
+    pub(crate) fn purge_below(&self) {
         if self.mutant.is(Mutant::ClosesLocalTarget) {
             // that it is not the driver's to close is the fault
             self.below.close();
@@ -101,7 +101,7 @@ impl Relay {
     }
 
     /// Before power goes. PASSIVE_LEVEL.
-    pub fn suspend_target(&self) {
+    pub(crate) fn suspend_target(&self) {
         let started = self.target.state() == _WDF_IO_TARGET_STATE::WdfIoTargetStarted;
         if started && !self.mutant.is(Mutant::LeavesTarget) {
             self.target.stop(_WDF_IO_TARGET_SENT_IO_ACTION::WdfIoTargetLeaveSentIoPending);
@@ -109,7 +109,7 @@ impl Relay {
     }
 
     /// After power has come. PASSIVE_LEVEL.
-    pub fn resume_target(&self) -> NTSTATUS {
+    pub(crate) fn resume_target(&self) -> NTSTATUS {
         if self.target.state() == _WDF_IO_TARGET_STATE::WdfIoTargetStopped {
             return self.target.start();
         }

@@ -6,7 +6,7 @@ use spin::{Mutex, Once};
 
 /// The command line, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// `seed`: what varies between runs.
     pub seed: u64,
     /// `as=documented` rather than `as=source`.
@@ -41,7 +41,7 @@ impl Settings {
     ///
     /// # Errors
     /// Names the word that is not understood.
-    pub fn parse(line: &str) -> Result<Self, String> {
+    pub(crate) fn parse(line: &str) -> Result<Self, String> {
         let mut settings = Self::usual();
         for word in line.split_ascii_whitespace() {
             let wrong = || alloc::format!("command line: {word:?} is not understood");
@@ -78,7 +78,7 @@ static BUNDLE: Once<&'static [u8]> = Once::new();
 ///
 /// # Errors
 /// The command line is not understood.
-pub fn start(line: &str, bundle: &'static [u8]) -> Result<(), String> {
+pub(crate) fn start(line: &str, bundle: &'static [u8]) -> Result<(), String> {
     let settings = Settings::parse(line)?;
     SETTINGS.call_once(|| settings);
     BUNDLE.call_once(|| bundle);
@@ -91,25 +91,25 @@ fn get() -> &'static Settings {
 
 /// What varies between runs.
 #[must_use]
-pub fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     get().seed
 }
 
 /// Whether the framework behaves as documented where its source differs.
 #[must_use]
-pub fn documented() -> bool {
+pub(crate) fn documented() -> bool {
     get().documented
 }
 
 /// Elements of a packet ring.
 #[must_use]
-pub fn ring() -> u32 {
+pub(crate) fn ring() -> u32 {
     get().ring
 }
 
 /// How long a driver's callback may go on, in microseconds; `None`: for ever.
 #[must_use]
-pub fn callback_bound_us() -> Option<u64> {
+pub(crate) fn callback_bound_us() -> Option<u64> {
     match get().callback_ms {
         0 => None,
         ms => Some(ms.saturating_mul(1000)),
@@ -118,13 +118,13 @@ pub fn callback_bound_us() -> Option<u64> {
 
 /// Whether the driver runs under the verifier.
 #[must_use]
-pub fn verifier() -> bool {
+pub(crate) fn verifier() -> bool {
     get().verifier
 }
 
 /// Milliseconds that completions may lie before a queue whose driver has to notify; 0: not looked at.
 #[must_use]
-pub fn wake_ms() -> u32 {
+pub(crate) fn wake_ms() -> u32 {
     get().wake_ms
 }
 
@@ -132,7 +132,7 @@ pub fn wake_ms() -> u32 {
 static CONFIGURED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 /// Sets a parameter over the command line's, for loads from now on. PASSIVE_LEVEL, from one thread.
-pub fn configure(name: &str, value: u32) {
+pub(crate) fn configure(name: &str, value: u32) {
     let mut configured = CONFIGURED.lock();
     configured.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
     configured.push((name.into(), value.to_string()));
@@ -140,7 +140,7 @@ pub fn configure(name: &str, value: u32) {
 
 /// The value that the rig or the command line gives an adapter keyword. PASSIVE_LEVEL.
 #[must_use]
-pub fn param(name: &str) -> Option<String> {
+pub(crate) fn param(name: &str) -> Option<String> {
     let find = |params: &[(String, String)]| {
         params.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
     };
@@ -149,7 +149,7 @@ pub fn param(name: &str) -> Option<String> {
 
 /// Name and content of each file in the bundle.
 #[must_use]
-pub fn files() -> Vec<(&'static str, &'static [u8])> {
+pub(crate) fn files() -> Vec<(&'static str, &'static [u8])> {
     BUNDLE.get().map_or_else(Vec::new, |bundle| entries(bundle))
 }
 

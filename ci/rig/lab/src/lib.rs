@@ -3,8 +3,6 @@
 //! The rooms stand on each other in the order base, device, machine, guest, settings, session,
 //! facts, verdict, report, run, guests: a room knows only those before it (`ci/rig/tests/floors.rs` checks it).
 
-#![warn(unreachable_pub)]
-
 // Its macros are those of all the others.
 #[macro_use]
 pub mod base;

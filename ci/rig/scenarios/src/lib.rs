@@ -1,8 +1,6 @@
 //! The scenarios of `cargo rig test` that run drivers: each a value ([`Scenario`]) in the file of its subject. Those that use
 //! the command itself are the command's (`ci/rig/src/trials`).
 
-#![warn(unreachable_pub)]
-
 mod binding;
 mod broken;
 mod cause;

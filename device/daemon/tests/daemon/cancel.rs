@@ -14,12 +14,12 @@ use crate::guest::{
 use crate::process::Daemon;
 
 /// The numbers of the captured frames that went in `direction` (1 inbound, 2 outbound).
-pub fn captured(daemon: &Daemon, direction: u32) -> Vec<u64> {
+pub(crate) fn captured(daemon: &Daemon, direction: u32) -> Vec<u64> {
     on_interface(daemon, 0, direction)
 }
 
 /// The numbers of the captured frames that were taken back.
-pub fn taken_back(daemon: &Daemon) -> Vec<u64> {
+pub(crate) fn taken_back(daemon: &Daemon) -> Vec<u64> {
     on_interface(daemon, 1, 2)
 }
 

@@ -15,41 +15,41 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use crate::process::until;
 
 /// Entries of the test's rings.
-pub const SIZE: u16 = 64;
+pub(crate) const SIZE: u16 = 64;
 /// Bytes of guest memory, from address 0 on.
-pub const MEMORY: usize = 1 << 20;
+pub(crate) const MEMORY: usize = 1 << 20;
 /// Where a guest-physical address 0 seems to lie in the front end.
 const USER: u64 = 0x7f00_0000_0000;
 
-pub const RX: usize = 0;
-pub const TX: usize = 1;
+pub(crate) const RX: usize = 0;
+pub(crate) const TX: usize = 1;
 
-pub const TX_CMD: usize = 0x80;
-pub const TX_STAT: usize = 0x84;
-pub const RX_CMD: usize = 0xc0;
-pub const RX_STAT: usize = 0xc4;
-pub const CANCEL: u8 = 1;
-pub const RESUME: u8 = 2;
-pub const DRAIN: u8 = 3;
-pub const RUNNING: u32 = 0;
-pub const CANCELLING: u32 = 1;
-pub const STOPPED: u32 = 3;
-pub const TAKEN_BACK: u32 = 0x8000_0000;
-pub const REFUSED: u32 = 0x8000_0001;
+pub(crate) const TX_CMD: usize = 0x80;
+pub(crate) const TX_STAT: usize = 0x84;
+pub(crate) const RX_CMD: usize = 0xc0;
+pub(crate) const RX_STAT: usize = 0xc4;
+pub(crate) const CANCEL: u8 = 1;
+pub(crate) const RESUME: u8 = 2;
+pub(crate) const DRAIN: u8 = 3;
+pub(crate) const RUNNING: u32 = 0;
+pub(crate) const CANCELLING: u32 = 1;
+pub(crate) const STOPPED: u32 = 3;
+pub(crate) const TAKEN_BACK: u32 = 0x8000_0000;
+pub(crate) const REFUSED: u32 = 0x8000_0001;
 
-pub const VERSION_1: u64 = 1 << 32;
-pub const EVENT_IDX: u64 = 1 << 29;
-pub const INDIRECT: u64 = 1 << 28;
-pub const PROTOCOL_FEATURES: u64 = 1 << 30;
+pub(crate) const VERSION_1: u64 = 1 << 32;
+pub(crate) const EVENT_IDX: u64 = 1 << 29;
+pub(crate) const INDIRECT: u64 = 1 << 28;
+pub(crate) const PROTOCOL_FEATURES: u64 = 1 << 30;
 
 const F_NEXT: u16 = 1;
 const F_WRITE: u16 = 2;
 const F_INDIRECT: u16 = 4;
-pub const HEADER: u32 = 12;
+pub(crate) const HEADER: u32 = 12;
 
 /// A status word, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
+pub(crate) struct Stat {
     pub seq: u8,
     pub state: u32,
     pub result: u32,
@@ -57,7 +57,7 @@ pub struct Stat {
 }
 
 /// The driver's side of one ring.
-pub struct Ring {
+pub(crate) struct Ring {
     base: u64,
     next_avail: u16,
     last_used: u16,
@@ -77,19 +77,19 @@ impl Ring {
             call: EventFd::new(EFD_NONBLOCK).unwrap(),
         }
     }
-    pub fn desc(&self) -> u64 {
+    pub(crate) fn desc(&self) -> u64 {
         self.base
     }
-    pub fn avail(&self) -> u64 {
+    pub(crate) fn avail(&self) -> u64 {
         self.base + 0x1000
     }
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.base + 0x2000
     }
 }
 
 /// Guest and front end.
-pub struct Guest {
+pub(crate) struct Guest {
     pub memory: GuestMemoryMmap<()>,
     pub frontend: Frontend,
     pub rings: [Ring; 2],
@@ -100,11 +100,11 @@ pub struct Guest {
 
 impl Guest {
     /// Connects and negotiates; the queues are not in service yet.
-    pub fn connect(socket: &Path) -> Guest {
+    pub(crate) fn connect(socket: &Path) -> Guest {
         Guest::with_features(socket, VERSION_1 | PROTOCOL_FEATURES)
     }
 
-    pub fn with_features(socket: &Path, features: u64) -> Guest {
+    pub(crate) fn with_features(socket: &Path, features: u64) -> Guest {
         let memfd = rustix::fs::memfd_create("guest", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
         let file = File::from(memfd);
         file.set_len(MEMORY as u64).unwrap();
@@ -135,7 +135,7 @@ impl Guest {
     }
 
     /// Connects and puts both queues in service.
-    pub fn start(socket: &Path) -> Guest {
+    pub(crate) fn start(socket: &Path) -> Guest {
         let mut guest = Guest::connect(socket);
         guest.enter(RX, 0);
         guest.enter(TX, 0);
@@ -143,7 +143,7 @@ impl Guest {
     }
 
     /// A front end that has sent the first `steps` messages of a start.
-    pub fn up_to(socket: &Path, steps: usize) -> Guest {
+    pub(crate) fn up_to(socket: &Path, steps: usize) -> Guest {
         let mut guest = Guest::connect(socket);
         for step in 0..steps {
             let queue = step % 2;
@@ -160,7 +160,7 @@ impl Guest {
     }
 
     /// Makes the queue's call eventfd one that a write would wait for.
-    pub fn fill_call(&self, queue: usize) {
+    pub(crate) fn fill_call(&self, queue: usize) {
         let call = &self.rings[queue].call;
         call.write(u64::MAX - 1).unwrap();
         // SAFETY: the event is open as long as it is borrowed.
@@ -176,7 +176,7 @@ impl Guest {
     }
 
     /// The messages that QEMU sends when a queue starts.
-    pub fn enter(&mut self, queue: usize, base: u16) {
+    pub(crate) fn enter(&mut self, queue: usize, base: u16) {
         let ring = &self.rings[queue];
         self.frontend.set_vring_num(queue, SIZE).unwrap();
         self.frontend.set_vring_base(queue, base).unwrap();
@@ -196,20 +196,20 @@ impl Guest {
     }
 
     /// The messages that QEMU sends when a queue stops; the base that came back.
-    pub fn leave(&mut self, queue: usize) -> u16 {
+    pub(crate) fn leave(&mut self, queue: usize) -> u16 {
         self.frontend.set_vring_enable(queue, false).unwrap();
         self.frontend.get_vring_base(queue).unwrap().try_into().unwrap()
     }
 
     /// The machine is paused and goes on.
-    pub fn pause_and_resume(&mut self, queue: usize) -> u16 {
+    pub(crate) fn pause_and_resume(&mut self, queue: usize) -> u16 {
         let base = self.leave(queue);
         self.enter(queue, base);
         base
     }
 
     /// The guest's driver resets the device: rings start over, the old words are sent again.
-    pub fn reset(&mut self, queue: usize) {
+    pub(crate) fn reset(&mut self, queue: usize) {
         self.leave(queue);
         let ring = &self.rings[queue];
         self.memory.write_slice(&[0; 0x3000], GuestAddress(ring.base)).unwrap();
@@ -220,7 +220,7 @@ impl Guest {
     }
 
     /// Publishes a chain of `(address, length, device writes)` and gives its head.
-    pub fn publish(&mut self, queue: usize, buffers: &[(u64, u32, bool)]) -> u16 {
+    pub(crate) fn publish(&mut self, queue: usize, buffers: &[(u64, u32, bool)]) -> u16 {
         let (memory, ring) = (&self.memory, &mut self.rings[queue]);
         let head = ring.next_desc;
         for (i, (addr, len, write)) in buffers.iter().enumerate() {
@@ -237,7 +237,7 @@ impl Guest {
     }
 
     /// Puts `head` into the available ring.
-    pub fn publish_head(&mut self, queue: usize, head: u16) {
+    pub(crate) fn publish_head(&mut self, queue: usize, head: u16) {
         let (memory, ring) = (&self.memory, &mut self.rings[queue]);
         let slot = ring.avail() + 4 + 2 * u64::from(ring.next_avail % SIZE);
         memory.write_obj(head.to_le(), GuestAddress(slot)).unwrap();
@@ -246,7 +246,7 @@ impl Guest {
     }
 
     /// Publishes numbered frames `first..first+count` as the contract lays them out, and rings the bell.
-    pub fn transmit(&mut self, first: u64, count: u64) {
+    pub(crate) fn transmit(&mut self, first: u64, count: u64) {
         for number in first..first + count {
             let slot = u64::from(self.rings[TX].next_desc / 2 % (SIZE / 2));
             let (header, frame) = (0x10000 + 0x1000 * slot, 0x10000 + 0x1000 * slot + 0x100);
@@ -258,7 +258,7 @@ impl Guest {
     }
 
     /// Publishes frame `number` through an indirect table (virtio 1.3 section 2.7.5.3).
-    pub fn transmit_indirect(&mut self, number: u64) {
+    pub(crate) fn transmit_indirect(&mut self, number: u64) {
         let (header, frame, table) = (0x10000, 0x10100, 0x11000);
         self.memory.write_slice(&[0; HEADER as usize], GuestAddress(header)).unwrap();
         self.memory.write_slice(&numbered(number, 100), GuestAddress(frame)).unwrap();
@@ -270,12 +270,12 @@ impl Guest {
     }
 
     /// The driver wants no interrupts for used elements (VRING_AVAIL_F_NO_INTERRUPT).
-    pub fn suppress_interrupts(&self, queue: usize) {
+    pub(crate) fn suppress_interrupts(&self, queue: usize) {
         self.memory.write_obj(1u16.to_le(), GuestAddress(self.rings[queue].avail())).unwrap();
     }
 
     /// Publishes `count` receive buffers of a header and 1514 bytes.
-    pub fn post(&mut self, count: u64) {
+    pub(crate) fn post(&mut self, count: u64) {
         for _ in 0..count {
             let slot = u64::from(self.rings[RX].next_desc / 2 % (SIZE / 2));
             let buffer = 0x80000 + 0x1000 * slot;
@@ -284,12 +284,12 @@ impl Guest {
         self.kick(RX);
     }
 
-    pub fn kick(&self, queue: usize) {
+    pub(crate) fn kick(&self, queue: usize) {
         self.rings[queue].kick.write(1).unwrap();
     }
 
     /// The used elements since the last time: (head, len).
-    pub fn reap(&mut self, queue: usize) -> Vec<(u32, u32)> {
+    pub(crate) fn reap(&mut self, queue: usize) -> Vec<(u32, u32)> {
         let (memory, ring) = (&self.memory, &mut self.rings[queue]);
         let index: u16 = memory.load(GuestAddress(ring.used() + 2), Ordering::Acquire).unwrap();
         let mut found = Vec::new();
@@ -304,33 +304,33 @@ impl Guest {
     }
 
     /// The lengths of the used elements since the last time.
-    pub fn lens(&mut self, queue: usize) -> Vec<u32> {
+    pub(crate) fn lens(&mut self, queue: usize) -> Vec<u32> {
         self.reap(queue).into_iter().map(|(_, len)| len).collect()
     }
 
     /// Waits for the queue's call eventfd and takes its count.
-    pub fn interrupt(&self, queue: usize) -> u64 {
+    pub(crate) fn interrupt(&self, queue: usize) -> u64 {
         until("an interrupt", || self.rings[queue].call.read().ok())
     }
 
     /// Whether the call eventfd has been written since it was last read.
-    pub fn interrupted(&self, queue: usize) -> bool {
+    pub(crate) fn interrupted(&self, queue: usize) -> bool {
         self.rings[queue].call.read().is_ok()
     }
 
     /// The whole space, as a 4-byte read through QEMU would fetch it.
-    pub fn read_config(&mut self) -> Vec<u8> {
+    pub(crate) fn read_config(&mut self) -> Vec<u8> {
         let (_, bytes) = self.frontend.get_config(0, 256, VhostUserConfigFlags::empty(), &[0; 256]).unwrap();
         self.config.clone_from(&bytes);
         bytes
     }
 
-    pub fn read32(&mut self, offset: usize) -> u32 {
+    pub(crate) fn read32(&mut self, offset: usize) -> u32 {
         let bytes = self.read_config();
         u32::from_le_bytes(bytes[offset..offset + 4].try_into().unwrap())
     }
 
-    pub fn stat(&mut self, queue: usize) -> Stat {
+    pub(crate) fn stat(&mut self, queue: usize) -> Stat {
         let word = self.read32(if queue == TX { TX_STAT } else { RX_STAT });
         Stat {
             seq: (word >> 24) as u8,
@@ -341,19 +341,19 @@ impl Guest {
     }
 
     /// Writes the whole space with one word changed, as QEMU does.
-    pub fn write32(&mut self, offset: usize, word: u32) {
+    pub(crate) fn write32(&mut self, offset: usize, word: u32) {
         self.config[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
         let blob = self.config.clone();
         self.frontend.set_config(0, VhostUserConfigFlags::WRITABLE, &blob).unwrap();
     }
 
     /// Gives the queue's next command; returns its SEQ.
-    pub fn command(&mut self, queue: usize, op: u8) -> u8 {
+    pub(crate) fn command(&mut self, queue: usize, op: u8) -> u8 {
         self.try_command(queue, op).unwrap()
     }
 
     /// The same if the device may be gone.
-    pub fn try_command(&mut self, queue: usize, op: u8) -> vhost::Result<u8> {
+    pub(crate) fn try_command(&mut self, queue: usize, op: u8) -> vhost::Result<u8> {
         self.seq[queue] = self.seq[queue].wrapping_add(1);
         let seq = self.seq[queue];
         let offset = if queue == TX { TX_CMD } else { RX_CMD };
@@ -372,12 +372,12 @@ fn write_desc(memory: &GuestMemoryMmap<()>, at: u64, addr: u64, len: u32, flags:
 }
 
 /// The project's numbered frame.
-pub fn numbered(number: u64, len: usize) -> Vec<u8> {
+pub(crate) fn numbered(number: u64, len: usize) -> Vec<u8> {
     let nic = [0x52, 0x54, 0, 0x43, 0x4e, 1];
     numbered_frame::bytes(number, nic, numbered_frame::EVERYONE).take(len).collect()
 }
 
 /// The number of a numbered frame whose filler is right.
-pub fn number_of(frame: &[u8]) -> u64 {
+pub(crate) fn number_of(frame: &[u8]) -> u64 {
     numbered_frame::read(frame).unwrap().unwrap()
 }

@@ -20,7 +20,7 @@ use crate::process::Daemon;
 use crate::raw::{Raw, SET_MEM_TABLE, SET_PROTOCOL_FEATURES, SET_VRING_ADDR, huge_memfd, memfd};
 
 /// Ends without a panic, with exit code 0.
-pub fn ends_cleanly(mut daemon: Daemon) {
+pub(crate) fn ends_cleanly(mut daemon: Daemon) {
     let (status, log) = daemon.wait();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(!log.contains("panicked"), "{log}");

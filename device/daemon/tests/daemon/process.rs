@@ -10,15 +10,15 @@ use rustix::event::{PollFd, PollFlags};
 use serde_json::{Value, json};
 
 /// No wait in these tests is longer.
-pub const BOUND: Duration = Duration::from_secs(20);
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
 /// The program under test, without arguments.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_vhost-device-cancelnic"))
 }
 
 /// Asks `condition` again and again until it gives something. Panics with `what` after [`BOUND`].
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + BOUND;
     loop {
         if let Some(value) = condition() {
@@ -30,7 +30,7 @@ pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A running daemon in a folder of its own. Killed when dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     dir: tempfile::TempDir,
     /// What the child said on stdout first.
@@ -39,7 +39,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts it with both sockets, a capture and `args`, and waits until it listens.
-    pub fn start(args: &[&str]) -> Daemon {
+    pub(crate) fn start(args: &[&str]) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         let mut command = command();
         command
@@ -54,7 +54,7 @@ impl Daemon {
     }
 
     /// Starts `command`, whose files are in `dir`, and waits until it listens.
-    pub fn spawn(mut command: Command, dir: tempfile::TempDir) -> Daemon {
+    pub(crate) fn spawn(mut command: Command, dir: tempfile::TempDir) -> Daemon {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // A copy of the program stays busy while a child of another test, just forked, still holds the
         // descriptor that it was written through.
@@ -77,24 +77,24 @@ impl Daemon {
     }
 
     /// Makes the pipe that stderr is, which nobody reads before the end, as small as it can be.
-    pub fn shrink_stderr(&self) {
+    pub(crate) fn shrink_stderr(&self) {
         rustix::pipe::fcntl_setpipe_size(self.child.stderr.as_ref().unwrap(), 4096).unwrap();
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.path("vhost")
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Whether the thread of that name waits in a write.
-    pub fn thread_writes(&self, name: &str) -> bool {
+    pub(crate) fn thread_writes(&self, name: &str) -> bool {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let read = |task: &Path, file: &str| std::fs::read_to_string(task.join(file)).unwrap_or_default();
         let write = format!("{} ", libc::SYS_write);
@@ -103,22 +103,22 @@ impl Daemon {
             .any(|task| read(&task, "comm").trim() == name && read(&task, "syscall").starts_with(&write))
     }
 
-    pub fn control(&self) -> Control {
+    pub(crate) fn control(&self) -> Control {
         Control::connect(&self.path("control"))
     }
 
     /// Whether the process still runs.
-    pub fn alive(&mut self) -> bool {
+    pub(crate) fn alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the end and gives status and log.
-    pub fn wait(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let status = until("the daemon ends", || self.child.try_wait().unwrap());
         let mut log = String::new();
         if let Some(mut stderr) = self.child.stderr.take() {
@@ -143,25 +143,25 @@ impl Drop for Daemon {
 }
 
 /// A client of the control socket.
-pub struct Control {
+pub(crate) struct Control {
     stream: BufReader<UnixStream>,
     next: u64,
 }
 
 impl Control {
-    pub fn connect(path: &Path) -> Control {
+    pub(crate) fn connect(path: &Path) -> Control {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(BOUND)).unwrap();
         Control { stream: BufReader::new(stream), next: 1 }
     }
 
     /// Sends raw bytes.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
     /// Sends `bytes` again and again until the socket takes no more.
-    pub fn send_until_full(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_until_full(&mut self, bytes: &[u8]) {
         let stream = self.stream.get_mut();
         stream.set_nonblocking(true).unwrap();
         // Full twice: the other side has read as much as it will.
@@ -171,20 +171,20 @@ impl Control {
     }
 
     /// Reads the next answer.
-    pub fn answer(&mut self) -> Value {
+    pub(crate) fn answer(&mut self) -> Value {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
     /// Calls a method whose answer may never come.
-    pub fn ask(&mut self, method: &str, params: Value) {
+    pub(crate) fn ask(&mut self, method: &str, params: Value) {
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method, "params": params });
         self.send(format!("{request}\n").as_bytes());
     }
 
     /// Calls a method; the answer whole.
-    pub fn try_call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn try_call(&mut self, method: &str, params: Value) -> Value {
         let id = self.next;
         self.next += 1;
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
@@ -195,14 +195,14 @@ impl Control {
     }
 
     /// Calls a method that must succeed; its result.
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         let answer = self.try_call(method, params.clone());
         assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
         answer["result"].clone()
     }
 
     /// Calls a method without parameters; `None` if there are too many clients already.
-    pub fn try_call_unless_full(&mut self, method: &str) -> Option<Value> {
+    pub(crate) fn try_call_unless_full(&mut self, method: &str) -> Option<Value> {
         let request = json!({ "jsonrpc": "2.0", "id": 0, "method": method });
         // A client that is one too many may find the connection closed already.
         self.stream.get_mut().write_all(format!("{request}\n").as_bytes()).ok()?;
@@ -210,20 +210,20 @@ impl Control {
         answer.get("result").cloned()
     }
 
-    pub fn gate(&mut self, queue: &str, gate: &str, open: bool) {
+    pub(crate) fn gate(&mut self, queue: &str, gate: &str, open: bool) {
         self.call("gate.set", json!({ "queue": queue, "gate": gate, "open": open }));
     }
 
-    pub fn step(&mut self, queue: &str, gate: &str, count: u64) {
+    pub(crate) fn step(&mut self, queue: &str, gate: &str, count: u64) {
         self.call("gate.step", json!({ "queue": queue, "gate": gate, "count": count }));
     }
 
-    pub fn queue(&mut self, queue: &str) -> Value {
+    pub(crate) fn queue(&mut self, queue: &str) -> Value {
         self.call("queue.get", json!({ "queue": queue }))
     }
 
     /// Waits until the number `field` of `queue` is `value`.
-    pub fn until(&mut self, queue: &str, field: &str, value: u64) {
+    pub(crate) fn until(&mut self, queue: &str, field: &str, value: u64) {
         let mut last = Value::Null;
         let end = Instant::now() + BOUND;
         while last != value {

@@ -10,15 +10,15 @@ use std::path::Path;
 use crate::guest::Guest;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-pub const SET_FEATURES: u32 = 2;
-pub const SET_OWNER: u32 = 3;
-pub const SET_MEM_TABLE: u32 = 5;
-pub const SET_VRING_ADDR: u32 = 9;
-pub const SET_VRING_KICK: u32 = 12;
-pub const SET_PROTOCOL_FEATURES: u32 = 16;
+pub(crate) const SET_FEATURES: u32 = 2;
+pub(crate) const SET_OWNER: u32 = 3;
+pub(crate) const SET_MEM_TABLE: u32 = 5;
+pub(crate) const SET_VRING_ADDR: u32 = 9;
+pub(crate) const SET_VRING_KICK: u32 = 12;
+pub(crate) const SET_PROTOCOL_FEATURES: u32 = 16;
 
 /// The connection.
-pub struct Raw(UnixStream);
+pub(crate) struct Raw(UnixStream);
 
 impl From<&Guest> for Raw {
     /// The connection of a front end that has kept the rules up to now.
@@ -30,14 +30,14 @@ impl From<&Guest> for Raw {
 }
 
 impl Raw {
-    pub fn connect(socket: &Path) -> Raw {
+    pub(crate) fn connect(socket: &Path) -> Raw {
         let stream = UnixStream::connect(socket).unwrap();
         stream.set_read_timeout(Some(crate::process::BOUND)).unwrap();
         Raw(stream)
     }
 
     /// Sends a request with `words` as its body, and up to 253 descriptors. False if nobody listens any more.
-    pub fn send(&self, request: u32, words: &[u64], fds: &[BorrowedFd<'_>]) -> bool {
+    pub(crate) fn send(&self, request: u32, words: &[u64], fds: &[BorrowedFd<'_>]) -> bool {
         let mut bytes = Vec::new();
         for part in [request, 1, 8 * words.len() as u32] {
             bytes.extend_from_slice(&part.to_le_bytes());
@@ -46,7 +46,7 @@ impl Raw {
         self.send_bytes(&bytes, fds)
     }
 
-    pub fn send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
+    pub(crate) fn send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
@@ -56,7 +56,7 @@ impl Raw {
     }
 
     /// Sends the same request until the connection takes no more: nobody reads the answers.
-    pub fn flood(&mut self, request: u32) {
+    pub(crate) fn flood(&mut self, request: u32) {
         let mut message = [0; 12];
         message[..4].copy_from_slice(&request.to_le_bytes());
         message[4] = 1;
@@ -73,7 +73,7 @@ impl Raw {
     }
 
     /// Says that nothing more comes, and reads every answer until the other side has closed.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         // The other side may be gone already.
         let _ = self.0.shutdown(std::net::Shutdown::Write);
         let mut answers = [0; 4096];
@@ -81,20 +81,20 @@ impl Raw {
     }
 
     /// Whether the other side has closed, once it has.
-    pub fn ended(&mut self) -> bool {
+    pub(crate) fn ended(&mut self) -> bool {
         matches!(self.0.read(&mut [0; 64]), Ok(0) | Err(_))
     }
 }
 
 /// A memfd of `len` bytes.
-pub fn memfd(len: u64) -> File {
+pub(crate) fn memfd(len: u64) -> File {
     let file = File::from(rustix::fs::memfd_create("raw", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
     file.set_len(len).unwrap();
     file
 }
 
 /// A memfd of one huge page of 2 MiB; `None` if this machine has none.
-pub fn huge_memfd() -> Option<File> {
+pub(crate) fn huge_memfd() -> Option<File> {
     use rustix::fs::MemfdFlags;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
     let file = File::from(rustix::fs::memfd_create("huge", flags).ok()?);
@@ -103,7 +103,7 @@ pub fn huge_memfd() -> Option<File> {
 }
 
 /// Descriptors of every kind that is neither memory nor an event.
-pub fn odd_descriptors() -> Vec<(&'static str, OwnedFd)> {
+pub(crate) fn odd_descriptors() -> Vec<(&'static str, OwnedFd)> {
     use rustix::fs::{Mode, OFlags, open};
     let opened = |path: &str, flags| open(path, flags, Mode::empty()).unwrap();
     let (reader, writer) = rustix::pipe::pipe().unwrap();
@@ -134,16 +134,16 @@ pub fn odd_descriptors() -> Vec<(&'static str, OwnedFd)> {
 }
 
 /// Xorshift: the same numbers in every run.
-pub struct Random(u32);
+pub(crate) struct Random(u32);
 
 impl Random {
     /// `seed` is not 0.
-    pub fn new(seed: u32) -> Random {
+    pub(crate) fn new(seed: u32) -> Random {
         Random(seed)
     }
 
     /// A number less than `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
         self.0 ^= self.0 << 5;

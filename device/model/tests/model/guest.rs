@@ -10,23 +10,23 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 const NEXT: u16 = 1;
 const WRITE: u16 = 2;
 /// Bytes of the buffer that belongs to each descriptor.
-pub const BUFFER: u64 = 2048;
+pub(crate) const BUFFER: u64 = 2048;
 
 /// Judged queues of a device that can do everything, with a link that takes no time.
-pub fn settings(fifo_depth: u16) -> Settings {
+pub(crate) fn settings(fifo_depth: u16) -> Settings {
     let link = Link::new(Speed::Unlimited);
     Settings { caps: Caps::ALL, judged: true, fifo_depth, link, pending_limit: 64, pending_bytes: 1 << 20 }
 }
 
 /// A wire that takes every frame.
-pub struct Nowhere;
+pub(crate) struct Nowhere;
 
 impl Wire for Nowhere {
     fn transmit(&mut self, _: QueueId, _: Vec<u8>, _: Duration) {}
 }
 
 /// One virtqueue in guest memory.
-pub struct Virtqueue {
+pub(crate) struct Virtqueue {
     pub size: u16,
     start: u64,
     pub event_idx: bool,
@@ -38,7 +38,7 @@ pub struct Virtqueue {
 
 impl Virtqueue {
     /// With `size` entries, at `start` (aligned to a page).
-    pub fn new(start: u64, size: u16, event_idx: bool) -> Virtqueue {
+    pub(crate) fn new(start: u64, size: u16, event_idx: bool) -> Virtqueue {
         Virtqueue {
             size,
             start,
@@ -53,29 +53,29 @@ impl Virtqueue {
     fn n(&self) -> u64 {
         self.size.into()
     }
-    pub fn desc(&self) -> u64 {
+    pub(crate) fn desc(&self) -> u64 {
         self.start
     }
-    pub fn avail(&self) -> u64 {
+    pub(crate) fn avail(&self) -> u64 {
         self.start + 16 * self.n()
     }
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         (self.avail() + 6 + 2 * self.n() + 3) & !3
     }
-    pub fn used_len(&self) -> u64 {
+    pub(crate) fn used_len(&self) -> u64 {
         6 + 8 * self.n()
     }
-    pub fn buffers(&self) -> u64 {
+    pub(crate) fn buffers(&self) -> u64 {
         (self.used() + self.used_len() + 0xfff) & !0xfff
     }
     /// First address behind all of it.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.buffers() + BUFFER * self.n()
     }
-    pub fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
-    pub fn rings(&self, base: u16) -> Rings {
+    pub(crate) fn rings(&self, base: u16) -> Rings {
         Rings {
             size: self.size,
             desc: self.desc(),
@@ -87,13 +87,13 @@ impl Virtqueue {
     }
 
     /// A new life: rings zeroed, all descriptors free.
-    pub fn reset(&mut self, memory: &GuestMemoryMmap<()>) {
+    pub(crate) fn reset(&mut self, memory: &GuestMemoryMmap<()>) {
         *self = Virtqueue::new(self.start, self.size, self.event_idx);
         let zeros = vec![0; (self.buffers() - self.start) as usize];
         memory.write_slice(&zeros, GuestAddress(self.start)).unwrap();
     }
 
-    pub fn put_descriptor(&self, memory: &GuestMemoryMmap<()>, index: u16, raw: (u64, u32, u16, u16)) {
+    pub(crate) fn put_descriptor(&self, memory: &GuestMemoryMmap<()>, index: u16, raw: (u64, u32, u16, u16)) {
         let at = self.desc() + 16 * u64::from(index);
         memory.write_obj(raw.0.to_le(), GuestAddress(at)).unwrap();
         memory.write_obj(raw.1.to_le(), GuestAddress(at + 8)).unwrap();
@@ -102,7 +102,7 @@ impl Virtqueue {
     }
 
     /// Puts `head` into the available ring and publishes it.
-    pub fn publish(&mut self, memory: &GuestMemoryMmap<()>, head: u16) {
+    pub(crate) fn publish(&mut self, memory: &GuestMemoryMmap<()>, head: u16) {
         let slot = self.avail() + 4 + 2 * u64::from(self.avail_idx % self.size);
         memory.write_obj(head.to_le(), GuestAddress(slot)).unwrap();
         self.avail_idx = self.avail_idx.wrapping_add(1);
@@ -110,18 +110,18 @@ impl Virtqueue {
     }
 
     /// Descriptors that are free.
-    pub fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.free.len()
     }
 
     /// Makes and publishes a readable chain that holds `parts`, a descriptor each.
-    pub fn post_out(&mut self, memory: &GuestMemoryMmap<()>, parts: &[&[u8]]) -> u16 {
+    pub(crate) fn post_out(&mut self, memory: &GuestMemoryMmap<()>, parts: &[&[u8]]) -> u16 {
         let parts: Vec<(u32, &[u8])> = parts.iter().map(|part| (part.len() as u32, *part)).collect();
         self.post(memory, &parts, 0)
     }
 
     /// Makes and publishes a writable chain with buffers of `lens` bytes.
-    pub fn post_in(&mut self, memory: &GuestMemoryMmap<()>, lens: &[u32]) -> u16 {
+    pub(crate) fn post_in(&mut self, memory: &GuestMemoryMmap<()>, lens: &[u32]) -> u16 {
         let parts: Vec<(u32, &[u8])> = lens.iter().map(|len| (*len, &[][..])).collect();
         self.post(memory, &parts, WRITE)
     }
@@ -140,12 +140,12 @@ impl Virtqueue {
         head
     }
 
-    pub fn buffer(&self, index: u16) -> u64 {
+    pub(crate) fn buffer(&self, index: u16) -> u64 {
         self.buffers() + BUFFER * u64::from(index)
     }
 
     /// What the device wrote into the chain at `head`.
-    pub fn written(&self, memory: &GuestMemoryMmap<()>, head: u16, len: u32, lens: &[u32]) -> Vec<u8> {
+    pub(crate) fn written(&self, memory: &GuestMemoryMmap<()>, head: u16, len: u32, lens: &[u32]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (index, part) in self.chains[&head].iter().zip(lens) {
             let mut buffer = vec![0; *part as usize];
@@ -158,7 +158,7 @@ impl Virtqueue {
 
     /// The used elements that have come: head and len. Their descriptors stay taken until
     /// [`Virtqueue::release`].
-    pub fn reap(&mut self, memory: &GuestMemoryMmap<()>) -> Vec<(u16, u32)> {
+    pub(crate) fn reap(&mut self, memory: &GuestMemoryMmap<()>) -> Vec<(u16, u32)> {
         let index: u16 = memory.read_obj(GuestAddress(self.used() + 2)).unwrap();
         let mut elements = Vec::new();
         while self.used_idx != u16::from_le(index) {
@@ -172,13 +172,13 @@ impl Virtqueue {
     }
 
     /// Frees the descriptors of a chain that came back; panics if no such chain is out.
-    pub fn release(&mut self, head: u16) {
+    pub(crate) fn release(&mut self, head: u16) {
         let indices = self.chains.remove(&head).expect("a used element for a chain that is not out");
         self.free.extend(indices);
     }
 
     /// Asks for an interrupt at the next used element, or for none for a long time.
-    pub fn want_interrupts(&self, memory: &GuestMemoryMmap<()>, wanted: bool) {
+    pub(crate) fn want_interrupts(&self, memory: &GuestMemoryMmap<()>, wanted: bool) {
         let flags: u16 = if wanted || self.event_idx { 0 } else { 1 };
         memory.write_obj(flags.to_le(), GuestAddress(self.avail())).unwrap();
         let event = if wanted { self.used_idx } else { self.used_idx.wrapping_sub(0x4000) };
@@ -187,7 +187,7 @@ impl Virtqueue {
     }
 
     /// Whether the device wants a doorbell now that the available index went from `old` to where it is.
-    pub fn doorbell_wanted(&self, memory: &GuestMemoryMmap<()>, old: u16) -> bool {
+    pub(crate) fn doorbell_wanted(&self, memory: &GuestMemoryMmap<()>, old: u16) -> bool {
         if !self.event_idx {
             let flags: u16 = memory.read_obj(GuestAddress(self.used())).unwrap();
             return u16::from_le(flags) & 1 == 0;
@@ -198,12 +198,12 @@ impl Virtqueue {
 }
 
 /// A numbered frame of `len` bytes (at least 22).
-pub fn frame(number: u64, len: usize) -> Vec<u8> {
+pub(crate) fn frame(number: u64, len: usize) -> Vec<u8> {
     numbered_frame::bytes(number, [2, 0, 0, 0, 0, 1], numbered_frame::EVERYONE).take(len).collect()
 }
 
 /// The number of a frame, checked to be what [`frame`] made.
-pub fn number(bytes: &[u8]) -> u64 {
+pub(crate) fn number(bytes: &[u8]) -> u64 {
     let number = numbered_frame::number(bytes).unwrap();
     assert_eq!(bytes, frame(number, bytes.len()));
     number

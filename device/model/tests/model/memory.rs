@@ -11,7 +11,7 @@ use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 /// One access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     pub address: u64,
     pub len: usize,
     pub write: bool,
@@ -20,20 +20,20 @@ pub struct Access {
 }
 
 impl Access {
-    pub fn touches(&self, from: u64, len: u64) -> bool {
+    pub(crate) fn touches(&self, from: u64, len: u64) -> bool {
         self.address < from + len && from < self.address + self.len as u64
     }
 }
 
 /// The memory.
-pub struct Watched {
+pub(crate) struct Watched {
     pub inner: GuestMemoryMmap<()>,
     register: RefCell<StatusRegister>,
     log: RefCell<Vec<Access>>,
 }
 
 impl Watched {
-    pub fn new(bytes: usize) -> Watched {
+    pub(crate) fn new(bytes: usize) -> Watched {
         Watched {
             inner: GuestMemoryMmap::from_ranges(&[(GuestAddress(0), bytes)]).unwrap(),
             register: RefCell::default(),
@@ -42,12 +42,12 @@ impl Watched {
     }
 
     /// From here on, `register` is looked at on every access.
-    pub fn watch(&self, register: StatusRegister) {
+    pub(crate) fn watch(&self, register: StatusRegister) {
         self.register.replace(register);
     }
 
     /// The accesses since the last call.
-    pub fn accesses(&self) -> Vec<Access> {
+    pub(crate) fn accesses(&self) -> Vec<Access> {
         self.log.take()
     }
 }

@@ -9,7 +9,7 @@ use crate::world::{Call, Plan, RX0, World};
 
 /// One thing that happens.
 #[derive(Debug, Clone, Copy)]
-pub enum Step {
+pub(crate) enum Step {
     /// Chains are published; the doorbell may still be on its way.
     Post {
         lane: usize,
@@ -80,18 +80,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), 1..80)
 }
 
-pub fn plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     (any::<bool>(), 1u16..8, prop_oneof![Just(4u16), Just(16)], any::<bool>()).prop_map(
         |(finite, fifo_depth, ring, event_idx)| Plan { finite, fifo_depth, ring, event_idx, caps: Caps::ALL },
     )
 }
 
 impl World {
-    pub fn take(&mut self, step: Step) {
+    pub(crate) fn take(&mut self, step: Step) {
         match step {
             Step::Post { lane, count, cuts, ring } => {
                 for _ in 0..count {
@@ -126,7 +126,7 @@ impl World {
 }
 
 /// What happens in a world made by `plan` when `steps` are taken and everything is let go in the end.
-pub fn play(plan: Plan, steps: &[Step]) -> World {
+pub(crate) fn play(plan: Plan, steps: &[Step]) -> World {
     let mut world = World::new(plan);
     for step in steps {
         world.take(*step);
@@ -136,6 +136,6 @@ pub fn play(plan: Plan, steps: &[Step]) -> World {
 }
 
 /// The calls on one queue.
-pub fn calls(world: &World, lane: usize) -> impl Iterator<Item = &Call> {
+pub(crate) fn calls(world: &World, lane: usize) -> impl Iterator<Item = &Call> {
     world.trace.iter().filter(move |call| call.lane == lane)
 }

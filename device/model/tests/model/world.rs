@@ -13,11 +13,11 @@ use crate::guest::{Virtqueue, frame, number};
 use crate::memory::{Access, Watched};
 
 /// Buffers of each receive chain, in bytes.
-pub const RX_BUFFERS: [u32; 2] = [12, 1600];
+pub(crate) const RX_BUFFERS: [u32; 2] = [12, 1600];
 
 /// What became of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     Sent,
     TakenBack,
     Refused,
@@ -27,7 +27,7 @@ pub enum Fate {
 
 /// What was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub(crate) enum What {
     Run,
     Command(Op),
     Enter { base: u16 },
@@ -36,7 +36,7 @@ pub enum What {
 
 /// One call on a queue, and what could be seen of it from outside.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     pub lane: usize,
     pub what: What,
     pub now: Duration,
@@ -57,7 +57,7 @@ pub struct Call {
 }
 
 /// One queue and its driver.
-pub struct Lane {
+pub(crate) struct Lane {
     queue: Queue,
     status: StatusRegister,
     pub vq: Virtqueue,
@@ -94,7 +94,7 @@ impl Wire for Seen {
 
 /// How a world is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Two transmit queues at 8 Mbit/s (a byte takes a microsecond), or unlimited.
     pub finite: bool,
     pub fifo_depth: u16,
@@ -110,11 +110,11 @@ impl Default for Plan {
 }
 
 /// Lanes: tx0, tx1, rx0.
-pub const TX0: usize = 0;
-pub const TX1: usize = 1;
-pub const RX0: usize = 2;
+pub(crate) const TX0: usize = 0;
+pub(crate) const TX1: usize = 1;
+pub(crate) const RX0: usize = 2;
 
-pub struct World {
+pub(crate) struct World {
     pub memory: Watched,
     pub lanes: Vec<Lane>,
     pub now: Duration,
@@ -125,7 +125,7 @@ pub struct World {
 
 impl World {
     /// All queues in service and enabled.
-    pub fn new(plan: Plan) -> World {
+    pub(crate) fn new(plan: Plan) -> World {
         let speed = match plan.finite {
             true => Speed::BitsPerSecond(NonZeroU64::new(8_000_000).unwrap()),
             false => Speed::Unlimited,
@@ -171,19 +171,19 @@ impl World {
         world
     }
 
-    pub fn status(&self, lane: usize) -> StatusWord {
+    pub(crate) fn status(&self, lane: usize) -> StatusWord {
         self.lanes[lane].status.read()
     }
 
-    pub fn state(&self, lane: usize) -> State {
+    pub(crate) fn state(&self, lane: usize) -> State {
         self.status(lane).state().unwrap()
     }
 
-    pub fn queue(&mut self, lane: usize) -> &mut Queue {
+    pub(crate) fn queue(&mut self, lane: usize) -> &mut Queue {
         &mut self.lanes[lane].queue
     }
 
-    pub fn snapshot(&mut self, lane: usize) -> Snapshot {
+    pub(crate) fn snapshot(&mut self, lane: usize) -> Snapshot {
         self.lanes[lane].queue.snapshot(&self.memory.inner)
     }
 
@@ -254,7 +254,7 @@ impl World {
     }
 
     /// Runs a queue until it has nothing more to do at once.
-    pub fn run(&mut self, lane: usize) {
+    pub(crate) fn run(&mut self, lane: usize) {
         for _ in 0..10_000 {
             let turn = self.call(lane, |queue, memory, now, wire| (What::Run, queue.run(memory, now, wire)));
             if !turn.again {
@@ -264,7 +264,7 @@ impl World {
         panic!("lane {lane} never comes to rest");
     }
 
-    pub fn advance(&mut self, time: Duration) {
+    pub(crate) fn advance(&mut self, time: Duration) {
         self.now += time;
         for _ in 0..10_000 {
             let due: Vec<usize> = (0..self.lanes.len())
@@ -281,7 +281,7 @@ impl World {
     }
 
     /// Writes the command that follows, without running the queue afterwards.
-    pub fn command(&mut self, lane: usize, op: Op) -> StatusWord {
+    pub(crate) fn command(&mut self, lane: usize, op: Op) -> StatusWord {
         let word = CommandWord::command(next_seq(self.status(lane).seq()), op);
         let turn = self.call(lane, |queue, memory, now, wire| {
             (What::Command(op), queue.command(memory, now, word, wire))
@@ -290,7 +290,7 @@ impl World {
         self.status(lane)
     }
 
-    pub fn enter(&mut self, lane: usize, base: u16) {
+    pub(crate) fn enter(&mut self, lane: usize, base: u16) {
         let rings = self.lanes[lane].vq.rings(base);
         self.lanes[lane].in_service = true;
         let turn =
@@ -299,7 +299,7 @@ impl World {
         self.run(lane);
     }
 
-    pub fn leave(&mut self, lane: usize) -> u16 {
+    pub(crate) fn leave(&mut self, lane: usize) -> u16 {
         self.lanes[lane].in_service = false;
         let mut base = 0;
         let _ = self.call(lane, |queue, memory, now, wire| {
@@ -311,7 +311,7 @@ impl World {
     }
 
     /// The machine pauses and goes on.
-    pub fn pause(&mut self, lane: usize, time: Duration) {
+    pub(crate) fn pause(&mut self, lane: usize, time: Duration) {
         let base = self.leave(lane);
         self.run(lane);
         self.advance(time);
@@ -320,7 +320,7 @@ impl World {
     }
 
     /// The guest resets the device; chains that were out are forgotten.
-    pub fn reset(&mut self, lane: usize) {
+    pub(crate) fn reset(&mut self, lane: usize) {
         self.leave(lane);
         let this = &mut self.lanes[lane];
         this.vq.reset(&self.memory.inner);
@@ -330,7 +330,7 @@ impl World {
         self.enter(lane, 0);
     }
 
-    pub fn enable(&mut self, lane: usize, enabled: bool) {
+    pub(crate) fn enable(&mut self, lane: usize, enabled: bool) {
         self.queue(lane).set_enabled(enabled);
     }
 
@@ -340,14 +340,14 @@ impl World {
         gates[gate % gates.len()]
     }
 
-    pub fn gate(&mut self, lane: usize, gate: usize, open: bool) {
+    pub(crate) fn gate(&mut self, lane: usize, gate: usize, open: bool) {
         let now = self.now;
         let gate = self.gate_of(lane, gate);
         self.queue(lane).set_gate(gate, open, now);
         self.run(lane);
     }
 
-    pub fn step(&mut self, lane: usize, gate: usize, count: u64) {
+    pub(crate) fn step(&mut self, lane: usize, gate: usize, count: u64) {
         let now = self.now;
         let gate = self.gate_of(lane, gate);
         self.queue(lane).step_gate(gate, count, now);
@@ -356,7 +356,7 @@ impl World {
 
     /// Publishes a chain without ringing: a frame, cut in up to three descriptors, or a receive buffer.
     /// `None` if the ring is full.
-    pub fn publish(&mut self, lane: usize, cuts: usize) -> Option<u64> {
+    pub(crate) fn publish(&mut self, lane: usize, cuts: usize) -> Option<u64> {
         let this = &mut self.lanes[lane];
         if this.vq.room() < 3 && this.vq.room() < cuts.max(2) {
             return None;
@@ -382,14 +382,14 @@ impl World {
     }
 
     /// Publishes up to `count` chains, and rings.
-    pub fn post(&mut self, lane: usize, count: usize) -> Vec<u64> {
+    pub(crate) fn post(&mut self, lane: usize, count: usize) -> Vec<u64> {
         let chains = (0..count).map_while(|_| self.publish(lane, 1)).collect();
         self.run(lane);
         chains
     }
 
     /// A frame arrives.
-    pub fn inject(&mut self) {
+    pub(crate) fn inject(&mut self) {
         let number = self.next_number;
         self.next_number += 1;
         self.queue(RX0).inject(frame(number, 60));
@@ -397,13 +397,13 @@ impl World {
     }
 
     /// The fates of `chains`, which all have one.
-    pub fn fates(&self, chains: &[u64]) -> Vec<Fate> {
+    pub(crate) fn fates(&self, chains: &[u64]) -> Vec<Fate> {
         let all: HashMap<u64, Fate> = self.trace.iter().flat_map(|call| call.used.iter().copied()).collect();
         chains.iter().map(|chain| all[chain]).collect()
     }
 
     /// Frames that have left the wire, in order.
-    pub fn sent(&self, lane: usize) -> Vec<u64> {
+    pub(crate) fn sent(&self, lane: usize) -> Vec<u64> {
         self.trace
             .iter()
             .filter(|call| call.lane == lane)
@@ -413,12 +413,12 @@ impl World {
     }
 
     /// Chains without a used element.
-    pub fn out(&self, lane: usize) -> Vec<u64> {
+    pub(crate) fn out(&self, lane: usize) -> Vec<u64> {
         self.lanes[lane].out.iter().copied().collect()
     }
 
     /// All gates open, everything enabled and resumed, time passes: everything that can finish does.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         for lane in 0..self.lanes.len() {
             for gate in 0..3 {
                 self.gate(lane, gate, true);
@@ -433,7 +433,7 @@ impl World {
     }
 }
 
-pub const FETCH: usize = 0;
-pub const WIRE: usize = 1;
-pub const COMPLETE: usize = 2;
-pub const RX_WRITE: usize = 0;
+pub(crate) const FETCH: usize = 0;
+pub(crate) const WIRE: usize = 1;
+pub(crate) const COMPLETE: usize = 2;
+pub(crate) const RX_WRITE: usize = 0;

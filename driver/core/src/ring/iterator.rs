@@ -20,25 +20,25 @@ pub(crate) struct RingIterator {
 }
 
 impl RingIterator {
-    pub fn has_any(&self) -> bool {
+    pub(crate) fn has_any(&self) -> bool {
         self.index != self.end
     }
 
     /// Index of the element that the iterator is at.
-    pub fn index(&self) -> u32 {
+    pub(crate) fn index(&self) -> u32 {
         self.index
     }
 
-    pub fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.index = self.ring.after(self.index, 1);
     }
 
-    pub fn advance_to_the_end(&mut self) {
+    pub(crate) fn advance_to_the_end(&mut self) {
         self.index = self.end;
     }
 
     /// Gives away what lies behind the iterator.
-    pub fn set(self) {
+    pub(crate) fn set(self) {
         match self.sets {
             Sets::Begin => self.ring.set_begin(self.index),
             Sets::Next => self.ring.set_next(self.index),

@@ -22,7 +22,7 @@ const MOST_POLLS: usize = 10_000;
 
 /// How a machine is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Elements of the packet ring.
     pub packets: u32,
     /// Elements of the fragment ring.
@@ -62,7 +62,7 @@ impl Setup {
     }
 
     /// Both ways of asking for interrupts, both forms of the cancel, both ways to fall asleep: every two of them together.
-    pub fn each(test: impl Fn(Self)) {
+    pub(crate) fn each(test: impl Fn(Self)) {
         for form in [CancelForm::Iterator, CancelForm::Older] {
             for event_idx in [false, true] {
                 let documented = event_idx != (form == CancelForm::Older);
@@ -74,7 +74,7 @@ impl Setup {
 
 /// The framework's wake-up call.
 #[derive(Default)]
-pub struct Wake(Cell<bool>);
+pub(crate) struct Wake(Cell<bool>);
 
 impl Notify for Wake {
     fn notify(&self) {
@@ -83,7 +83,7 @@ impl Notify for Wake {
 }
 
 /// What came of EvtCancel.
-pub struct Cancelled {
+pub(crate) struct Cancelled {
     pub fault: Option<Fault>,
     pub waiting: Waiting,
     /// Packets that came back in the call.
@@ -117,7 +117,7 @@ fn glue(signals: &Signals, nic: &Nic, wake: &Wake, faults: &mut Vec<Fault>, outc
 }
 
 /// A transmit queue and all around it.
-pub struct TxMachine {
+pub(crate) struct TxMachine {
     pub guest: Rc<Guest>,
     pub nic: Nic,
     pub side: SendSide,
@@ -130,7 +130,7 @@ pub struct TxMachine {
 }
 
 impl TxMachine {
-    pub fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         let guest = Rc::new(Guest::new(8 << 20));
         let nic = Nic::new(guest.clone(), setup.caps, setup.speed);
         let side = SendSide::new(&guest, setup.packets, setup.fragments);
@@ -154,7 +154,7 @@ impl TxMachine {
         machine
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.side.start();
         let outcome = self.queue.start(&self.nic);
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
@@ -162,28 +162,28 @@ impl TxMachine {
     }
 
     /// EvtStop: nothing may be outstanding then.
-    pub fn stop(&mut self) -> String {
+    pub(crate) fn stop(&mut self) -> String {
         assert_eq!(self.side.outstanding(), 0, "ready to stop");
         self.signals.disarm();
         self.queue.stop().to_string()
     }
 
     /// One EvtAdvance; how many packets came back.
-    pub fn advance(&mut self) -> usize {
+    pub(crate) fn advance(&mut self) -> usize {
         let bell = self.nic.doorbell(Direction::Tx);
         let (outcome, back) = self.side.call(|| self.queue.advance(&self.nic, &bell));
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
         back
     }
 
-    pub fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         let outcome = self.queue.set_notification_enabled(&self.nic, &self.wake);
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
     }
 
     /// What happens at the device between the last EvtAdvance, which moves nothing, and EvtSetNotificationEnabled. Its
     /// interrupt finds a queue that is not armed. Returns whether the queue is woken all the same.
-    pub fn arm_after(&mut self, event: impl FnOnce(&Self)) -> bool {
+    pub(crate) fn arm_after(&mut self, event: impl FnOnce(&Self)) -> bool {
         assert_eq!(self.advance(), 0, "the queue still has work");
         let _ = self.signals.take_armed();
         self.wake.0.set(false);
@@ -195,7 +195,7 @@ impl TxMachine {
     }
 
     /// One EvtCancel and the wake that follows it; how many packets came back.
-    pub fn cancel(&mut self) -> Cancelled {
+    pub(crate) fn cancel(&mut self) -> Cancelled {
         let (outcome, back) = self.side.call(|| self.queue.cancel(&self.nic));
         self.wake.notify();
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
@@ -203,14 +203,14 @@ impl TxMachine {
     }
 
     /// Gives `count` frames and posts them.
-    pub fn send(&mut self, count: usize) {
+    pub(crate) fn send(&mut self, count: usize) {
         assert_eq!(self.side.give_all(&self.guest, count), count, "room in the ring");
         self.wake.notify();
         self.run();
     }
 
     /// The watchdog expired: the glue resets the device and marks the queue lost.
-    pub fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         self.nic.reset();
         self.signals.mark_lost();
         self.wake.notify();
@@ -218,18 +218,18 @@ impl TxMachine {
     }
 
     /// The device's used index becomes nonsense.
-    pub fn scribble_used_index(&self, index: u16) {
+    pub(crate) fn scribble_used_index(&self, index: u16) {
         self.guest.write(self.used_index, &index.to_le_bytes());
     }
 
     /// The framework polls for a reason of its own.
-    pub fn run_woken(&mut self) {
+    pub(crate) fn run_woken(&mut self) {
         self.wake.notify();
         self.run();
     }
 
     /// The execution context until it sleeps and no interrupt is on its way.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         for _ in 0..MOST_POLLS {
             self.interrupt();
             if !self.wake.0.replace(false) {
@@ -241,7 +241,7 @@ impl TxMachine {
     }
 
     /// The DPC, if the device raised its interrupt.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         if self.nic.take_interrupt() && self.signals.take_armed() {
             self.wake.notify();
         }
@@ -266,7 +266,7 @@ impl TxMachine {
 }
 
 /// A receive queue and all around it.
-pub struct RxMachine {
+pub(crate) struct RxMachine {
     pub guest: Rc<Guest>,
     pub nic: Nic,
     pub side: ReceiveSide,
@@ -281,7 +281,7 @@ pub struct RxMachine {
 }
 
 impl RxMachine {
-    pub fn new(setup: Setup) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         let guest = Rc::new(Guest::new(8 << 20));
         let nic = Nic::new(guest.clone(), setup.caps, setup.speed);
         let side = ReceiveSide::new(&guest, setup.packets, setup.fragments);
@@ -306,7 +306,7 @@ impl RxMachine {
         machine
     }
 
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.side.start();
         let outcome = self.queue.start(&self.nic);
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
@@ -315,14 +315,14 @@ impl RxMachine {
     }
 
     /// EvtStop: nothing may be outstanding then.
-    pub fn stop(&mut self) -> String {
+    pub(crate) fn stop(&mut self) -> String {
         assert_eq!(self.side.outstanding(), 0, "ready to stop");
         self.signals.disarm();
         self.queue.stop().to_string()
     }
 
     /// One EvtAdvance; how many packets came back.
-    pub fn advance(&mut self) -> usize {
+    pub(crate) fn advance(&mut self) -> usize {
         if self.giving {
             self.side.give();
         }
@@ -332,14 +332,14 @@ impl RxMachine {
         back
     }
 
-    pub fn arm(&mut self) {
+    pub(crate) fn arm(&mut self) {
         let outcome = self.queue.set_notification_enabled(&self.nic, &self.wake);
         glue(self.signals, &self.nic, &self.wake, &mut self.faults, outcome);
     }
 
     /// What happens at the device between the last EvtAdvance, which moves nothing, and EvtSetNotificationEnabled. Its
     /// interrupt finds a queue that is not armed. Returns whether the queue is woken all the same.
-    pub fn arm_after(&mut self, event: impl FnOnce(&Self)) -> bool {
+    pub(crate) fn arm_after(&mut self, event: impl FnOnce(&Self)) -> bool {
         assert_eq!(self.advance(), 0, "the queue still has work");
         let _ = self.signals.take_armed();
         self.wake.0.set(false);
@@ -351,7 +351,7 @@ impl RxMachine {
     }
 
     /// One EvtCancel and the wake that follows it; how many packets came back.
-    pub fn cancel(&mut self) -> Cancelled {
+    pub(crate) fn cancel(&mut self) -> Cancelled {
         self.giving = false;
         let (outcome, back) = self.side.call(&self.guest, || self.queue.cancel(&self.nic));
         self.wake.notify();
@@ -360,7 +360,7 @@ impl RxMachine {
     }
 
     /// The watchdog expired: the glue resets the device and marks the queue lost.
-    pub fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         self.nic.reset();
         self.signals.mark_lost();
         self.wake.notify();
@@ -368,18 +368,18 @@ impl RxMachine {
     }
 
     /// The device's used index becomes nonsense.
-    pub fn scribble_used_index(&self, index: u16) {
+    pub(crate) fn scribble_used_index(&self, index: u16) {
         self.guest.write(self.used_index, &index.to_le_bytes());
     }
 
     /// The framework polls for a reason of its own.
-    pub fn run_woken(&mut self) {
+    pub(crate) fn run_woken(&mut self) {
         self.wake.notify();
         self.run();
     }
 
     /// The execution context until it sleeps and no interrupt is on its way.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         for _ in 0..MOST_POLLS {
             self.interrupt();
             if !self.wake.0.replace(false) {
@@ -392,7 +392,7 @@ impl RxMachine {
     }
 
     /// The DPC, if the device raised its interrupt.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         if self.nic.take_interrupt() && self.signals.take_armed() {
             self.wake.notify();
         }

@@ -12,7 +12,7 @@ use cancelnic_model::{ConfigSpace, Link, NetConfig, Queue, Rings, Settings, Spee
 use cancelnic_registers::{Caps, Direction, QueueId, SPACE_SIZE, StatusWord};
 
 /// Where work can be held.
-pub use cancelnic_model::Gate;
+pub(crate) use cancelnic_model::Gate;
 
 use crate::{frame, memory::Guest};
 
@@ -47,7 +47,7 @@ struct Inside {
 
 /// The device. Clones are the same one.
 #[derive(Clone)]
-pub struct Nic {
+pub(crate) struct Nic {
     guest: Rc<Guest>,
     inside: Rc<RefCell<Inside>>,
     gone: Rc<Cell<bool>>,
@@ -60,7 +60,7 @@ pub struct Nic {
 }
 
 impl Nic {
-    pub fn new(guest: Rc<Guest>, caps: Caps, speed: u64) -> Self {
+    pub(crate) fn new(guest: Rc<Guest>, caps: Caps, speed: u64) -> Self {
         let speed = NonZeroU64::new(speed).map_or(Speed::Unlimited, Speed::BitsPerSecond);
         let link = Link::new(speed);
         let settings = Settings {
@@ -95,7 +95,13 @@ impl Nic {
     }
 
     /// The driver has enabled a queue and said DRIVER_OK.
-    pub fn enter(&self, direction: Direction, size: u16, [desc, avail, used]: [u64; 3], event_idx: bool) {
+    pub(crate) fn enter(
+        &self,
+        direction: Direction,
+        size: u16,
+        [desc, avail, used]: [u64; 3],
+        event_idx: bool,
+    ) {
         let rings = Rings { size, desc, avail, used, base: 0, event_idx };
         self.with(|guest, inside| {
             let now = inside.now;
@@ -106,7 +112,7 @@ impl Nic {
     }
 
     /// The driver has written device_status 0: both queues leave service before it reads 0.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         if self.gone.get() {
             return;
         }
@@ -118,32 +124,32 @@ impl Nic {
     }
 
     /// Surprise removal: nothing is read or written any more, registers read all ones.
-    pub fn remove(&self) {
+    pub(crate) fn remove(&self) {
         self.gone.set(true);
     }
 
     /// Register writes are on their way for a while.
-    pub fn hold_commands(&self) {
+    pub(crate) fn hold_commands(&self) {
         *self.held.borrow_mut() = Some(vec![]);
     }
 
     /// The writes that were held arrive.
-    pub fn deliver_commands(&self) {
+    pub(crate) fn deliver_commands(&self) {
         for (offset, value) in self.held.take().expect("they were held") {
             self.write(offset, value);
         }
     }
 
     /// Both status registers read this from now on.
-    pub fn lie(&self, word: Option<StatusWord>) {
+    pub(crate) fn lie(&self, word: Option<StatusWord>) {
         self.lie.set(word);
     }
 
-    pub fn close(&self, gate: Gate) {
+    pub(crate) fn close(&self, gate: Gate) {
         self.set_gate(gate, false);
     }
 
-    pub fn open(&self, gate: Gate) {
+    pub(crate) fn open(&self, gate: Gate) {
         self.set_gate(gate, true);
     }
 
@@ -157,7 +163,7 @@ impl Nic {
     }
 
     /// Lets `count` pieces through a closed gate.
-    pub fn step(&self, gate: Gate, count: u64) {
+    pub(crate) fn step(&self, gate: Gate, count: u64) {
         self.with(|_, inside| {
             inside.tx.step_gate(gate, count, inside.now);
             inside.rx.step_gate(gate, count, inside.now);
@@ -166,7 +172,7 @@ impl Nic {
     }
 
     /// Time goes by; whatever falls due in it happens at its time.
-    pub fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         let end = self.inside.borrow().now + time;
         loop {
             let due = self.inside.borrow().deadline.filter(|due| *due <= end);
@@ -180,7 +186,7 @@ impl Nic {
     }
 
     /// A numbered frame arrives from the wire; false if there was no room to wait.
-    pub fn inject(&self, number: u64) -> bool {
+    pub(crate) fn inject(&self, number: u64) -> bool {
         let mut taken = false;
         self.with(|_, inside| {
             taken = inside.rx.inject(frame::numbered(number, frame::length(number)));
@@ -190,7 +196,7 @@ impl Nic {
     }
 
     /// Any bytes arrive from the wire.
-    pub fn inject_bytes(&self, bytes: Vec<u8>) {
+    pub(crate) fn inject_bytes(&self, bytes: Vec<u8>) {
         self.with(|_, inside| {
             assert!(inside.rx.inject(bytes));
             again()
@@ -198,37 +204,37 @@ impl Nic {
     }
 
     /// Numbers of the frames that have left, in order.
-    pub fn sent(&self) -> Vec<u64> {
+    pub(crate) fn sent(&self) -> Vec<u64> {
         self.inside.borrow().wire.0.clone()
     }
 
     /// The device's own books say the same.
-    pub fn check_totals(&self, sent: u64, taken_back: u64) {
+    pub(crate) fn check_totals(&self, sent: u64, taken_back: u64) {
         let books = self.inside.borrow().tx.snapshot(&self.guest.memory);
         assert_eq!((books.totals.sent, books.totals.taken_back), (sent, taken_back));
         assert_eq!((books.available, books.inside), (0, Default::default()));
     }
 
-    pub fn status(&self, direction: Direction) -> StatusWord {
+    pub(crate) fn status(&self, direction: Direction) -> StatusWord {
         self.inside.borrow_mut().queue(direction).status().read()
     }
 
     /// Whether a frame is half written into its buffer.
-    pub fn is_writing(&self) -> bool {
+    pub(crate) fn is_writing(&self) -> bool {
         self.inside.borrow().rx.inside().writing == 1
     }
 
     /// Whether the interrupt was raised since the last time.
-    pub fn take_interrupt(&self) -> bool {
+    pub(crate) fn take_interrupt(&self) -> bool {
         std::mem::take(&mut self.inside.borrow_mut().interrupt)
     }
 
     /// Register reads so far.
-    pub fn reads(&self) -> usize {
+    pub(crate) fn reads(&self) -> usize {
         self.reads.get()
     }
 
-    pub fn doorbell(&self, direction: Direction) -> Bell {
+    pub(crate) fn doorbell(&self, direction: Direction) -> Bell {
         Bell(self.clone(), direction)
     }
 
@@ -277,7 +283,7 @@ fn again() -> Turn {
 }
 
 /// One queue's doorbell.
-pub struct Bell(Nic, Direction);
+pub(crate) struct Bell(Nic, Direction);
 
 impl Doorbell for Bell {
     fn ring(&self) {

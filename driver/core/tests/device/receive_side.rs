@@ -12,7 +12,7 @@ use crate::{
 /// Fills buffers that the driver does not have.
 const CANARY: u8 = 0xe7;
 
-pub struct ReceiveSide {
+pub(crate) struct ReceiveSide {
     pub rings: QueueRings,
     /// Numbers of the frames indicated, in order.
     pub received: Vec<u64>,
@@ -21,7 +21,7 @@ pub struct ReceiveSide {
 }
 
 impl ReceiveSide {
-    pub fn new(guest: &Guest, packets: u32, fragments: u32) -> Self {
+    pub(crate) fn new(guest: &Guest, packets: u32, fragments: u32) -> Self {
         let (_, buffers) = guest.alloc(BUFFER * fragments as usize);
         let side = Self { rings: QueueRings::new(packets, fragments, buffers), received: vec![], empty: 0 };
         (0..fragments).for_each(|index| side.fill(guest, index));
@@ -29,17 +29,17 @@ impl ReceiveSide {
     }
 
     /// The rings as at Start: indices 0.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         assert_eq!(self.outstanding(), 0);
         self.rings.reset();
     }
 
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.rings.packets.owned().len() + self.rings.fragments.owned().len()
     }
 
     /// Gives all that there is room for, poisoned as the verifier does.
-    pub fn give(&self) {
+    pub(crate) fn give(&self) {
         let QueueRings { packets, fragments, .. } = &self.rings;
         for _ in 0..packets.room() {
             packets.set(packets.end(), poison());
@@ -56,7 +56,7 @@ impl ReceiveSide {
     }
 
     /// No buffer outside the driver's hands has been written.
-    pub fn check_buffers(&self, guest: &Guest) {
+    pub(crate) fn check_buffers(&self, guest: &Guest) {
         let owned = self.rings.fragments.owned();
         for index in (0..self.rings.fragments.count).filter(|index| !owned.contains(index)) {
             let unwritten = guest.read(self.rings.buffer(index), BUFFER) == [CANARY; BUFFER];
@@ -65,7 +65,7 @@ impl ReceiveSide {
     }
 
     /// Runs a callback of the driver and checks what it did; tells how many packets came back.
-    pub fn call<R>(&mut self, guest: &Guest, callback: impl FnOnce() -> R) -> (R, usize) {
+    pub(crate) fn call<R>(&mut self, guest: &Guest, callback: impl FnOnce() -> R) -> (R, usize) {
         let QueueRings { packets, fragments, .. } = &self.rings;
         let before = (packets.snapshot(), fragments.snapshot());
         let (begin, fragments_begin) = (packets.begin(), fragments.begin());

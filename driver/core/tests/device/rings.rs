@@ -16,10 +16,10 @@ const PACKET_STRIDE: usize = 20;
 const FRAGMENT_STRIDE: usize = 32;
 const LOGICAL_ADDRESS: usize = 16;
 /// Bytes of each receive buffer and of each piece of a frame to transmit.
-pub const BUFFER: usize = 2048;
+pub(crate) const BUFFER: usize = 2048;
 
 /// Owns one ring's memory.
-pub struct Ring {
+pub(crate) struct Ring {
     pub raw: *mut NET_RING,
     layout: Layout,
     pub count: u32,
@@ -41,48 +41,48 @@ impl Ring {
     }
 
     /// Access to the fields; the elements behind them are not touched through it.
-    pub fn header<R>(&self, with: impl FnOnce(&mut NET_RING) -> R) -> R {
+    pub(crate) fn header<R>(&self, with: impl FnOnce(&mut NET_RING) -> R) -> R {
         // SAFETY: the allocation holds at least a header, elements included it is larger than
         // NET_RING; no other reference exists while `with` runs.
         with(unsafe { &mut *self.raw })
     }
 
-    pub fn begin(&self) -> u32 {
+    pub(crate) fn begin(&self) -> u32 {
         self.header(|ring| ring.BeginIndex)
     }
 
-    pub fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         self.header(|ring| ring.EndIndex)
     }
 
-    pub fn set_end(&self, index: u32) {
+    pub(crate) fn set_end(&self, index: u32) {
         self.header(|ring| ring.EndIndex = index & (self.count - 1));
     }
 
-    pub fn after(&self, index: u32, by: u32) -> u32 {
+    pub(crate) fn after(&self, index: u32, by: u32) -> u32 {
         index.wrapping_add(by) & (self.count - 1)
     }
 
-    pub fn distance(&self, from: u32, to: u32) -> u32 {
+    pub(crate) fn distance(&self, from: u32, to: u32) -> u32 {
         to.wrapping_sub(from) & (self.count - 1)
     }
 
-    pub fn room(&self) -> u32 {
+    pub(crate) fn room(&self) -> u32 {
         self.count - 1 - self.distance(self.begin(), self.end())
     }
 
     /// Indices from Begin up to End.
-    pub fn owned(&self) -> Vec<u32> {
+    pub(crate) fn owned(&self) -> Vec<u32> {
         let begin = self.begin();
         (0..self.distance(begin, self.end())).map(|n| self.after(begin, n)).collect()
     }
 
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.header(|ring| (ring.BeginIndex, ring.NextIndex, ring.EndIndex) = (0, 0, 0));
     }
 
     /// All bytes but BeginIndex, NextIndex and Scratch, which are the driver's.
-    pub fn snapshot(&self) -> Vec<u8> {
+    pub(crate) fn snapshot(&self) -> Vec<u8> {
         // SAFETY: the allocation has that many bytes, all initialised by `alloc_zeroed`.
         let mut bytes =
             unsafe { std::slice::from_raw_parts(self.raw.cast::<u8>(), self.layout.size()) }.to_vec();
@@ -96,12 +96,12 @@ impl Ring {
         unsafe { NetRingGetElementAtIndex(self.raw, index) }.cast()
     }
 
-    pub fn get<T: Copy>(&self, index: u32) -> T {
+    pub(crate) fn get<T: Copy>(&self, index: u32) -> T {
         // SAFETY: an element of this ring, aligned and large enough for its structure.
         unsafe { self.element::<T>(index).read() }
     }
 
-    pub fn set<T: Copy>(&self, index: u32, value: T) {
+    pub(crate) fn set<T: Copy>(&self, index: u32, value: T) {
         // SAFETY: as in `get`.
         unsafe { self.element::<T>(index).write(value) };
     }
@@ -115,7 +115,7 @@ impl Drop for Ring {
 }
 
 /// One queue's rings and the addresses of its fragments.
-pub struct QueueRings {
+pub(crate) struct QueueRings {
     pub packets: Ring,
     pub fragments: Ring,
     collection: Box<NET_RING_COLLECTION>,
@@ -124,7 +124,7 @@ pub struct QueueRings {
 }
 
 impl QueueRings {
-    pub fn new(packets: u32, fragments: u32, buffers: u64) -> Self {
+    pub(crate) fn new(packets: u32, fragments: u32, buffers: u64) -> Self {
         let packets = Ring::new(packets, PACKET_STRIDE);
         let fragments = Ring::new(fragments, FRAGMENT_STRIDE);
         for index in 0..fragments.count {
@@ -137,7 +137,7 @@ impl QueueRings {
     }
 
     /// What the driver works on. Not to be used after `self` is gone.
-    pub fn rings(&self) -> Rings {
+    pub(crate) fn rings(&self) -> Rings {
         let mut addresses = NET_EXTENSION::absent();
         let first = self.fragments.element::<NET_FRAGMENT>(0).wrapping_byte_add(LOGICAL_ADDRESS);
         addresses.Reserved[0] = first.cast();
@@ -147,19 +147,19 @@ impl QueueRings {
         unsafe { Rings::new(&raw const *self.collection, addresses) }.expect("well-formed rings")
     }
 
-    pub fn buffer(&self, fragment: u32) -> u64 {
+    pub(crate) fn buffer(&self, fragment: u32) -> u64 {
         self.buffers + u64::from(fragment) * BUFFER as u64
     }
 
-    pub fn packet(&self, index: u32) -> NET_PACKET {
+    pub(crate) fn packet(&self, index: u32) -> NET_PACKET {
         self.packets.get(index)
     }
 
-    pub fn fragment(&self, index: u32) -> NET_FRAGMENT {
+    pub(crate) fn fragment(&self, index: u32) -> NET_FRAGMENT {
         self.fragments.get(index)
     }
 
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.packets.reset();
         self.fragments.reset();
     }

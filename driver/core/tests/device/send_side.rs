@@ -13,13 +13,13 @@ use crate::{
 
 /// What the driver says became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     Sent,
     TakenBack,
     NeverPosted,
 }
 
-pub struct SendSide {
+pub(crate) struct SendSide {
     pub rings: QueueRings,
     /// Frames given and not yet returned, in order; `None` for packets to ignore.
     given: VecDeque<Option<u64>>,
@@ -29,29 +29,29 @@ pub struct SendSide {
 }
 
 impl SendSide {
-    pub fn new(guest: &Guest, packets: u32, fragments: u32) -> Self {
+    pub(crate) fn new(guest: &Guest, packets: u32, fragments: u32) -> Self {
         let (_, buffers) = guest.alloc(BUFFER * fragments as usize);
         let rings = QueueRings::new(packets, fragments, buffers);
         Self { rings, given: VecDeque::new(), returned: vec![], next_number: 0 }
     }
 
     /// The rings as at Start: indices 0. Elements keep what they had.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         assert_eq!(self.outstanding(), 0);
         self.rings.reset();
     }
 
-    pub fn outstanding(&self) -> usize {
+    pub(crate) fn outstanding(&self) -> usize {
         self.given.len()
     }
 
     /// Numbers of all frames with this fate, in the order of their return.
-    pub fn with_fate(&self, fate: Fate) -> Vec<u64> {
+    pub(crate) fn with_fate(&self, fate: Fate) -> Vec<u64> {
         self.returned.iter().filter(|frame| frame.1 == fate).map(|frame| frame.0).collect()
     }
 
     /// Gives a frame in `pieces` fragments; `None` if a ring is full.
-    pub fn give(&mut self, guest: &Guest, pieces: u32) -> Option<u64> {
+    pub(crate) fn give(&mut self, guest: &Guest, pieces: u32) -> Option<u64> {
         let QueueRings { packets, fragments, .. } = &self.rings;
         if packets.room() == 0 || fragments.room() < pieces {
             return None;
@@ -86,12 +86,12 @@ impl SendSide {
     }
 
     /// Gives as many frames of one fragment as fit, up to `count`.
-    pub fn give_all(&mut self, guest: &Guest, count: usize) -> usize {
+    pub(crate) fn give_all(&mut self, guest: &Guest, count: usize) -> usize {
         (0..count).take_while(|_| self.give(guest, 1).is_some()).count()
     }
 
     /// Gives a packet that could not be translated: nothing in it.
-    pub fn give_ignored(&mut self) {
+    pub(crate) fn give_ignored(&mut self) {
         let packets = &self.rings.packets;
         assert_ne!(packets.room(), 0);
         let index = packets.end();
@@ -103,7 +103,7 @@ impl SendSide {
     }
 
     /// Runs a callback of the driver and checks what it did; tells how many packets came back.
-    pub fn call<R>(&mut self, callback: impl FnOnce() -> R) -> (R, usize) {
+    pub(crate) fn call<R>(&mut self, callback: impl FnOnce() -> R) -> (R, usize) {
         let QueueRings { packets, fragments, .. } = &self.rings;
         let headers_before = (packets.snapshot(), fragments.snapshot());
         let elements_before = self.elements();

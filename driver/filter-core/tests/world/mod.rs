@@ -6,7 +6,7 @@ use cancelnic_filter_core::{Books, Chain, List, Lock, Module, Outcome, Refused, 
 
 /// Where a list is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// With whoever made it; not sent, or over.
     Home,
     /// With the module.
@@ -26,7 +26,7 @@ struct Record {
 
 /// A list.
 #[derive(Clone, Copy, Debug)]
-pub struct Nbl {
+pub(crate) struct Nbl {
     pub number: u64,
     pub own: bool,
     record: &'static Mutex<Record>,
@@ -49,7 +49,7 @@ impl Nbl {
     }
 
     /// What became of it.
-    pub fn ended(self) -> Option<Outcome> {
+    pub(crate) fn ended(self) -> Option<Outcome> {
         let record = self.record();
         record.outcome.filter(|_| record.place == Place::Home)
     }
@@ -93,7 +93,7 @@ impl List for Nbl {
 
 /// What has happened around the module.
 #[derive(Debug, Default)]
-pub struct Around {
+pub(crate) struct Around {
     /// Lists with the driver below, in the order in which they came.
     pub below: Vec<Nbl>,
     /// Numbers in the order in which they went down.
@@ -111,7 +111,7 @@ pub struct Around {
 }
 
 /// A module and what is around it.
-pub struct World<K> {
+pub(crate) struct World<K> {
     pub module: Module<K>,
     pub around: Mutex<Around>,
     /// Whether the driver below completes inside the call that sends.
@@ -121,23 +121,23 @@ pub struct World<K> {
 }
 
 impl<K: Lock<Books<Nbl>>> World<K> {
-    pub fn new(books: K, inline: bool, on_paused: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+    pub(crate) fn new(books: K, inline: bool, on_paused: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
         Arc::new(Self { module: Module::new(books), around: Mutex::default(), inline, on_paused })
     }
 
-    pub fn around(&self) -> MutexGuard<'_, Around> {
+    pub(crate) fn around(&self) -> MutexGuard<'_, Around> {
         self.around.lock().expect("nothing was misused before")
     }
 
     /// Overlying drivers send these numbers, each list with this ID.
-    pub fn send(&self, numbers: impl IntoIterator<Item = u64>, id: u64) -> Vec<Nbl> {
+    pub(crate) fn send(&self, numbers: impl IntoIterator<Item = u64>, id: u64) -> Vec<Nbl> {
         let lists: Vec<Nbl> = numbers.into_iter().map(|number| Nbl::new(number, id, false)).collect();
         self.module.send(handed_over(&lists), Way { port: 0, flags: 1 }, self);
         lists
     }
 
     /// The module sends these numbers; empty if it refuses.
-    pub fn originate(&self, numbers: impl IntoIterator<Item = u64>, id: u64) -> Vec<Nbl> {
+    pub(crate) fn originate(&self, numbers: impl IntoIterator<Item = u64>, id: u64) -> Vec<Nbl> {
         let lists: Vec<Nbl> = numbers.into_iter().map(|number| Nbl::new(number, id, true)).collect();
         match self.module.originate(handed_over(&lists), Way::default(), 64, self) {
             Ok(()) => lists,
@@ -151,7 +151,7 @@ impl<K: Lock<Books<Nbl>>> World<K> {
     }
 
     /// The driver below completes at most this many of its lists, the newest first if `backwards`.
-    pub fn complete(&self, count: usize, backwards: bool, outcome: Outcome) {
+    pub(crate) fn complete(&self, count: usize, backwards: bool, outcome: Outcome) {
         let mut around = self.around();
         let count = count.min(around.below.len());
         let lists: Vec<Nbl> = if backwards {

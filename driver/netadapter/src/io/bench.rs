@@ -23,7 +23,7 @@ use super::{
 };
 
 /// The bench's half of the interface: two manual queues.
-pub struct Bench {
+pub(super) struct Bench {
     second: Queue,
     /// With EvtIoCanceledOnQueue.
     third: Queue,
@@ -34,7 +34,7 @@ static CLASS: GUID = guid(NIC_BENCH_INTERFACE);
 
 impl Bench {
     /// Makes queues and interface. PASSIVE_LEVEL.
-    pub fn new(device: Device) -> Result<Self, NTSTATUS> {
+    pub(super) fn new(device: Device) -> Result<Self, NTSTATUS> {
         let second = Queue::new(device, manual_queue())?;
         let third =
             WDF_IO_QUEUE_CONFIG { EvtIoCanceledOnQueue: Some(evt_io_canceled_on_queue), ..manual_queue() };
@@ -44,7 +44,7 @@ impl Bench {
     }
 
     /// The number of one of the two queues.
-    pub fn number(&self, wanted: Queue) -> Option<u32> {
+    pub(super) fn number(&self, wanted: Queue) -> Option<u32> {
         let known = [(self.second, queue::SECOND), (self.third, queue::THIRD)];
         known.into_iter().find_map(|(queue, number)| (queue == wanted).then_some(number))
     }

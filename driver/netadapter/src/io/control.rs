@@ -7,7 +7,7 @@ use wdk_sys::{NTSTATUS, ULONG, WDFQUEUE, WDFREQUEST};
 use super::Interface;
 
 /// A program asks. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_device_control(
+pub(super) unsafe extern "C" fn evt_io_device_control(
     from: WDFQUEUE,
     request: WDFREQUEST,
     _output: usize,

@@ -24,12 +24,12 @@ use wdk_sys::{
 
 use crate::{context::DeviceContext, report::POOL_TAG};
 
-pub use view::Counts;
+pub(crate) use view::Counts;
 use view::View;
 use waiters::Waiting;
 
 /// The interface's half of the device.
-pub struct Interface {
+pub(crate) struct Interface {
     /// Presents waiting requests.
     wait: Queue,
     journal: Journal,
@@ -43,7 +43,7 @@ pub struct Interface {
 impl Interface {
     /// Makes queues and interface; programs can open it once the device has started. PASSIVE_LEVEL. The value becomes part of
     /// the device's context before the device starts.
-    pub fn new(device: Device, mutant: Shown) -> Result<Self, NTSTATUS> {
+    pub(crate) fn new(device: Device, mutant: Shown) -> Result<Self, NTSTATUS> {
         Queue::new(device, control_queue())?;
         let wait = Queue::new(device, wait_queue())?;
         wait.receives(_WDF_REQUEST_TYPE::WdfRequestTypeDeviceControlInternal)?;
@@ -110,7 +110,7 @@ fn managed_queue() -> WDF_IO_QUEUE_CONFIG {
 
 /// The last handle of a file is closed: its requests that the driver has will not be fetched any more.
 /// PASSIVE_LEVEL.
-pub unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
+pub(crate) unsafe extern "C" fn evt_file_cleanup(file: WDFFILEOBJECT) {
     // SAFETY: this callback's own argument.
     let device = unsafe { Device::of_file(file) };
     // SAFETY: the file's device outlives it, and has started, hence has its context filled in.

@@ -16,7 +16,7 @@ use super::Interface;
 
 /// Everything that is kept of the packet queues. The answers are about the first pair's.
 #[derive(Clone, Copy, Default)]
-pub struct View {
+pub(super) struct View {
     tx: TxCounts,
     rx: RxCounts,
     rings: PerQueue<Ring>,
@@ -26,7 +26,7 @@ pub struct View {
 
 /// A queue's counts as programs get them.
 #[derive(Clone, Copy)]
-pub enum Counts {
+pub(crate) enum Counts {
     /// Of a transmit queue.
     Tx(TxCounts),
     /// Of a receive queue.
@@ -74,12 +74,12 @@ impl View {
 
 impl Interface {
     /// A callback of a packet queue is about to return. At most DISPATCH_LEVEL.
-    pub fn observe(&self, queue: QueueId, counts: Counts, ring: Ring) {
+    pub(crate) fn observe(&self, queue: QueueId, counts: Counts, ring: Ring) {
         self.view.with(|view| view.note(queue, counts, ring));
     }
 
     /// A packet queue's EvtCancel has done its work and been observed: whoever waits is told. At most DISPATCH_LEVEL.
-    pub fn queue_cancelled(&self, queue: QueueId) {
+    pub(crate) fn queue_cancelled(&self, queue: QueueId) {
         let number = self.view.with(|view| view.cancelled(queue));
         self.journal.note(event::CANCEL_EVENT, u32::MAX, 0, number);
         if !self.mutant.is(Mutant::ForgetsEvent) {
@@ -109,7 +109,7 @@ impl Interface {
     }
 
     /// A queue's packet ring, as after its last callback. At most DISPATCH_LEVEL.
-    pub fn ring(&self, queue: QueueId) -> Ring {
+    pub(crate) fn ring(&self, queue: QueueId) -> Ring {
         self.view.with(|view| view.rings[queue])
     }
 

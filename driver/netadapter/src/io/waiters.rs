@@ -104,7 +104,7 @@ impl By {
 }
 
 /// A waiting request is presented. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_wait(
+pub(super) unsafe extern "C" fn evt_io_wait(
     queue: WDFQUEUE,
     request: WDFREQUEST,
     _output: usize,
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn evt_io_wait(
 
 /// Power goes, or the device: a waiting request needs no hardware, so it is kept over the one, and ended by the other.
 /// At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags: ULONG) {
+pub(super) unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags: ULONG) {
     use _WDF_REQUEST_STOP_ACTION_FLAGS::{WdfRequestStopActionPurge, WdfRequestStopActionSuspend};
 
     // SAFETY: this callback's own queue.
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn evt_io_stop(queue: WDFQUEUE, request: WDFREQUEST, flags
 }
 
 /// Power is back. At most DISPATCH_LEVEL.
-pub unsafe extern "C" fn evt_io_resume(queue: WDFQUEUE, request: WDFREQUEST) {
+pub(super) unsafe extern "C" fn evt_io_resume(queue: WDFQUEUE, request: WDFREQUEST) {
     // SAFETY: this callback's own queue.
     let interface = Interface::of_queue(unsafe { Queue::of_callback(queue) });
     interface.journal.note(event::RESUME, interface.tag(request), 0, 0);

@@ -8,7 +8,6 @@
 //! - [`frame`], [`receive_filter`]: numbered frames, and which frames an adapter lets through.
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(unreachable_pub)]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;

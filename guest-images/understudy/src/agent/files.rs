@@ -33,7 +33,7 @@ fn file(number: u32) -> Result<Arc<File>, String> {
 }
 
 /// Opens a device by its link, or by its interface class in braces.
-pub fn open(id: u32, number: u32, device: String) {
+pub(super) fn open(id: u32, number: u32, device: String) {
     worker::run(Box::new(move || {
         let opened = || {
             if file(number).is_ok() {
@@ -67,7 +67,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Sends a control request; answered when it completes.
-pub fn control(id: u32, number: u32, code: u32, input: String, output_len: u32) {
+pub(super) fn control(id: u32, number: u32, code: u32, input: String, output_len: u32) {
     worker::run(Box::new(move || {
         let checked = file(number).and_then(|file| {
             if file.is_closed() {
@@ -92,7 +92,7 @@ pub fn control(id: u32, number: u32, code: u32, input: String, output_len: u32) 
 }
 
 /// Cancels a control request as CancelIoEx does.
-pub fn cancel(id: u32, request: u32) {
+pub(super) fn cancel(id: u32, request: u32) {
     worker::run(Box::new(move || {
         let pinned = PENDING.with(|pending| {
             let found = pending.iter().find(|(known, _)| *known == request).map(|(_, irp)| *irp);
@@ -108,7 +108,7 @@ pub fn cancel(id: u32, request: u32) {
 }
 
 /// Closes a file; answered when IRP_MJ_CLOSE has completed.
-pub fn close(id: u32, number: u32) {
+pub(super) fn close(id: u32, number: u32) {
     worker::run(Box::new(move || {
         let closed = file(number).map(|file| {
             file.close();

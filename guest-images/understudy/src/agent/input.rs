@@ -9,7 +9,7 @@ static INPUT: IrqLock<VecDeque<u8>> = IrqLock::new(VecDeque::new());
 static ARRIVED: Event = Event::auto();
 
 /// Connects COM2's interrupt.
-pub fn listen() {
+pub(crate) fn listen() {
     interrupt::connect(
         vectors::SERIAL_VECTOR,
         Box::new(|| {
@@ -27,7 +27,7 @@ pub fn listen() {
 }
 
 /// Waits for the next line from COM2. PASSIVE_LEVEL.
-pub fn read_line() -> String {
+pub(crate) fn read_line() -> String {
     let mut line = Vec::new();
     loop {
         while let Some(byte) = INPUT.with(VecDeque::pop_front) {

@@ -1,7 +1,7 @@
 //! The guest's side of the agent protocol, over COM2: quick commands are answered at once, those that change drivers or devices one after the other.
 
 mod files;
-pub mod input;
+pub(crate) mod input;
 
 use crate::hal::{power, serial};
 use crate::ke::{Thread, worker};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use understudy_rules::frame;
 
 /// Greets, then obeys for ever. Called on a thread once everything below is up.
-pub fn run() -> ! {
+pub(crate) fn run() -> ! {
     Thread::spawn("agent writer", Box::new(output::writer));
     // ends the line that firmware has left on the port, which is its console
     serial::write_line("");

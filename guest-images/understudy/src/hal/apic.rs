@@ -18,7 +18,7 @@ const SELF: u32 = 0x83f;
 const IOAPIC: usize = 0xfec0_0000;
 
 /// The vector of an interrupt that is none.
-pub const SPURIOUS_VECTOR: u8 = 0xff;
+pub(crate) const SPURIOUS_VECTOR: u8 = 0xff;
 
 unsafe extern "C" {
     static interrupt_stubs: [u8; 16];
@@ -30,17 +30,17 @@ fn write(register: u32, value: u64) {
 }
 
 /// Requests an interrupt from this processor to itself.
-pub fn request(vector: u8) {
+pub(crate) fn request(vector: u8) {
     write(SELF, vector.into());
 }
 
 /// The interrupt that is being served is over for the APIC.
-pub fn acknowledge() {
+pub(crate) fn acknowledge() {
     write(EOI, 0);
 }
 
 /// Sets the table, the APIC and the COM2 line up; interrupts stay off. `table` stays where it is.
-pub fn start(table: &mut [[u64; 2]; 256], serial_vector: u8) {
+pub(crate) fn start(table: &mut [[u64; 2]; 256], serial_vector: u8) {
     let stubs = &raw const interrupt_stubs as u64;
     for (vector, gate) in table.iter_mut().enumerate() {
         let at = stubs + vector as u64 * 16;
@@ -77,7 +77,7 @@ pub fn start(table: &mut [[u64; 2]; 256], serial_vector: u8) {
 }
 
 /// Starts the clock: one interrupt a millisecond. `five_ms` takes five.
-pub fn start_clock(vector: u8, five_ms: impl FnOnce()) {
+pub(crate) fn start_clock(vector: u8, five_ms: impl FnOnce()) {
     write(DIVIDE, 0xb);
     write(TIMER, 0x1_0000);
     write(INITIAL, u32::MAX.into());

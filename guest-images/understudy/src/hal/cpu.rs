@@ -13,7 +13,7 @@ unsafe extern "C" {
 }
 
 /// The task priority: CR8, 0 to 15. Interrupts of a higher class come.
-pub fn priority() -> u8 {
+pub(crate) fn priority() -> u8 {
     let value: u64;
     // SAFETY: reads a control register.
     unsafe { asm!("mov {}, cr8", out(reg) value, options(nomem, nostack, preserves_flags)) };
@@ -21,56 +21,56 @@ pub fn priority() -> u8 {
 }
 
 /// Sets the task priority.
-pub fn set_priority(priority: u8) {
+pub(crate) fn set_priority(priority: u8) {
     // SAFETY: it only decides which interrupts wait. A compiler barrier as well: no `nomem`.
     unsafe { asm!("mov cr8, {}", in(reg) u64::from(priority), options(nostack, preserves_flags)) };
 }
 
 /// Lets interrupts come.
-pub fn interrupts_on() {
+pub(crate) fn interrupts_on() {
     interrupts::enable();
 }
 
 /// Keeps interrupts away.
-pub fn interrupts_off() {
+pub(crate) fn interrupts_off() {
     interrupts::disable();
 }
 
 /// Runs `section` with interrupts off.
-pub fn without_interrupts<R>(section: impl FnOnce() -> R) -> R {
+pub(crate) fn without_interrupts<R>(section: impl FnOnce() -> R) -> R {
     interrupts::without_interrupts(section)
 }
 
 /// Waits for the next interrupt.
-pub fn halt() {
+pub(crate) fn halt() {
     hlt();
 }
 
 /// One round of a loop that waits for time to pass.
-pub fn spin() {
+pub(crate) fn spin() {
     core::hint::spin_loop();
 }
 
 /// The processor's counter.
-pub fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     // SAFETY: every 64-bit processor has it.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// Where a thread stands that does not run.
-pub struct Context {
+pub(crate) struct Context {
     stack_pointer: u64,
     _stack: Vec<u64>,
 }
 
 impl Context {
     /// That of the flow that runs now.
-    pub const fn running() -> Self {
+    pub(crate) const fn running() -> Self {
         Self { stack_pointer: 0, _stack: Vec::new() }
     }
 
     /// That of a thread which begins in `thread_entry(id)`, with interrupts off at DISPATCH_LEVEL.
-    pub fn new(id: u64) -> Self {
+    pub(crate) fn new(id: u64) -> Self {
         let mut stack = vec![0_u64; STACK / 8];
         let top = (stack.as_mut_ptr() as usize + STACK) & !15;
         // as switch_context left it: FPU image, pointer to the registers r15 r14 r13 r12 rbp rbx, return address
@@ -89,7 +89,7 @@ impl Context {
     }
 
     /// What `switch_context` has left, where there is such a thing.
-    pub fn stack_pointer(&self) -> Option<u64> {
+    pub(crate) fn stack_pointer(&self) -> Option<u64> {
         Some(self.stack_pointer)
     }
 }
@@ -99,7 +99,7 @@ impl Context {
 /// # Safety
 /// `from` is the running thread's, `to` is another's that has been switched away from or never ran; both live until
 /// this thread's state has been stored, as interrupts are off.
-pub unsafe fn switch(from: *mut Context, to: *const Context) {
+pub(crate) unsafe fn switch(from: *mut Context, to: *const Context) {
     // SAFETY: by contract: the stack pointer is stored before the other thread can move the record.
     unsafe { switch_context(&raw mut (*from).stack_pointer, (*to).stack_pointer) };
 }

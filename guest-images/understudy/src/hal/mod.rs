@@ -1,19 +1,19 @@
 //! Hardware access below everything: the processor, ports, serial lines, PCI, the power management block and the ways to
 //! end. On the host its twin stands in its place, so that all above runs under `cargo test`.
 
-pub mod pci;
-pub mod port;
+pub(crate) mod pci;
+pub(crate) mod port;
 
 #[cfg(target_os = "none")]
-pub mod apic;
+pub(crate) mod apic;
 #[cfg(target_os = "none")]
-pub mod cpu;
+pub(crate) mod cpu;
 #[cfg(target_os = "none")]
-pub mod power;
+pub(crate) mod power;
 #[cfg(target_os = "none")]
-pub mod serial;
+pub(crate) mod serial;
 
 #[cfg(not(target_os = "none"))]
 mod host;
 #[cfg(not(target_os = "none"))]
-pub use host::{apic, cpu, power, serial};
+pub(crate) use host::{apic, cpu, power, serial};

@@ -18,11 +18,11 @@ const MSIX: u8 = 0x11;
 
 /// A function by bus, device and function number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Function(u32);
+pub(crate) struct Function(u32);
 
 /// A memory base address register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bar {
+pub(crate) struct Bar {
     /// Its number, 0 to 5.
     pub index: u8,
     /// Physical address.
@@ -34,7 +34,7 @@ pub struct Bar {
 }
 
 /// Finds the configuration space.
-pub fn start() {
+pub(crate) fn start() {
     let read = |offset: u32| {
         super::port::write32(0xcf8, 0x8000_0000 | offset);
         super::port::read32(0xcfc)
@@ -47,7 +47,7 @@ pub fn start() {
 }
 
 /// The function that drivers are for, once it has been found.
-pub fn nic() -> Option<Function> {
+pub(crate) fn nic() -> Option<Function> {
     Some(NIC.load(Relaxed)).filter(|&number| number != NONE).map(Function)
 }
 
@@ -58,49 +58,49 @@ impl Function {
 
     /// Reads a word at a multiple of 4 below 4096.
     #[must_use]
-    pub fn read32(self, offset: u32) -> u32 {
+    pub(crate) fn read32(self, offset: u32) -> u32 {
         // SAFETY: ECAM is identity mapped; configuration reads have no side effects here.
         unsafe { (self.at(offset & 0xffc) as *const u32).read_volatile() }
     }
 
     /// Writes a word at a multiple of 4 below 4096.
-    pub fn write32(self, offset: u32, value: u32) {
+    pub(crate) fn write32(self, offset: u32, value: u32) {
         // SAFETY: as above; callers know the register.
         unsafe { (self.at(offset & 0xffc) as *mut u32).write_volatile(value) };
     }
 
     /// Reads one byte.
     #[must_use]
-    pub fn read8(self, offset: u32) -> u8 {
+    pub(crate) fn read8(self, offset: u32) -> u8 {
         (self.read32(offset) >> (8 * (offset & 3))) as u8
     }
 
     /// Reads two bytes at an even offset.
     #[must_use]
-    pub fn read16(self, offset: u32) -> u16 {
+    pub(crate) fn read16(self, offset: u32) -> u16 {
         (self.read32(offset) >> (8 * (offset & 2))) as u16
     }
 
     /// Writes one byte, leaving the others of its word.
-    pub fn write8(self, offset: u32, value: u8) {
+    pub(crate) fn write8(self, offset: u32, value: u8) {
         // SAFETY: as above; a byte write touches no neighbour (status bits are cleared by writing ones).
         unsafe { (self.at(offset & 0xfff) as *mut u8).write_volatile(value) };
     }
 
     /// The first function with these ids.
     #[must_use]
-    pub fn find(vendor: u16, device: u16) -> Option<Self> {
+    pub(crate) fn find(vendor: u16, device: u16) -> Option<Self> {
         let wanted = u32::from(vendor) | u32::from(device) << 16;
         (0..=0xffff).map(Self).find(|function| function.read32(0) == wanted)
     }
 
     /// Makes it the function that [`nic`] gives.
-    pub fn becomes_nic(self) {
+    pub(crate) fn becomes_nic(self) {
         NIC.store(self.0, Relaxed);
     }
 
     /// Reads configuration space from `offset` on; returns how many bytes.
-    pub fn read_config(self, offset: u32, buffer: &mut [u8]) -> u32 {
+    pub(crate) fn read_config(self, offset: u32, buffer: &mut [u8]) -> u32 {
         let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
         for (at, byte) in buffer.iter_mut().take(len).enumerate() {
             *byte = self.read8(offset + at as u32);
@@ -109,7 +109,7 @@ impl Function {
     }
 
     /// Writes configuration space from `offset` on; returns how many bytes.
-    pub fn write_config(self, offset: u32, buffer: &[u8]) -> u32 {
+    pub(crate) fn write_config(self, offset: u32, buffer: &[u8]) -> u32 {
         let len = (CONFIG_SPACE.saturating_sub(offset) as usize).min(buffer.len());
         for (at, &byte) in buffer.iter().take(len).enumerate() {
             self.write8(offset + at as u32, byte);
@@ -119,7 +119,7 @@ impl Function {
 
     /// Its memory base addresses with sizes. Decoding is off while it measures.
     #[must_use]
-    pub fn bars(self) -> Vec<Bar> {
+    pub(crate) fn bars(self) -> Vec<Bar> {
         let command = self.read32(4) & 0xffff;
         self.write32(4, command & !3);
         let mut bars = Vec::new();
@@ -156,7 +156,7 @@ impl Function {
 
     /// Offsets of the capabilities with this id.
     #[must_use]
-    pub fn capabilities(self, id: u8) -> Vec<u32> {
+    pub(crate) fn capabilities(self, id: u8) -> Vec<u32> {
         let mut found = Vec::new();
         let mut at = u32::from(self.read8(0x34));
         // a list longer than the space holds is broken
@@ -174,13 +174,13 @@ impl Function {
 
     /// Where entry 0 of the MSI-X table is: BAR index and offset. `None` without MSI-X.
     #[must_use]
-    pub fn msix_table(self) -> Option<(u8, u64)> {
+    pub(crate) fn msix_table(self) -> Option<(u8, u64)> {
         let word = self.read32(self.capabilities(MSIX).first()? + 4);
         Some(((word & 7) as u8, u64::from(word & !7)))
     }
 
     /// Switches MSI-X on or off.
-    pub fn enable_msix(self, on: bool) {
+    pub(crate) fn enable_msix(self, on: bool) {
         if let Some(&at) = self.capabilities(MSIX).first() {
             let word = self.read32(at) & 0x3fff_ffff;
             self.write32(at, if on { word | 0x8000_0000 } else { word });
@@ -188,7 +188,7 @@ impl Function {
     }
 
     /// Memory decoding and bus mastering on, as the PCI bus driver starts a device; line interrupts off.
-    pub fn enable(self) {
+    pub(crate) fn enable(self) {
         self.write32(4, self.read32(4) & 0xffff | 0x406);
     }
 }

@@ -4,7 +4,7 @@ use super::port::{read32, write8, write16, write32};
 use super::serial;
 
 /// Steps of the timer per second, and its width.
-pub const FREQUENCY: u64 = 3_579_545;
+pub(crate) const FREQUENCY: u64 = 3_579_545;
 const MASK: u32 = 0xff_ffff;
 /// Offsets in the block: ACPI's PM1_CNT and PM_TMR.
 const CONTROL: u16 = 4;
@@ -23,27 +23,27 @@ fn block() -> Option<u16> {
 }
 
 /// Steps of the timer since some moment, for differences of less than four seconds.
-pub struct Timer(u16);
+pub(crate) struct Timer(u16);
 
 impl Timer {
     /// The timer, where there is one.
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         Some(Self(block()? + TIMER))
     }
 
     /// Now.
-    pub fn read(&self) -> u32 {
+    pub(crate) fn read(&self) -> u32 {
         read32(self.0) & MASK
     }
 
     /// Steps between two moments.
-    pub fn between(from: u32, to: u32) -> u64 {
+    pub(crate) fn between(from: u32, to: u32) -> u64 {
         u64::from(to.wrapping_sub(from) & MASK)
     }
 }
 
 /// Switches the machine off. Returns if it cannot.
-pub fn off() {
+pub(crate) fn off() {
     if let Some(block) = block() {
         write16(block + CONTROL, SLEEP);
     }
@@ -52,12 +52,12 @@ pub fn off() {
 /// Values for the debug-exit device: QEMU ends with `2 * value + 1`. An orderly end.
 const EXIT_ORDERLY: u8 = 0x10;
 /// A fault of understudy itself.
-pub const EXIT_INTERNAL: u8 = 0x30;
+pub(crate) const EXIT_INTERNAL: u8 = 0x30;
 const DEBUG_EXIT: u16 = 0xf4;
 
 /// Ends the run, once everything that was said is out: a machine that has the debug-exit device goes with this value,
 /// in another one nothing runs any more.
-pub fn exit(value: u8) -> ! {
+pub(crate) fn exit(value: u8) -> ! {
     serial::drain();
     write8(DEBUG_EXIT, value);
     loop {
@@ -67,7 +67,7 @@ pub fn exit(value: u8) -> ! {
 }
 
 /// Ends the run in order: the machine is off.
-pub fn off_in_order() -> ! {
+pub(crate) fn off_in_order() -> ! {
     serial::drain();
     write8(DEBUG_EXIT, EXIT_ORDERLY);
     off();
@@ -75,7 +75,7 @@ pub fn off_in_order() -> ! {
 }
 
 /// Ends the run for a fault of understudy itself.
-pub fn fatal(what: &str) -> ! {
+pub(crate) fn fatal(what: &str) -> ! {
     super::cpu::interrupts_off();
     crate::log!("understudy: {what}");
     exit(EXIT_INTERNAL)

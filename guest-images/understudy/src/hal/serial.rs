@@ -12,7 +12,7 @@ const EMPTY: u8 = 0x20;
 const IDLE: u8 = 0x40;
 
 /// Sets both ports up: 115200 8n1, FIFO on; COM2 interrupts when bytes come.
-pub fn start() {
+pub(crate) fn start() {
     for (port, interrupt) in [(COM1, 0), (COM2, 1)] {
         for (register, value) in
             [(1, 0), (3, 0x80), (0, 1), (1, 0), (3, 3), (2, 0xc7), (4, 0x0b), (1, interrupt)]
@@ -23,7 +23,7 @@ pub fn start() {
 }
 
 /// The byte that has come on COM2, if one has.
-pub fn received() -> Option<u8> {
+pub(crate) fn received() -> Option<u8> {
     (read8(COM2 + 5) & RECEIVED != 0).then(|| read8(COM2))
 }
 
@@ -35,7 +35,7 @@ fn put(port: u16, byte: u8) {
 }
 
 /// Waits until the last byte has left both ports: who reads slowly holds it up, and the machine's end would lose it.
-pub fn drain() {
+pub(crate) fn drain() {
     for port in [COM1, COM2] {
         while read8(port + 5) & IDLE == 0 {
             core::hint::spin_loop();
@@ -44,7 +44,7 @@ pub fn drain() {
 }
 
 /// Writes one line to COM2, whole: interrupts are off meanwhile.
-pub fn write_line(line: &str) {
+pub(crate) fn write_line(line: &str) {
     without_interrupts(|| {
         line.bytes().for_each(|byte| put(COM2, byte));
         put(COM2, b'\n');
@@ -52,7 +52,7 @@ pub fn write_line(line: &str) {
 }
 
 /// COM1 as a formatter's target.
-pub struct Log;
+pub(crate) struct Log;
 
 impl fmt::Write for Log {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -62,7 +62,7 @@ impl fmt::Write for Log {
 }
 
 /// Writes a line to the log, whole.
-pub fn log(arguments: fmt::Arguments<'_>) {
+pub(crate) fn log(arguments: fmt::Arguments<'_>) {
     use fmt::Write as _;
     let _ = without_interrupts(|| writeln!(Log, "{arguments}"));
 }

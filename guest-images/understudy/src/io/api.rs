@@ -16,7 +16,7 @@ const INTERFACES_TAG: u32 = u32::from_le_bytes(*b"IoDI");
 const INCLUDE_NONACTIVE: u32 = 1;
 
 /// The text of a driver's string; empty for NULL.
-pub fn text(string: *const UNICODE_STRING) -> String {
+pub(crate) fn text(string: *const UNICODE_STRING) -> String {
     // SAFETY: the driver passes NULL or a string of its own.
     let Some(string) = (unsafe { string.as_ref() }) else { return String::new() };
     if string.Buffer.is_null() {
@@ -32,7 +32,7 @@ fn status_of(result: Result<(), NTSTATUS>) -> NTSTATUS {
 }
 
 /// IoCreateDevice: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn create_device(
+pub(crate) unsafe extern "win64" fn create_device(
     driver: *mut DRIVER_OBJECT,
     extension: u32,
     name: *const UNICODE_STRING,
@@ -65,14 +65,14 @@ pub unsafe extern "win64" fn create_device(
 }
 
 /// IoDeleteDevice: PASSIVE_LEVEL here; files on it are closed first.
-pub unsafe extern "win64" fn delete_device(object: *mut DEVICE_OBJECT) {
+pub(crate) unsafe extern "win64" fn delete_device(object: *mut DEVICE_OBJECT) {
     require_irql("IoDeleteDevice", Irql::PASSIVE);
     super::file::close_all(object);
     device::delete(object);
 }
 
 /// IoCreateSymbolicLink: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn create_symbolic_link_for(
+pub(crate) unsafe extern "win64" fn create_symbolic_link_for(
     name: *const UNICODE_STRING,
     device: *const UNICODE_STRING,
     _unused: u64,
@@ -83,40 +83,40 @@ pub unsafe extern "win64" fn create_symbolic_link_for(
 }
 
 /// IoDeleteSymbolicLink: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn delete_symbolic_link(name: *const UNICODE_STRING) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn delete_symbolic_link(name: *const UNICODE_STRING) -> NTSTATUS {
     require_irql("IoDeleteSymbolicLink", Irql::PASSIVE);
     status_of(names::unlink(&text(name)))
 }
 
 /// IofCompleteRequest: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn complete_request(irp: *mut IRP, _boost: i8) {
+pub(crate) unsafe extern "win64" fn complete_request(irp: *mut IRP, _boost: i8) {
     Irp::from_raw(irp, "IoCompleteRequest").complete();
 }
 
 /// IofCallDriver: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn call_driver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn call_driver(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     Irp::from_raw(irp, "IoCallDriver").call(device)
 }
 
 /// IoCancelIrp: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn cancel_irp(irp: *mut IRP) -> u8 {
+pub(crate) unsafe extern "win64" fn cancel_irp(irp: *mut IRP) -> u8 {
     u8::from(Irp::from_raw(irp, "IoCancelIrp").cancel())
 }
 
 /// IoAcquireCancelSpinLock: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn acquire_cancel_spin_lock(irql: *mut u8) {
+pub(crate) unsafe extern "win64" fn acquire_cancel_spin_lock(irql: *mut u8) {
     let old = irp::acquire_cancel_lock();
     // SAFETY: the driver passes the place for its IRQL.
     unsafe { *irql = old.number() };
 }
 
 /// IoReleaseCancelSpinLock: at DISPATCH_LEVEL.
-pub unsafe extern "win64" fn release_cancel_spin_lock(irql: u8) {
+pub(crate) unsafe extern "win64" fn release_cancel_spin_lock(irql: u8) {
     irp::release_cancel_lock(Irql::new(irql));
 }
 
 /// IoGetDeviceInterfaces: PASSIVE_LEVEL. A list of zero-terminated links with an empty one at its end, in paged pool.
-pub unsafe extern "win64" fn get_device_interfaces_for(
+pub(crate) unsafe extern "win64" fn get_device_interfaces_for(
     class: *const GUID,
     _physical: *mut DEVICE_OBJECT,
     flags: u32,
@@ -149,7 +149,7 @@ pub unsafe extern "win64" fn get_device_interfaces_for(
 }
 
 /// PsGetCurrentThreadId: any IRQL.
-pub unsafe extern "win64" fn current_thread_id() -> *mut c_void {
+pub(crate) unsafe extern "win64" fn current_thread_id() -> *mut c_void {
     // numbers are multiples of four, and none is zero
     ((crate::ke::current_thread() + 1) * 4) as *mut c_void
 }

@@ -10,11 +10,11 @@ use core::ffi::c_void;
 use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST};
 
 /// A dispatch table as DRIVER_OBJECT has it, by major function.
-pub type Table = [PDRIVER_DISPATCH; 28];
+pub(crate) type Table = [PDRIVER_DISPATCH; 28];
 
 /// Who takes the IRPs of a device.
 #[derive(Clone, Copy)]
-pub enum Dispatch {
+pub(crate) enum Dispatch {
     /// DRIVER_OBJECT.MajorFunction, as IoCreateDevice has it.
     Driver,
     /// A table of the device's own, as NdisRegisterDeviceEx has it; leaked with the few devices that have one.
@@ -24,7 +24,7 @@ pub enum Dispatch {
 }
 
 /// What a device is made from.
-pub struct New<'a> {
+pub(crate) struct New<'a> {
     /// The driver's object.
     pub driver: *mut DRIVER_OBJECT,
     /// Who has to delete it.
@@ -61,7 +61,7 @@ static DEVICES: IrqLock<Vec<Entry>> = IrqLock::new(Vec::new());
 ///
 /// # Errors
 /// STATUS_OBJECT_NAME_COLLISION.
-pub fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
+pub(crate) fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
     if new.name.is_some_and(|name| find(name).is_some()) {
         return Err(STATUS_OBJECT_NAME_COLLISION);
     }
@@ -93,7 +93,7 @@ pub fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
 }
 
 /// Deletes a device object; its names go with their drivers. PASSIVE_LEVEL.
-pub fn delete(object: *mut DEVICE_OBJECT) {
+pub(crate) fn delete(object: *mut DEVICE_OBJECT) {
     let gone = DEVICES.with(|devices| {
         let at = devices.iter().position(|entry| core::ptr::from_ref(&*entry.object) == object.cast_const());
         at.map(|at| devices.swap_remove(at))
@@ -109,7 +109,7 @@ pub fn delete(object: *mut DEVICE_OBJECT) {
 }
 
 /// The device with this name, `\Device\...`.
-pub fn find(name: &str) -> Option<*mut DEVICE_OBJECT> {
+pub(crate) fn find(name: &str) -> Option<*mut DEVICE_OBJECT> {
     DEVICES.with(|devices| {
         let matches =
             |entry: &&mut Entry| entry.name.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name));
@@ -125,17 +125,17 @@ fn with<R>(object: *mut DEVICE_OBJECT, look: impl FnOnce(&mut Entry) -> R) -> Op
 }
 
 /// Whether this is a live device object.
-pub fn exists(object: *mut DEVICE_OBJECT) -> bool {
+pub(crate) fn exists(object: *mut DEVICE_OBJECT) -> bool {
     with(object, |_| ()).is_some()
 }
 
 /// Stack locations that an IRP for the device needs; 1 where it is gone.
-pub fn stack_size(object: *mut DEVICE_OBJECT) -> u8 {
+pub(crate) fn stack_size(object: *mut DEVICE_OBJECT) -> u8 {
     with(object, |entry| entry.object.StackSize).map_or(1, |size| size.max(1) as u8)
 }
 
 /// Device objects of a driver that are left, in words.
-pub fn report(owner: Owner) -> Vec<String> {
+pub(crate) fn report(owner: Owner) -> Vec<String> {
     DEVICES.with(|devices| {
         let left = devices.iter().filter(|entry| entry.owner == owner);
         left.map(|entry| entry.name.clone().unwrap_or_else(|| "an unnamed device".into())).collect()
@@ -175,7 +175,7 @@ fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
 
 impl Irp {
     /// IoCallDriver: the next stack location is the device's. Up to DISPATCH_LEVEL.
-    pub fn call(self, to: *mut DEVICE_OBJECT) -> NTSTATUS {
+    pub(crate) fn call(self, to: *mut DEVICE_OBJECT) -> NTSTATUS {
         require_irql("IoCallDriver", Irql::DISPATCH);
         self.set_next();
         // SAFETY: the current location lies in the IRP.

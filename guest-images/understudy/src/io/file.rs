@@ -18,7 +18,7 @@ const OPEN: u32 = 1 << 24;
 const CLEANUP_BOUND_US: u64 = 5_000_000;
 
 /// An open file.
-pub struct File {
+pub(crate) struct File {
     object: *mut FILE_OBJECT,
     device: *mut DEVICE_OBJECT,
     mode: i8,
@@ -49,7 +49,7 @@ impl File {
     ///
     /// # Errors
     /// The driver's status.
-    pub fn open(device: *mut DEVICE_OBJECT, program: bool) -> Result<Arc<Self>, NTSTATUS> {
+    pub(crate) fn open(device: *mut DEVICE_OBJECT, program: bool) -> Result<Arc<Self>, NTSTATUS> {
         // SAFETY: all zero bytes are a valid file object: numbers and nullable pointers.
         let mut object: Box<FILE_OBJECT> = Box::new(unsafe { core::mem::zeroed() });
         object.Type = 5;
@@ -74,7 +74,7 @@ impl File {
     }
 
     /// The FILE_OBJECT.
-    pub fn object(&self) -> *mut FILE_OBJECT {
+    pub(crate) fn object(&self) -> *mut FILE_OBJECT {
         self.object
     }
 
@@ -112,7 +112,7 @@ impl File {
     }
 
     /// IRP_MJ_DEVICE_CONTROL; `done` gets status, information and what came back. PASSIVE_LEVEL.
-    pub fn control(
+    pub(crate) fn control(
         self: &Arc<Self>,
         code: u32,
         input: &[u8],
@@ -149,7 +149,7 @@ impl File {
     }
 
     /// The last handle's close: IRP_MJ_CLEANUP; once nothing is outstanding, IRP_MJ_CLOSE. PASSIVE_LEVEL.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if self.closed.swap(true, SeqCst) {
             return;
         }
@@ -178,13 +178,13 @@ impl File {
     }
 
     /// Whether it has been closed.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(SeqCst)
     }
 }
 
 /// Closes what programs have open on a device, as they do when they are told that it goes. PASSIVE_LEVEL.
-pub fn close_all(device: *mut DEVICE_OBJECT) {
+pub(crate) fn close_all(device: *mut DEVICE_OBJECT) {
     let open = |file: &&Arc<File>| file.device == device && file.mode == USER && !file.is_closed();
     while let Some(file) = FILES.with(|files| files.iter().find(open).cloned()) {
         file.close();

@@ -20,7 +20,7 @@ unsafe impl Send for Interface {}
 static INTERFACES: IrqLock<Vec<Interface>> = IrqLock::new(Vec::new());
 
 /// A GUID as INF files and links write it.
-pub fn text(guid: &GUID) -> String {
+pub(crate) fn text(guid: &GUID) -> String {
     let tail = guid.Data4;
     let rest = tail[2..].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     format!(
@@ -30,7 +30,7 @@ pub fn text(guid: &GUID) -> String {
 }
 
 /// Registers an instance, not enabled. One device has each class once. Returns whether it was new.
-pub fn register(class: GUID, device: *mut DEVICE_OBJECT, service: &str, owner: Owner) -> bool {
+pub(crate) fn register(class: GUID, device: *mut DEVICE_OBJECT, service: &str, owner: Owner) -> bool {
     let link = format!("ROOT#{service}#0000#{}", text(&class));
     let made = Interface { class, device, link, owner, enabled: false };
     INTERFACES.with(|interfaces| {
@@ -43,7 +43,7 @@ pub fn register(class: GUID, device: *mut DEVICE_OBJECT, service: &str, owner: O
 }
 
 /// Enables or disables every instance of a device: their links come and go.
-pub fn set_enabled(device: *mut DEVICE_OBJECT, enabled: bool) {
+pub(crate) fn set_enabled(device: *mut DEVICE_OBJECT, enabled: bool) {
     let count = INTERFACES.with(|interfaces| interfaces.len());
     for at in 0..count {
         let change = INTERFACES.with(|interfaces| {
@@ -64,13 +64,13 @@ pub fn set_enabled(device: *mut DEVICE_OBJECT, enabled: bool) {
 }
 
 /// Forgets the instances of a device that is about to go.
-pub fn forget(device: *mut DEVICE_OBJECT) {
+pub(crate) fn forget(device: *mut DEVICE_OBJECT) {
     set_enabled(device, false);
     INTERFACES.with(|interfaces| interfaces.retain(|known| known.device != device));
 }
 
 /// The links of the enabled instances of a class, with their full prefix.
-pub fn links(class: &GUID) -> Vec<String> {
+pub(crate) fn links(class: &GUID) -> Vec<String> {
     INTERFACES.with(|interfaces| {
         let enabled = interfaces.iter().filter(|known| known.class == *class && known.enabled);
         enabled.map(|known| format!("\\??\\{}", known.link)).collect()
@@ -78,7 +78,7 @@ pub fn links(class: &GUID) -> Vec<String> {
 }
 
 /// The first enabled instance's link of a class that is written in braces.
-pub fn first_link(class: &str) -> Option<String> {
+pub(crate) fn first_link(class: &str) -> Option<String> {
     INTERFACES.with(|interfaces| {
         let found =
             interfaces.iter().find(|known| known.enabled && text(&known.class).eq_ignore_ascii_case(class));

@@ -32,7 +32,7 @@ static LIVE: IrqLock<BTreeMap<usize, Record>> = IrqLock::new(BTreeMap::new());
 
 /// An IRP, by its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Irp(*mut IRP);
+pub(crate) struct Irp(*mut IRP);
 
 // SAFETY: an address; the IRP behind it has one owner at a time, as the I/O model has it.
 unsafe impl Send for Irp {}
@@ -45,7 +45,7 @@ fn violation(code: BugCheck, irp: Irp, rule: &str, place: &str) -> ! {
 
 impl Irp {
     /// A new IRP with `stack` locations; `origin` runs when it has come all the way up. Up to DISPATCH_LEVEL.
-    pub fn new(stack: u8, origin: Option<Origin>) -> Self {
+    pub(crate) fn new(stack: u8, origin: Option<Origin>) -> Self {
         let bytes = size_of::<IRP>() + usize::from(stack) * size_of::<IO_STACK_LOCATION>();
         let mut memory = vec![0_u64; bytes.div_ceil(8)];
         let irp = memory.as_mut_ptr().cast::<IRP>();
@@ -62,7 +62,7 @@ impl Irp {
     }
 
     /// Sets the stack back to its beginning, for another use of a driver's own IRP.
-    pub fn rewind(self) {
+    pub(crate) fn rewind(self) {
         // SAFETY: the locations follow the IRP; the current one is behind the last.
         unsafe {
             let count = (*self.0).StackCount;
@@ -80,7 +80,7 @@ impl Irp {
     }
 
     /// A driver's pointer as an IRP; one that is not live is a violation.
-    pub fn from_raw(irp: *mut IRP, function: &str) -> Self {
+    pub(crate) fn from_raw(irp: *mut IRP, function: &str) -> Self {
         let this = Self(irp);
         if !LIVE.with(|live| live.get(&(irp as usize)).is_some_and(|record| !record.freed)) {
             violation(
@@ -94,12 +94,12 @@ impl Irp {
     }
 
     /// Its address.
-    pub fn raw(self) -> *mut IRP {
+    pub(crate) fn raw(self) -> *mut IRP {
         self.0
     }
 
     /// Gives it back. Poisoned first, so that a late use shows.
-    pub fn free(self) {
+    pub(crate) fn free(self) {
         let gone = LIVE.with(|live| {
             let record = live.get_mut(&(self.0 as usize))?;
             record.freed = true;
@@ -111,7 +111,7 @@ impl Irp {
     }
 
     /// Keeps it from being given back; `false` if it is over already.
-    pub fn pin(self) -> bool {
+    pub(crate) fn pin(self) -> bool {
         LIVE.with(|live| match live.get_mut(&(self.0 as usize)) {
             Some(record) if !record.freed => {
                 record.pins += 1;
@@ -122,7 +122,7 @@ impl Irp {
     }
 
     /// Ends [`Self::pin`].
-    pub fn unpin(self) {
+    pub(crate) fn unpin(self) {
         let over = LIVE.with(|live| {
             let record = live.get_mut(&(self.0 as usize))?;
             record.pins -= 1;
@@ -134,13 +134,13 @@ impl Irp {
     }
 
     /// The current stack location.
-    pub fn current(self) -> *mut IO_STACK_LOCATION {
+    pub(crate) fn current(self) -> *mut IO_STACK_LOCATION {
         // SAFETY: every IRP has the member set by `rewind` and moved within its locations.
         unsafe { (*self.0).Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation }
     }
 
     /// The next lower driver's stack location; there must be one.
-    pub fn next(self) -> *mut IO_STACK_LOCATION {
+    pub(crate) fn next(self) -> *mut IO_STACK_LOCATION {
         if self.locations_left() == 0 {
             violation(
                 BugCheck::NO_MORE_IRP_STACK_LOCATIONS,
@@ -154,7 +154,7 @@ impl Irp {
     }
 
     /// Stack locations below the current one.
-    pub fn locations_left(self) -> u8 {
+    pub(crate) fn locations_left(self) -> u8 {
         // SAFETY: a live IRP.
         (unsafe { (*self.0).CurrentLocation } - 1).max(0) as u8
     }
@@ -170,20 +170,20 @@ impl Irp {
     }
 
     /// IoSkipCurrentIrpStackLocation: the next driver gets this one's location.
-    pub fn skip_current(self) {
+    pub(crate) fn skip_current(self) {
         // SAFETY: a live IRP.
         self.move_to(unsafe { (*self.0).CurrentLocation } + 1);
     }
 
     /// IoSetNextIrpStackLocation.
-    pub fn set_next(self) {
+    pub(crate) fn set_next(self) {
         self.next();
         // SAFETY: a live IRP.
         self.move_to(unsafe { (*self.0).CurrentLocation } - 1);
     }
 
     /// IoCopyCurrentIrpStackLocationToNext: without completion routine.
-    pub fn copy_current_to_next(self) {
+    pub(crate) fn copy_current_to_next(self) {
         let (current, next) = (self.current(), self.next());
         // SAFETY: both lie in the IRP.
         unsafe {
@@ -195,7 +195,7 @@ impl Irp {
     }
 
     /// IoSetCompletionRoutine, for success, error and cancel.
-    pub fn set_completion(self, routine: PIO_COMPLETION_ROUTINE, context: *mut c_void) {
+    pub(crate) fn set_completion(self, routine: PIO_COMPLETION_ROUTINE, context: *mut c_void) {
         let next = self.next();
         // SAFETY: the next location lies in the IRP.
         unsafe {
@@ -206,19 +206,19 @@ impl Irp {
     }
 
     /// IoMarkIrpPending.
-    pub fn mark_pending(self) {
+    pub(crate) fn mark_pending(self) {
         // SAFETY: the current location lies in the IRP.
         unsafe { (*self.current()).Control |= PENDING_RETURNED };
     }
 
     /// IoStatus.
-    pub fn status(self) -> (NTSTATUS, u64) {
+    pub(crate) fn status(self) -> (NTSTATUS, u64) {
         // SAFETY: a live IRP; every member of the union is plain.
         unsafe { ((*self.0).IoStatus.__bindgen_anon_1.Status, (*self.0).IoStatus.Information) }
     }
 
     /// Sets IoStatus.
-    pub fn set_status(self, status: NTSTATUS, information: u64) {
+    pub(crate) fn set_status(self, status: NTSTATUS, information: u64) {
         // SAFETY: a live IRP.
         unsafe {
             (*self.0).IoStatus.__bindgen_anon_1.Status = status;
@@ -227,13 +227,13 @@ impl Irp {
     }
 
     /// Whether IoCancelIrp has been called for it.
-    pub fn is_cancelled(self) -> bool {
+    pub(crate) fn is_cancelled(self) -> bool {
         // SAFETY: a live IRP; read whole, as the canceller may be another thread.
         unsafe { (&raw const (*self.0).Cancel).read_volatile() != 0 }
     }
 
     /// IoSetCancelRoutine: the routine that was set before.
-    pub fn set_cancel_routine(self, routine: PDRIVER_CANCEL) -> PDRIVER_CANCEL {
+    pub(crate) fn set_cancel_routine(self, routine: PDRIVER_CANCEL) -> PDRIVER_CANCEL {
         // SAFETY: the member is a pointer, aligned, exchanged whole as the macro of the headers does.
         let slot = unsafe { AtomicPtr::from_ptr((&raw mut (*self.0).CancelRoutine).cast::<*mut c_void>()) };
         let new = routine.map_or(core::ptr::null_mut(), |routine| routine as *mut c_void);
@@ -243,19 +243,19 @@ impl Irp {
     }
 
     /// The framework's word in the IRP's driver context.
-    pub fn context(self) -> u64 {
+    pub(crate) fn context(self) -> u64 {
         // SAFETY: a live IRP; plain words.
         unsafe { (*self.0).Tail.Overlay.__bindgen_anon_1.DriverContext[3] as u64 }
     }
 
     /// Sets [`Self::context`].
-    pub fn set_context(self, value: u64) {
+    pub(crate) fn set_context(self, value: u64) {
         // SAFETY: a live IRP that the caller owns.
         unsafe { (*self.0).Tail.Overlay.__bindgen_anon_1.DriverContext[3] = value as *mut c_void };
     }
 
     /// IoCompleteRequest: upwards through the completion routines. Up to DISPATCH_LEVEL.
-    pub fn complete(self) {
+    pub(crate) fn complete(self) {
         require_irql("IoCompleteRequest", Irql::DISPATCH);
         Self::from_raw(self.0, "IoCompleteRequest");
         // SAFETY: a live IRP.
@@ -323,7 +323,7 @@ impl Irp {
     }
 
     /// IoCancelIrp: sets Cancel and runs the cancel routine, if there is one; returns whether. Up to DISPATCH_LEVEL.
-    pub fn cancel(self) -> bool {
+    pub(crate) fn cancel(self) -> bool {
         require_irql("IoCancelIrp", Irql::DISPATCH);
         let irql = acquire_cancel_lock();
         // SAFETY: the caller keeps the IRP alive.
@@ -355,7 +355,7 @@ impl Irp {
 static CANCEL_LOCK: AtomicBool = AtomicBool::new(false);
 
 /// IoAcquireCancelSpinLock: returns the IRQL to go back to.
-pub fn acquire_cancel_lock() -> Irql {
+pub(crate) fn acquire_cancel_lock() -> Irql {
     require_irql("IoAcquireCancelSpinLock", Irql::DISPATCH);
     let old = crate::ke::raise(Irql::DISPATCH);
     if CANCEL_LOCK.swap(true, SeqCst) {
@@ -370,7 +370,7 @@ pub fn acquire_cancel_lock() -> Irql {
 }
 
 /// IoReleaseCancelSpinLock.
-pub fn release_cancel_lock(irql: Irql) {
+pub(crate) fn release_cancel_lock(irql: Irql) {
     if !CANCEL_LOCK.swap(false, SeqCst) {
         trace::stop(
             BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,

@@ -52,7 +52,7 @@ fn add(name: &str, target: Target, owner: Owner) -> Result<(), NTSTATUS> {
 ///
 /// # Errors
 /// STATUS_OBJECT_NAME_COLLISION.
-pub fn link(name: &str, device: &str, owner: Owner) -> Result<(), NTSTATUS> {
+pub(crate) fn link(name: &str, device: &str, owner: Owner) -> Result<(), NTSTATUS> {
     add(name, Target::Named(device.into()), owner)
 }
 
@@ -60,7 +60,7 @@ pub fn link(name: &str, device: &str, owner: Owner) -> Result<(), NTSTATUS> {
 ///
 /// # Errors
 /// STATUS_OBJECT_NAME_COLLISION.
-pub fn link_device(name: &str, device: *mut DEVICE_OBJECT, owner: Owner) -> Result<(), NTSTATUS> {
+pub(crate) fn link_device(name: &str, device: *mut DEVICE_OBJECT, owner: Owner) -> Result<(), NTSTATUS> {
     add(name, Target::Device(device), owner)
 }
 
@@ -68,7 +68,7 @@ pub fn link_device(name: &str, device: *mut DEVICE_OBJECT, owner: Owner) -> Resu
 ///
 /// # Errors
 /// STATUS_OBJECT_NAME_NOT_FOUND.
-pub fn unlink(name: &str) -> Result<(), NTSTATUS> {
+pub(crate) fn unlink(name: &str) -> Result<(), NTSTATUS> {
     let gone = LINKS.with(|links| {
         let at = links.iter().position(|link| link.name.eq_ignore_ascii_case(plain(name)));
         at.map(|at| links.swap_remove(at))
@@ -77,7 +77,7 @@ pub fn unlink(name: &str) -> Result<(), NTSTATUS> {
 }
 
 /// The device behind a link or a device name.
-pub fn resolve(name: &str) -> Option<*mut DEVICE_OBJECT> {
+pub(crate) fn resolve(name: &str) -> Option<*mut DEVICE_OBJECT> {
     if let Some(device) = super::device::find(name) {
         return Some(device);
     }
@@ -95,7 +95,7 @@ pub fn resolve(name: &str) -> Option<*mut DEVICE_OBJECT> {
 }
 
 /// Links of a driver that are left, in words.
-pub fn report(owner: Owner) -> Vec<String> {
+pub(crate) fn report(owner: Owner) -> Vec<String> {
     LINKS
         .with(|links| links.iter().filter(|link| link.owner == owner).map(|link| link.name.clone()).collect())
 }

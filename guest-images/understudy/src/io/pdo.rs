@@ -12,7 +12,7 @@ use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS};
 const UNKNOWN: u32 = 0x22;
 
 /// A physical device object.
-pub struct Pdo(AtomicPtr<DEVICE_OBJECT>);
+pub(crate) struct Pdo(AtomicPtr<DEVICE_OBJECT>);
 
 /// The bus driver's DRIVER_OBJECT, one for every bus there is here; never given back.
 fn bus_driver() -> *mut DRIVER_OBJECT {
@@ -33,7 +33,7 @@ impl Pdo {
     ///
     /// # Errors
     /// As [`device::create`].
-    pub fn new() -> Result<Self, NTSTATUS> {
+    pub(crate) fn new() -> Result<Self, NTSTATUS> {
         let made = device::create(&New {
             driver: bus_driver(),
             owner: Owner::UNDERSTUDY,
@@ -48,13 +48,13 @@ impl Pdo {
     }
 
     /// Its device object.
-    pub fn object(&self) -> *mut DEVICE_OBJECT {
+    pub(crate) fn object(&self) -> *mut DEVICE_OBJECT {
         self.0.load(Relaxed)
     }
 
     /// IoAttachDeviceToDeviceStack: `above` is the next device of the stack from now on. Stack locations that an IRP for
     /// that one needs.
-    pub fn attach(&self, above: *mut DEVICE_OBJECT) {
+    pub(crate) fn attach(&self, above: *mut DEVICE_OBJECT) {
         // SAFETY: both live, and nobody sends anything to either yet.
         unsafe {
             (*self.object()).AttachedDevice = above;

@@ -13,7 +13,7 @@ const INPUT_OPERATION: u32 = 0x40;
 const PAGE: usize = 0x1000;
 
 /// The buffers of one request, from before it is sent until it is over.
-pub struct Transfer {
+pub(super) struct Transfer {
     method: Method,
     /// The program's input; METHOD_NEITHER: in place.
     input: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Transfer {
 
 /// Where a transfer's buffers are; null where its method has none.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub(super) struct Place {
     system: *mut u8,
     input: *mut u8,
     output: *mut u8,
@@ -37,7 +37,7 @@ pub struct Place {
 impl Place {
     /// Puts the buffers into an IRP that is not sent, and their lengths and the code into its next location. The transfer
     /// outlives the IRP.
-    pub fn describe(self, irp: Irp, code: u32) {
+    pub(super) fn describe(self, irp: Irp, code: u32) {
         let next = irp.next();
         let buffered = if self.system.is_null() { 0 } else { BUFFERED };
         let input = if self.lengths.1 == 0 { 0 } else { INPUT_OPERATION };
@@ -61,7 +61,7 @@ unsafe impl Send for Transfer {}
 
 impl Transfer {
     /// For a request with this code, input, and room for output.
-    pub fn new(code: u32, input: &[u8], output_len: usize) -> Self {
+    pub(super) fn new(code: u32, input: &[u8], output_len: usize) -> Self {
         let method = Method::of(code);
         let system_len = match method {
             Method::Buffered => input.len().max(output_len),
@@ -91,7 +91,7 @@ impl Transfer {
     }
 
     /// Where the buffers are, and stay wherever the transfer is kept.
-    pub fn place(&mut self) -> Place {
+    pub(super) fn place(&mut self) -> Place {
         let null = core::ptr::null_mut();
         Place {
             system: if self.system.is_empty() { null } else { self.system.as_mut_ptr() },
@@ -104,7 +104,7 @@ impl Transfer {
 
     /// What the program finds in its output buffer when the request has ended. The I/O manager copies a buffered answer,
     /// but not that of an error; with the other methods the driver has written in place.
-    pub fn outcome(&self, status: NTSTATUS, information: u64) -> &[u8] {
+    pub(super) fn outcome(&self, status: NTSTATUS, information: u64) -> &[u8] {
         let len = usize::try_from(information).unwrap_or(usize::MAX).min(self.output.len());
         match self.method {
             // an error brings nothing back, a warning does

@@ -16,7 +16,7 @@ struct DpcInner {
 unsafe impl Sync for DpcInner {}
 
 /// A deferred procedure: runs at DISPATCH_LEVEL soon after it was queued.
-pub struct Dpc(Arc<DpcInner>);
+pub(crate) struct Dpc(Arc<DpcInner>);
 
 static QUEUE: IrqLock<VecDeque<Arc<DpcInner>>> = IrqLock::new(VecDeque::new());
 /// A dispatch interrupt is being served: a further one only notes its wish.
@@ -25,12 +25,12 @@ static SERVING: AtomicBool = AtomicBool::new(false);
 impl Dpc {
     /// A procedure, not queued.
     #[must_use]
-    pub fn new(routine: Box<dyn FnMut() + Send>) -> Self {
+    pub(crate) fn new(routine: Box<dyn FnMut() + Send>) -> Self {
         Self(Arc::new(DpcInner { routine: UnsafeCell::new(routine), queued: AtomicBool::new(false) }))
     }
 
     /// Queues it; `false` if it was queued already. Any IRQL.
-    pub fn queue(&self) -> bool {
+    pub(crate) fn queue(&self) -> bool {
         queue(&self.0)
     }
 }
@@ -45,7 +45,7 @@ fn queue(dpc: &Arc<DpcInner>) -> bool {
 }
 
 /// The dispatch interrupt, at DISPATCH_LEVEL with interrupts on.
-pub fn serve() {
+pub(crate) fn serve() {
     if SERVING.swap(true, Relaxed) {
         return;
     }
@@ -67,14 +67,14 @@ struct TimerInner {
 }
 
 /// A one-shot timer: its procedure runs as a DPC.
-pub struct Timer(Arc<TimerInner>);
+pub(crate) struct Timer(Arc<TimerInner>);
 
 static TIMERS: IrqLock<Vec<Arc<TimerInner>>> = IrqLock::new(Vec::new());
 
 impl Timer {
     /// A stopped timer.
     #[must_use]
-    pub fn new(routine: Box<dyn FnMut() + Send>) -> Self {
+    pub(crate) fn new(routine: Box<dyn FnMut() + Send>) -> Self {
         let timer = Arc::new(TimerInner { dpc: Dpc::new(routine).0, due: AtomicU64::new(0) });
         let listed = timer.clone();
         TIMERS.with(|timers| timers.push(listed));
@@ -82,12 +82,12 @@ impl Timer {
     }
 
     /// Fires in `us` microseconds, replacing an earlier time. Up to DISPATCH_LEVEL.
-    pub fn start(&self, us: u64) {
+    pub(crate) fn start(&self, us: u64) {
         self.0.due.store(now_us() + us.max(1), Relaxed);
     }
 
     /// Does not fire. A procedure that is queued already still runs.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.0.due.store(0, Relaxed);
     }
 }
@@ -104,7 +104,7 @@ impl Drop for Timer {
 }
 
 /// The clock interrupt: timers, waits, the end of the thread's turn.
-pub fn clock() {
+pub(crate) fn clock() {
     let now = now_us();
     TIMERS.with(|timers| {
         for timer in timers.iter() {
@@ -123,7 +123,7 @@ pub fn clock() {
 
 /// When the first timer fires, in microseconds.
 #[cfg(not(target_os = "none"))]
-pub fn next_timer() -> Option<u64> {
+pub(crate) fn next_timer() -> Option<u64> {
     TIMERS.with(|timers| {
         let due = timers.iter().map(|timer| timer.due.load(Relaxed));
         due.filter(|&due| due != 0).min()

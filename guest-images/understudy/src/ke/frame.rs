@@ -4,7 +4,7 @@ use super::Irql;
 
 /// What a stub leaves on the stack.
 #[repr(C)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// R15 to R8, RDI, RSI, RBP, RBX, RDX, RCX, RAX.
     pub registers: [u64; 15],
     pub(super) vector: u64,
@@ -19,7 +19,7 @@ pub struct Frame {
 }
 
 /// An exception, or a non-maskable interrupt.
-pub struct Exception<'a> {
+pub(crate) struct Exception<'a> {
     /// Its vector.
     pub vector: u8,
     /// Its error code.

@@ -6,7 +6,7 @@ use spin::Once;
 
 /// A use of the dispatcher that no driver may make of it.
 #[derive(Debug, Clone, Copy)]
-pub enum Misuse {
+pub(crate) enum Misuse {
     /// IRQL was to be raised to a lower one.
     RaisedToLower {
         /// IRQL as it is.
@@ -19,7 +19,7 @@ pub enum Misuse {
 }
 
 /// Who is told.
-pub struct Hooks {
+pub(crate) struct Hooks {
     /// The clock ticks; it has interrupted code with these registers at this IRQL. Interrupts are off.
     pub tick: fn(&dyn Fn() -> Registers, Irql),
     /// An exception or an NMI. Interrupts are off.
@@ -31,7 +31,7 @@ pub struct Hooks {
 static HOOKS: Once<Hooks> = Once::new();
 
 /// Installs them. Before interrupts are on.
-pub fn install(hooks: Hooks) {
+pub(crate) fn install(hooks: Hooks) {
     HOOKS.call_once(|| hooks);
 }
 

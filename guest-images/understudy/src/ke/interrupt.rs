@@ -10,28 +10,28 @@ type Handler = Arc<dyn Fn() -> bool + Send + Sync>;
 static HANDLERS: IrqLock<[Option<Handler>; 256]> = IrqLock::new([const { None }; 256]);
 
 /// Serves `vector` with `routine`, at the IRQL that is the vector's class.
-pub fn connect(vector: u8, routine: Box<dyn Fn() -> bool + Send + Sync>) {
+pub(crate) fn connect(vector: u8, routine: Box<dyn Fn() -> bool + Send + Sync>) {
     let routine: Handler = Arc::from(routine);
     let old = HANDLERS.with(|handlers| handlers[usize::from(vector)].replace(routine));
     drop(old);
 }
 
 /// Serves `vector` no more.
-pub fn disconnect(vector: u8) {
+pub(crate) fn disconnect(vector: u8) {
     let old = HANDLERS.with(|handlers| handlers[usize::from(vector)].take());
     drop(old);
 }
 
 /// Sets the table, the APIC and the COM2 line up; interrupts stay off.
 #[cfg(target_os = "none")]
-pub fn start() {
+pub(crate) fn start() {
     static TABLE: IrqLock<[[u64; 2]; 256]> = IrqLock::new([[0; 2]; 256]);
     TABLE.with(|table| apic::start(table, super::vectors::SERIAL_VECTOR));
 }
 
 /// Starts the clock: one interrupt a millisecond.
 #[cfg(target_os = "none")]
-pub fn start_clock() {
+pub(crate) fn start_clock() {
     apic::start_clock(CLOCK_VECTOR, || super::stall_us(5_000));
 }
 
@@ -49,7 +49,7 @@ extern "C" fn interrupt_entry(frame: &super::frame::Frame) {
 }
 
 /// Serves an interrupt of that vector, interrupts off; `registers` are those of the code that it has interrupted.
-pub fn serve(vector: u8, registers: &dyn Fn(Irql) -> Registers) {
+pub(crate) fn serve(vector: u8, registers: &dyn Fn(Irql) -> Registers) {
     let old = irql();
     set_irql(Irql::of_vector(vector));
     if vector == DISPATCH_VECTOR {

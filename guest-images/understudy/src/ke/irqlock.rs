@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 
 /// Data that is only touched with interrupts off. Not recursive.
 #[derive(Debug)]
-pub struct IrqLock<T> {
+pub(crate) struct IrqLock<T> {
     busy: core::sync::atomic::AtomicBool,
     data: UnsafeCell<T>,
 }
@@ -16,12 +16,12 @@ unsafe impl<T: Send> Sync for IrqLock<T> {}
 
 impl<T> IrqLock<T> {
     /// A lock around `data`.
-    pub const fn new(data: T) -> Self {
+    pub(crate) const fn new(data: T) -> Self {
         Self { busy: core::sync::atomic::AtomicBool::new(false), data: UnsafeCell::new(data) }
     }
 
     /// Runs `section` with interrupts off. `section` must be short and must call no driver.
-    pub fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
+    pub(crate) fn with<R>(&self, section: impl FnOnce(&mut T) -> R) -> R {
         use core::sync::atomic::Ordering::Relaxed;
         without_interrupts(|| {
             assert!(!self.busy.swap(true, Relaxed), "an interrupt-off section was entered twice");
@@ -33,7 +33,7 @@ impl<T> IrqLock<T> {
     }
 
     /// The same from an interrupt that comes even inside such a section; `None` if it has come inside one of this lock.
-    pub fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub(crate) fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
         let busy = self.busy.load(core::sync::atomic::Ordering::Relaxed);
         (!busy).then(|| self.with(section))
     }

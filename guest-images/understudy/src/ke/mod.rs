@@ -1,28 +1,28 @@
 //! The dispatcher: IRQL, threads, events, DPCs, timers, and the interrupts that drive them. One processor.
 
-pub mod dispatch;
-pub mod frame;
-pub mod hooks;
-pub mod interrupt;
+pub(crate) mod dispatch;
+pub(crate) mod frame;
+pub(crate) mod hooks;
+pub(crate) mod interrupt;
 mod irql;
-pub mod irqlock;
+pub(crate) mod irqlock;
 mod registers;
-pub mod thread;
-pub mod time;
-pub mod vectors;
-pub mod worker;
+pub(crate) mod thread;
+pub(crate) mod time;
+pub(crate) mod vectors;
+pub(crate) mod worker;
 
-pub use dispatch::{Dpc, Timer};
-pub use irql::Irql;
-pub use registers::Registers;
-pub use thread::{Event, Thread, current_thread, delay_us};
-pub use time::{now_us, stall_us};
+pub(crate) use dispatch::{Dpc, Timer};
+pub(crate) use irql::Irql;
+pub(crate) use registers::Registers;
+pub(crate) use thread::{Event, Thread, current_thread, delay_us};
+pub(crate) use time::{now_us, stall_us};
 
 use crate::hal::cpu;
 use hooks::Misuse;
 
 /// The current IRQL.
-pub fn irql() -> Irql {
+pub(crate) fn irql() -> Irql {
     Irql::current()
 }
 
@@ -31,7 +31,7 @@ fn set_irql(irql: Irql) {
 }
 
 /// Raises IRQL and returns what it was. Raising to a lower one is a violation.
-pub fn raise(to: Irql) -> Irql {
+pub(crate) fn raise(to: Irql) -> Irql {
     let now = irql();
     if to < now {
         hooks::misuse(Misuse::RaisedToLower { from: now, to });
@@ -41,6 +41,6 @@ pub fn raise(to: Irql) -> Irql {
 }
 
 /// Lowers IRQL again; what waited below runs before this returns.
-pub fn lower(to: Irql) {
+pub(crate) fn lower(to: Irql) {
     set_irql(to);
 }

@@ -6,7 +6,7 @@ use core::arch::naked_asm;
 
 /// Registers at one instruction.
 #[derive(Debug, Clone, Copy)]
-pub struct Registers {
+pub(crate) struct Registers {
     /// The instruction.
     pub rip: u64,
     /// In the processor's own numbering, as [`agent_protocol::Processor::registers`].
@@ -45,7 +45,7 @@ unsafe extern "sysv64" fn store(to: *mut [u64; 17]) {
 impl Registers {
     /// Those of whoever calls this. They hold while the caller has not returned.
     #[inline(always)]
-    pub fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let mut all = [0_u64; 17];
         // SAFETY: the routine writes these seventeen words and changes RAX alone.
         unsafe { store(&raw mut all) };
@@ -55,7 +55,7 @@ impl Registers {
     }
 
     /// Those of the code that an interrupt or an exception has interrupted at `irql`.
-    pub fn of(frame: &Frame, irql: Irql) -> Self {
+    pub(crate) fn of(frame: &Frame, irql: Irql) -> Self {
         let [r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax] = frame.registers;
         let general = [rax, rcx, rdx, rbx, frame.rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
         Self { rip: frame.rip, general, irql }
@@ -65,7 +65,7 @@ impl Registers {
     ///
     /// # Safety
     /// `stack_pointer` is the one that `switch_context` has stored, and the thread has not run since.
-    pub unsafe fn of_waiting(stack_pointer: u64) -> Self {
+    pub(crate) unsafe fn of_waiting(stack_pointer: u64) -> Self {
         // SAFETY: behind the FPU image stands the address of the pushed registers, by contract.
         let pushed = unsafe { *((stack_pointer + 512) as *const u64) };
         // SAFETY: as above: six registers and the return address.

@@ -37,11 +37,11 @@ static SCHEDULER: IrqLock<Scheduler> =
     IrqLock::new(Scheduler { threads: Vec::new(), ready: VecDeque::new(), current: 0 });
 
 /// Namespace for starting threads.
-pub struct Thread;
+pub(crate) struct Thread;
 
 impl Thread {
     /// Starts a thread at PASSIVE_LEVEL. It ends when `entry` returns. Up to DISPATCH_LEVEL.
-    pub fn spawn(name: &'static str, entry: Box<dyn FnOnce() + Send>) {
+    pub(crate) fn spawn(name: &'static str, entry: Box<dyn FnOnce() + Send>) {
         // no other thread may take the number between the look at it and its use
         let old = raise(irql().max(Irql::DISPATCH));
         let id = SCHEDULER.with(|scheduler| scheduler.threads.len());
@@ -61,12 +61,12 @@ impl Thread {
 }
 
 /// Number of the running thread; in an ISR or DPC, of the one it interrupted.
-pub fn current_thread() -> u64 {
+pub(crate) fn current_thread() -> u64 {
     SCHEDULER.with(|scheduler| scheduler.current as u64)
 }
 
 /// The registers of a thread that waits; `None` of one that runs, or could.
-pub fn waiting(thread: u64) -> Option<super::Registers> {
+pub(crate) fn waiting(thread: u64) -> Option<super::Registers> {
     SCHEDULER.with(|scheduler| {
         let record = scheduler.threads.get(thread as usize)?;
         let stack_pointer =
@@ -78,7 +78,7 @@ pub fn waiting(thread: u64) -> Option<super::Registers> {
 }
 
 /// Whether a thread waits.
-pub fn waits(thread: u64) -> bool {
+pub(crate) fn waits(thread: u64) -> bool {
     SCHEDULER.with(|scheduler| {
         let record = scheduler.threads.get(thread as usize);
         record.is_some_and(|record| matches!(record.state, State::Waiting(..)))
@@ -86,7 +86,7 @@ pub fn waits(thread: u64) -> bool {
 }
 
 /// Makes the boot flow thread 0, which becomes the idle thread.
-pub fn start() {
+pub(crate) fn start() {
     let boot = Record {
         name: "idle",
         state: State::Running,
@@ -145,12 +145,12 @@ fn context(scheduler: &mut Scheduler, thread: usize) -> *mut Context {
 }
 
 /// At the end of a dispatch interrupt: the next thread's turn.
-pub fn reschedule() {
+pub(crate) fn reschedule() {
     switch();
 }
 
 /// Wakes threads whose time is over. Clock interrupt. Returns whether any was woken.
-pub fn expire(now: u64) -> bool {
+pub(crate) fn expire(now: u64) -> bool {
     SCHEDULER.with(|scheduler| {
         let mut any = false;
         for id in 0..scheduler.threads.len() {
@@ -169,7 +169,7 @@ pub fn expire(now: u64) -> bool {
 
 /// Something to wait for.
 #[derive(Debug)]
-pub struct Event {
+pub(crate) struct Event {
     signaled: AtomicBool,
     auto: bool,
 }
@@ -177,13 +177,13 @@ pub struct Event {
 impl Event {
     /// One waiter per [`Self::set`].
     #[must_use]
-    pub const fn auto() -> Self {
+    pub(crate) const fn auto() -> Self {
         Self { signaled: AtomicBool::new(false), auto: true }
     }
 
     /// Stays set until [`Self::reset`].
     #[must_use]
-    pub const fn manual() -> Self {
+    pub(crate) const fn manual() -> Self {
         Self { signaled: AtomicBool::new(false), auto: false }
     }
 
@@ -192,7 +192,7 @@ impl Event {
     }
 
     /// Sets it. Any IRQL.
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         let woken = SCHEDULER.with(|scheduler| {
             let mut any = false;
             for id in 0..scheduler.threads.len() {
@@ -215,17 +215,17 @@ impl Event {
     }
 
     /// Clears it. Any IRQL.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.signaled.store(false, Relaxed);
     }
 
     /// Waits for ever.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         self.wait_until(u64::MAX);
     }
 
     /// Waits at most `us` microseconds; 0 only looks. Returns whether it was set.
-    pub fn wait_timeout(&self, us: u64) -> bool {
+    pub(crate) fn wait_timeout(&self, us: u64) -> bool {
         self.wait_until(if us == 0 { 0 } else { super::now_us().saturating_add(us) })
     }
 
@@ -258,23 +258,23 @@ impl Event {
 }
 
 /// Sleeps. PASSIVE_LEVEL.
-pub fn delay_us(us: u64) {
+pub(crate) fn delay_us(us: u64) {
     Event::manual().wait_timeout(us.max(1));
 }
 
 /// What an idle machine can go by.
 #[cfg(not(target_os = "none"))]
-pub mod idle {
+pub(crate) mod idle {
     use super::{SCHEDULER, State};
     use alloc::{format, string::String, vec::Vec};
 
     /// How many threads could run if the running one did not.
-    pub fn ready() -> usize {
+    pub(crate) fn ready() -> usize {
         SCHEDULER.with(|scheduler| scheduler.ready.len())
     }
 
     /// When the first wait with a limit ends, in microseconds.
-    pub fn deadline() -> Option<u64> {
+    pub(crate) fn deadline() -> Option<u64> {
         SCHEDULER.with(|scheduler| {
             let until = scheduler.threads.iter().filter_map(|record| match record.state {
                 State::Waiting(_, until) if until != u64::MAX => Some(until),
@@ -285,7 +285,7 @@ pub mod idle {
     }
 
     /// The threads that wait without a limit, by name.
-    pub fn waiting() -> String {
+    pub(crate) fn waiting() -> String {
         let names: Vec<&str> = SCHEDULER.with(|scheduler| {
             let waiting =
                 scheduler.threads.iter().filter(|record| matches!(record.state, State::Waiting(..)));

@@ -1,6 +1,6 @@
 //! Time: the processor's counter, measured once against ACPI's timer.
 
-pub use crate::hal::cpu::counter;
+pub(crate) use crate::hal::cpu::counter;
 #[cfg(target_os = "none")]
 use crate::hal::power::{FREQUENCY, Timer};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,7 +18,7 @@ const READINGS: u32 = 8;
 
 /// Remembers the start and measures the counter's speed.
 #[cfg(target_os = "none")]
-pub fn start() {
+pub(crate) fn start() {
     START.store(counter(), Relaxed);
     let Some(timer) = Timer::find() else {
         crate::log!("no ACPI timer: time is a guess");
@@ -48,18 +48,18 @@ fn moment(timer: &Timer) -> (u32, u64) {
 }
 
 /// Counter steps per second.
-pub fn frequency() -> u64 {
+pub(crate) fn frequency() -> u64 {
     PER_MS.load(Relaxed) * 1000
 }
 
 /// Microseconds since the first instruction.
-pub fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     let steps = counter().wrapping_sub(START.load(Relaxed));
     (u128::from(steps) * 1000 / u128::from(PER_MS.load(Relaxed))) as u64
 }
 
 /// Waits without giving the processor away. Any IRQL.
-pub fn stall_us(us: u64) {
+pub(crate) fn stall_us(us: u64) {
     let until = now_us() + us;
     while now_us() < until {
         crate::hal::cpu::spin();

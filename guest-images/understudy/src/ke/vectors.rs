@@ -4,19 +4,19 @@ use crate::hal::apic;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Software interrupt of DISPATCH_LEVEL.
-pub const DISPATCH_VECTOR: u8 = 0x2f;
+pub(crate) const DISPATCH_VECTOR: u8 = 0x2f;
 /// COM2, class 4.
-pub const SERIAL_VECTOR: u8 = 0x43;
+pub(crate) const SERIAL_VECTOR: u8 = 0x43;
 /// The device's message, class 7: DIRQL 7.
-pub const DEVICE_VECTOR: u8 = 0x71;
+pub(crate) const DEVICE_VECTOR: u8 = 0x71;
 /// The clock, class 13.
-pub const CLOCK_VECTOR: u8 = 0xd1;
+pub(crate) const CLOCK_VECTOR: u8 = 0xd1;
 
 /// Whether the dispatch interrupt is to look at the threads.
 static RESCHEDULE: AtomicBool = AtomicBool::new(false);
 
 /// Asks for a dispatch interrupt, with a look at the threads if `reschedule`.
-pub fn request_dispatch(reschedule: bool) {
+pub(crate) fn request_dispatch(reschedule: bool) {
     if reschedule {
         RESCHEDULE.store(true, Relaxed);
     }

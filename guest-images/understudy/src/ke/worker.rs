@@ -17,7 +17,7 @@ struct Pool {
 static POOL: IrqLock<Pool> = IrqLock::new(Pool { jobs: VecDeque::new(), idle: Vec::new() });
 
 /// Runs a job on a thread of its own at PASSIVE_LEVEL. Up to DISPATCH_LEVEL.
-pub fn run(job: Job) {
+pub(crate) fn run(job: Job) {
     let worker = POOL.with(|pool| {
         pool.jobs.push_back(job);
         pool.idle.pop()
@@ -54,7 +54,7 @@ static MORE: Event = Event::auto();
 static SERVER: Once = Once::new();
 
 /// Runs a job at PASSIVE_LEVEL after those that were given before. Up to DISPATCH_LEVEL.
-pub fn in_order(job: Job) {
+pub(crate) fn in_order(job: Job) {
     ORDERED.with(|jobs| jobs.push_back(job));
     SERVER.call_once(|| Thread::spawn("in order", Box::new(serve)));
     MORE.set();

@@ -2,15 +2,15 @@
 
 /// Where RAM appears a second time.
 #[cfg(target_os = "none")]
-pub const DIRECT: usize = 0xffff_8800_0000_0000;
+pub(crate) const DIRECT: usize = 0xffff_8800_0000_0000;
 /// On the host there is one address for everything.
 #[cfg(not(target_os = "none"))]
-pub const DIRECT: usize = 0;
+pub(crate) const DIRECT: usize = 0;
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4096;
 
 /// The physical address behind an address that the heap gave out, or that lies in the kernel's image.
 #[must_use]
-pub fn virt_to_phys(address: usize) -> u64 {
+pub(crate) fn virt_to_phys(address: usize) -> u64 {
     address.checked_sub(DIRECT).unwrap_or(address) as u64
 }

@@ -6,15 +6,15 @@ use super::address::PAGE;
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 
 /// Bytes of one buffer.
-pub const SIZE: usize = 2048;
+pub(crate) const SIZE: usize = 2048;
 /// What a free buffer holds: no length, no EtherType, no number of ours.
 const PATTERN: u64 = 0xdbdb_dbdb_dbdb_dbdb;
 
 /// One buffer's number in its pool.
-pub type Slot = u32;
+pub(crate) type Slot = u32;
 
 /// A pool of buffers; the longest free one is used next.
-pub struct Pool {
+pub(crate) struct Pool {
     /// Virtual and physical address by slot.
     places: Vec<(usize, u64)>,
     free: VecDeque<Slot>,
@@ -25,7 +25,7 @@ impl Pool {
     ///
     /// # Errors
     /// There is not enough memory.
-    pub fn new(count: usize) -> Result<Self, String> {
+    pub(crate) fn new(count: usize) -> Result<Self, String> {
         let mut pool = Self::empty();
         pool.grow(count)?;
         Ok(pool)
@@ -33,7 +33,7 @@ impl Pool {
 
     /// A pool without buffers.
     #[must_use]
-    pub const fn empty() -> Self {
+    pub(crate) const fn empty() -> Self {
         Self { places: Vec::new(), free: VecDeque::new() }
     }
 
@@ -41,7 +41,7 @@ impl Pool {
     ///
     /// # Errors
     /// There is not enough memory; what could be had is in the pool.
-    pub fn grow(&mut self, count: usize) -> Result<(), String> {
+    pub(crate) fn grow(&mut self, count: usize) -> Result<(), String> {
         for _ in 0..count.div_ceil(PAGE / SIZE) {
             let (virt, phys) =
                 crate::mm::alloc_pages(1).ok_or_else(|| String::from("no memory for packet buffers"))?;
@@ -56,7 +56,7 @@ impl Pool {
 
     /// How many are free.
     #[must_use]
-    pub fn free(&self) -> usize {
+    pub(crate) fn free(&self) -> usize {
         self.free.len()
     }
 
@@ -64,47 +64,47 @@ impl Pool {
     ///
     /// # Errors
     /// Its pattern is gone: somebody wrote it while it was free.
-    pub fn take(&mut self) -> Result<Option<Slot>, String> {
+    pub(crate) fn take(&mut self) -> Result<Option<Slot>, String> {
         let Some(slot) = self.free.pop_front() else { return Ok(None) };
         self.check(slot)?;
         Ok(Some(slot))
     }
 
     /// Gives a buffer back: its content becomes the pattern.
-    pub fn give(&mut self, slot: Slot) {
+    pub(crate) fn give(&mut self, slot: Slot) {
         self.fill(slot);
         self.free.push_back(slot);
     }
 
     /// Virtual and physical address.
     #[must_use]
-    pub fn place(&self, slot: Slot) -> (usize, u64) {
+    pub(crate) fn place(&self, slot: Slot) -> (usize, u64) {
         self.places[slot as usize]
     }
 
     /// The buffer's bytes.
     #[must_use]
-    pub fn bytes(&self, slot: Slot) -> &[u8] {
+    pub(crate) fn bytes(&self, slot: Slot) -> &[u8] {
         // SAFETY: the pool owns its pages for ever and maps them; the device may write a buffer that the driver holds,
         // but those are read only after it gave them back.
         unsafe { core::slice::from_raw_parts(self.place(slot).0 as *const u8, SIZE) }
     }
 
     /// The buffer's bytes, to be filled with a frame.
-    pub fn bytes_mut(&mut self, slot: Slot) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self, slot: Slot) -> &mut [u8] {
         // SAFETY: as above, and the buffer is not the driver's now.
         unsafe { core::slice::from_raw_parts_mut(self.place(slot).0 as *mut u8, SIZE) }
     }
 
     /// Whether every buffer is back.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.free.len() == self.places.len()
     }
 
     /// How many are out.
     #[must_use]
-    pub fn out(&self) -> usize {
+    pub(crate) fn out(&self) -> usize {
         self.places.len() - self.free.len()
     }
 
@@ -112,7 +112,7 @@ impl Pool {
     ///
     /// # Errors
     /// Names the first buffer that somebody wrote.
-    pub fn check_free(&self) -> Result<(), String> {
+    pub(crate) fn check_free(&self) -> Result<(), String> {
         self.free.iter().try_for_each(|&slot| self.check(slot))
     }
 

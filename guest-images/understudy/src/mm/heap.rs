@@ -23,7 +23,7 @@ struct Allocator;
 static ALLOCATOR: Allocator = Allocator;
 
 /// Gives the heap its memory.
-pub fn start(from: usize, to: usize) {
+pub(super) fn start(from: usize, to: usize) {
     HEAP.with(|heap| (heap.next, heap.end) = (from, to));
 }
 

@@ -4,7 +4,7 @@
 //! so that a virtual address is never its physical one.
 
 mod address;
-pub mod buffers;
+pub(crate) mod buffers;
 #[cfg(target_os = "none")]
 mod heap;
 #[cfg_attr(not(target_os = "none"), path = "host_table.rs")]
@@ -12,7 +12,7 @@ mod table;
 
 use crate::ke::irqlock::IrqLock;
 use address::PAGE;
-pub use address::{DIRECT, virt_to_phys};
+pub(crate) use address::{DIRECT, virt_to_phys};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -23,21 +23,21 @@ const DEVICES: usize = 0xffff_9000_0000_0000;
 
 /// Whose memory or object something is: understudy's own, or a driver's, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner(u32);
+pub(crate) struct Owner(u32);
 
 impl Owner {
     /// Understudy itself.
-    pub const UNDERSTUDY: Self = Self(0);
+    pub(crate) const UNDERSTUDY: Self = Self(0);
 
     /// A number for a driver that is about to be loaded; none is used twice.
-    pub fn next() -> Self {
+    pub(crate) fn next() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Self(NEXT.fetch_add(1, Relaxed))
     }
 
     /// The number, from 1 for a driver.
     #[must_use]
-    pub fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         self.0
     }
 }
@@ -47,7 +47,7 @@ static RAM_END: AtomicU64 = AtomicU64::new(0);
 
 /// Hands the RAM from `from` up to `to` (physical) to the heap.
 #[cfg(target_os = "none")]
-pub fn start(from: usize, to: usize) {
+pub(crate) fn start(from: usize, to: usize) {
     RAM_END.store(to as u64, Relaxed);
     heap::start(DIRECT + from.next_multiple_of(PAGE), DIRECT + to);
     table::unmap(0);
@@ -55,19 +55,19 @@ pub fn start(from: usize, to: usize) {
 
 /// Whether `len` bytes from physical address `at` on are RAM, which [`DIRECT`] shows.
 #[must_use]
-pub fn is_ram(at: u64, len: u64) -> bool {
+pub(crate) fn is_ram(at: u64, len: u64) -> bool {
     at >= PAGE as u64 && at.checked_add(len).is_some_and(|end| end <= RAM_END.load(Relaxed))
 }
 
 /// Whether the address is one that the heap gave out: then [`virt_to_phys`] holds, and what follows it follows there.
 #[must_use]
-pub fn is_direct(address: usize) -> bool {
+pub(crate) fn is_direct(address: usize) -> bool {
     (DIRECT..DEVICES).contains(&address)
 }
 
 /// `count` pages in one piece: virtual and physical address.
 #[must_use]
-pub fn alloc_pages(count: usize) -> Option<(usize, u64)> {
+pub(crate) fn alloc_pages(count: usize) -> Option<(usize, u64)> {
     let layout = core::alloc::Layout::from_size_align(count.checked_mul(PAGE)?, PAGE).ok()?;
     // SAFETY: the layout's size is not zero: callers ask for at least one page.
     let at = unsafe { alloc::alloc::alloc(layout) } as usize;
@@ -78,7 +78,7 @@ pub fn alloc_pages(count: usize) -> Option<(usize, u64)> {
 ///
 /// # Safety
 /// `virt` and `count` are those of one allocation, which nobody, no device either, uses any more.
-pub unsafe fn free_pages(virt: usize, count: usize) {
+pub(crate) unsafe fn free_pages(virt: usize, count: usize) {
     if let Ok(layout) = core::alloc::Layout::from_size_align(count * PAGE, PAGE) {
         // SAFETY: by contract, allocated with this layout.
         unsafe { alloc::alloc::dealloc(virt as *mut u8, layout) };
@@ -103,7 +103,7 @@ struct Mappings {
 static MAPPINGS: IrqLock<Mappings> = IrqLock::new(Mappings { next: DEVICES, live: Vec::new() });
 
 /// Maps device memory, uncached.
-pub fn map_mmio(phys: u64, len: usize, owner: Owner) -> usize {
+pub(crate) fn map_mmio(phys: u64, len: usize, owner: Owner) -> usize {
     let offset = phys as usize % PAGE;
     let pages = (offset + len).div_ceil(PAGE);
     let virt = MAPPINGS.with(|mappings| {
@@ -124,7 +124,7 @@ pub fn map_mmio(phys: u64, len: usize, owner: Owner) -> usize {
 ///
 /// # Errors
 /// There is none with this address and length.
-pub fn unmap_mmio(virt: usize, len: usize) -> Result<(), String> {
+pub(crate) fn unmap_mmio(virt: usize, len: usize) -> Result<(), String> {
     let found = MAPPINGS.with(|mappings| {
         let at = mappings.live.iter().position(|mapping| mapping.virt == virt && mapping.len == len);
         at.map(|at| mappings.live.swap_remove(at))
@@ -138,7 +138,7 @@ pub fn unmap_mmio(virt: usize, len: usize) -> Result<(), String> {
 }
 
 /// Device mappings of a driver that are left, in words.
-pub fn mapped_for(owner: Owner) -> Vec<String> {
+pub(crate) fn mapped_for(owner: Owner) -> Vec<String> {
     let count = MAPPINGS.with(|mappings| mappings.live.len());
     let each = (0..count).filter_map(|at| MAPPINGS.with(|mappings| mappings.live.get(at).copied()));
     each.filter(|mapping| mapping.owner == owner)
@@ -147,7 +147,7 @@ pub fn mapped_for(owner: Owner) -> Vec<String> {
 }
 
 /// Maps pages of the heap at an image's address with a section's rights.
-pub fn map_image(virt: usize, backing: usize, len: usize, writable: bool, executable: bool) {
+pub(crate) fn map_image(virt: usize, backing: usize, len: usize, writable: bool, executable: bool) {
     for page in (0..len).step_by(PAGE) {
         let rights = if writable { table::WRITE } else { 0 } | if executable { 0 } else { table::NO_EXECUTE };
         table::map(virt + page, virt_to_phys(backing + page), rights);
@@ -155,7 +155,7 @@ pub fn map_image(virt: usize, backing: usize, len: usize, writable: bool, execut
 }
 
 /// Takes an image's pages away: whatever still points there faults.
-pub fn unmap_image(virt: usize, len: usize) {
+pub(crate) fn unmap_image(virt: usize, len: usize) {
     for page in (0..len).step_by(PAGE) {
         table::unmap(virt + page);
     }
@@ -165,19 +165,19 @@ pub fn unmap_image(virt: usize, len: usize) {
 static GRANTED: IrqLock<Vec<Range<u64>>> = IrqLock::new(Vec::new());
 
 /// Sets which device memory a driver may map: its device's.
-pub fn grant(ranges: Vec<Range<u64>>) {
+pub(crate) fn grant(ranges: Vec<Range<u64>>) {
     let old = GRANTED.with(|granted| core::mem::replace(granted, ranges));
     drop(old);
 }
 
 /// Whether a driver may map the range: it lies in one of the device's.
-pub fn is_device_memory(address: u64, size: usize) -> bool {
+pub(crate) fn is_device_memory(address: u64, size: usize) -> bool {
     let end = address.saturating_add(size as u64);
     GRANTED.with(|granted| granted.iter().any(|range| address >= range.start && end <= range.end))
 }
 
 /// A UNICODE_STRING over a text that stays for ever: registry paths.
-pub fn leak_unicode(text: &str) -> UNICODE_STRING {
+pub(crate) fn leak_unicode(text: &str) -> UNICODE_STRING {
     let mut units = Vec::new();
     units.extend(text.encode_utf16());
     units.push(0);

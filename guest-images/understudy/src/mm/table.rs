@@ -7,11 +7,11 @@ use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 
 /// Writable.
-pub const WRITE: u64 = 2;
+pub(super) const WRITE: u64 = 2;
 /// Not executable.
-pub const NO_EXECUTE: u64 = 1 << 63;
+pub(super) const NO_EXECUTE: u64 = 1 << 63;
 /// Uncached device memory.
-pub const DEVICE: u64 = WRITE | 0x18 | NO_EXECUTE;
+pub(super) const DEVICE: u64 = WRITE | 0x18 | NO_EXECUTE;
 const PRESENT: u64 = 1;
 const LARGE: u64 = 0x80;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -58,7 +58,7 @@ fn leaf(virt: usize) -> *mut u64 {
 }
 
 /// Maps one page.
-pub fn map(virt: usize, phys: u64, rights: u64) {
+pub(super) fn map(virt: usize, phys: u64, rights: u64) {
     CHANGING.with(|()| {
         // SAFETY: the entry is the page's own.
         unsafe { *leaf(virt) = phys & ADDRESS | PRESENT | rights };
@@ -67,7 +67,7 @@ pub fn map(virt: usize, phys: u64, rights: u64) {
 }
 
 /// Unmaps one page.
-pub fn unmap(virt: usize) {
+pub(super) fn unmap(virt: usize) {
     CHANGING.with(|()| {
         // SAFETY: as above.
         unsafe { *leaf(virt) = 0 };

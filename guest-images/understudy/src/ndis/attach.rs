@@ -42,11 +42,11 @@ fn names() -> &'static Names {
 }
 
 /// Parameters of one FilterAttach; they live until it returns.
-pub struct Parameters(Box<NDIS_FILTER_ATTACH_PARAMETERS>);
+pub(super) struct Parameters(Box<NDIS_FILTER_ATTACH_PARAMETERS>);
 
 impl Parameters {
     /// For the driver.
-    pub fn pointer(&mut self) -> *mut NDIS_FILTER_ATTACH_PARAMETERS {
+    pub(super) fn pointer(&mut self) -> *mut NDIS_FILTER_ATTACH_PARAMETERS {
         &raw mut *self.0
     }
 }
@@ -56,7 +56,7 @@ fn luid(index: u32) -> u64 {
 }
 
 /// What `module` is told.
-pub fn parameters(module: &Module) -> Parameters {
+pub(super) fn parameters(module: &Module) -> Parameters {
     let (mac, connected) = (miniport::get().mac(), miniport::get().is_connected());
     let string = |name: &'static UNICODE_STRING| core::ptr::from_ref(name).cast_mut();
     let mut address = [0; NDIS_MAX_PHYS_ADDRESS_LENGTH];
@@ -99,7 +99,7 @@ pub fn parameters(module: &Module) -> Parameters {
 }
 
 /// What a module is told at a restart: no attribute has changed.
-pub fn restart_parameters() -> NDIS_FILTER_RESTART_PARAMETERS {
+pub(super) fn restart_parameters() -> NDIS_FILTER_RESTART_PARAMETERS {
     NDIS_FILTER_RESTART_PARAMETERS {
         Header: NDIS_OBJECT_HEADER::new(
             NDIS_OBJECT_TYPE_FILTER_RESTART_PARAMETERS,
@@ -116,4 +116,4 @@ pub fn restart_parameters() -> NDIS_FILTER_RESTART_PARAMETERS {
 }
 
 /// Bits a second of the link.
-pub const LINK_SPEED: u64 = SPEED;
+pub(super) const LINK_SPEED: u64 = SPEED;

@@ -46,7 +46,7 @@ fn next(
 }
 
 /// The link's state has changed. Up to DISPATCH_LEVEL.
-pub fn link(connected: bool) {
+pub(crate) fn link(connected: bool) {
     let speed = if connected { super::attach::LINK_SPEED } else { u64::MAX };
     let mut state = LinkState {
         header: NDIS_OBJECT_HEADER::new(NDIS_OBJECT_TYPE_DEFAULT, 1, size_of::<LinkState>() as u16),
@@ -78,7 +78,7 @@ pub fn link(connected: bool) {
 }
 
 /// A status indication goes up from `from`. Up to DISPATCH_LEVEL.
-pub fn status(from: Party, indication: *mut NDIS_STATUS_INDICATION) {
+pub(crate) fn status(from: Party, indication: *mut NDIS_STATUS_INDICATION) {
     match next(from, true, |all| all.StatusHandler.is_some()) {
         Some(module) => {
             if let Some(handler) = module.driver.characteristics.StatusHandler {
@@ -95,7 +95,7 @@ pub fn status(from: Party, indication: *mut NDIS_STATUS_INDICATION) {
 }
 
 /// The adapter's power changes: NetEventSetPower, up to the protocol. PASSIVE_LEVEL.
-pub fn net_power(on: bool) {
+pub(crate) fn net_power(on: bool) {
     let mut state = if on { D0 } else { D3 };
     let mut event = NET_PNP_EVENT_NOTIFICATION {
         Header: NDIS_OBJECT_HEADER::new(
@@ -121,7 +121,7 @@ pub fn net_power(on: bool) {
 }
 
 /// A network event goes up from `from`; what the one above says of it. PASSIVE_LEVEL.
-pub fn net(from: Party, event: *mut NET_PNP_EVENT_NOTIFICATION) -> i32 {
+pub(crate) fn net(from: Party, event: *mut NET_PNP_EVENT_NOTIFICATION) -> i32 {
     let Some(module) = next(from, true, |all| all.NetPnPEventHandler.is_some()) else {
         // the protocol agrees to everything
         return NDIS_STATUS_SUCCESS;
@@ -142,12 +142,12 @@ fn require_passed(what: &str, passed: u32) {
 }
 
 /// Filters have come or gone: a device event, down to the miniport. PASSIVE_LEVEL.
-pub fn filter_list_changed() {
+pub(crate) fn filter_list_changed() {
     device_event(NdisDevicePnPEventFilterListChanged);
 }
 
 /// The device is gone without a warning. PASSIVE_LEVEL.
-pub fn surprise_removed() {
+pub(crate) fn surprise_removed() {
     device_event(NdisDevicePnPEventSurpriseRemoved);
 }
 
@@ -168,7 +168,7 @@ fn device_event(what: i32) {
 }
 
 /// A device event goes down from `from`. PASSIVE_LEVEL.
-pub fn device(from: Party, event: *mut NET_DEVICE_PNP_EVENT) {
+pub(crate) fn device(from: Party, event: *mut NET_DEVICE_PNP_EVENT) {
     let Some(module) = next(from, false, |all| all.DevicePnPEventNotifyHandler.is_some()) else {
         return;
     };

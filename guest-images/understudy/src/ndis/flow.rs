@@ -19,12 +19,12 @@ use understudy_rules::ndis::ledger::{List, PAUSED, Party, Way};
 const DISPATCH_LEVEL: u32 = 1;
 
 /// The flag that is true now.
-pub fn dispatch_flag() -> u32 {
+pub(crate) fn dispatch_flag() -> u32 {
     if crate::ke::irql() == Irql::DISPATCH { DISPATCH_LEVEL } else { 0 }
 }
 
 /// Lists go down from `from`, which gives its handle. Up to DISPATCH_LEVEL.
-pub fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
+pub(crate) fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
     let on_the_way = stack::below(from.0, |handlers| handlers.SendNetBufferListsHandler.is_some());
     let Some(module) = on_the_way else {
         books::pass(lists, Way::Send, from, Party::Miniport);
@@ -46,7 +46,7 @@ pub fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
 }
 
 /// Lists that `from` has done with go back up, each to who had passed it down. Up to DISPATCH_LEVEL.
-pub fn complete(from: Party, lists: &[List]) {
+pub(crate) fn complete(from: Party, lists: &[List]) {
     for (to, group) in grouped(lists, Way::Send, from) {
         match to {
             Party::Protocol => protocol::sent(&group),
@@ -89,7 +89,7 @@ fn grouped(lists: &[List], way: Way, from: Party) -> Vec<(Party, Vec<List>)> {
 }
 
 /// A filter module completes lists: what it may say of those that it did not pass down.
-pub fn complete_by(module: &Module, lists: &[List]) {
+pub(crate) fn complete_by(module: &Module, lists: &[List]) {
     for &list in lists {
         let fresh = books::with(|ledger| ledger.is_undecided(list));
         if !fresh || books::live(list).status() != PAUSED {
@@ -103,7 +103,7 @@ pub fn complete_by(module: &Module, lists: &[List]) {
 }
 
 /// `from` cancels sends by ID: the next lower module that has a handler is told. Up to DISPATCH_LEVEL.
-pub fn cancel(from: Party, id: u64) {
+pub(crate) fn cancel(from: Party, id: u64) {
     books::with(|ledger| ledger.cancel(id));
     let below = stack::below(from, |handlers| handlers.CancelSendNetBufferListsHandler.is_some());
     let Some(module) = below else {
@@ -134,7 +134,7 @@ pub fn cancel(from: Party, id: u64) {
 }
 
 /// Lists go up from `from`, which gives its handle. Up to DISPATCH_LEVEL.
-pub fn indicate(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
+pub(crate) fn indicate(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
     let on_the_way = stack::above(from.0, |handlers| handlers.ReceiveNetBufferListsHandler.is_some());
     let Some(module) = on_the_way else {
         books::pass(lists, Way::Receive, from, Party::Protocol);
@@ -152,13 +152,13 @@ pub fn indicate(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
 }
 
 /// Frames from the translator. Up to DISPATCH_LEVEL.
-pub fn indicate_from_miniport(lists: &[List]) {
+pub(crate) fn indicate_from_miniport(lists: &[List]) {
     let from = (Party::Miniport, miniport::get().handle());
     indicate(from, lists, NDIS_DEFAULT_PORT_NUMBER, dispatch_flag());
 }
 
 /// Received lists go back down, each to who had indicated it. Up to DISPATCH_LEVEL.
-pub fn give_back(from: Party, lists: &[List]) {
+pub(crate) fn give_back(from: Party, lists: &[List]) {
     for (to, group) in grouped(lists, Way::Receive, from) {
         match to {
             Party::Miniport => miniport::get().give_back(&group),

@@ -21,11 +21,11 @@ const MDL_TAG: u32 = u32::from_le_bytes(*b"NDmd");
 /// Handles of pools are no addresses.
 const POOL_HANDLES: u64 = 0x5d0b_4e50_0000_0000;
 /// The pool of understudy's own lists.
-pub const OWN_POOL: u64 = POOL_HANDLES;
+pub(crate) const OWN_POOL: u64 = POOL_HANDLES;
 
 /// A run of memory that an MDL is to describe.
 #[derive(Debug, Clone, Copy)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// First byte.
     pub address: usize,
     /// Bytes.
@@ -34,7 +34,7 @@ pub struct Extent {
 
 /// A pool of a driver's.
 #[derive(Debug, Clone, Copy)]
-pub struct Pool {
+pub(crate) struct Pool {
     /// Whose it is: a module's if it was made with a module's handle, else its driver's.
     pub party: Party,
     /// The driver.
@@ -57,7 +57,7 @@ struct DriverMdl {
 static MDLS: IrqLock<BTreeMap<usize, DriverMdl>> = IrqLock::new(BTreeMap::new());
 
 /// Registers a pool; its handle.
-pub fn new_pool(pool: Pool) -> u64 {
+pub(crate) fn new_pool(pool: Pool) -> u64 {
     POOLS.with(|pools| {
         let last = pools.last_key_value().map_or(OWN_POOL, |(&handle, _)| handle);
         pools.insert(last + 0x10, pool);
@@ -66,7 +66,7 @@ pub fn new_pool(pool: Pool) -> u64 {
 }
 
 /// The pool behind a handle.
-pub fn pool(handle: u64) -> Option<Pool> {
+pub(crate) fn pool(handle: u64) -> Option<Pool> {
     POOLS.with(|pools| pools.get(&handle).copied())
 }
 
@@ -74,7 +74,7 @@ pub fn pool(handle: u64) -> Option<Pool> {
 ///
 /// # Errors
 /// It is none, or lists of it live.
-pub fn free_pool(handle: u64) -> Result<(), Broken> {
+pub(crate) fn free_pool(handle: u64) -> Result<(), Broken> {
     let left = books::with(|ledger| ledger.from_pool(handle));
     if left != 0 {
         return Err(Broken::new(
@@ -95,7 +95,7 @@ fn release<T>(block: *mut T, tag: u32) -> Result<(), Broken> {
 }
 
 /// Makes a list of `pool` for `origin`, with a NET_BUFFER over `mdls` if `data` gives its start and length.
-pub fn make_list(
+pub(crate) fn make_list(
     (pool, origin): (u64, Party),
     context: u16,
     data: Option<(*mut MDL, u32, u32)>,
@@ -180,7 +180,7 @@ fn free_memory(list: *mut NET_BUFFER_LIST) -> Result<(), Broken> {
 ///
 /// # Errors
 /// It is not `by`'s to free, or its memory was damaged.
-pub fn free_list(by: Party, list: List) -> Result<(), Broken> {
+pub(crate) fn free_list(by: Party, list: List) -> Result<(), Broken> {
     let known = books::with(|ledger| ledger.knows(list));
     let id = if known { books::live(list).cancel_id() } else { 0 };
     books::with(|ledger| ledger.freed(list, by, id))?;
@@ -188,7 +188,7 @@ pub fn free_list(by: Party, list: List) -> Result<(), Broken> {
 }
 
 /// Makes an MDL over nonpaged memory.
-pub fn make_mdl(extent: Extent) -> *mut MDL {
+pub(crate) fn make_mdl(extent: Extent) -> *mut MDL {
     let mdl: *mut MDL = zeroed(MDL_TAG, size_of::<MDL>());
     if !mdl.is_null() {
         // SAFETY: fresh, and nobody else knows it.
@@ -205,7 +205,7 @@ pub fn make_mdl(extent: Extent) -> *mut MDL {
 }
 
 /// Makes an MDL for a driver.
-pub fn make_driver_mdl(party: Party, owner: Owner, extent: Extent) -> *mut MDL {
+pub(crate) fn make_driver_mdl(party: Party, owner: Owner, extent: Extent) -> *mut MDL {
     let mdl = make_mdl(extent);
     if !mdl.is_null() {
         MDLS.with(|mdls| mdls.insert(mdl as usize, DriverMdl { party, owner }));
@@ -217,7 +217,7 @@ pub fn make_driver_mdl(party: Party, owner: Owner, extent: Extent) -> *mut MDL {
 ///
 /// # Errors
 /// It is none.
-pub fn free_driver_mdl(mdl: *mut MDL) -> Result<(), Broken> {
+pub(crate) fn free_driver_mdl(mdl: *mut MDL) -> Result<(), Broken> {
     let known = MDLS.with(|mdls| mdls.remove(&(mdl as usize)));
     if known.is_none() {
         let place = format!("{mdl:p} is no MDL of NdisAllocateMdl (freed already?)");
@@ -227,7 +227,7 @@ pub fn free_driver_mdl(mdl: *mut MDL) -> Result<(), Broken> {
 }
 
 /// Makes one of understudy's own lists: a NET_BUFFER over `extents`, whose data starts `lead` bytes into the first.
-pub fn make(origin: Party, source: u64, extents: &[Extent], lead: u32) -> Option<List> {
+pub(crate) fn make(origin: Party, source: u64, extents: &[Extent], lead: u32) -> Option<List> {
     let mdls: Vec<*mut MDL> = extents.iter().map(|&extent| make_mdl(extent)).collect();
     let whole: usize = extents.iter().map(|extent| extent.len).sum();
     let complete = mdls.iter().all(|mdl| !mdl.is_null());
@@ -249,7 +249,7 @@ pub fn make(origin: Party, source: u64, extents: &[Extent], lead: u32) -> Option
 ///
 /// # Errors
 /// It is not `by`'s to free, or its memory was damaged.
-pub fn free(by: Party, list: List) -> Result<(), Broken> {
+pub(crate) fn free(by: Party, list: List) -> Result<(), Broken> {
     let mut mdls = Vec::new();
     for buffer in books::live(list).buffers()? {
         // SAFETY: the list is home: its buffers and MDLs are the caller's.
@@ -265,7 +265,7 @@ pub fn free(by: Party, list: List) -> Result<(), Broken> {
 }
 
 /// What a module (`party`) or a driver (`owner`, any party) has not freed, by rule and in words.
-pub fn left(belongs: impl Fn(Party, Owner) -> bool) -> Vec<(&'static str, String)> {
+pub(crate) fn left(belongs: impl Fn(Party, Owner) -> bool) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let pools: Vec<(u64, Pool)> =
         POOLS.with(|pools| pools.iter().map(|(&handle, &pool)| (handle, pool)).collect());

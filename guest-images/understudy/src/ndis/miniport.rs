@@ -7,7 +7,7 @@ use understudy_rules::receive_filter::{Filter, Mac};
 use wdk_offline::NTSTATUS;
 
 /// An adapter with its data path.
-pub trait Miniport: Sync {
+pub(crate) trait Miniport: Sync {
     /// SourceHandle of what it indicates; 0: there is no adapter. Any IRQL.
     fn handle(&self) -> u64;
     /// The address that its frames come from. Any IRQL.
@@ -44,11 +44,11 @@ pub trait Miniport: Sync {
 static MINIPORT: Once<&'static dyn Miniport> = Once::new();
 
 /// Makes it known. At boot.
-pub fn register(miniport: &'static dyn Miniport) {
+pub(crate) fn register(miniport: &'static dyn Miniport) {
     MINIPORT.call_once(|| miniport);
 }
 
 /// The miniport.
-pub fn get() -> &'static dyn Miniport {
+pub(crate) fn get() -> &'static dyn Miniport {
     *MINIPORT.get().unwrap_or_else(|| unreachable!("a miniport is registered at boot"))
 }

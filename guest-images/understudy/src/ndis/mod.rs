@@ -8,7 +8,7 @@
 //! - `protocol`: the overlying driver. `miniport`: who is below the lowest filter.
 //! - `exports`: the functions that a filter driver imports.
 
-pub mod nbl;
+pub(crate) mod nbl;
 
 mod attach;
 pub(crate) mod books;

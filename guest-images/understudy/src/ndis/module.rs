@@ -19,7 +19,7 @@ const DRIVER_HANDLES: u64 = 0x5d0b_4e44_0000_0000;
 const MODULE_HANDLES: u64 = 0x5d0b_4e46_0000_0000;
 
 /// A registered filter driver.
-pub struct FilterDriver {
+pub(crate) struct FilterDriver {
     /// NdisFilterDriverHandle.
     pub handle: u64,
     /// Its driver object.
@@ -43,7 +43,7 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 
 impl FilterDriver {
     /// A driver with these characteristics.
-    pub fn new(
+    pub(crate) fn new(
         (object, owner): (*mut DRIVER_OBJECT, Owner),
         context: usize,
         characteristics: NDIS_FILTER_DRIVER_CHARACTERISTICS,
@@ -61,7 +61,7 @@ impl FilterDriver {
 }
 
 /// A filter module: one filter driver over the adapter.
-pub struct Module {
+pub(crate) struct Module {
     /// Its number, never used again.
     pub number: u32,
     /// The driver.
@@ -109,7 +109,7 @@ fn innermost<R>(module: u32, read: impl FnOnce(&mut Call) -> R) -> Option<R> {
 
 impl Module {
     /// A module of `driver`, attaching.
-    pub fn new(driver: Arc<FilterDriver>) -> Arc<Self> {
+    pub(crate) fn new(driver: Arc<FilterDriver>) -> Arc<Self> {
         let all = &driver.characteristics;
         let handlers = NDIS_FILTER_PARTIAL_CHARACTERISTICS {
             Header: NDIS_OBJECT_HEADER::default(),
@@ -134,43 +134,43 @@ impl Module {
     }
 
     /// NdisFilterHandle.
-    pub fn handle(&self) -> u64 {
+    pub(crate) fn handle(&self) -> u64 {
         MODULE_HANDLES | u64::from(self.number) << 4
     }
 
     /// The number behind a module's handle, of a live module or a dead one.
-    pub fn number_of(handle: NDIS_HANDLE) -> Option<u32> {
+    pub(crate) fn number_of(handle: NDIS_HANDLE) -> Option<u32> {
         let raw = handle as u64;
         (raw & !0xffff_fff0 == MODULE_HANDLES).then_some((raw as u32) >> 4)
     }
 
     /// Who it is in the books.
-    pub fn party(&self) -> Party {
+    pub(crate) fn party(&self) -> Party {
         Party::Module(self.number)
     }
 
     /// FilterModuleContext.
-    pub fn context(&self) -> NDIS_HANDLE {
+    pub(crate) fn context(&self) -> NDIS_HANDLE {
         self.context.load(Relaxed) as NDIS_HANDLE
     }
 
     /// Its data handlers.
-    pub fn handlers(&self) -> NDIS_FILTER_PARTIAL_CHARACTERISTICS {
+    pub(crate) fn handlers(&self) -> NDIS_FILTER_PARTIAL_CHARACTERISTICS {
         self.handlers.with(|handlers| *handlers)
     }
 
     /// Changes its data handlers: NdisSetOptionalHandlers.
-    pub fn set_handlers(&self, handlers: NDIS_FILTER_PARTIAL_CHARACTERISTICS) {
+    pub(crate) fn set_handlers(&self, handlers: NDIS_FILTER_PARTIAL_CHARACTERISTICS) {
         self.handlers.with(|slot| *slot = handlers);
     }
 
     /// Whether its FilterSetModuleOptions runs.
-    pub fn sets_options(&self) -> bool {
+    pub(crate) fn sets_options(&self) -> bool {
         self.options.load(Relaxed)
     }
 
     /// Runs its FilterSetModuleOptions.
-    pub fn set_options<R>(&self, run: impl FnOnce() -> R) -> R {
+    pub(crate) fn set_options<R>(&self, run: impl FnOnce() -> R) -> R {
         self.options.store(true, Relaxed);
         let result = run();
         self.options.store(false, Relaxed);
@@ -178,47 +178,47 @@ impl Module {
     }
 
     /// Where it stands.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.machine.with(|machine| machine.state())
     }
 
     /// Changes its state machine and wakes who waits for that.
-    pub fn change<R>(&self, change: impl FnOnce(&mut Machine) -> R) -> R {
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Machine) -> R) -> R {
         let result = self.machine.with(change);
         self.changed.set();
         result
     }
 
     /// As [`Self::change`], for a change that may break a rule.
-    pub fn require<R>(&self, change: impl FnOnce(&mut Machine) -> Result<R, Broken>) -> R {
+    pub(crate) fn require<R>(&self, change: impl FnOnce(&mut Machine) -> Result<R, Broken>) -> R {
         checked(self.change(change))
     }
 
     /// Counts a call before it begins, so that nobody detaches the module meanwhile. Any IRQL.
-    pub fn reserve(&self) {
+    pub(crate) fn reserve(&self) {
         self.calls.fetch_add(1, Relaxed);
     }
 
     /// Takes a reserved call back that will not be made. Any IRQL.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         if self.calls.fetch_sub(1, Relaxed) == 1 {
             self.changed.set();
         }
     }
 
     /// Calls into the module, which has been reserved for this call. `what` is the callback's name.
-    pub fn call<R>(&self, what: &'static str, run: impl FnOnce(NDIS_HANDLE) -> R) -> R {
+    pub(crate) fn call<R>(&self, what: &'static str, run: impl FnOnce(NDIS_HANDLE) -> R) -> R {
         self.call_as(what, None, None, run).0
     }
 
     /// A cancel by ID: returns how often it was passed on.
-    pub fn call_cancel(&self, id: u64, run: impl FnOnce(NDIS_HANDLE)) -> u32 {
+    pub(crate) fn call_cancel(&self, id: u64, run: impl FnOnce(NDIS_HANDLE)) -> u32 {
         let ((), call) = self.call_as("FilterCancelSendNetBufferLists", Some((id, 0)), None, run);
         call.and_then(|call| call.cancel).map_or(0, |cancel| cancel.1)
     }
 
     /// A PnP event at `event`: returns what the callback returned and how often it was passed on.
-    pub fn call_event<R>(
+    pub(crate) fn call_event<R>(
         &self,
         what: &'static str,
         event: usize,
@@ -250,12 +250,12 @@ impl Module {
 
     /// What the module could believe of itself when the call began through which it acts now on this thread; without
     /// such a call a thread of the driver's own acts.
-    pub fn began(&self) -> Began {
+    pub(crate) fn began(&self) -> Began {
         innermost(self.number, |call| call.began).unwrap_or(Began::Between)
     }
 
     /// Notes that the cancel which runs on this thread was passed on; `None` if there is none, else its ID.
-    pub fn cancel_passed(&self) -> Option<u64> {
+    pub(crate) fn cancel_passed(&self) -> Option<u64> {
         innermost(self.number, |call| {
             call.cancel.as_mut().map(|cancel| {
                 cancel.1 += 1;
@@ -266,7 +266,7 @@ impl Module {
     }
 
     /// Notes that the PnP event which runs on this thread was passed on; whether it is that event.
-    pub fn event_passed(&self, event: usize) -> bool {
+    pub(crate) fn event_passed(&self, event: usize) -> bool {
         innermost(self.number, |call| match &mut call.event {
             Some((known, passed)) if *known == event => {
                 *passed += 1;
@@ -278,12 +278,12 @@ impl Module {
     }
 
     /// Whether a call into the module has not returned. Any IRQL.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.calls.load(Relaxed) != 0
     }
 
     /// Whether another thread is inside the module, or on its way through it.
-    pub fn busy_elsewhere(&self) -> bool {
+    pub(crate) fn busy_elsewhere(&self) -> bool {
         let thread = crate::ke::current_thread();
         CALLS.with(|calls| calls.iter().any(|call| call.thread != thread && call.module == self.number))
             || trace::active_elsewhere()
@@ -303,7 +303,7 @@ impl Module {
     }
 
     /// Waits until no call into the module is in flight. PASSIVE_LEVEL, outside such a call.
-    pub fn wait_idle(&self) {
+    pub(crate) fn wait_idle(&self) {
         if !self.wait(CALL_BOUND_US, || self.calls.load(Relaxed) == 0) {
             let place = format!(
                 "{} s after its pause calls into the module are in flight",
@@ -315,7 +315,7 @@ impl Module {
 
     /// Stops unless the guard is dropped in time: a callback that must not stay away. `what` is its name.
     #[must_use]
-    pub fn watch(&self, rule: &'static str, what: &'static str) -> Timer {
+    pub(crate) fn watch(&self, rule: &'static str, what: &'static str) -> Timer {
         let (number, party) = (self.number, self.party());
         let timer = Timer::new(Box::new(move || {
             let held: String = super::books::describe(party);
@@ -330,7 +330,7 @@ impl Module {
     }
 
     /// Waits for the end of FilterPause, be it later than its return.
-    pub fn wait_paused(&self) {
+    pub(crate) fn wait_paused(&self) {
         if !self.wait(OPERATION_BOUND_US, || self.machine.with(|machine| machine.has_paused())) {
             let held: String = super::books::describe(self.party());
             let place =

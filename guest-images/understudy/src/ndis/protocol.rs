@@ -33,7 +33,7 @@ const MOST_OFFSET: u64 = 64;
 
 /// Frames to be sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Frames {
+pub(crate) struct Frames {
     /// Number of the first.
     pub first: u64,
     /// How many.
@@ -86,7 +86,7 @@ static SENDING: AtomicU32 = AtomicU32::new(0);
 static RETURNER: Once<Dpc> = Once::new();
 
 /// Opens the binding once the adapter has answered what a protocol asks. PASSIVE_LEVEL.
-pub fn bind() {
+pub(crate) fn bind() {
     if PROTOCOL.with(|protocol| protocol.binding != Binding::Closed) {
         return;
     }
@@ -121,12 +121,12 @@ fn not_bound() -> String {
 }
 
 /// Whether the binding is open.
-pub fn is_bound() -> bool {
+pub(crate) fn is_bound() -> bool {
     PROTOCOL.with(|protocol| protocol.binding == Binding::Open)
 }
 
 /// No more sends from now on; those on their way have gone down when this returns. PASSIVE_LEVEL.
-pub fn close() {
+pub(crate) fn close() {
     PROTOCOL.with(|protocol| {
         if protocol.binding == Binding::Open {
             protocol.binding = Binding::Closing;
@@ -138,7 +138,7 @@ pub fn close() {
 }
 
 /// Closes the binding once everything is back: for ever, if somebody below keeps it. PASSIVE_LEVEL.
-pub fn unbind_when_idle() {
+pub(crate) fn unbind_when_idle() {
     close();
     while outstanding() != 0 {
         BACK.wait_timeout(100_000);
@@ -147,7 +147,7 @@ pub fn unbind_when_idle() {
 }
 
 /// Closes the binding. The stack below is paused, or nothing is out.
-pub fn unbind() {
+pub(crate) fn unbind() {
     let out = outstanding();
     if out != 0 {
         let place = format!("{out} lists of the protocol have not come back though all below is paused");
@@ -168,13 +168,13 @@ fn outstanding() -> usize {
 }
 
 /// Forgets the account of an earlier driver.
-pub fn forget() {
+pub(crate) fn forget() {
     let old = PROTOCOL.with(|protocol| core::mem::take(&mut protocol.account));
     drop(old);
 }
 
 /// The account.
-pub fn report() -> ListReport {
+pub(crate) fn report() -> ListReport {
     PROTOCOL.with(|protocol| protocol.account.report())
 }
 
@@ -182,7 +182,7 @@ pub fn report() -> ListReport {
 ///
 /// # Errors
 /// Names the first that was written.
-pub fn check_buffers() -> Result<(), String> {
+pub(crate) fn check_buffers() -> Result<(), String> {
     PROTOCOL.with(|protocol| protocol.pool.check_free())
 }
 
@@ -190,7 +190,7 @@ pub fn check_buffers() -> Result<(), String> {
 ///
 /// # Errors
 /// The binding is closed, or there is no memory; what was sent before stays sent.
-pub fn send(frames: Frames) -> Result<(), String> {
+pub(crate) fn send(frames: Frames) -> Result<(), String> {
     let seed = crate::settings::seed();
     let (mut next, end) = (frames.first, frames.first + u64::from(frames.count));
     while next < end {
@@ -285,7 +285,7 @@ fn give(slots: Vec<Slot>) {
 }
 
 /// Sends that have come back. Up to DISPATCH_LEVEL.
-pub fn sent(lists: &[List]) {
+pub(crate) fn sent(lists: &[List]) {
     for &list in lists {
         let status = books::live(list).status();
         for number in books::numbers(list).into_iter().flatten() {
@@ -304,7 +304,7 @@ pub fn sent(lists: &[List]) {
 ///
 /// # Errors
 /// The binding is closed.
-pub fn cancel(id: u64) -> Result<(), String> {
+pub(crate) fn cancel(id: u64) -> Result<(), String> {
     if !is_bound() {
         return Err(not_bound());
     }
@@ -316,7 +316,7 @@ pub fn cancel(id: u64) -> Result<(), String> {
 }
 
 /// Frames from below. Some lists go back inside the call, some from a DPC. Up to DISPATCH_LEVEL.
-pub fn received(lists: &[List], flags: u32) {
+pub(crate) fn received(lists: &[List], flags: u32) {
     let bound = is_bound();
     let own = miniport::get().mac();
     let (mut now, mut later) = (Vec::new(), Vec::new());

@@ -33,7 +33,7 @@ fn text(string: &UNICODE_STRING) -> String {
 ///
 /// # Safety
 /// `given` points to a structure of the size in its header.
-pub unsafe fn read(
+pub(super) unsafe fn read(
     given: *const NDIS_FILTER_DRIVER_CHARACTERISTICS,
     service: &Service,
 ) -> Result<NDIS_FILTER_DRIVER_CHARACTERISTICS, (i32, String)> {

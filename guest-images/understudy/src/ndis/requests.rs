@@ -68,7 +68,7 @@ fn information(request: *const NDIS_OID_REQUEST) -> NDIS_OID_REQUEST_INFORMATION
 }
 
 /// A module's own clone of a request.
-pub fn make_clone(party: Party, of: *mut NDIS_OID_REQUEST, tag: u32) -> Option<*mut NDIS_OID_REQUEST> {
+pub(super) fn make_clone(party: Party, of: *mut NDIS_OID_REQUEST, tag: u32) -> Option<*mut NDIS_OID_REQUEST> {
     let clone: *mut NDIS_OID_REQUEST =
         crate::verifier::pool::alloc(Owner::UNDERSTUDY, tag, size_of::<NDIS_OID_REQUEST>(), true).cast();
     if clone.is_null() {
@@ -90,7 +90,7 @@ pub fn make_clone(party: Party, of: *mut NDIS_OID_REQUEST, tag: u32) -> Option<*
 ///
 /// # Errors
 /// It is none of this module's, or it is under way.
-pub fn free_clone(party: Party, clone: *mut NDIS_OID_REQUEST) -> Result<(), Broken> {
+pub(super) fn free_clone(party: Party, clone: *mut NDIS_OID_REQUEST) -> Result<(), Broken> {
     let tag = REQUESTS.with(|requests| {
         let entry = requests.entries.get(&(clone as usize));
         entry.and_then(|entry| entry.clone.map(|clone| (clone.1, clone.2, entry.levels.is_empty())))
@@ -105,7 +105,7 @@ pub fn free_clone(party: Party, clone: *mut NDIS_OID_REQUEST) -> Result<(), Brok
 }
 
 /// Clones that a module has not freed.
-pub fn clones_left(party: Party) -> Vec<(&'static str, String)> {
+pub(super) fn clones_left(party: Party) -> Vec<(&'static str, String)> {
     let count = REQUESTS.with(|requests| {
         requests.entries.values().filter(|entry| entry.clone.is_some_and(|clone| clone.1 == party)).count()
     });
@@ -113,7 +113,7 @@ pub fn clones_left(party: Party) -> Vec<(&'static str, String)> {
 }
 
 /// Stops if the module has a request: it is not detached with one.
-pub fn require_none(module: &Module) {
+pub(super) fn require_none(module: &Module) {
     let party = module.party();
     let count = REQUESTS.with(|requests| {
         requests
@@ -130,7 +130,7 @@ pub fn require_none(module: &Module) {
 }
 
 /// A request goes down from `from`. Up to DISPATCH_LEVEL. Returns its status, or NDIS_STATUS_PENDING.
-pub fn down(from: Party, request: *mut NDIS_OID_REQUEST) -> i32 {
+pub(super) fn down(from: Party, request: *mut NDIS_OID_REQUEST) -> i32 {
     let lower = next_below(from);
     let to = lower.as_ref().map_or(Party::Miniport, |module| module.party());
     let free = REQUESTS.with(|requests| {
@@ -219,7 +219,7 @@ fn bytes_are_inside(request: *mut NDIS_OID_REQUEST) -> Result<(), Broken> {
 }
 
 /// A request that was pended is completed by `from`. Up to DISPATCH_LEVEL.
-pub fn complete(from: Party, request: *mut NDIS_OID_REQUEST, status: i32) {
+pub(super) fn complete(from: Party, request: *mut NDIS_OID_REQUEST, status: i32) {
     if status == NDIS_STATUS_PENDING {
         stop("InvalidOidCompletion", format!("request {request:p} is completed with NDIS_STATUS_PENDING"));
     }
@@ -248,7 +248,7 @@ pub fn complete(from: Party, request: *mut NDIS_OID_REQUEST, status: i32) {
 }
 
 /// Requests with this ID are cancelled from `from` down. Up to DISPATCH_LEVEL.
-pub fn cancel(from: Party, id: *mut c_void) {
+pub(super) fn cancel(from: Party, id: *mut c_void) {
     let mut at = from;
     while let Some(module) = stack::below(at, |_| true) {
         if let Some(handler) = module.driver.characteristics.CancelOidRequestHandler {
@@ -383,7 +383,7 @@ fn set_filter(request: *mut NDIS_OID_REQUEST) -> i32 {
 ///
 /// # Errors
 /// The adapter refused the filter: an upper layer does not bind. Says why no frame can arrive.
-pub fn ask_as_protocol() -> Result<Filter, String> {
+pub(super) fn ask_as_protocol() -> Result<Filter, String> {
     let multicast = miniport::get().multicast_addresses() > 0;
     let asked = [
         (OID_802_3_CURRENT_ADDRESS, 6, NDIS_STATUS_SUCCESS),
@@ -428,7 +428,7 @@ pub fn ask_as_protocol() -> Result<Filter, String> {
 }
 
 /// The binding is gone, and its filter with it.
-pub fn forget_filter() {
+pub(super) fn forget_filter() {
     let old = FILTER.with(core::mem::take);
     drop(old);
 }

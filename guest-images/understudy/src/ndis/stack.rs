@@ -43,7 +43,7 @@ fn reachable(module: &Module) -> bool {
 }
 
 /// The next module below `party` that `wants`, reserved for a call. Any IRQL.
-pub fn below(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
+pub(crate) fn below(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
     MODULES.with(|modules| {
         let from = place_of(modules, party).map_or(0, |at| at + 1);
         let found =
@@ -54,7 +54,7 @@ pub fn below(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Modu
 }
 
 /// The next module above `party` that `wants`, reserved for a call. Any IRQL.
-pub fn above(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
+pub(crate) fn above(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
     MODULES.with(|modules| {
         let to = place_of(modules, party).unwrap_or(modules.len());
         let found =
@@ -65,7 +65,7 @@ pub fn above(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Modu
 }
 
 /// The module with this number, reserved for a call. Any IRQL.
-pub fn reserve(number: u32) -> Option<Arc<Module>> {
+pub(crate) fn reserve(number: u32) -> Option<Arc<Module>> {
     MODULES.with(|modules| {
         let found = modules.iter().find(|module| module.number == number)?;
         found.reserve();
@@ -74,7 +74,7 @@ pub fn reserve(number: u32) -> Option<Arc<Module>> {
 }
 
 /// The module behind a handle that a driver passes; any other handle is the end.
-pub fn module(handle: NDIS_HANDLE, function: &str) -> Arc<Module> {
+pub(crate) fn module(handle: NDIS_HANDLE, function: &str) -> Arc<Module> {
     let Some(number) = Module::number_of(handle) else {
         stop("InvalidFilterHandle", format!("{function}: {handle:p} is no filter module's handle"));
     };
@@ -96,12 +96,12 @@ fn drivers() -> Vec<Arc<FilterDriver>> {
 }
 
 /// The driver behind a handle.
-pub fn driver(handle: NDIS_HANDLE) -> Option<Arc<FilterDriver>> {
+pub(crate) fn driver(handle: NDIS_HANDLE) -> Option<Arc<FilterDriver>> {
     DRIVERS.with(|drivers| drivers.iter().find(|driver| driver.handle == handle as u64).cloned())
 }
 
 /// Who a handle that NDIS gave stands for in the books: a module's, a driver's, or nobody's for NULL.
-pub fn party_of(handle: NDIS_HANDLE, owner: Owner, function: &str) -> Party {
+pub(crate) fn party_of(handle: NDIS_HANDLE, owner: Owner, function: &str) -> Party {
     if handle.is_null() || driver(handle).is_some() {
         return Party::Driver(owner.number());
     }
@@ -109,24 +109,24 @@ pub fn party_of(handle: NDIS_HANDLE, owner: Owner, function: &str) -> Party {
 }
 
 /// Whose driver a live module belongs to.
-pub fn owner_of(number: u32) -> Option<Owner> {
+pub(crate) fn owner_of(number: u32) -> Option<Owner> {
     MODULES.with(|modules| {
         modules.iter().find(|module| module.number == number).map(|module| module.driver.owner)
     })
 }
 
 /// Whose driver a driver's or a module's handle belongs to.
-pub fn owner_of_handle(handle: NDIS_HANDLE) -> Option<Owner> {
+pub(crate) fn owner_of_handle(handle: NDIS_HANDLE) -> Option<Owner> {
     driver(handle).map(|driver| driver.owner).or_else(|| Module::number_of(handle).and_then(owner_of))
 }
 
 /// Adds a driver: it attaches at once where the stack stands already. PASSIVE_LEVEL.
-pub fn register(driver: Arc<FilterDriver>) {
+pub(crate) fn register(driver: Arc<FilterDriver>) {
     DRIVERS.with(|drivers| drivers.push(driver));
 }
 
 /// Takes a driver away; its modules are detached first. PASSIVE_LEVEL.
-pub fn deregister(driver: &Arc<FilterDriver>) {
+pub(crate) fn deregister(driver: &Arc<FilterDriver>) {
     if all().iter().any(|module| Arc::ptr_eq(&module.driver, driver)) {
         changed(|| {
             detach_where(|module| Arc::ptr_eq(&module.driver, driver));
@@ -142,7 +142,7 @@ pub fn deregister(driver: &Arc<FilterDriver>) {
 }
 
 /// What a driver has left of NDIS's after its unload, by rule and in words.
-pub fn left_by(owner: Owner) -> Vec<(&'static str, String)> {
+pub(crate) fn left_by(owner: Owner) -> Vec<(&'static str, String)> {
     let mut left = memory::left(|_, of| of == owner);
     if drivers().iter().any(|driver| driver.owner == owner) {
         left.push(("NdisFDeregisterFilterDriver", "the filter driver is still registered".into()));
@@ -154,7 +154,7 @@ pub fn left_by(owner: Owner) -> Vec<(&'static str, String)> {
 ///
 /// # Errors
 /// A mandatory filter failed.
-pub fn adapter_up() -> Change {
+pub(crate) fn adapter_up() -> Change {
     ADAPTER.store(true, Relaxed);
     if all().is_empty() {
         attach_missing()?;
@@ -166,7 +166,7 @@ pub fn adapter_up() -> Change {
 }
 
 /// The adapter is about to lose its queues, for good if `last`: all is paused from the top down.
-pub fn adapter_down(last: bool) {
+pub(crate) fn adapter_down(last: bool) {
     if !ADAPTER.swap(false, Relaxed) {
         miniport::get().take_down();
         return;
@@ -184,7 +184,7 @@ pub fn adapter_down(last: bool) {
 }
 
 /// Pauses the filters from the top down, then the data path, whose EvtCancel is called `cancels` times.
-pub fn pause(cancels: u32) {
+pub(crate) fn pause(cancels: u32) {
     for module in all() {
         pause_module(&module);
     }
@@ -196,7 +196,7 @@ pub fn pause(cancels: u32) {
 }
 
 /// Starts the data path, then the filters from the bottom up.
-pub fn start() {
+pub(crate) fn start() {
     if miniport::get().has_queues() && !miniport::get().is_running() {
         miniport::get().start();
     }
@@ -226,7 +226,7 @@ fn changed(change: impl FnOnce() -> Change) -> Change {
 ///
 /// # Errors
 /// It is bound, or there is no adapter.
-pub fn bind() -> Change {
+pub(crate) fn bind() -> Change {
     if !ADAPTER.load(Relaxed) {
         return Err("there is no adapter in D0".into());
     }
@@ -241,7 +241,7 @@ pub fn bind() -> Change {
 ///
 /// # Errors
 /// It is not bound.
-pub fn unbind() -> Change {
+pub(crate) fn unbind() -> Change {
     if !protocol::is_bound() {
         return Err("the protocol is not bound".into());
     }
@@ -253,7 +253,7 @@ pub fn unbind() -> Change {
 ///
 /// # Errors
 /// There is none, there is no adapter, or a FilterAttach failed.
-pub fn attach() -> Change {
+pub(crate) fn attach() -> Change {
     if !ADAPTER.load(Relaxed) {
         return Err("there is no adapter in D0".into());
     }
@@ -267,7 +267,7 @@ pub fn attach() -> Change {
 ///
 /// # Errors
 /// None is attached.
-pub fn detach() -> Change {
+pub(crate) fn detach() -> Change {
     if all().is_empty() {
         return Err("no filter is attached".into());
     }
@@ -278,7 +278,7 @@ pub fn detach() -> Change {
 }
 
 /// Pauses and restarts the stack for a module: NdisFRestartFilter.
-pub fn restart_on_request() {
+pub(crate) fn restart_on_request() {
     if miniport::get().is_running() {
         pause(1);
         start();

@@ -37,7 +37,7 @@ const STATIC: [&str; 10] = [
 ];
 
 /// Stops for a broken rule.
-pub fn stop(rule: &'static str, place: String) -> ! {
+pub(super) fn stop(rule: &'static str, place: String) -> ! {
     let parameter = |table: &[(&str, u64)]| table.iter().find(|(name, _)| *name == rule).map(|found| found.1);
     let (code, first) = match (parameter(&VERIFIED), parameter(&CHECKED)) {
         (Some(first), _) => (BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION, first),
@@ -49,12 +49,12 @@ pub fn stop(rule: &'static str, place: String) -> ! {
 }
 
 /// The value, or the end.
-pub fn checked<T>(result: Result<T, Broken>) -> T {
+pub(super) fn checked<T>(result: Result<T, Broken>) -> T {
     result.unwrap_or_else(|Broken { rule, place }| stop(rule, place))
 }
 
 /// Stops unless the IRQL is at most `most`.
-pub fn require_irql(rule: &'static str, function: &str, most: Irql) {
+pub(super) fn require_irql(rule: &'static str, function: &str, most: Irql) {
     let now = crate::ke::irql();
     if now > most {
         stop(rule, format!("{function} at IRQL {now}, allowed up to {most}"));
@@ -62,7 +62,7 @@ pub fn require_irql(rule: &'static str, function: &str, most: Irql) {
 }
 
 /// Stops if a DISPATCH_LEVEL flag was given below that level.
-pub fn require_flag(function: &str, flags: u32) {
+pub(super) fn require_flag(function: &str, flags: u32) {
     let now = crate::ke::irql();
     if flags & 1 != 0 && now != Irql::DISPATCH {
         stop("Flags_Irql", format!("{function} with the DISPATCH_LEVEL flag at IRQL {now}"));

@@ -29,7 +29,7 @@ use wdk_offline::{
 
 /// What an adapter is made from.
 #[derive(Default)]
-pub struct AdapterInit {
+pub(crate) struct AdapterInit {
     device: u64,
     callbacks: IrqLock<Option<NET_ADAPTER_DATAPATH_CALLBACKS>>,
     used: AtomicBool,
@@ -47,7 +47,7 @@ impl Default for IrqLock<Option<NET_ADAPTER_DATAPATH_CALLBACKS>> {
 
 /// What the driver has told about its data path.
 #[derive(Clone, Copy)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     tx_ring_hint: u32,
     tx_fragments: u64,
     rx_frame: u64,
@@ -69,7 +69,7 @@ struct Handed {
 }
 
 /// An adapter.
-pub struct Adapter {
+pub(crate) struct Adapter {
     /// Queue creation callbacks.
     pub callbacks: NET_ADAPTER_DATAPATH_CALLBACKS,
     capabilities: IrqLock<Option<Capabilities>>,
@@ -103,7 +103,7 @@ impl Typed for Adapter {
 
 impl Adapter {
     /// Elements of the Tx fragment ring for a packet ring of `packets`.
-    pub fn tx_fragment_ring(&self, packets: u32) -> u32 {
+    pub(crate) fn tx_fragment_ring(&self, packets: u32) -> u32 {
         let hint = self
             .capabilities
             .with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.tx_ring_hint));
@@ -111,7 +111,7 @@ impl Adapter {
     }
 
     /// Most fragments that a Tx packet may have.
-    pub fn tx_fragments(&self) -> usize {
+    pub(crate) fn tx_fragments(&self) -> usize {
         let most = self
             .capabilities
             .with(|capabilities| capabilities.map_or(1, |capabilities| capabilities.tx_fragments));
@@ -119,7 +119,7 @@ impl Adapter {
     }
 
     /// Capacity of a receive buffer.
-    pub fn rx_capacity(&self) -> u32 {
+    pub(crate) fn rx_capacity(&self) -> u32 {
         let frame = self
             .capabilities
             .with(|capabilities| capabilities.map_or(0, |capabilities| capabilities.rx_frame));
@@ -127,22 +127,22 @@ impl Adapter {
     }
 
     /// Bytes of payload of the longest frame.
-    pub fn mtu(&self) -> u32 {
+    pub(crate) fn mtu(&self) -> u32 {
         self.mtu.load(Relaxed)
     }
 
     /// The packet filters that the driver offers; 0 without NetAdapterSetReceiveFilterCapabilities.
-    pub fn supported_filters(&self) -> NET_PACKET_FILTER_FLAGS {
+    pub(crate) fn supported_filters(&self) -> NET_PACKET_FILTER_FLAGS {
         self.filtering.with(|filtering| filtering.map_or(0, |filtering| filtering.supported))
     }
 
     /// How many addresses the multicast list may have.
-    pub fn multicast_addresses(&self) -> usize {
+    pub(crate) fn multicast_addresses(&self) -> usize {
         self.filtering.with(|filtering| filtering.map_or(0, |filtering| filtering.multicast_addresses))
     }
 
     /// Sets the receive filter, as OID_GEN_CURRENT_PACKET_FILTER and OID_802_3_MULTICAST_LIST ask. PASSIVE_LEVEL.
-    pub fn set_receive_filter(&self, handle: Handle, filter: &Filter) -> NTSTATUS {
+    pub(crate) fn set_receive_filter(&self, handle: Handle, filter: &Filter) -> NTSTATUS {
         let filtering = self.filtering.with(|filtering| *filtering);
         let supported = filtering.map_or(0, |filtering| filtering.supported);
         let callback = filtering.and_then(|filtering| filtering.callback);
@@ -168,7 +168,7 @@ impl Adapter {
     }
 
     /// The address that frames come from.
-    pub fn mac(&self) -> [u8; 6] {
+    pub(crate) fn mac(&self) -> [u8; 6] {
         let address =
             self.current.with(|address| *address).or_else(|| self.permanent.with(|address| *address));
         address.and_then(|address| address.Address.first_chunk().copied()).unwrap_or_default()
@@ -179,29 +179,29 @@ impl Adapter {
 static HANDLE: AtomicU64 = AtomicU64::new(0);
 
 /// The adapter, if there is one.
-pub fn current() -> Option<(Handle, Arc<Adapter>)> {
+pub(crate) fn current() -> Option<(Handle, Arc<Adapter>)> {
     let raw = HANDLE.load(Relaxed);
     (raw != 0).then(|| (Handle::from_raw(raw), object::get::<Adapter>(raw, "NetAdapterCx")))
 }
 
 /// The adapter's handle as SourceHandle of what is indicated; 0 without one.
-pub fn handle() -> u64 {
+pub(crate) fn handle() -> u64 {
     HANDLE.load(Relaxed)
 }
 
 /// Forgets the adapter: its device is about to be deleted.
-pub fn forget() {
+pub(crate) fn forget() {
     HANDLE.store(0, Relaxed);
 }
 
 /// The device that the adapter is of, if there is an adapter. Any IRQL.
-pub fn device() -> Option<Arc<device::Device>> {
+pub(crate) fn device() -> Option<Arc<device::Device>> {
     let parent = current().and_then(|(handle, _)| object::parent(handle.raw(), "NetAdapterCx"));
     parent.map(|parent| object::get(parent.raw(), "NetAdapterCx"))
 }
 
 /// NetDeviceInitConfig: PASSIVE_LEVEL, in EvtDriverDeviceAdd.
-pub unsafe extern "win64" fn device_init_config(
+pub(crate) unsafe extern "win64" fn device_init_config(
     globals: *mut NET_DRIVER_GLOBALS,
     init: PWDFDEVICE_INIT,
 ) -> NTSTATUS {
@@ -212,7 +212,7 @@ pub unsafe extern "win64" fn device_init_config(
 }
 
 /// NetAdapterInitAllocate: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn init_allocate(
+pub(crate) unsafe extern "win64" fn init_allocate(
     globals: *mut NET_DRIVER_GLOBALS,
     device: WDFDEVICE,
 ) -> PNETADAPTER_INIT {
@@ -229,7 +229,7 @@ pub unsafe extern "win64" fn init_allocate(
 }
 
 /// NetAdapterInitFree: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn init_free(globals: *mut NET_DRIVER_GLOBALS, init: PNETADAPTER_INIT) {
+pub(crate) unsafe extern "win64" fn init_free(globals: *mut NET_DRIVER_GLOBALS, init: PNETADAPTER_INIT) {
     const FUNCTION: &str = "NetAdapterInitFree";
     enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<AdapterInit, _>(init, FUNCTION);
@@ -237,7 +237,7 @@ pub unsafe extern "win64" fn init_free(globals: *mut NET_DRIVER_GLOBALS, init: P
 }
 
 /// NetAdapterInitSetDatapathCallbacks: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn set_datapath_callbacks(
+pub(crate) unsafe extern "win64" fn set_datapath_callbacks(
     globals: *mut NET_DRIVER_GLOBALS,
     init: PNETADAPTER_INIT,
     callbacks: *mut NET_ADAPTER_DATAPATH_CALLBACKS,
@@ -262,7 +262,7 @@ pub unsafe extern "win64" fn set_datapath_callbacks(
 }
 
 /// NetAdapterCreate: PASSIVE_LEVEL. The init structure stays the driver's to free.
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     globals: *mut NET_DRIVER_GLOBALS,
     init: PNETADAPTER_INIT,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
@@ -315,7 +315,7 @@ fn before_start(function: &str, adapter: NETADAPTER) -> Arc<Adapter> {
 }
 
 /// NetAdapterSetLinkLayerCapabilities: PASSIVE_LEVEL, before the start.
-pub unsafe extern "win64" fn set_link_layer_capabilities(
+pub(crate) unsafe extern "win64" fn set_link_layer_capabilities(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     capabilities: *mut NET_ADAPTER_LINK_LAYER_CAPABILITIES,
@@ -330,7 +330,7 @@ pub unsafe extern "win64" fn set_link_layer_capabilities(
 }
 
 /// NetAdapterSetReceiveFilterCapabilities: PASSIVE_LEVEL, before the start. Codes 11 and 12.
-pub unsafe extern "win64" fn set_receive_filter_capabilities(
+pub(crate) unsafe extern "win64" fn set_receive_filter_capabilities(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     capabilities: *const NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES,
@@ -365,7 +365,7 @@ fn handed<'a>(function: &str, filter: NETRECEIVEFILTER) -> &'a Handed {
 }
 
 /// NetReceiveFilterGetPacketFilter: up to DISPATCH_LEVEL, in EvtSetReceiveFilter.
-pub unsafe extern "win64" fn packet_filter(
+pub(crate) unsafe extern "win64" fn packet_filter(
     globals: *mut NET_DRIVER_GLOBALS,
     filter: NETRECEIVEFILTER,
 ) -> NET_PACKET_FILTER_FLAGS {
@@ -375,7 +375,7 @@ pub unsafe extern "win64" fn packet_filter(
 }
 
 /// NetReceiveFilterGetMulticastAddressCount: up to DISPATCH_LEVEL, in EvtSetReceiveFilter.
-pub unsafe extern "win64" fn multicast_count(
+pub(crate) unsafe extern "win64" fn multicast_count(
     globals: *mut NET_DRIVER_GLOBALS,
     filter: NETRECEIVEFILTER,
 ) -> usize {
@@ -385,7 +385,7 @@ pub unsafe extern "win64" fn multicast_count(
 }
 
 /// NetReceiveFilterGetMulticastAddressList: up to DISPATCH_LEVEL, in EvtSetReceiveFilter. NULL for an empty list.
-pub unsafe extern "win64" fn multicast_list(
+pub(crate) unsafe extern "win64" fn multicast_list(
     globals: *mut NET_DRIVER_GLOBALS,
     filter: NETRECEIVEFILTER,
 ) -> *const NET_ADAPTER_LINK_LAYER_ADDRESS {
@@ -396,7 +396,7 @@ pub unsafe extern "win64" fn multicast_list(
 }
 
 /// NetAdapterSetLinkLayerMtuSize: PASSIVE_LEVEL, any time.
-pub unsafe extern "win64" fn set_mtu(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER, mtu: u32) {
+pub(crate) unsafe extern "win64" fn set_mtu(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER, mtu: u32) {
     const FUNCTION: &str = "NetAdapterSetLinkLayerMtuSize";
     enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);
@@ -421,7 +421,7 @@ fn require_dma(function: &str, code: u64, rule: &str, dma: *const NET_ADAPTER_DM
 }
 
 /// NetAdapterSetDataPathCapabilities: PASSIVE_LEVEL, before the start. Codes 26, 32 and 33.
-pub unsafe extern "win64" fn set_datapath_capabilities(
+pub(crate) unsafe extern "win64" fn set_datapath_capabilities(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     tx: *mut NET_ADAPTER_TX_CAPABILITIES,
@@ -491,7 +491,7 @@ pub unsafe extern "win64" fn set_datapath_capabilities(
 }
 
 /// NetAdapterSetLinkState: up to DISPATCH_LEVEL, any time. Code 14.
-pub unsafe extern "win64" fn set_link_state(
+pub(crate) unsafe extern "win64" fn set_link_state(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     state: *mut NET_ADAPTER_LINK_STATE,
@@ -530,7 +530,7 @@ fn address(function: &str, address: *const NET_ADAPTER_LINK_LAYER_ADDRESS) -> NE
 }
 
 /// NetAdapterSetPermanentLinkLayerAddress: PASSIVE_LEVEL, before the start.
-pub unsafe extern "win64" fn set_permanent_address(
+pub(crate) unsafe extern "win64" fn set_permanent_address(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     given: *mut NET_ADAPTER_LINK_LAYER_ADDRESS,
@@ -543,7 +543,7 @@ pub unsafe extern "win64" fn set_permanent_address(
 }
 
 /// NetAdapterSetCurrentLinkLayerAddress: PASSIVE_LEVEL, any time.
-pub unsafe extern "win64" fn set_current_address(
+pub(crate) unsafe extern "win64" fn set_current_address(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     given: *mut NET_ADAPTER_LINK_LAYER_ADDRESS,
@@ -556,7 +556,7 @@ pub unsafe extern "win64" fn set_current_address(
 }
 
 /// NetAdapterStart: PASSIVE_LEVEL, from EvtDevicePrepareHardware on.
-pub unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) -> NTSTATUS {
     const FUNCTION: &str = "NetAdapterStart";
     enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = before_start(FUNCTION, adapter);
@@ -582,7 +582,7 @@ pub unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NE
 }
 
 /// NetAdapterStop: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) {
+pub(crate) unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) {
     const FUNCTION: &str = "NetAdapterStop";
     enter(FUNCTION, globals, Irql::PASSIVE);
     let adapter = get_ptr::<Adapter, _>(adapter, FUNCTION);

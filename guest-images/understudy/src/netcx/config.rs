@@ -13,14 +13,14 @@ use wdk_offline::{
 };
 
 /// An open configuration.
-pub struct Configuration;
+pub(crate) struct Configuration;
 
 impl Typed for Configuration {
     const KIND: &'static str = "NETCONFIGURATION";
 }
 
 /// NetAdapterOpenConfiguration: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn open(
+pub(crate) unsafe extern "win64" fn open(
     globals: *mut NET_DRIVER_GLOBALS,
     adapter: NETADAPTER,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
@@ -44,7 +44,7 @@ pub unsafe extern "win64" fn open(
 }
 
 /// NetConfigurationClose: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn close(globals: *mut NET_DRIVER_GLOBALS, configuration: NETCONFIGURATION) {
+pub(crate) unsafe extern "win64" fn close(globals: *mut NET_DRIVER_GLOBALS, configuration: NETCONFIGURATION) {
     const FUNCTION: &str = "NetConfigurationClose";
     enter(FUNCTION, globals, Irql::PASSIVE);
     get_ptr::<Configuration, _>(configuration, FUNCTION);
@@ -60,7 +60,7 @@ fn keyword(name: &str) -> Option<String> {
 }
 
 /// NetConfigurationQueryUlong: PASSIVE_LEVEL. Values are decimal or, as the flag allows, hexadecimal strings.
-pub unsafe extern "win64" fn query_ulong(
+pub(crate) unsafe extern "win64" fn query_ulong(
     globals: *mut NET_DRIVER_GLOBALS,
     configuration: NETCONFIGURATION,
     flags: i32,

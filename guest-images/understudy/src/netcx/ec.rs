@@ -16,7 +16,7 @@ use spin::Once;
 
 /// What a poll is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// No poll is registered.
     None,
     /// Frames flow.
@@ -27,7 +27,7 @@ pub enum Mode {
 
 /// What runs on the worker between polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// EvtStart.
     Start,
     /// EvtCancel.
@@ -37,7 +37,7 @@ pub enum Task {
 }
 
 /// The queue above an execution context.
-pub trait Client: Send + Sync {
+pub(crate) trait Client: Send + Sync {
     /// One round: returns whether anything moved. PASSIVE_LEVEL or DISPATCH_LEVEL.
     fn poll(&self, mode: Mode) -> bool;
     /// Asks the driver to notify. Same IRQL as the poll.
@@ -73,7 +73,7 @@ struct Inner {
 }
 
 /// One execution context.
-pub struct Ec {
+pub(crate) struct Ec {
     inner: IrqLock<Inner>,
     client: Once<Weak<dyn Client>>,
     worker: Event,
@@ -93,7 +93,7 @@ const CALLBACK_BOUND_US: u64 = 20_000_000;
 impl Ec {
     /// An execution context with its worker thread; `attach` gives it a client.
     #[must_use]
-    pub fn new(name: &'static str, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, seed: u64) -> Arc<Self> {
         let inner = Inner {
             owner: Owner::Asleep,
             on_worker: false,
@@ -128,17 +128,17 @@ impl Ec {
     }
 
     /// The queue that this context polls.
-    pub fn attach(&self, client: Weak<dyn Client>) {
+    pub(crate) fn attach(&self, client: Weak<dyn Client>) {
         self.client.call_once(|| client);
     }
 
     /// Polls so far.
-    pub fn polls(&self) -> u64 {
+    pub(crate) fn polls(&self) -> u64 {
         self.polls.load(Relaxed)
     }
 
     /// What polls do from now on.
-    pub fn set_mode(&self, mode: Mode) {
+    pub(crate) fn set_mode(&self, mode: Mode) {
         self.inner.with(|inner| {
             inner.mode = mode;
             inner.armed = false;
@@ -146,7 +146,7 @@ impl Ec {
     }
 
     /// There may be work. Any IRQL.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let irql = crate::ke::irql();
         let schedule = self.inner.with(|inner| {
             inner.woken = true;
@@ -178,14 +178,14 @@ impl Ec {
     }
 
     /// Whether it sleeps until somebody wakes it: it polls no more by itself.
-    pub fn sleeps(&self) -> bool {
+    pub(crate) fn sleeps(&self) -> bool {
         self.inner.with(|inner| {
             inner.owner == Owner::Asleep && inner.mode != Mode::None && inner.task.is_none() && !inner.exit
         })
     }
 
     /// Runs a task on the worker and waits for its end. PASSIVE_LEVEL.
-    pub fn run_task(&self, task: Task) {
+    pub(crate) fn run_task(&self, task: Task) {
         let schedule = self.inner.with(|inner| {
             inner.task = Some(task);
             if inner.owner != Owner::Asleep {
@@ -207,7 +207,7 @@ impl Ec {
     }
 
     /// Ends the worker thread. PASSIVE_LEVEL; no mode is set any more.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.inner.with(|inner| inner.exit = true);
         self.worker.set();
         self.exited.wait();

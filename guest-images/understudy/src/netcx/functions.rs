@@ -20,7 +20,7 @@ use wdk_offline::loader::WDF_VERSION;
 use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
 
 /// NetAdapterCx as WDFLDR binds drivers to it: versions 2.0 and 2.1.
-pub struct NetAdapterCx;
+pub(crate) struct NetAdapterCx;
 
 impl ClassExtension for NetAdapterCx {
     fn name(&self) -> &'static str {

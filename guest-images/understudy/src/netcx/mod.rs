@@ -1,16 +1,16 @@
 //! The stand-in for NetAdapterCx 2.1: adapters, packet queues with real rings, execution contexts, and the checks.
 
-pub mod adapter;
-pub mod config;
-pub mod ec;
-pub mod functions;
-pub mod overlying;
-pub mod queue;
+pub(crate) mod adapter;
+pub(crate) mod config;
+pub(crate) mod ec;
+pub(crate) mod functions;
+pub(crate) mod overlying;
+pub(crate) mod queue;
 mod require;
-pub mod ring;
-pub mod watch;
+pub(crate) mod ring;
+pub(crate) mod watch;
 
 /// Makes the class extension known to KMDF. At boot.
-pub fn start() {
+pub(crate) fn start() {
     crate::wdf::class::register(&functions::NetAdapterCx);
 }

@@ -3,7 +3,7 @@
 use spin::Once;
 
 /// The driver above.
-pub trait Overlying: Sync {
+pub(crate) trait Overlying: Sync {
     /// The link's state has changed. Up to DISPATCH_LEVEL.
     fn link(&self, connected: bool);
     /// NetAdapterStop: the adapter is about to lose its queues. PASSIVE_LEVEL.
@@ -13,7 +13,7 @@ pub trait Overlying: Sync {
 static OVERLYING: Once<&'static dyn Overlying> = Once::new();
 
 /// Makes it known. At boot.
-pub fn register(overlying: &'static dyn Overlying) {
+pub(crate) fn register(overlying: &'static dyn Overlying) {
     OVERLYING.call_once(|| overlying);
 }
 

@@ -8,12 +8,12 @@ use alloc::{format, string::String};
 use netadaptercx_sys::NET_DRIVER_GLOBALS;
 
 /// Stops for a parameter rule: `code` is the first parameter, `p2` and `p3` as the rule has them.
-pub fn violation(code: u64, rule: &str, p2: u64, p3: u64, place: String) -> ! {
+pub(super) fn violation(code: u64, rule: &str, p2: u64, p3: u64, place: String) -> ! {
     trace::stop(BugCheck::BUGCODE_NETADAPTER_DRIVER, [code, p2, p3, 0], rule, place)
 }
 
 /// The checks that every function makes first: code 0 for wrong globals, 1 and 2 for the IRQL.
-pub fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: Irql) {
+pub(super) fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: Irql) {
     if !crate::wdf::client::is_net_globals(globals as u64) {
         violation(0, "CorruptedPrivateGlobals", globals as u64, 0, function.into());
     }
@@ -27,7 +27,7 @@ pub fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: Irql) {
 }
 
 /// Code 8: the structure's Size must be exactly that of version 2.0.
-pub fn require_size(function: &str, given: u32, expected: usize) {
+pub(super) fn require_size(function: &str, given: u32, expected: usize) {
     if given as usize != expected {
         violation(
             8,
@@ -40,7 +40,7 @@ pub fn require_size(function: &str, given: u32, expected: usize) {
 }
 
 /// Code 15: the pointer must not be NULL.
-pub fn require_not_null<T>(function: &str, pointer: *const T) {
+pub(super) fn require_not_null<T>(function: &str, pointer: *const T) {
     if pointer.is_null() {
         violation(15, "NotNull", 0, 0, format!("{function}: a required pointer is NULL"));
     }

@@ -14,7 +14,7 @@ use understudy_rules::netcx::verifier::Ring;
 const ELEMENTS: usize = offset_of!(NET_RING, Buffer);
 
 /// One ring's memory. The driver holds pointers to it as long as its queue lives.
-pub struct RingMemory {
+pub(crate) struct RingMemory {
     ring: *mut NET_RING,
     layout: Layout,
     stride: usize,
@@ -29,7 +29,7 @@ unsafe impl Sync for RingMemory {}
 impl RingMemory {
     /// A ring of `count` (a power of two) elements of `stride` bytes (a multiple of 8), all zero.
     #[must_use]
-    pub fn new(count: u32, stride: usize) -> Self {
+    pub(crate) fn new(count: u32, stride: usize) -> Self {
         let size = (ELEMENTS + count as usize * stride).next_multiple_of(64);
         let Ok(layout) = Layout::from_size_align(size, 64) else { unreachable!("a ring of {size} bytes") };
         // SAFETY: the size is not zero.
@@ -48,13 +48,13 @@ impl RingMemory {
 
     /// The pointer for the driver.
     #[must_use]
-    pub fn pointer(&self) -> *mut NET_RING {
+    pub(crate) fn pointer(&self) -> *mut NET_RING {
         self.ring
     }
 
     /// The header as it is now.
     #[must_use]
-    pub fn header(&self) -> RingHeader {
+    pub(crate) fn header(&self) -> RingHeader {
         // SAFETY: the ring lives as long as self; the driver writes plain words, hence volatile.
         unsafe {
             let ring = self.ring;
@@ -73,25 +73,25 @@ impl RingMemory {
 
     /// Elements that the driver holds.
     #[must_use]
-    pub fn held(&self) -> u32 {
+    pub(crate) fn held(&self) -> u32 {
         let header = self.header();
         header.distance(header.begin, header.end)
     }
 
     /// Elements that may still be given to the driver: one always stays empty.
     #[must_use]
-    pub fn free(&self) -> u32 {
+    pub(crate) fn free(&self) -> u32 {
         self.count - 1 - self.held()
     }
 
     /// Index mask.
     #[must_use]
-    pub fn mask(&self) -> u32 {
+    pub(crate) fn mask(&self) -> u32 {
         self.count - 1
     }
 
     /// Zeroes the three indices and OSReserved0, as before each EvtStart.
-    pub fn restart(&self) {
+    pub(crate) fn restart(&self) {
         // SAFETY: no callback of the queue runs now; the ring is the framework's.
         unsafe {
             (&raw mut (*self.ring).BeginIndex).write_volatile(0);
@@ -102,7 +102,7 @@ impl RingMemory {
     }
 
     /// Gives `count` more elements to the driver.
-    pub fn give(&self, count: u32) {
+    pub(crate) fn give(&self, count: u32) {
         let end = self.header().end.wrapping_add(count) & self.mask();
         // SAFETY: EndIndex is the framework's, and no callback of the queue runs now.
         unsafe { (&raw mut (*self.ring).EndIndex).write_volatile(end) };
@@ -110,7 +110,7 @@ impl RingMemory {
 
     /// A copy of an element's bytes.
     #[must_use]
-    pub fn read(&self, index: u32) -> Vec<u8> {
+    pub(crate) fn read(&self, index: u32) -> Vec<u8> {
         let mut bytes = vec![0; self.stride];
         // SAFETY: the masked index lies within the ring, an element has `stride` bytes.
         unsafe {
@@ -121,7 +121,7 @@ impl RingMemory {
     }
 
     /// Changes an element that is the framework's.
-    pub fn edit(&self, index: u32, change: impl FnOnce(&mut [u8])) {
+    pub(crate) fn edit(&self, index: u32, change: impl FnOnce(&mut [u8])) {
         // SAFETY: as in `read`; no callback of the queue runs now, so this is the only reference.
         let element = unsafe {
             core::slice::from_raw_parts_mut(
@@ -134,7 +134,7 @@ impl RingMemory {
 
     /// All of the ring, for the rules.
     #[must_use]
-    pub fn copy(&self) -> Ring {
+    pub(crate) fn copy(&self) -> Ring {
         let mut bytes = vec![0; self.stride * self.count as usize];
         // SAFETY: the elements lie in one piece of that size behind the header.
         unsafe {
@@ -146,14 +146,14 @@ impl RingMemory {
 
     /// Address of byte `offset` of element 0: what an extension query answers.
     #[must_use]
-    pub fn element_base(&self, offset: usize) -> *mut u8 {
+    pub(crate) fn element_base(&self, offset: usize) -> *mut u8 {
         // SAFETY: the offset lies within element 0.
         unsafe { NetRingGetElementAtIndex(self.ring, 0).cast::<u8>().add(offset) }
     }
 
     /// Bytes from one element to the next.
     #[must_use]
-    pub fn stride(&self) -> usize {
+    pub(crate) fn stride(&self) -> usize {
         self.stride
     }
 }

@@ -29,7 +29,7 @@ struct Places {
 static PLACES: IrqLock<Option<Places>> = IrqLock::new(None);
 
 /// Learns where the device's common and device configuration are mapped; forgets it for `None`.
-pub fn set(common_and_device: Option<(usize, usize)>) {
+pub(crate) fn set(common_and_device: Option<(usize, usize)>) {
     let places = common_and_device.map(|(common, device)| Places { common, device }).filter(|places| {
         // SAFETY: PnP mapped both areas, uncached, for as long as the device is there.
         unsafe { ((places.device + ID_OFFSET) as *const u32).read_volatile() == ID }
@@ -63,7 +63,7 @@ fn is_set_up(device_status: u8) -> bool {
 }
 
 /// The direction's queue 0 as the guest sees it, if there is a device with the block.
-pub fn view(direction: Direction) -> Option<DeviceView> {
+pub(crate) fn view(direction: Direction) -> Option<DeviceView> {
     let places = PLACES.with(|slot| *slot)?;
     let (command_at, status_at) = (queue(direction).command_offset(), queue(direction).status_offset());
     // SAFETY: as in `set`; reads have no side effects.
@@ -108,7 +108,7 @@ fn place(common: usize, direction: Direction) -> Option<Place> {
 }
 
 /// The index of an available or used ring in the driver's memory; `None` if no such ring can be at that address.
-pub fn ring_index(ring: u64) -> Option<u16> {
+pub(crate) fn ring_index(ring: u64) -> Option<u16> {
     let at = ring.checked_add(RING_INDEX).filter(|&at| at % 2 == 0 && crate::mm::is_ram(at, 2))?;
     // SAFETY: RAM, which is mapped there for ever, and aligned.
     Some(unsafe { ((crate::mm::DIRECT + at as usize) as *const u16).read_volatile() })
@@ -121,14 +121,14 @@ fn virtqueue(common: usize, direction: Direction) -> Option<VirtqueueView> {
 }
 
 /// Address of the used ring of the direction's queue 0, for [`ring_index`]; it stays until the device is reset.
-pub fn used_ring(direction: Direction) -> Option<u64> {
+pub(crate) fn used_ring(direction: Direction) -> Option<u64> {
     status(direction)?;
     let [_, used] = place(PLACES.with(|slot| *slot)?.common, direction)?.rings;
     ring_index(used).map(|_| used)
 }
 
 /// The state's name if the device may still write this queue's buffers, else `None`.
-pub fn may_write(direction: Direction) -> Option<&'static str> {
+pub(crate) fn may_write(direction: Direction) -> Option<&'static str> {
     match status(direction)?.state() {
         Some(State::Stopped) => None,
         Some(State::Running) => Some("RUNNING"),
@@ -139,18 +139,18 @@ pub fn may_write(direction: Direction) -> Option<&'static str> {
 }
 
 /// Whether the device is set up and the queue is STOPPED.
-pub fn is_stopped(direction: Direction) -> bool {
+pub(crate) fn is_stopped(direction: Direction) -> bool {
     status(direction).is_some_and(|status| status.state() == Some(State::Stopped))
 }
 
 /// Whether nothing will come from the device for this queue any more: STOPPED, reset or gone. Without the cancel block
 /// nobody knows: `false`.
-pub fn is_quiet(direction: Direction) -> bool {
+pub(crate) fn is_quiet(direction: Direction) -> bool {
     let known = PLACES.with(|slot| slot.is_some());
     known && status(direction).is_none_or(|status| status.state() == Some(State::Stopped))
 }
 
 /// Whether the driver has reported its device as failed: notifications without arming are then its last word.
-pub fn device_failed() -> bool {
+pub(crate) fn device_failed() -> bool {
     super::adapter::device().is_some_and(|device| device.failed.load(Relaxed))
 }

@@ -6,7 +6,7 @@ use crate::verifier::{BugCheck, require_irql, trace};
 use alloc::format;
 
 /// KeAcquireSpinLockRaiseToDpc: up to DISPATCH_LEVEL; gives the IRQL to return to.
-pub unsafe extern "win64" fn acquire(lock: *mut u64) -> u8 {
+pub(super) unsafe extern "win64" fn acquire(lock: *mut u64) -> u8 {
     const FUNCTION: &str = "KeAcquireSpinLockRaiseToDpc";
     require_irql(FUNCTION, Irql::DISPATCH);
     let old = ke::raise(Irql::DISPATCH);
@@ -26,7 +26,7 @@ pub unsafe extern "win64" fn acquire(lock: *mut u64) -> u8 {
 }
 
 /// KeReleaseSpinLock: at DISPATCH_LEVEL; returns to the IRQL that acquiring gave.
-pub unsafe extern "win64" fn release(lock: *mut u64, irql: u8) {
+pub(super) unsafe extern "win64" fn release(lock: *mut u64, irql: u8) {
     const FUNCTION: &str = "KeReleaseSpinLock";
     // SAFETY: as above.
     let held = unsafe { lock.replace(0) };

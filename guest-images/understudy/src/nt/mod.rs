@@ -1,7 +1,7 @@
 //! ntoskrnl's functions: what a driver imports by name.
 
 mod lock;
-pub mod print;
+pub(crate) mod print;
 
 use crate::io::api;
 use crate::ke;
@@ -20,7 +20,7 @@ const NON_PAGED: u64 = 0x40 | 0x80;
 const NO_CACHE: u32 = 0x200;
 
 /// The address of an exported function.
-pub fn resolve(dll: &str, name: &str) -> Option<usize> {
+pub(crate) fn resolve(dll: &str, name: &str) -> Option<usize> {
     macro_rules! exports {
         ($($name:literal => $function:path,)*) => {
             match name { $($name => Some($function as *const () as usize),)* _ => None }

@@ -11,7 +11,7 @@ macro_rules! dbg_print_ex {
     ($($argument:ident)*) => {
         /// DbgPrintEx(ComponentId, Level, Format, ...): up to DIRQL. Variadic arguments of this convention stand where
         /// further integer parameters would, hence the many.
-        pub unsafe extern "win64" fn dbg_print_ex(_component: u32, _level: u32, text: *const i8, $($argument: u64),*) -> u32 {
+        pub(crate) unsafe extern "win64" fn dbg_print_ex(_component: u32, _level: u32, text: *const i8, $($argument: u64),*) -> u32 {
             let arguments = [$($argument),*];
             // SAFETY: the driver passes a zero-terminated format, and strings where it says %s.
             let line = unsafe { expand(text, &arguments) };

@@ -21,7 +21,7 @@ const DISTANCE: usize = 0x1000_0000;
 
 /// A loaded image.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// File name.
     pub name: String,
     /// First address.
@@ -37,13 +37,13 @@ pub struct Image {
 impl Image {
     /// One that holds every address of a process: a driver that is compiled into it.
     #[cfg(not(target_os = "none"))]
-    pub fn of_the_process(name: &str) -> Self {
+    pub(crate) fn of_the_process(name: &str) -> Self {
         Self { name: name.into(), base: 0, size: usize::MAX, entry: 0, backing: 0 }
     }
 
     /// Whether the address lies in the image.
     #[must_use]
-    pub fn contains(&self, address: u64) -> bool {
+    pub(crate) fn contains(&self, address: u64) -> bool {
         (self.base as u64..(self.base + self.size) as u64).contains(&address)
     }
 }
@@ -69,7 +69,7 @@ fn text(error: object::read::Error) -> String {
 ///
 /// # Errors
 /// One line: the file is damaged, or imports are missing (all of them are named).
-pub fn load(
+pub(crate) fn load(
     name: &str,
     file: &[u8],
     owner: Owner,

@@ -16,7 +16,7 @@ pub(super) fn check(what: &str, status: NTSTATUS) -> Result<(), String> {
 }
 
 /// Why the drivers of the bundle are not loaded.
-pub enum NotLoaded {
+pub(crate) enum NotLoaded {
     /// A file of theirs is refused. None of that driver's code has run.
     Refused(String),
     /// A driver, or its device, failed.

@@ -15,9 +15,9 @@ use crate::verifier::trace;
 use crate::wdf::bus::{Bus as _, Stage};
 use crate::wdf::io_target;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
-pub use failure::NotLoaded;
+pub(crate) use failure::NotLoaded;
 use failure::failed;
-pub use node::Node;
+pub(crate) use node::Node;
 use node::nic;
 use understudy_rules::inf::{self, Kind, Package};
 
@@ -58,7 +58,7 @@ fn packages() -> Result<Vec<Found>, String> {
 ///
 /// # Errors
 /// One line; whatever had been set up is taken down again.
-pub fn load() -> Result<(), NotLoaded> {
+pub(crate) fn load() -> Result<(), NotLoaded> {
     if !owners::all().is_empty() {
         return Err(NotLoaded::Failed("a driver is loaded already".into()));
     }
@@ -87,7 +87,7 @@ pub fn load() -> Result<(), NotLoaded> {
 ///
 /// # Errors
 /// It does not run.
-pub fn pause(cancels: u32) -> Result<(), String> {
+pub(crate) fn pause(cancels: u32) -> Result<(), String> {
     if !datapath::is_running() {
         return Err("the data path does not run".into());
     }
@@ -99,7 +99,7 @@ pub fn pause(cancels: u32) -> Result<(), String> {
 ///
 /// # Errors
 /// It runs, or there is none.
-pub fn restart() -> Result<(), String> {
+pub(crate) fn restart() -> Result<(), String> {
     if datapath::is_running() || !datapath::exists() {
         return Err("the data path is not paused".into());
     }
@@ -120,7 +120,7 @@ fn to_power(node: &Node, on: bool) -> Result<(), String> {
 ///
 /// # Errors
 /// The device is in another state, or a callback failed.
-pub fn power_nic(on: bool) -> Result<(), String> {
+pub(crate) fn power_nic(on: bool) -> Result<(), String> {
     let node = nic().ok_or(if on { "the device is not in D3" } else { "the device is not in D0" })?;
     to_power(&node, on)
 }
@@ -134,7 +134,7 @@ fn node_of(service: &str) -> Result<Arc<Node>, String> {
 ///
 /// # Errors
 /// There is no such device, it is in another state, or a callback failed.
-pub fn power(service: &str, on: bool) -> Result<(), String> {
+pub(crate) fn power(service: &str, on: bool) -> Result<(), String> {
     to_power(&*node_of(service)?, on)
 }
 
@@ -142,7 +142,7 @@ pub fn power(service: &str, on: bool) -> Result<(), String> {
 ///
 /// # Errors
 /// There is no such device, a driver above refuses, or a callback failed on the way.
-pub fn remove(service: &str, surprise: bool) -> Result<(), String> {
+pub(crate) fn remove(service: &str, surprise: bool) -> Result<(), String> {
     let node = node_of(service)?;
     let object = node.device().map_or(core::ptr::null_mut(), |(_, device)| device.object());
     let targets = if surprise {
@@ -159,7 +159,7 @@ pub fn remove(service: &str, surprise: bool) -> Result<(), String> {
 ///
 /// # Errors
 /// Nothing is loaded, or a callback failed on the way.
-pub fn unload() -> Result<(), String> {
+pub(crate) fn unload() -> Result<(), String> {
     if owners::all().is_empty() {
         return Err("no driver is loaded".into());
     }

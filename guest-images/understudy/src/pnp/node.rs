@@ -23,11 +23,11 @@ use understudy_rules::wdf::table::Handle;
 use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER};
 
 /// WdfPowerDeviceD3 and WdfPowerDeviceD3Final.
-pub const D3: i32 = 4;
+pub(super) const D3: i32 = 4;
 const D3_FINAL: i32 = 5;
 
 /// One device with its function driver.
-pub struct Node {
+pub(crate) struct Node {
     /// Its function driver.
     pub service: Arc<Service>,
     /// The bottom of the stack.
@@ -43,13 +43,13 @@ pub struct Node {
 static NODES: IrqLock<Vec<Arc<Node>>> = IrqLock::new(Vec::new());
 
 /// All device stacks.
-pub fn all() -> Vec<Arc<Node>> {
+pub(super) fn all() -> Vec<Arc<Node>> {
     let count = NODES.with(|nodes| nodes.len());
     (0..count).filter_map(|at| NODES.with(|nodes| nodes.get(at).cloned())).collect()
 }
 
 /// The NIC's stack, if it is there.
-pub fn nic() -> Option<Arc<Node>> {
+pub(super) fn nic() -> Option<Arc<Node>> {
     NODES.with(|nodes| nodes.iter().find(|node| node.service.package.kind == Kind::Pci).cloned())
 }
 
@@ -89,7 +89,7 @@ impl Node {
     ///
     /// # Errors
     /// The driver's status, or what it forgot. [`Self::remove`] takes away what there is.
-    pub fn add(service: &Arc<Service>) -> Result<Arc<Self>, String> {
+    pub(crate) fn add(service: &Arc<Service>) -> Result<Arc<Self>, String> {
         let pdo = Pdo::new().map_err(|status| failed("IoCreateDevice of the bus", status))?;
         let node = Arc::new(Self {
             service: service.clone(),
@@ -121,7 +121,7 @@ impl Node {
     }
 
     /// The device's handle and object.
-    pub fn device(&self) -> Option<(Handle, Arc<Device>)> {
+    pub(crate) fn device(&self) -> Option<(Handle, Arc<Device>)> {
         let raw = self.handle.load(Relaxed);
         (raw != 0).then(|| (Handle::from_raw(raw), object::get::<Device>(raw, "PnP")))
     }
@@ -147,7 +147,7 @@ impl Node {
     ///
     /// # Errors
     /// A callback failed.
-    pub fn start(&self) -> Result<(), String> {
+    pub(crate) fn start(&self) -> Result<(), String> {
         let (raw, device) = self.the_device()?;
         let handle = Handle::from_raw(raw as u64);
         let lists = match self.service.package.kind {
@@ -173,7 +173,7 @@ impl Node {
     ///
     /// # Errors
     /// A callback failed.
-    pub fn enter_d0(&self, previous: i32) -> Result<(), String> {
+    pub(crate) fn enter_d0(&self, previous: i32) -> Result<(), String> {
         let (raw, device) = self.the_device()?;
         let callbacks = device.callbacks;
         if let Some(entry) = callbacks.EvtDeviceD0Entry {
@@ -213,7 +213,7 @@ impl Node {
     ///
     /// # Errors
     /// The first callback that failed.
-    pub fn leave_d0(&self, target: i32) -> Result<(), String> {
+    pub(crate) fn leave_d0(&self, target: i32) -> Result<(), String> {
         self.leave_d0_with(target, || {
             if self.has_adapter() {
                 stack::adapter_down(target == D3_FINAL);
@@ -257,7 +257,7 @@ impl Node {
     /// Removes the device, from wherever it is, in the order of RQ28 (`driver/docs/requests.md`); `surprise`: the
     /// hardware is gone already. `targets` are the I/O targets of other drivers on it, which hear of it at the end. What
     /// fails on the way is the reason that stays with the trace. PASSIVE_LEVEL.
-    pub fn remove(self: &Arc<Self>, surprise: bool, targets: &[Arc<Target>]) {
+    pub(crate) fn remove(self: &Arc<Self>, surprise: bool, targets: &[Arc<Target>]) {
         if let Some((handle, device)) = self.device() {
             let raw = handle.raw() as WDFDEVICE;
             let callbacks = device.callbacks;

@@ -53,7 +53,7 @@ fn grant(bars: &[Bar]) {
 ///
 /// # Errors
 /// There is none.
-pub fn find() -> Result<PciIdentity, String> {
+pub(super) fn find() -> Result<PciIdentity, String> {
     let function =
         Function::find(VENDOR, DEVICE).ok_or("no virtio network device (PCI 1af4:1041) on the bus")?;
     function.becomes_nic();
@@ -134,7 +134,7 @@ fn arranged(
 ///
 /// # Errors
 /// The device has no MSI-X.
-pub fn assign(device: Handle) -> Result<(Handle, Handle), String> {
+pub(super) fn assign(device: Handle) -> Result<(Handle, Handle), String> {
     let function = pci::nic().ok_or("no device")?;
     function.enable();
     let bars = function.bars();
@@ -171,7 +171,7 @@ fn map_watch(function: Function, bars: &[Bar]) -> Option<(usize, usize)> {
 }
 
 /// Two empty lists, raw and translated: a root-enumerated device has neither memory nor interrupts.
-pub fn assign_none(device: Handle) -> (Handle, Handle) {
+pub(super) fn assign_none(device: Handle) -> (Handle, Handle) {
     let list = || {
         let payload = Arc::new(ResourceList(Box::default()));
         object::create("PnP", payload, Some(device), Attributes::NONE)
@@ -180,7 +180,7 @@ pub fn assign_none(device: Handle) -> (Handle, Handle) {
 }
 
 /// Takes the device's resources back; their lists are the device stack's.
-pub fn release() {
+pub(super) fn release() {
     watch::set(None);
     let (msix, watch) =
         HARDWARE.with(|hardware| (core::mem::take(&mut hardware.msix), core::mem::take(&mut hardware.watch)));
@@ -194,7 +194,7 @@ pub fn release() {
 }
 
 /// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
-pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
+pub(super) fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
     interrupt::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
     write_msix(true);
     if let Some(function) = pci::nic() {
@@ -204,12 +204,12 @@ pub fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
 }
 
 /// Lets the device's messages through.
-pub fn unmask_interrupt() {
+pub(super) fn unmask_interrupt() {
     write_msix(false);
 }
 
 /// Masks the message and disconnects the vector.
-pub fn disconnect_interrupt() {
+pub(super) fn disconnect_interrupt() {
     write_msix(true);
     if let Some(function) = pci::nic() {
         function.enable_msix(false);

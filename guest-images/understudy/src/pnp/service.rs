@@ -18,7 +18,7 @@ type Entry = unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -
 ///
 /// # Errors
 /// The image is refused, or the entry point failed: then [`stop`] takes away what there is.
-pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, NotLoaded> {
+pub(super) fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, NotLoaded> {
     let owner = Owner::next();
     let image = pe::load(file.0, file.1, owner, crate::nt::resolve)
         .map_err(|error| NotLoaded::Refused(format!("{}: {error}", file.0)))?;
@@ -47,7 +47,7 @@ pub fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service>, NotL
 }
 
 /// Calls DriverUnload, takes the image away, and names what is left. Its devices are gone. PASSIVE_LEVEL.
-pub fn stop(service: &Arc<Service>) {
+pub(super) fn stop(service: &Arc<Service>) {
     // SAFETY: the driver object is ours; DriverUnload is what the framework or the driver's stub put there.
     match unsafe { (*service.driver_object()).DriverUnload } {
         Some(unload) if service.entered.load(Relaxed) => {

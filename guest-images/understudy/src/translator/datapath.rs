@@ -77,12 +77,12 @@ fn queues() -> Vec<Arc<Queue>> {
 }
 
 /// Whether the data path runs.
-pub fn is_running() -> bool {
+pub(crate) fn is_running() -> bool {
     PATH.with(|path| path.running)
 }
 
 /// Whether there are queues.
-pub fn exists() -> bool {
+pub(crate) fn exists() -> bool {
     PATH.with(|path| path.tx.is_some() || path.rx.is_some())
 }
 
@@ -90,7 +90,7 @@ pub fn exists() -> bool {
 ///
 /// # Errors
 /// The driver's status; PnP then reports the device as failed.
-pub fn create() -> Result<(), String> {
+pub(crate) fn create() -> Result<(), String> {
     let Some((handle, adapter)) = adapter::current().filter(|(_, adapter)| adapter.started.load(Relaxed))
     else {
         return Err("the driver has started no adapter".into());
@@ -156,7 +156,7 @@ fn create_queue(
 }
 
 /// Opens the gates and starts Tx, then Rx.
-pub fn start() {
+pub(crate) fn start() {
     if let Some(lane) = tx() {
         let limits = adapter::current().map(|(_, adapter)| (adapter.tx_fragments(), adapter.mtu()));
         // a packet must fit into the fragment ring, of which one element stays empty
@@ -187,7 +187,7 @@ fn watch_sleeping() {
 }
 
 /// Takes the data path down as a pause does; each queue's EvtCancel is called `cancels` times.
-pub fn pause(cancels: u32) {
+pub(crate) fn pause(cancels: u32) {
     let queues = queues();
     // 1: the Rx gate closes, and every indicated list comes back while the queues still poll
     if let Some(lane) = rx() {
@@ -268,12 +268,12 @@ fn report_hang(queue: &Queue) -> ! {
 }
 
 /// The queues down to their indices.
-pub fn inspect() -> Vec<QueueView> {
+pub(crate) fn inspect() -> Vec<QueueView> {
     queues().iter().map(|queue| queue.view()).collect()
 }
 
 /// Pauses if running and destroys the queues; their books stay.
-pub fn take_down() {
+pub(crate) fn take_down() {
     if is_running() {
         pause(1);
     }
@@ -295,7 +295,7 @@ fn destroy(queue: &Queue) {
 }
 
 /// Forgets the books of an earlier driver.
-pub fn forget_books() {
+pub(crate) fn forget_books() {
     protocol::forget();
     let old = PATH.with(|path| (path.tx_books.take(), path.rx_books.take()));
     drop(old);
@@ -303,7 +303,7 @@ pub fn forget_books() {
 
 /// Gives lists to the translator. Those that it returns met a closed gate, or no queue: they are to be completed
 /// NDIS_STATUS_PAUSED. Up to DISPATCH_LEVEL.
-pub fn send_lists(lists: &[List]) -> Vec<List> {
+pub(crate) fn send_lists(lists: &[List]) -> Vec<List> {
     let Some(lane) = tx() else { return lists.to_vec() };
     // read before, as nothing long is done with interrupts off
     let numbered: Vec<_> = lists.iter().map(|&list| (list, books::numbers(list))).collect();
@@ -313,7 +313,7 @@ pub fn send_lists(lists: &[List]) -> Vec<List> {
 }
 
 /// Frames that somebody above the translator completed NDIS_STATUS_PAUSED.
-pub fn refused(numbers: &[Option<u64>]) {
+pub(crate) fn refused(numbers: &[Option<u64>]) {
     match tx() {
         Some(lane) => lane.above.refuse(numbers),
         None => PATH.with(|path| {
@@ -325,7 +325,7 @@ pub fn refused(numbers: &[Option<u64>]) {
 }
 
 /// Received lists come back. Up to DISPATCH_LEVEL.
-pub fn return_lists(lists: &[List]) {
+pub(crate) fn return_lists(lists: &[List]) {
     if let Some(lane) = rx() {
         lane.above.give_back(lists);
         lane.queue.ec.wake();
@@ -333,7 +333,7 @@ pub fn return_lists(lists: &[List]) {
 }
 
 /// Both queues, also after their destruction.
-pub fn report() -> Vec<QueueReport> {
+pub(crate) fn report() -> Vec<QueueReport> {
     let live: Vec<QueueReport> = queues().iter().map(|queue| queue.report()).collect();
     if !live.is_empty() {
         return live;

@@ -1,7 +1,7 @@
 //! The one room that knows NDIS and NetAdapterCx: net buffer lists above, packet queues below. For NDIS it is the
 //! miniport, for NetAdapterCx the driver above.
 
-pub mod datapath;
+pub(crate) mod datapath;
 mod rx;
 mod tx;
 
@@ -18,7 +18,7 @@ use wdk_offline::{NTSTATUS, STATUS_NOT_SUPPORTED};
 struct Translator;
 
 /// Makes the translator known to both of its sides. At boot.
-pub fn start() {
+pub(crate) fn start() {
     miniport::register(&Translator);
     overlying::register(&Translator);
 }

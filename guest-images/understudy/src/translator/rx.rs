@@ -22,7 +22,7 @@ use understudy_rules::netcx::ledger::RxLedger;
 const PER_POLL: usize = 32;
 
 /// The translator above a receive queue.
-pub struct Receive {
+pub(super) struct Receive {
     state: IrqLock<Receiver>,
     /// Set when indicated lists came back.
     returned: Event,
@@ -62,35 +62,35 @@ impl Receive {
     ///
     /// # Errors
     /// There is not enough memory.
-    pub fn new(books: RxLedger, ring: u32, capacity: u32) -> Result<Self, String> {
+    pub(super) fn new(books: RxLedger, ring: u32, capacity: u32) -> Result<Self, String> {
         let pool = Pool::new(2 * ring as usize + 64)?;
         let state = IrqLock::new(Receiver::new(pool, books, ring, capacity));
         Ok(Self { state, returned: Event::auto() })
     }
 
     /// Opens or closes the gate.
-    pub fn set_open(&self, open: bool) {
+    pub(super) fn set_open(&self, open: bool) {
         self.state.with(|receiver| receiver.open = open);
     }
 
     /// How many lists are above, or about to go there.
-    pub fn lists_out(&self) -> usize {
+    pub(super) fn lists_out(&self) -> usize {
         self.state.with(|receiver| receiver.above())
     }
 
     /// Waits until lists came back, at most `us` microseconds. PASSIVE_LEVEL.
-    pub fn wait_returned(&self, us: u64) {
+    pub(super) fn wait_returned(&self, us: u64) {
         self.returned.wait_timeout(us);
     }
 
     /// Lists have come back from above; their buffers are free at the next poll. Up to DISPATCH_LEVEL.
-    pub fn give_back(&self, lists: &[List]) {
+    pub(super) fn give_back(&self, lists: &[List]) {
         self.state.with(|receiver| receiver.returned.extend_from_slice(lists));
         self.returned.set();
     }
 
     /// The books, for the queue's next incarnation.
-    pub fn take_books(&self) -> RxLedger {
+    pub(super) fn take_books(&self) -> RxLedger {
         self.state.with(|receiver| core::mem::take(&mut receiver.books))
     }
 }

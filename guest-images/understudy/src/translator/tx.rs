@@ -43,7 +43,7 @@ enum Translation {
 }
 
 /// The translator above a transmit queue.
-pub struct Transmit(IrqLock<Sender>);
+pub(super) struct Transmit(IrqLock<Sender>);
 
 /// Its state.
 struct Sender {
@@ -80,12 +80,12 @@ impl Transmit {
     ///
     /// # Errors
     /// There is not enough memory.
-    pub fn new(books: TxLedger) -> Result<Self, String> {
+    pub(super) fn new(books: TxLedger) -> Result<Self, String> {
         Ok(Self(IrqLock::new(Sender::new(books)?)))
     }
 
     /// Opens the gate, for packets of at most so many fragments and an MTU; `None`: as before.
-    pub fn open(&self, limits: Option<(usize, u32)>) {
+    pub(super) fn open(&self, limits: Option<(usize, u32)>) {
         self.0.with(|sender| {
             if let Some((fragments, mtu)) = limits {
                 sender.most_fragments = fragments;
@@ -96,12 +96,12 @@ impl Transmit {
     }
 
     /// Closes the gate.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.0.with(|sender| sender.open = false);
     }
 
     /// Takes lists with their frames' numbers; returns those that met a closed gate. Up to DISPATCH_LEVEL.
-    pub fn accept(&self, lists: &[(List, Vec<Option<u64>>)]) -> Vec<List> {
+    pub(super) fn accept(&self, lists: &[(List, Vec<Option<u64>>)]) -> Vec<List> {
         let mut refused = Vec::with_capacity(lists.len());
         self.0.with(|sender| {
             let met_closed = lists.iter().filter(|(list, numbers)| !sender.accept(*list, numbers));
@@ -111,12 +111,12 @@ impl Transmit {
     }
 
     /// Frames that somebody above completed NDIS_STATUS_PAUSED.
-    pub fn refuse(&self, numbers: &[Option<u64>]) {
+    pub(super) fn refuse(&self, numbers: &[Option<u64>]) {
         self.0.with(|sender| numbers.iter().flatten().for_each(|&number| sender.books.refuse(number)));
     }
 
     /// The books, for the queue's next incarnation.
-    pub fn take_books(&self) -> TxLedger {
+    pub(super) fn take_books(&self) -> TxLedger {
         self.0.with(|sender| core::mem::take(&mut sender.books))
     }
 }

@@ -51,7 +51,7 @@ macro_rules! stops_with {
 pub(super) use stops_with;
 
 /// As [`on_a_machine`], for the test of that name.
-pub fn run(test: &str, body: impl FnOnce() + Send + 'static) {
+pub(super) fn run(test: &str, body: impl FnOnce() + Send + 'static) {
     if is_child(test) {
         boot(PATIENCE, body);
     }
@@ -60,7 +60,7 @@ pub fn run(test: &str, body: impl FnOnce() + Send + 'static) {
 }
 
 /// As [`stops_with`], for the test of that name.
-pub fn run_to_a_bug_check(test: &str, rule: &str, body: impl FnOnce() + Send + 'static) {
+pub(super) fn run_to_a_bug_check(test: &str, rule: &str, body: impl FnOnce() + Send + 'static) {
     if is_child(test) {
         boot(PATIENCE, body);
     }

@@ -19,7 +19,7 @@ static SEEN: AtomicUsize = AtomicUsize::new(0);
 static PLAN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// An interrupt could come here.
-pub fn point() {
+pub(super) fn point() {
     if !ARMED.load(SeqCst) {
         return;
     }
@@ -34,10 +34,10 @@ pub fn point() {
 }
 
 /// What one of the two threads does.
-pub type Job = Box<dyn FnOnce() + Send>;
+pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// Lets two jobs race, in the order of this round. Returns when both have ended.
-pub fn race(first: Job, second: Job) {
+pub(super) fn race(first: Job, second: Job) {
     let done = Arc::new((Event::auto(), AtomicUsize::new(0)));
     let with_end = |job: Job| {
         let done = done.clone();
@@ -60,7 +60,7 @@ pub fn race(first: Job, second: Job) {
 }
 
 /// Runs the round, which has one [`race`], for every choice of at most `preemptions` points. Returns how many rounds.
-pub fn every(preemptions: usize, mut round: impl FnMut()) -> usize {
+pub(super) fn every(preemptions: usize, mut round: impl FnMut()) -> usize {
     // workers that have run once are there from the beginning
     race(Box::new(|| ()), Box::new(|| ()));
     walk(&mut Vec::new(), preemptions, &mut round)
@@ -70,7 +70,7 @@ pub fn every(preemptions: usize, mut round: impl FnMut()) -> usize {
 const FEWEST: usize = 100;
 
 /// Runs the round for every choice of at most two points, with either job of its race ahead. The round is given the race.
-pub fn both_ways(mut round: impl FnMut(&dyn Fn(Job, Job))) {
+pub(super) fn both_ways(mut round: impl FnMut(&dyn Fn(Job, Job))) {
     for swapped in [false, true] {
         let race = |first, second| if swapped { race(second, first) } else { race(first, second) };
         let rounds = every(2, || round(&race));

@@ -214,17 +214,17 @@ fn statuses_of_the_framework_itself_are_translated_for_the_program() {
 /// A driver must not unmark a request that its EvtRequestCancel has completed: both take it from here, under the driver's
 /// lock.
 #[derive(Clone, Default)]
-pub struct Slot(Arc<AtomicU64>);
+pub(super) struct Slot(Arc<AtomicU64>);
 
 impl Slot {
     /// Marks a request that is kept here.
-    pub fn keep(&self, request: Request) {
+    pub(super) fn keep(&self, request: Request) {
         self.0.store(request.0, SeqCst);
         request.mark();
     }
 
     /// For EvtRequestCancel: completes what is here; whether it is this request.
-    pub fn cancelled(&self, request: Request) -> bool {
+    pub(super) fn cancelled(&self, request: Request) -> bool {
         let ours = self.0.compare_exchange(request.0, 0, SeqCst, SeqCst).is_ok();
         if ours {
             request.complete(CANCELLED);
@@ -233,7 +233,7 @@ impl Slot {
     }
 
     /// Unmarks and completes what is here, unless a cancel has been first.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         let old = raise(Irql::DISPATCH);
         let request = Request(self.0.load(SeqCst));
         let ours = request.0 != 0 && request.unmark() == STATUS_SUCCESS;

@@ -7,11 +7,11 @@ use agent_protocol::{MOST_STACK, Message, Processor, QueueView, Violation};
 use alloc::{boxed::Box, string::String};
 
 /// Exit value of a bug check at the debug-exit device.
-pub const EXIT_BUG_CHECK: u8 = 0x20;
+pub(crate) const EXIT_BUG_CHECK: u8 = 0x20;
 
 /// Reports the violation, with the place of the code that it is about, and the queue where a queue hangs; then powers
 /// off. Any IRQL.
-pub fn stop(
+pub(crate) fn stop(
     registers: &Registers,
     code: BugCheck,
     parameters: [u64; 4],

@@ -4,45 +4,45 @@ use core::fmt;
 
 /// The code of a bug check.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct BugCheck(u32);
+pub(crate) struct BugCheck(u32);
 
 impl BugCheck {
     /// IRQL_NOT_LESS_OR_EQUAL.
-    pub const IRQL_NOT_LESS_OR_EQUAL: Self = Self(0x0A);
+    pub(crate) const IRQL_NOT_LESS_OR_EQUAL: Self = Self(0x0A);
     /// SPIN_LOCK_ALREADY_OWNED.
-    pub const SPIN_LOCK_ALREADY_OWNED: Self = Self(0x0F);
+    pub(crate) const SPIN_LOCK_ALREADY_OWNED: Self = Self(0x0F);
     /// SPIN_LOCK_NOT_OWNED.
-    pub const SPIN_LOCK_NOT_OWNED: Self = Self(0x10);
+    pub(crate) const SPIN_LOCK_NOT_OWNED: Self = Self(0x10);
     /// NO_MORE_IRP_STACK_LOCATIONS.
-    pub const NO_MORE_IRP_STACK_LOCATIONS: Self = Self(0x35);
+    pub(crate) const NO_MORE_IRP_STACK_LOCATIONS: Self = Self(0x35);
     /// MULTIPLE_IRP_COMPLETE_REQUESTS.
-    pub const MULTIPLE_IRP_COMPLETE_REQUESTS: Self = Self(0x44);
+    pub(crate) const MULTIPLE_IRP_COMPLETE_REQUESTS: Self = Self(0x44);
     /// BUGCODE_NDIS_DRIVER.
-    pub const BUGCODE_NDIS_DRIVER: Self = Self(0x7C);
+    pub(crate) const BUGCODE_NDIS_DRIVER: Self = Self(0x7C);
     /// SYSTEM_THREAD_EXCEPTION_NOT_HANDLED.
-    pub const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: Self = Self(0x7E);
+    pub(crate) const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: Self = Self(0x7E);
     /// BAD_POOL_CALLER.
-    pub const BAD_POOL_CALLER: Self = Self(0xC2);
+    pub(crate) const BAD_POOL_CALLER: Self = Self(0xC2);
     /// DRIVER_VERIFIER_DETECTED_VIOLATION.
-    pub const DRIVER_VERIFIER_DETECTED_VIOLATION: Self = Self(0xC4);
+    pub(crate) const DRIVER_VERIFIER_DETECTED_VIOLATION: Self = Self(0xC4);
     /// DRIVER_VERIFIER_IOMANAGER_VIOLATION.
-    pub const DRIVER_VERIFIER_IOMANAGER_VIOLATION: Self = Self(0xC9);
+    pub(crate) const DRIVER_VERIFIER_IOMANAGER_VIOLATION: Self = Self(0xC9);
     /// WDF_VIOLATION.
-    pub const WDF_VIOLATION: Self = Self(0x10D);
+    pub(crate) const WDF_VIOLATION: Self = Self(0x10D);
     /// DPC_WATCHDOG_VIOLATION.
-    pub const DPC_WATCHDOG_VIOLATION: Self = Self(0x133);
+    pub(crate) const DPC_WATCHDOG_VIOLATION: Self = Self(0x133);
     /// BUGCODE_NETADAPTER_DRIVER.
-    pub const BUGCODE_NETADAPTER_DRIVER: Self = Self(0x19E);
+    pub(crate) const BUGCODE_NETADAPTER_DRIVER: Self = Self(0x19E);
 
     /// What a driver passes to KeBugCheckEx.
     #[must_use]
-    pub const fn given(code: u32) -> Self {
+    pub(crate) const fn given(code: u32) -> Self {
         Self(code)
     }
 
     /// Its number.
     #[must_use]
-    pub const fn number(self) -> u32 {
+    pub(crate) const fn number(self) -> u32 {
         self.0
     }
 }

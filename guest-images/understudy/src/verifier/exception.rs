@@ -33,7 +33,7 @@ const NAMES: [&str; 20] = [
 ];
 
 /// Ends the run for an exception. Interrupts are off.
-pub fn judge(exception: &Exception) -> ! {
+pub(super) fn judge(exception: &Exception) -> ! {
     let Exception { vector, error, address, rflags, frame, irql } = *exception;
     if vector == NMI {
         watchdog::interrupted(&Registers::of(frame, irql));

@@ -22,7 +22,7 @@ static FAULT: IrqLock<Fault> = IrqLock::new(Fault { service: String::new(), afte
 ///
 /// # Errors
 /// There is no such service.
-pub fn arm(service: String, after: u32) -> Result<(), String> {
+pub(crate) fn arm(service: String, after: u32) -> Result<(), String> {
     if !owners::is_service(&service) {
         return Err(format!("no service {service:?}"));
     }
@@ -33,7 +33,7 @@ pub fn arm(service: String, after: u32) -> Result<(), String> {
 }
 
 /// Whether an allocation for `owner` has to fail now. Any IRQL.
-pub fn strikes(owner: Owner) -> bool {
+pub(crate) fn strikes(owner: Owner) -> bool {
     if !ARMED.load(Relaxed) || owner == Owner::UNDERSTUDY {
         return false;
     }

@@ -6,16 +6,16 @@ use crate::ke::irqlock::IrqLock;
 static HELD_LOCKS: IrqLock<u32> = IrqLock::new(0);
 
 /// How many spin locks of drivers are held. A callback must leave as many as it found.
-pub fn held_locks() -> u32 {
+pub(crate) fn held_locks() -> u32 {
     HELD_LOCKS.with(|count| *count)
 }
 
 /// A driver has acquired a spin lock.
-pub fn lock_acquired() {
+pub(crate) fn lock_acquired() {
     HELD_LOCKS.with(|count| *count += 1);
 }
 
 /// A driver has released a spin lock.
-pub fn lock_released() {
+pub(crate) fn lock_released() {
     HELD_LOCKS.with(|count| *count -= 1);
 }

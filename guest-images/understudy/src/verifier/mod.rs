@@ -1,28 +1,28 @@
 //! What watches drivers, whichever framework they call: the time line of calls into them, whose an address is, the rules
 //! that hold everywhere, the windows at which a thread can be held, and the end of a run that broke a rule.
 
-pub mod bugcheck;
+pub(crate) mod bugcheck;
 mod codes;
 mod exception;
-pub mod fault;
+pub(crate) mod fault;
 mod locks;
-pub mod output;
-pub mod owners;
-pub mod pool;
+pub(crate) mod output;
+pub(crate) mod owners;
+pub(crate) mod pool;
 mod require;
-pub mod trace;
+pub(crate) mod trace;
 mod watchdog;
-pub mod window;
+pub(crate) mod window;
 
-pub use codes::BugCheck;
-pub use locks::{held_locks, lock_acquired, lock_released};
-pub use require::{require_irql, violation};
+pub(crate) use codes::BugCheck;
+pub(crate) use locks::{held_locks, lock_acquired, lock_released};
+pub(crate) use require::{require_irql, violation};
 
 use crate::ke::hooks::{self, Hooks, Misuse};
 use alloc::format;
 
 /// Has the dispatcher report here. Before interrupts are on.
-pub fn start() {
+pub(crate) fn start() {
     hooks::install(Hooks { tick: watchdog::tick, exception: exception::judge, misuse });
 }
 

@@ -14,7 +14,7 @@ static WRITER: Once<Event> = Once::new();
 const BATCH_US: u64 = 20_000;
 
 /// Queues a message. Any IRQL; what is not an answer may wait a little, so that the driver is not slowed down.
-pub fn push(message: Message) {
+pub(crate) fn push(message: Message) {
     let answer = matches!(message, Message::Hello { .. } | Message::Done { .. } | Message::Failed { .. });
     WAITING.with(|waiting| waiting.push_back(message));
     if answer && let Some(event) = WRITER.get() {
@@ -23,7 +23,7 @@ pub fn push(message: Message) {
 }
 
 /// Writes out all that waits. Lines are whole: interrupts are off during each.
-pub fn flush() {
+pub(crate) fn flush() {
     while let Some(message) = WAITING.with(VecDeque::pop_front) {
         match serde_json::to_string(&message) {
             Ok(line) => without_interrupts(|| serial::write_line(&line)),
@@ -33,7 +33,7 @@ pub fn flush() {
 }
 
 /// The writer thread.
-pub fn writer() {
+pub(crate) fn writer() {
     let event = WRITER.call_once(Event::auto);
     loop {
         event.wait_timeout(BATCH_US);
@@ -45,7 +45,7 @@ pub fn writer() {
 static LAST_DEBUG_LINE: IrqLock<String> = IrqLock::new(String::new());
 
 /// A line that the driver printed. Any IRQL.
-pub fn debug_line(text: &str) {
+pub(crate) fn debug_line(text: &str) {
     let text = String::from(text.trim_end_matches(['\r', '\n']));
     let kept = text.clone();
     let old = LAST_DEBUG_LINE.with(|last| core::mem::replace(last, kept));
@@ -54,7 +54,7 @@ pub fn debug_line(text: &str) {
 }
 
 /// What a driver printed last. Any IRQL.
-pub fn last_debug_line() -> String {
+pub(crate) fn last_debug_line() -> String {
     let taken = LAST_DEBUG_LINE.with(core::mem::take);
     let kept = taken.clone();
     LAST_DEBUG_LINE.with(|last| *last = kept);

@@ -10,7 +10,7 @@ use understudy_rules::inf::{Kind, Package};
 use wdk_offline::DRIVER_OBJECT;
 
 /// A loaded driver.
-pub struct Service {
+pub(crate) struct Service {
     /// The service's name.
     pub name: &'static str,
     /// What stands on the time line before its callbacks: `device` for the NIC's driver, else its name.
@@ -40,7 +40,7 @@ impl Drop for Service {
 
 impl Service {
     /// A driver whose image has been loaded and whose code has not run; `object` becomes its DRIVER_OBJECT.
-    pub fn new(
+    pub(crate) fn new(
         name: &'static str,
         package: Package,
         owner: Owner,
@@ -57,7 +57,7 @@ impl Service {
     }
 
     /// Its DRIVER_OBJECT.
-    pub fn driver_object(&self) -> *mut DRIVER_OBJECT {
+    pub(crate) fn driver_object(&self) -> *mut DRIVER_OBJECT {
         self.driver
     }
 }
@@ -66,38 +66,38 @@ impl Service {
 static SERVICES: IrqLock<Vec<Arc<Service>>> = IrqLock::new(Vec::new());
 
 /// All loaded drivers.
-pub fn all() -> Vec<Arc<Service>> {
+pub(crate) fn all() -> Vec<Arc<Service>> {
     let count = SERVICES.with(|services| services.len());
     // cloned one by one, so that nothing is allocated with interrupts off
     (0..count).filter_map(|at| SERVICES.with(|services| services.get(at).cloned())).collect()
 }
 
 /// The loaded driver whose driver object this is.
-pub fn by_driver(driver: *mut DRIVER_OBJECT) -> Option<Arc<Service>> {
+pub(crate) fn by_driver(driver: *mut DRIVER_OBJECT) -> Option<Arc<Service>> {
     SERVICES.with(|services| services.iter().find(|service| service.driver == driver).cloned())
 }
 
 /// What stands on the time line before callbacks of this driver.
-pub fn label(owner: Owner) -> &'static str {
+pub(crate) fn label(owner: Owner) -> &'static str {
     SERVICES.with(|services| {
         services.iter().find(|service| service.owner == owner).map_or("device", |service| service.label)
     })
 }
 
 /// Whether a driver of that service is loaded.
-pub fn is_service(name: &str) -> bool {
+pub(crate) fn is_service(name: &str) -> bool {
     all().iter().any(|service| service.name.eq_ignore_ascii_case(name))
 }
 
 /// The name of a driver's service; empty for understudy itself.
-pub fn service_name(owner: Owner) -> &'static str {
+pub(crate) fn service_name(owner: Owner) -> &'static str {
     SERVICES.with(|services| {
         services.iter().find(|service| service.owner == owner).map_or("", |service| service.name)
     })
 }
 
 /// The driver whose image holds the address; [`Owner::UNDERSTUDY`] where none does.
-pub fn owner_of(address: u64) -> Owner {
+pub(crate) fn owner_of(address: u64) -> Owner {
     SERVICES.with(|services| {
         let found = services.iter().find(|service| service.image.contains(address));
         found.map_or(Owner::UNDERSTUDY, |service| service.owner)
@@ -105,12 +105,12 @@ pub fn owner_of(address: u64) -> Owner {
 }
 
 /// Whether the address lies in a driver's image.
-pub fn in_driver(address: u64) -> bool {
+pub(crate) fn in_driver(address: u64) -> bool {
     owner_of(address) != Owner::UNDERSTUDY
 }
 
 /// Takes a driver off the list: its code runs no more.
-pub fn remove(service: &Arc<Service>) {
+pub(crate) fn remove(service: &Arc<Service>) {
     let gone = SERVICES.with(|services| {
         let at = services.iter().position(|known| Arc::ptr_eq(known, service));
         at.map(|at| services.remove(at))
@@ -119,7 +119,7 @@ pub fn remove(service: &Arc<Service>) {
 }
 
 /// Where the drivers' images are.
-pub fn images() -> Vec<LoadedImage> {
+pub(crate) fn images() -> Vec<LoadedImage> {
     all()
         .iter()
         .map(|service| LoadedImage {
@@ -131,7 +131,7 @@ pub fn images() -> Vec<LoadedImage> {
 }
 
 /// An address in words: `cancelnic.sys+0x1234`.
-pub fn describe(address: u64) -> String {
+pub(crate) fn describe(address: u64) -> String {
     let found = SERVICES.with(|services| {
         let image = &services.iter().find(|service| service.image.contains(address))?.image;
         Some((image.name.as_ptr(), image.name.len(), address - image.base as u64))

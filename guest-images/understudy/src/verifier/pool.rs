@@ -31,7 +31,7 @@ fn lead(size: usize) -> usize {
 
 /// Allocates `size` bytes for a driver, zeroed if asked, else filled with a pattern. Null without memory, or when the
 /// rig wants that.
-pub fn alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
+pub(crate) fn alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
     let Some(layout) = layout(size).filter(|_| !super::fault::strikes(owner)) else {
         return core::ptr::null_mut();
     };
@@ -55,7 +55,7 @@ pub fn alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
 ///
 /// # Errors
 /// One line: no such block, another tag, or a guard was written.
-pub fn free(block: *mut u8, tag: u32) -> Result<(), String> {
+pub(crate) fn free(block: *mut u8, tag: u32) -> Result<(), String> {
     let Some(known) = BLOCKS.with(|blocks| blocks.remove(&(block as usize))) else {
         return Err(format!("{block:p} is not a pool block (freed twice?)"));
     };
@@ -89,7 +89,7 @@ fn text(tag: u32) -> String {
 }
 
 /// Blocks of a driver that are left, in words.
-pub fn report(owner: Owner) -> Vec<String> {
+pub(crate) fn report(owner: Owner) -> Vec<String> {
     let count = BLOCKS.with(|blocks| blocks.len());
     let each = (0..count).filter_map(|at| BLOCKS.with(|blocks| blocks.values().nth(at).copied()));
     each.filter(|block| block.owner == owner)

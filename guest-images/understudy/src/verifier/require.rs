@@ -5,12 +5,12 @@ use crate::ke::Irql;
 use alloc::{format, string::String};
 
 /// Stops with a WDF violation of that rule.
-pub fn violation(rule: &str, p1: u64, p2: u64, place: String) -> ! {
+pub(crate) fn violation(rule: &str, p1: u64, p2: u64, place: String) -> ! {
     trace::stop(BugCheck::WDF_VIOLATION, [p1, p2, 0, 0], rule, place)
 }
 
 /// Stops unless the IRQL is at most `most`.
-pub fn require_irql(function: &str, most: Irql) {
+pub(crate) fn require_irql(function: &str, most: Irql) {
     let now = crate::ke::irql();
     if now > most {
         violation(

@@ -46,14 +46,14 @@ static ACTIVE: IrqLock<Active> = IrqLock::new(Active { frames: [None; 16], calls
 static REASON: IrqLock<Option<String>> = IrqLock::new(None);
 
 /// Notes why the driver is about to get a failure.
-pub fn set_reason(reason: &str) {
+pub(crate) fn set_reason(reason: &str) {
     let reason = String::from(reason);
     let old = REASON.with(|slot| slot.replace(reason));
     drop(old);
 }
 
 /// Takes the reason.
-pub fn take_reason() -> Option<String> {
+pub(crate) fn take_reason() -> Option<String> {
     REASON.with(Option::take)
 }
 
@@ -84,21 +84,21 @@ fn leave(queue: &'static str, what: &'static str) {
 }
 
 /// The innermost callback on this thread: `tx0 EvtCancel`.
-pub fn current() -> String {
+pub(crate) fn current() -> String {
     let thread = crate::ke::current_thread();
     let frame = ACTIVE.with(|active| active.innermost(thread).copied());
     frame.map_or_else(|| String::from("none"), |frame| frame.name())
 }
 
 /// The same for an interrupt that no lock keeps out; `None` if there is none, or it cannot be known.
-pub fn try_current() -> Option<String> {
+pub(crate) fn try_current() -> Option<String> {
     let thread = crate::ke::current_thread();
     let frame = ACTIVE.try_with(|active| active.innermost(thread).copied())??;
     Some(frame.name())
 }
 
 /// The driver sleeps, as it asked to.
-pub fn sleep<R>(wait: impl FnOnce() -> R) -> R {
+pub(crate) fn sleep<R>(wait: impl FnOnce() -> R) -> R {
     let thread = crate::ke::current_thread();
     let mark = |sleeps| {
         ACTIVE.with(|active| {
@@ -114,7 +114,7 @@ pub fn sleep<R>(wait: impl FnOnce() -> R) -> R {
 }
 
 /// A callback that has gone on for too long.
-pub struct Stuck {
+pub(crate) struct Stuck {
     /// `tx0 EvtCancel`
     pub name: String,
     /// Its thread.
@@ -128,7 +128,7 @@ const WATCHED_BY_NDIS: [&str; 3] = ["FilterPause", "FilterRestart", "FilterDetac
 
 /// `us` microseconds have passed, at DISPATCH_LEVEL or above for the running thread alone: the callback that has had
 /// more than `bound_us` by now, if there is one. A callback that waits for a framework is not asked for that time.
-pub fn spend(us: u64, bound_us: u64, raised: bool) -> Option<Stuck> {
+pub(crate) fn spend(us: u64, bound_us: u64, raised: bool) -> Option<Stuck> {
     let running = crate::ke::current_thread();
     let found = ACTIVE.with(|active| {
         for at in 0..active.frames.len() {
@@ -151,7 +151,7 @@ pub fn spend(us: u64, bound_us: u64, raised: bool) -> Option<Stuck> {
 }
 
 /// Whether another thread is inside a callback of a driver.
-pub fn active_elsewhere() -> bool {
+pub(crate) fn active_elsewhere() -> bool {
     let thread = crate::ke::current_thread();
     ACTIVE.with(|active| active.frames.iter().flatten().any(|frame| frame.thread != thread))
 }
@@ -182,17 +182,17 @@ fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) 
 }
 
 /// A callback that belongs on the time line.
-pub fn callback<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
+pub(crate) fn callback<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
     datapath_callback(queue, what, run, || true)
 }
 
 /// A frequent callback that does not.
-pub fn quick_callback<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
+pub(crate) fn quick_callback<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
     checked(queue, what, run)
 }
 
 /// EvtAdvance is on the time line only where it moved something; every other callback always.
-pub fn datapath_callback<R>(
+pub(crate) fn datapath_callback<R>(
     queue: &'static str,
     what: &'static str,
     run: impl FnOnce() -> R,
@@ -214,7 +214,7 @@ pub fn datapath_callback<R>(
 }
 
 /// A step of the framework or a report of the driver, without duration.
-pub fn note(queue: &'static str, what: &str) {
+pub(crate) fn note(queue: &'static str, what: &str) {
     let (us, irql) = (crate::ke::now_us(), crate::ke::irql());
     output::push(Message::Event {
         us,
@@ -226,17 +226,23 @@ pub fn note(queue: &'static str, what: &str) {
 }
 
 /// Stops the machine for a broken rule, in the name of the current callback.
-pub fn stop(code: BugCheck, parameters: [u64; 4], rule: &str, place: String) -> ! {
+pub(crate) fn stop(code: BugCheck, parameters: [u64; 4], rule: &str, place: String) -> ! {
     stop_in(current(), code, parameters, rule, place)
 }
 
 /// Stops the machine for a rule that was broken in a callback which has returned.
-pub fn stop_in(callback: String, code: BugCheck, parameters: [u64; 4], rule: &str, place: String) -> ! {
+pub(crate) fn stop_in(
+    callback: String,
+    code: BugCheck,
+    parameters: [u64; 4],
+    rule: &str,
+    place: String,
+) -> ! {
     stop_at(&Registers::here(), callback, code, parameters, rule, place)
 }
 
 /// Stops the machine for what code with these registers does.
-pub fn stop_at(
+pub(crate) fn stop_at(
     registers: &Registers,
     callback: String,
     code: BugCheck,
@@ -250,13 +256,13 @@ pub fn stop_at(
 }
 
 /// Stops the machine for a queue that is not given back.
-pub fn stop_hung(callback: String, code: BugCheck, rule: &str, place: String, view: QueueView) -> ! {
+pub(crate) fn stop_hung(callback: String, code: BugCheck, rule: &str, place: String, view: QueueView) -> ! {
     let violation = Violation { rule: rule.into(), callback, place };
     output::flush();
     bugcheck::stop(&Registers::here(), code, [0; 4], violation, Some(view))
 }
 
 /// Stops because the driver uses something that understudy refuses to fake.
-pub fn not_offered(what: &str) -> ! {
+pub(crate) fn not_offered(what: &str) -> ! {
     stop(BugCheck::WDF_VIOLATION, [0; 4], "NotOffered", format!("understudy does not offer {what}"))
 }

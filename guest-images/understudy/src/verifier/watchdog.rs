@@ -16,7 +16,7 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 const LONGEST_TICK_US: u64 = 20_000;
 
 /// The clock ticks; it has interrupted code with these registers at `irql`. Interrupts are off.
-pub fn tick(registers: &dyn Fn() -> Registers, irql: Irql) {
+pub(super) fn tick(registers: &dyn Fn() -> Registers, irql: Irql) {
     let now = now_us();
     let passed = now.saturating_sub(LAST.swap(now, Relaxed)).min(LONGEST_TICK_US);
     let Some(bound) = crate::settings::callback_bound_us() else { return };
@@ -33,7 +33,7 @@ pub fn tick(registers: &dyn Fn() -> Registers, irql: Irql) {
 }
 
 /// The rig has sent an NMI, because the guest is silent: names the callback that is open on the running thread, if one is.
-pub fn interrupted(registers: &Registers) {
+pub(super) fn interrupted(registers: &Registers) {
     if let Some(callback) = trace::try_current() {
         stop(registers, callback, "has not returned, and the guest does not answer: it goes on")
     }

@@ -14,7 +14,7 @@ use alloc::{format, string::String};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// One window.
-pub struct Window {
+pub(crate) struct Window {
     name: &'static str,
     /// Held, and nobody has come yet.
     armed: AtomicBool,
@@ -24,47 +24,47 @@ pub struct Window {
 }
 
 /// WdfRequestSend: the request's count is 1, its mark has not been looked at.
-pub static SEND_COUNTED: Window = Window::new("wdf.send.counted");
+pub(crate) static SEND_COUNTED: Window = Window::new("wdf.send.counted");
 /// WdfRequestSend: the request is on the target's list with its count at 1, IoCallDriver has not been called.
-pub static SEND_SUBMITTED: Window = Window::new("wdf.send.submitted");
+pub(crate) static SEND_SUBMITTED: Window = Window::new("wdf.send.submitted");
 /// WdfRequestCancelSentRequest: the request is flagged, the count has not been looked at.
-pub static CANCEL_FLAGGED: Window = Window::new("wdf.cancel.flagged");
+pub(crate) static CANCEL_FLAGGED: Window = Window::new("wdf.cancel.flagged");
 /// WdfRequestCancelSentRequest: the canceller holds a count, IoCancelIrp has not been called.
-pub static CANCEL_COUNTED: Window = Window::new("wdf.cancel.counted");
+pub(crate) static CANCEL_COUNTED: Window = Window::new("wdf.cancel.counted");
 /// WdfRequestCancelSentRequest: IoCancelIrp has returned, the canceller still holds its count.
-pub static CANCEL_IRP_DONE: Window = Window::new("wdf.cancel.irp-cancelled");
+pub(crate) static CANCEL_IRP_DONE: Window = Window::new("wdf.cancel.irp-cancelled");
 /// IoCancelIrp has taken the cancel routine of a request in a queue or marked cancelable; it has not found its queue.
-pub static CANCEL_ROUTINE: Window = Window::new("wdf.cancel.routine-taken");
+pub(crate) static CANCEL_ROUTINE: Window = Window::new("wdf.cancel.routine-taken");
 /// WdfRequestMarkCancelable(Ex): nothing is set yet.
-pub static MARK_ENTERED: Window = Window::new("wdf.mark.entered");
+pub(crate) static MARK_ENTERED: Window = Window::new("wdf.mark.entered");
 /// WdfRequestMarkCancelable(Ex): the cancel routine is set, the IRP's Cancel has not been read again.
-pub static MARK_ROUTINE_SET: Window = Window::new("wdf.mark.routine-set");
+pub(crate) static MARK_ROUTINE_SET: Window = Window::new("wdf.mark.routine-set");
 /// WdfRequestComplete: the request is taken from the driver, IoCompleteRequest has not been called.
-pub static COMPLETE_ENTERED: Window = Window::new("wdf.complete.entered");
+pub(crate) static COMPLETE_ENTERED: Window = Window::new("wdf.complete.entered");
 /// The sender's completion: the IRP is back and its count is down, the completion routine has not run.
-pub static COMPLETE_BEFORE_ROUTINE: Window = Window::new("wdf.complete.before-routine");
+pub(crate) static COMPLETE_BEFORE_ROUTINE: Window = Window::new("wdf.complete.before-routine");
 /// A request has left its queue and is the driver's, EvtIo... has not been called.
-pub static QUEUE_BEFORE_PRESENT: Window = Window::new("wdf.queue.before-present");
+pub(crate) static QUEUE_BEFORE_PRESENT: Window = Window::new("wdf.queue.before-present");
 /// Power down: every power-managed queue has stopped dispatching, the first EvtIoStop has not been called.
-pub static POWER_HOLDING: Window = Window::new("wdf.power.holding");
+pub(crate) static POWER_HOLDING: Window = Window::new("wdf.power.holding");
 
 /// The last EvtAdvance has moved nothing, EvtSetNotificationEnabled has not been called.
-pub static NETCX_ARM_BEFORE: Window = Window::new("netcx.arm.before");
+pub(crate) static NETCX_ARM_BEFORE: Window = Window::new("netcx.arm.before");
 /// EvtSetNotificationEnabled has returned, the queue has not gone to sleep.
-pub static NETCX_ARM_AFTER: Window = Window::new("netcx.arm.after");
+pub(crate) static NETCX_ARM_AFTER: Window = Window::new("netcx.arm.after");
 
 /// NdisCancelSendNetBufferLists: the lists are marked in the books, FilterCancelSendNetBufferLists has not been called.
-pub static NDIS_CANCEL_BEFORE_FILTER: Window = Window::new("ndis.cancel.before-filter");
+pub(crate) static NDIS_CANCEL_BEFORE_FILTER: Window = Window::new("ndis.cancel.before-filter");
 /// The filter has passed a cancel on, and its handler or control request goes on.
-pub static NDIS_CANCEL_PASSED_ON: Window = Window::new("ndis.cancel.passed-on");
+pub(crate) static NDIS_CANCEL_PASSED_ON: Window = Window::new("ndis.cancel.passed-on");
 /// Lists have come back to a filter module, FilterSendNetBufferListsComplete has not been called.
-pub static NDIS_COMPLETE_BEFORE_FILTER: Window = Window::new("ndis.complete.before-filter");
+pub(crate) static NDIS_COMPLETE_BEFORE_FILTER: Window = Window::new("ndis.complete.before-filter");
 /// The module is Pausing, FilterPause has not been called.
-pub static NDIS_PAUSE_BEFORE_FILTER: Window = Window::new("ndis.pause.before-filter");
+pub(crate) static NDIS_PAUSE_BEFORE_FILTER: Window = Window::new("ndis.pause.before-filter");
 /// Every filter module is Paused, the data path below still runs.
-pub static NDIS_PAUSE_FILTERS_PAUSED: Window = Window::new("ndis.pause.filters-paused");
+pub(crate) static NDIS_PAUSE_FILTERS_PAUSED: Window = Window::new("ndis.pause.filters-paused");
 /// Nothing reaches the module any more, FilterDetach has not been called.
-pub static NDIS_DETACH_BEFORE_FILTER: Window = Window::new("ndis.detach.before-filter");
+pub(crate) static NDIS_DETACH_BEFORE_FILTER: Window = Window::new("ndis.detach.before-filter");
 
 static ALL: [&Window; 20] = [
     &SEND_COUNTED,
@@ -100,25 +100,25 @@ impl Window {
     }
 
     /// Waits if the window is held, whoever it is for. Any IRQL up to DISPATCH_LEVEL.
-    pub fn pass(&self) {
+    pub(crate) fn pass(&self) {
         self.pass_for(Owner::UNDERSTUDY);
     }
 
     /// Waits if the window is held for an object of this driver. Any IRQL up to DISPATCH_LEVEL.
-    pub fn pass_for(&self, owner: Owner) {
+    pub(crate) fn pass_for(&self, owner: Owner) {
         if self.armed.load(Relaxed) {
             self.pass_as(owners::service_name(owner));
         }
     }
 
     /// Whether the next thread that comes there for `whose` has to wait.
-    pub fn is_held_for(&self, whose: &str) -> bool {
+    pub(crate) fn is_held_for(&self, whose: &str) -> bool {
         self.armed.load(Relaxed)
             && self.whose.with(|wanted| wanted.is_empty() || wanted.eq_ignore_ascii_case(whose))
     }
 
     /// Waits if the window is held for `whose`: a service, or a packet queue. Any IRQL up to DISPATCH_LEVEL.
-    pub fn pass_as(&self, whose: &str) {
+    pub(crate) fn pass_as(&self, whose: &str) {
         if !self.is_held_for(whose) {
             return;
         }
@@ -149,7 +149,7 @@ fn find(name: &str) -> Result<(&'static Window, &str), String> {
 ///
 /// # Errors
 /// There is no such window; those there are follow.
-pub fn hold(name: &str) -> Result<(), String> {
+pub(crate) fn hold(name: &str) -> Result<(), String> {
     let (window, whose) = find(name)?;
     let whose = String::from(whose);
     let old = window.whose.with(|wanted| core::mem::replace(wanted, whose));
@@ -163,7 +163,7 @@ pub fn hold(name: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// As [`hold`].
-pub fn release(name: &str) -> Result<(), String> {
+pub(crate) fn release(name: &str) -> Result<(), String> {
     let (window, _) = find(name)?;
     window.armed.store(false, Relaxed);
     window.gate.set();

@@ -7,20 +7,20 @@ use wdk_offline::{NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETE
 
 /// What a driver asked for with WDF_OBJECT_ATTRIBUTES, checked.
 #[derive(Clone, Copy)]
-pub struct Attributes {
+pub(crate) struct Attributes {
     pub(super) raw: Option<WDF_OBJECT_ATTRIBUTES>,
 }
 
 impl Attributes {
     /// None given.
-    pub const NONE: Self = Self { raw: None };
+    pub(crate) const NONE: Self = Self { raw: None };
 
     /// Reads and checks what the driver passed.
     ///
     /// # Errors
     /// As KMDF: STATUS_INFO_LENGTH_MISMATCH for a wrong Size, STATUS_INVALID_PARAMETER for the enumerations' invalid
     /// values and a context type without a size.
-    pub fn read(attributes: *const WDF_OBJECT_ATTRIBUTES, function: &str) -> Result<Self, NTSTATUS> {
+    pub(crate) fn read(attributes: *const WDF_OBJECT_ATTRIBUTES, function: &str) -> Result<Self, NTSTATUS> {
         // SAFETY: the driver passes null or a pointer to its own structure; a bad one faults in the driver's name.
         let Some(attributes) = (unsafe { attributes.as_ref() }) else { return Ok(Self::NONE) };
         if attributes.Size as usize != size_of::<WDF_OBJECT_ATTRIBUTES>() {
@@ -53,19 +53,19 @@ impl Attributes {
 
     /// ExecutionLevel: whether callbacks want PASSIVE_LEVEL; `None` as the parent has it.
     #[must_use]
-    pub fn passive(&self) -> Option<bool> {
+    pub(crate) fn passive(&self) -> Option<bool> {
         self.raw.map(|raw| raw.ExecutionLevel).filter(|level| *level != 1).map(|level| level == 2)
     }
 
     /// SynchronizationScope, 2 to 4; `None` as the parent has it.
     #[must_use]
-    pub fn scope(&self) -> Option<i32> {
+    pub(crate) fn scope(&self) -> Option<i32> {
         self.raw.map(|raw| raw.SynchronizationScope).filter(|scope| *scope != 1)
     }
 
     /// ParentObject, if given.
     #[must_use]
-    pub fn parent(&self) -> Option<Handle> {
+    pub(crate) fn parent(&self) -> Option<Handle> {
         self.raw
             .and_then(|raw| (!raw.ParentObject.is_null()).then(|| Handle::from_raw(raw.ParentObject as u64)))
     }

@@ -28,7 +28,7 @@ fn refuse_bind(status: NTSTATUS, why: &str) -> NTSTATUS {
 }
 
 /// WdfVersionBind: PASSIVE_LEVEL. Size, component, version and function count must be those of KMDF 1.31.
-pub unsafe extern "win64" fn version_bind(
+pub(crate) unsafe extern "win64" fn version_bind(
     driver: *mut DRIVER_OBJECT,
     _registry_path: *mut UNICODE_STRING,
     info: *mut WDF_BIND_INFO,
@@ -97,7 +97,7 @@ pub unsafe extern "win64" fn version_bind(
 }
 
 /// WdfVersionUnbind: PASSIVE_LEVEL, after the class's.
-pub unsafe extern "win64" fn version_unbind(
+pub(crate) unsafe extern "win64" fn version_unbind(
     _registry_path: *mut UNICODE_STRING,
     _info: *mut WDF_BIND_INFO,
     globals: *mut WDF_DRIVER_GLOBALS,
@@ -122,7 +122,7 @@ pub unsafe extern "win64" fn version_unbind(
 }
 
 /// WdfVersionBindClass: PASSIVE_LEVEL. The class extension's functions are copied into the client's array.
-pub unsafe extern "win64" fn version_bind_class(
+pub(crate) unsafe extern "win64" fn version_bind_class(
     _info: *mut WDF_BIND_INFO,
     globals: *mut WDF_DRIVER_GLOBALS,
     class: *mut WDF_CLASS_BIND_INFO,
@@ -175,7 +175,7 @@ pub unsafe extern "win64" fn version_bind_class(
 }
 
 /// WdfVersionUnbindClass: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn version_unbind_class(
+pub(crate) unsafe extern "win64" fn version_unbind_class(
     _info: *mut WDF_BIND_INFO,
     globals: *mut WDF_DRIVER_GLOBALS,
     _class: *mut WDF_CLASS_BIND_INFO,

@@ -7,7 +7,7 @@ use understudy_rules::wdf::table::Handle;
 /// How far a device has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The device may exist, hardware is not prepared.
     Added,
     /// Inside EvtDevicePrepareHardware.
@@ -19,7 +19,7 @@ pub enum Stage {
 }
 
 /// One device's stack. Any IRQL.
-pub trait Bus: Send + Sync {
+pub(crate) trait Bus: Send + Sync {
     /// The driver that the device is for.
     fn service(&self) -> &Service;
     /// The bottom of the stack.

@@ -4,7 +4,7 @@ use spin::Once;
 use wdk_offline::loader::WDF_VERSION;
 
 /// A class extension, as WDFLDR binds drivers to it.
-pub trait ClassExtension: Sync {
+pub(crate) trait ClassExtension: Sync {
     /// ClassName of WDF_CLASS_BIND_INFO.
     fn name(&self) -> &'static str;
 
@@ -24,11 +24,11 @@ pub trait ClassExtension: Sync {
 static CLASS: Once<&'static dyn ClassExtension> = Once::new();
 
 /// Makes the class extension known. At boot.
-pub fn register(class: &'static dyn ClassExtension) {
+pub(crate) fn register(class: &'static dyn ClassExtension) {
     CLASS.call_once(|| class);
 }
 
 /// The class extension, if there is one.
-pub fn get() -> Option<&'static dyn ClassExtension> {
+pub(crate) fn get() -> Option<&'static dyn ClassExtension> {
     CLASS.get().copied()
 }

@@ -37,7 +37,7 @@ pub(super) fn with_client<R>(
 }
 
 /// The driver's handle, once it exists.
-pub fn handle(owner: Owner) -> Option<Handle> {
+pub(crate) fn handle(owner: Owner) -> Option<Handle> {
     let raw = CLIENTS.with(|clients| {
         clients.iter().find(|client| client.owner == owner).map_or(0, |client| client.handle)
     });
@@ -45,7 +45,7 @@ pub fn handle(owner: Owner) -> Option<Handle> {
 }
 
 /// The WDFDRIVER of the client that calls; none yet is a violation.
-pub fn of(globals: *mut WDF_DRIVER_GLOBALS, function: &str) -> Handle {
+pub(crate) fn of(globals: *mut WDF_DRIVER_GLOBALS, function: &str) -> Handle {
     match with_client(globals, function, |client| client.handle) {
         0 => violation("DriverNotCreated", 0, 0, format!("{function} before WdfDriverCreate")),
         raw => Handle::from_raw(raw),
@@ -53,7 +53,7 @@ pub fn of(globals: *mut WDF_DRIVER_GLOBALS, function: &str) -> Handle {
 }
 
 /// What of the bindings is left, for the check at unload.
-pub fn still_bound(owner: Owner) -> Option<&'static str> {
+pub(crate) fn still_bound(owner: Owner) -> Option<&'static str> {
     CLIENTS.with(|clients| {
         let client = clients.iter().find(|client| client.owner == owner)?;
         Some(if client.class_bound {
@@ -65,6 +65,6 @@ pub fn still_bound(owner: Owner) -> Option<&'static str> {
 }
 
 /// Whether `globals` is the pointer that the class binding gave out.
-pub fn is_net_globals(globals: u64) -> bool {
+pub(crate) fn is_net_globals(globals: u64) -> bool {
     CLIENTS.with(|clients| clients.iter().any(|client| client.class_bound && client.net as u64 == globals))
 }

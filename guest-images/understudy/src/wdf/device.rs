@@ -29,7 +29,7 @@ const SCOPE_DEVICE: i32 = 2;
 const SCOPE_NONE: i32 = 4;
 
 /// What the driver sets up before it creates the device.
-pub struct DeviceInit {
+pub(crate) struct DeviceInit {
     /// The stack that the device is for.
     bus: Arc<dyn Bus>,
     callbacks: IrqLock<Option<WDF_PNPPOWER_EVENT_CALLBACKS>>,
@@ -52,7 +52,7 @@ unsafe impl Sync for DeviceInit {}
 
 impl DeviceInit {
     /// What EvtDriverDeviceAdd gets for a device of this stack.
-    pub fn new(bus: Arc<dyn Bus>) -> Self {
+    pub(crate) fn new(bus: Arc<dyn Bus>) -> Self {
         Self {
             bus,
             callbacks: IrqLock::new(None),
@@ -64,7 +64,7 @@ impl DeviceInit {
 }
 
 /// The device's framework side.
-pub struct Device {
+pub(crate) struct Device {
     /// Its stack.
     pub bus: Arc<dyn Bus>,
     /// Its PnP and power callbacks.
@@ -113,17 +113,17 @@ struct Routes {
 
 impl Device {
     /// What stands on the time line before its callbacks.
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         self.bus.service().label
     }
 
     /// The WDM device object.
-    pub fn object(&self) -> *mut DEVICE_OBJECT {
+    pub(crate) fn object(&self) -> *mut DEVICE_OBJECT {
         self.wdm
     }
 
     /// A queue has been made for it.
-    pub fn add_queue(&self, queue: Arc<Queue>, default: bool) {
+    pub(crate) fn add_queue(&self, queue: Arc<Queue>, default: bool) {
         self.routes.with(|routes| {
             if default {
                 routes.default = Some(queue.clone());
@@ -133,7 +133,7 @@ impl Device {
     }
 
     /// A queue has gone.
-    pub fn remove_queue(&self, queue: &Queue) {
+    pub(crate) fn remove_queue(&self, queue: &Queue) {
         let is = |known: &Arc<Queue>| core::ptr::eq(&**known, queue);
         let gone = self.routes.with(|routes| {
             routes.special.retain(|(_, known)| !is(known));
@@ -145,17 +145,17 @@ impl Device {
     }
 
     /// Its queues, in the order of their creation.
-    pub fn queues(&self) -> Vec<Arc<Queue>> {
+    pub(crate) fn queues(&self) -> Vec<Arc<Queue>> {
         self.routes.with(|routes| routes.queues.clone())
     }
 
     /// Its default queue.
-    pub fn default_queue(&self) -> Option<Arc<Queue>> {
+    pub(crate) fn default_queue(&self) -> Option<Arc<Queue>> {
         self.routes.with(|routes| routes.default.clone())
     }
 
     /// Where requests with this major function go.
-    pub fn queue_for(&self, major: u8) -> Option<Arc<Queue>> {
+    pub(crate) fn queue_for(&self, major: u8) -> Option<Arc<Queue>> {
         let special = self.routes.with(|routes| {
             routes.special.iter().find(|(known, _)| *known == major).map(|(_, queue)| queue.clone())
         });
@@ -163,19 +163,19 @@ impl Device {
     }
 
     /// A file has been opened.
-    pub fn add_file(&self, object: usize, handle: u64) {
+    pub(crate) fn add_file(&self, object: usize, handle: u64) {
         self.routes.with(|routes| routes.files.push((object, handle)));
     }
 
     /// The WDFFILEOBJECT of a file object, 0 if there is none.
-    pub fn file_of(&self, object: usize) -> u64 {
+    pub(crate) fn file_of(&self, object: usize) -> u64 {
         self.routes.with(|routes| {
             routes.files.iter().find(|(known, _)| *known == object).map_or(0, |(_, handle)| *handle)
         })
     }
 
     /// Takes a file off; returns its WDFFILEOBJECT, 0 if there is none.
-    pub fn forget_file(&self, object: usize) -> u64 {
+    pub(crate) fn forget_file(&self, object: usize) -> u64 {
         self.routes.with(|routes| {
             let at = routes.files.iter().position(|(known, _)| *known == object);
             at.map_or(0, |at| routes.files.swap_remove(at).1)
@@ -189,7 +189,7 @@ unsafe impl Send for Device {}
 unsafe impl Sync for Device {}
 
 /// WdfDeviceInitSetPnpPowerEventCallbacks: PASSIVE_LEVEL, before WdfDeviceCreate.
-pub unsafe extern "win64" fn set_pnp_power_event_callbacks(
+pub(crate) unsafe extern "win64" fn set_pnp_power_event_callbacks(
     _globals: *mut WDF_DRIVER_GLOBALS,
     init: PWDFDEVICE_INIT,
     callbacks: *mut WDF_PNPPOWER_EVENT_CALLBACKS,
@@ -211,7 +211,7 @@ pub unsafe extern "win64" fn set_pnp_power_event_callbacks(
 }
 
 /// WdfDeviceCreate: PASSIVE_LEVEL, in EvtDriverDeviceAdd. Takes the init structure away from the driver.
-pub unsafe extern "win64" fn device_create(
+pub(crate) unsafe extern "win64" fn device_create(
     globals: *mut WDF_DRIVER_GLOBALS,
     init_pointer: *mut PWDFDEVICE_INIT,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
@@ -276,7 +276,7 @@ pub unsafe extern "win64" fn device_create(
 }
 
 /// WdfDeviceInitSetCharacteristics: PASSIVE_LEVEL, before WdfDeviceCreate.
-pub unsafe extern "win64" fn set_characteristics(
+pub(crate) unsafe extern "win64" fn set_characteristics(
     _globals: *mut WDF_DRIVER_GLOBALS,
     init: PWDFDEVICE_INIT,
     characteristics: u32,
@@ -290,7 +290,7 @@ pub unsafe extern "win64" fn set_characteristics(
 }
 
 /// WdfDeviceCreateDeviceInterface: PASSIVE_LEVEL. Enabled once the device works.
-pub unsafe extern "win64" fn create_device_interface(
+pub(crate) unsafe extern "win64" fn create_device_interface(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     class: *const GUID,
@@ -312,7 +312,7 @@ pub unsafe extern "win64" fn create_device_interface(
 }
 
 /// WdfDeviceConfigureRequestDispatching: PASSIVE_LEVEL. Requests of one type go to one queue.
-pub unsafe extern "win64" fn configure_request_dispatching(
+pub(crate) unsafe extern "win64" fn configure_request_dispatching(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     queue: WDFQUEUE,
@@ -337,7 +337,7 @@ pub unsafe extern "win64" fn configure_request_dispatching(
 }
 
 /// WdfDeviceSetAlignmentRequirement: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn set_alignment_requirement(
+pub(crate) unsafe extern "win64" fn set_alignment_requirement(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     requirement: u32,
@@ -348,7 +348,11 @@ pub unsafe extern "win64" fn set_alignment_requirement(
 }
 
 /// WdfDeviceSetFailed: up to DISPATCH_LEVEL. PnP would now take the device away; the rig decides when.
-pub unsafe extern "win64" fn set_failed(_globals: *mut WDF_DRIVER_GLOBALS, device: WDFDEVICE, action: i32) {
+pub(crate) unsafe extern "win64" fn set_failed(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    device: WDFDEVICE,
+    action: i32,
+) {
     const FUNCTION: &str = "WdfDeviceSetFailed";
     require_irql(FUNCTION, Irql::DISPATCH);
     let device = get_ptr::<Device, _>(device, FUNCTION);
@@ -360,7 +364,7 @@ pub unsafe extern "win64" fn set_failed(_globals: *mut WDF_DRIVER_GLOBALS, devic
 }
 
 /// WdfDeviceWdmGetDeviceObject: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn wdm_get_device_object(
+pub(crate) unsafe extern "win64" fn wdm_get_device_object(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
 ) -> *mut DEVICE_OBJECT {
@@ -370,7 +374,7 @@ pub unsafe extern "win64" fn wdm_get_device_object(
 }
 
 /// WdfDeviceGetIoTarget: up to DISPATCH_LEVEL. The target lives as long as the device, and is the framework's to delete.
-pub unsafe extern "win64" fn get_io_target(
+pub(crate) unsafe extern "win64" fn get_io_target(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
 ) -> WDFIOTARGET {
@@ -380,7 +384,7 @@ pub unsafe extern "win64" fn get_io_target(
 }
 
 /// WdfFdoQueryForInterface: PASSIVE_LEVEL. Only BUS_INTERFACE_STANDARD is there.
-pub unsafe extern "win64" fn query_for_interface(
+pub(crate) unsafe extern "win64" fn query_for_interface(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     kind: *const GUID,
@@ -420,7 +424,7 @@ pub unsafe extern "win64" fn query_for_interface(
 static INTERFACE_REFERENCES: AtomicU32 = AtomicU32::new(0);
 
 /// References left, for the check at unload.
-pub fn interface_references() -> u32 {
+pub(crate) fn interface_references() -> u32 {
     INTERFACE_REFERENCES.load(Relaxed)
 }
 

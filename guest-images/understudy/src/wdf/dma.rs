@@ -20,7 +20,7 @@ const PAGE: usize = 4096;
 const FREED: u8 = 0xdb;
 
 /// A DMA enabler.
-pub struct Enabler {
+pub(crate) struct Enabler {
     /// Version 3 of the DMA operations, which NetAdapterCx needs for mapped buffers.
     pub version3: bool,
 }
@@ -35,7 +35,7 @@ impl Typed for Enabler {
 }
 
 /// A common buffer.
-pub struct CommonBuffer {
+pub(crate) struct CommonBuffer {
     base: usize,
     pages: usize,
     /// Aligned start: virtual, logical.
@@ -67,7 +67,7 @@ impl CommonBuffer {}
 ///
 /// # Errors
 /// Where the first wrong byte is.
-pub fn check_graveyard() -> Result<(), String> {
+pub(crate) fn check_graveyard() -> Result<(), String> {
     let count = GRAVEYARD.with(|graves| graves.len());
     for grave in 0..count {
         let (base, pages) = GRAVEYARD.with(|graves| graves[grave]);
@@ -85,7 +85,7 @@ pub fn check_graveyard() -> Result<(), String> {
 }
 
 /// WdfDmaEnablerCreate: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn enabler_create(
+pub(crate) unsafe extern "win64" fn enabler_create(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     config: *mut WDF_DMA_ENABLER_CONFIG,
@@ -122,7 +122,7 @@ pub unsafe extern "win64" fn enabler_create(
 }
 
 /// WdfCommonBufferCreate: PASSIVE_LEVEL. Aligned as the device asked and, with the verifier on, no better.
-pub unsafe extern "win64" fn common_buffer_create(
+pub(crate) unsafe extern "win64" fn common_buffer_create(
     _globals: *mut WDF_DRIVER_GLOBALS,
     enabler: WDFDMAENABLER,
     length: usize,
@@ -155,7 +155,7 @@ pub unsafe extern "win64" fn common_buffer_create(
 }
 
 /// WdfCommonBufferGetAlignedVirtualAddress: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn virtual_address(
+pub(crate) unsafe extern "win64" fn virtual_address(
     _globals: *mut WDF_DRIVER_GLOBALS,
     buffer: WDFCOMMONBUFFER,
 ) -> *mut c_void {
@@ -165,7 +165,7 @@ pub unsafe extern "win64" fn virtual_address(
 }
 
 /// WdfCommonBufferGetAlignedLogicalAddress: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn logical_address(
+pub(crate) unsafe extern "win64" fn logical_address(
     _globals: *mut WDF_DRIVER_GLOBALS,
     buffer: WDFCOMMONBUFFER,
 ) -> PHYSICAL_ADDRESS {
@@ -175,14 +175,17 @@ pub unsafe extern "win64" fn logical_address(
 }
 
 /// WdfCommonBufferGetLength: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn length(_globals: *mut WDF_DRIVER_GLOBALS, buffer: WDFCOMMONBUFFER) -> usize {
+pub(crate) unsafe extern "win64" fn length(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    buffer: WDFCOMMONBUFFER,
+) -> usize {
     const FUNCTION: &str = "WdfCommonBufferGetLength";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<CommonBuffer, _>(buffer, FUNCTION).length
 }
 
 /// Stops if the graveyard shows a late write.
-pub fn require_quiet_graveyard() {
+pub(crate) fn require_quiet_graveyard() {
     if let Err(place) = check_graveyard() {
         violation("FreedDmaMemoryWritten", 0, 0, place);
     }

@@ -16,7 +16,7 @@ use wdk_offline::{
 const NON_PNP: u32 = 1;
 
 /// The driver object's framework side.
-pub struct Driver {
+pub(crate) struct Driver {
     /// EvtDriverDeviceAdd.
     pub device_add: PFN_WDF_DRIVER_DEVICE_ADD,
     unload: PFN_WDF_DRIVER_UNLOAD,
@@ -27,7 +27,7 @@ impl Typed for Driver {
 }
 
 /// WdfDriverCreate: PASSIVE_LEVEL, from DriverEntry, once.
-pub unsafe extern "win64" fn driver_create(
+pub(crate) unsafe extern "win64" fn driver_create(
     globals: *mut WDF_DRIVER_GLOBALS,
     driver_object: *mut DRIVER_OBJECT,
     _registry_path: *const UNICODE_STRING,
@@ -81,7 +81,7 @@ unsafe extern "win64" fn framework_unload(driver_object: *mut DRIVER_OBJECT) {
 }
 
 /// Calls EvtDriverUnload and deletes the driver object, if there is one.
-pub fn remove(owner: Owner) {
+pub(crate) fn remove(owner: Owner) {
     let Some(handle) = handle(owner) else { return };
     let driver = object::get::<Driver>(handle.raw(), "unload");
     if let Some(unload) = driver.unload {

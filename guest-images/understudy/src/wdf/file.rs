@@ -16,7 +16,7 @@ use wdk_offline::{
 };
 
 /// A file as its driver sees it.
-pub struct FileObject {
+pub(crate) struct FileObject {
     device: u64,
     /// The I/O manager's file object.
     object: usize,
@@ -33,7 +33,7 @@ fn complete(irp: Irp, status: NTSTATUS) -> NTSTATUS {
 }
 
 /// The framework's dispatch routine for every IRP of a device.
-pub fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
+pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     // SAFETY: the extension of a framework device holds its WDFDEVICE.
     let raw = unsafe { *(*object).DeviceExtension.cast::<u64>() };
     let device = get::<Device>(raw, "dispatch");
@@ -100,7 +100,7 @@ fn create(device: &Arc<Device>, raw: u64, irp: Irp, file: *mut FILE_OBJECT) -> N
 }
 
 /// A failed IRP_MJ_CREATE leaves no file behind.
-pub fn create_completed(file: u64, status: NTSTATUS) {
+pub(crate) fn create_completed(file: u64, status: NTSTATUS) {
     if status >= 0 || file == 0 {
         return;
     }
@@ -110,7 +110,7 @@ pub fn create_completed(file: u64, status: NTSTATUS) {
 }
 
 /// WdfDeviceInitSetFileObjectConfig: PASSIVE_LEVEL, before WdfDeviceCreate.
-pub unsafe extern "win64" fn set_file_object_config(
+pub(crate) unsafe extern "win64" fn set_file_object_config(
     _globals: *mut WDF_DRIVER_GLOBALS,
     init: PWDFDEVICE_INIT,
     config: *mut WDF_FILEOBJECT_CONFIG,
@@ -131,7 +131,10 @@ pub unsafe extern "win64" fn set_file_object_config(
 }
 
 /// WdfFileObjectGetDevice: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, file: WDFFILEOBJECT) -> WDFDEVICE {
+pub(crate) unsafe extern "win64" fn get_device(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    file: WDFFILEOBJECT,
+) -> WDFDEVICE {
     const FUNCTION: &str = "WdfFileObjectGetDevice";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<FileObject, _>(file, FUNCTION).device as WDFDEVICE

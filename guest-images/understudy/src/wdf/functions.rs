@@ -16,7 +16,7 @@ use wdk_offline::{
 };
 
 /// Entries of the KMDF table.
-pub const WDF_FUNCTIONS: usize = 458;
+pub(crate) const WDF_FUNCTIONS: usize = 458;
 /// Most entries that a class extension's table may have: those of NetAdapterCx 2.1.
 const CLASS_FUNCTIONS: usize = netadaptercx_sys::NET_FUNCTION_COUNT;
 /// Bytes of one trap stub.
@@ -77,7 +77,7 @@ fn stub(entry: usize) -> usize {
 static WDF_TABLE: Once<Box<[usize]>> = Once::new();
 
 /// The KMDF table: the same for every client and never written again.
-pub fn wdf_table() -> *const WDFFUNC {
+pub(crate) fn wdf_table() -> *const WDFFUNC {
     let table = WDF_TABLE.call_once(|| {
         let mut table: Box<[usize]> = (0..WDF_FUNCTIONS).map(stub).collect();
         for (name, function) in offered().into_iter().chain(offered_requests()) {
@@ -90,7 +90,7 @@ pub fn wdf_table() -> *const WDFFUNC {
 }
 
 /// The class extension's table, to be copied into a client's array.
-pub fn class_table(class: &dyn ClassExtension) -> Box<[usize]> {
+pub(crate) fn class_table(class: &dyn ClassExtension) -> Box<[usize]> {
     let mut table: Box<[usize]> = (0..CLASS_FUNCTIONS).map(|entry| stub(WDF_FUNCTIONS + entry)).collect();
     for &(index, function) in class.offered() {
         table[index] = function;

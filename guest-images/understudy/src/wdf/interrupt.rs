@@ -16,7 +16,7 @@ use wdk_offline::{
 };
 
 /// An interrupt of the driver.
-pub struct Interrupt {
+pub(crate) struct Interrupt {
     isr: PFN_WDF_INTERRUPT_ISR,
     enable: PFN_WDF_INTERRUPT_ENABLE,
     disable: PFN_WDF_INTERRUPT_DISABLE,
@@ -48,7 +48,7 @@ impl Typed for Interrupt {
 
 impl Interrupt {
     /// Runs the ISR as an interrupt at DIRQL does. Called by the interrupt dispatcher.
-    pub fn service(&self) -> bool {
+    pub(crate) fn service(&self) -> bool {
         let Some(isr) = self.isr.filter(|_| self.connected.load(Relaxed)) else { return false };
         let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
         // SAFETY: the driver's ISR with its own handle, at DIRQL, on one processor: the interrupt lock is held in effect.
@@ -59,7 +59,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// The driver's status.
-    pub fn connect(&self, irql: Irql) -> Result<(), NTSTATUS> {
+    pub(crate) fn connect(&self, irql: Irql) -> Result<(), NTSTATUS> {
         self.irql.store(irql.number(), Relaxed);
         self.connected.store(true, Relaxed);
         self.at_dirql("EvtInterruptEnable", self.enable)
@@ -69,7 +69,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// The driver's status.
-    pub fn disconnect(&self) -> Result<(), NTSTATUS> {
+    pub(crate) fn disconnect(&self) -> Result<(), NTSTATUS> {
         let result = self.at_dirql("EvtInterruptDisable", self.disable);
         self.connected.store(false, Relaxed);
         self.irql.store(0, Relaxed);
@@ -90,7 +90,7 @@ impl Interrupt {
 }
 
 /// The device's interrupt object, if the driver has made one.
-pub fn of_device(device: u64) -> Option<Arc<Interrupt>> {
+pub(crate) fn of_device(device: u64) -> Option<Arc<Interrupt>> {
     let below = object::children(device, "PnP");
     below
         .into_iter()
@@ -99,7 +99,7 @@ pub fn of_device(device: u64) -> Option<Arc<Interrupt>> {
 }
 
 /// WdfInterruptCreate: PASSIVE_LEVEL, in EvtDriverDeviceAdd or EvtDevicePrepareHardware (there with the descriptors).
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     config: *mut WDF_INTERRUPT_CONFIG,
@@ -176,7 +176,7 @@ pub unsafe extern "win64" fn create(
 }
 
 /// WdfInterruptQueueDpcForIsr: any IRQL up to DIRQL. FALSE if it was queued already.
-pub unsafe extern "win64" fn queue_dpc_for_isr(
+pub(crate) unsafe extern "win64" fn queue_dpc_for_isr(
     _globals: *mut WDF_DRIVER_GLOBALS,
     interrupt: WDFINTERRUPT,
 ) -> u8 {
@@ -184,7 +184,7 @@ pub unsafe extern "win64" fn queue_dpc_for_isr(
 }
 
 /// WdfInterruptAcquireLock: up to DIRQL; raises to it.
-pub unsafe extern "win64" fn acquire_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
+pub(crate) unsafe extern "win64" fn acquire_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
     const FUNCTION: &str = "WdfInterruptAcquireLock";
     let interrupt = get_ptr::<Interrupt, _>(interrupt, FUNCTION);
     let irql = Irql::new(interrupt.irql.load(Relaxed));
@@ -201,13 +201,13 @@ pub unsafe extern "win64" fn acquire_lock(_globals: *mut WDF_DRIVER_GLOBALS, int
 }
 
 /// WdfInterruptReleaseLock: at DIRQL.
-pub unsafe extern "win64" fn release_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
+pub(crate) unsafe extern "win64" fn release_lock(_globals: *mut WDF_DRIVER_GLOBALS, interrupt: WDFINTERRUPT) {
     const FUNCTION: &str = "WdfInterruptReleaseLock";
     get_ptr::<Interrupt, _>(interrupt, FUNCTION).lock.release(FUNCTION);
 }
 
 /// WdfInterruptGetDevice: any IRQL.
-pub unsafe extern "win64" fn get_device(
+pub(crate) unsafe extern "win64" fn get_device(
     _globals: *mut WDF_DRIVER_GLOBALS,
     interrupt: WDFINTERRUPT,
 ) -> WDFDEVICE {

@@ -9,7 +9,7 @@ use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRI
 
 /// A spin lock of the driver.
 #[derive(Default)]
-pub struct SpinLockObject {
+pub(crate) struct SpinLockObject {
     /// IRQL to go back to, while it is held.
     held: IrqLock<Option<Irql>>,
 }
@@ -34,7 +34,7 @@ impl Default for IrqLock<Option<Irql>> {
 
 impl SpinLockObject {
     /// Takes the lock, raising to `irql`.
-    pub fn acquire(&self, function: &str, irql: Irql) {
+    pub(crate) fn acquire(&self, function: &str, irql: Irql) {
         let old = crate::ke::raise(irql);
         let taken = self.held.with(|held| {
             if held.is_none() {
@@ -51,7 +51,7 @@ impl SpinLockObject {
     }
 
     /// Gives it back and lowers IRQL again.
-    pub fn release(&self, function: &str) {
+    pub(crate) fn release(&self, function: &str) {
         match self.held.with(Option::take) {
             Some(old) => {
                 crate::verifier::lock_released();
@@ -63,7 +63,7 @@ impl SpinLockObject {
 }
 
 /// WdfSpinLockCreate: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn spin_lock_create(
+pub(crate) unsafe extern "win64" fn spin_lock_create(
     globals: *mut WDF_DRIVER_GLOBALS,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
     spin_lock: *mut WDFSPINLOCK,
@@ -82,21 +82,27 @@ pub unsafe extern "win64" fn spin_lock_create(
 }
 
 /// WdfSpinLockAcquire: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn spin_lock_acquire(_globals: *mut WDF_DRIVER_GLOBALS, spin_lock: WDFSPINLOCK) {
+pub(crate) unsafe extern "win64" fn spin_lock_acquire(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    spin_lock: WDFSPINLOCK,
+) {
     const FUNCTION: &str = "WdfSpinLockAcquire";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).acquire(FUNCTION, Irql::DISPATCH);
 }
 
 /// WdfSpinLockRelease: at DISPATCH_LEVEL.
-pub unsafe extern "win64" fn spin_lock_release(_globals: *mut WDF_DRIVER_GLOBALS, spin_lock: WDFSPINLOCK) {
+pub(crate) unsafe extern "win64" fn spin_lock_release(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    spin_lock: WDFSPINLOCK,
+) {
     const FUNCTION: &str = "WdfSpinLockRelease";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<SpinLockObject, _>(spin_lock, FUNCTION).release(FUNCTION);
 }
 
 /// The lock that serialises a queue's or a device's callbacks: a spin lock, or a mutex where they run at PASSIVE_LEVEL.
-pub struct CallbackLock {
+pub(crate) struct CallbackLock {
     passive: bool,
     /// The thread that has it; a spin lock's owner is whoever runs.
     owner: IrqLock<Option<u64>>,
@@ -105,19 +111,19 @@ pub struct CallbackLock {
 
 impl CallbackLock {
     /// A free lock.
-    pub fn new(passive: bool) -> Self {
+    pub(crate) fn new(passive: bool) -> Self {
         Self { passive, owner: IrqLock::new(None), free: crate::ke::Event::auto() }
     }
 
     /// Whether the caller runs inside it.
-    pub fn is_owner(&self) -> bool {
+    pub(crate) fn is_owner(&self) -> bool {
         let thread = crate::ke::current_thread();
         // nobody else runs while a spin lock is held: this is the only processor
         self.owner.with(|owner| owner.is_some_and(|owner| owner == thread || !self.passive))
     }
 
     /// Runs `section` inside. A second entry by the same thread is bug check 0x10D/2.
-    pub fn with<R>(&self, section: impl FnOnce() -> R) -> R {
+    pub(crate) fn with<R>(&self, section: impl FnOnce() -> R) -> R {
         if self.is_owner() {
             violation(
                 "CallbackLockAcquiredTwice",

@@ -11,7 +11,7 @@ use wdk_offline::{
 };
 
 /// A memory object.
-pub struct Memory {
+pub(crate) struct Memory {
     buffer: *mut u8,
     len: usize,
     /// The bytes, if they are its own, with a guard behind them.
@@ -41,7 +41,7 @@ const GUARD: u64 = 0xfdfd_fdfd_fdfd_fdfd;
 
 impl Memory {
     /// Over a buffer of a received request.
-    pub fn over(buffer: *mut u8, len: usize) -> Arc<Self> {
+    pub(crate) fn over(buffer: *mut u8, len: usize) -> Arc<Self> {
         Arc::new(Self { buffer, len, own: None, uses: AtomicU32::new(0) })
     }
 
@@ -52,27 +52,27 @@ impl Memory {
     }
 
     /// First byte.
-    pub fn buffer(&self) -> *mut u8 {
+    pub(crate) fn buffer(&self) -> *mut u8 {
         self.buffer
     }
 
     /// Bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// A formatted request uses it.
-    pub fn reuse(&self) {
+    pub(crate) fn reuse(&self) {
         self.uses.fetch_add(1, Relaxed);
     }
 
     /// Ends [`Self::reuse`].
-    pub fn unuse(&self) {
+    pub(crate) fn unuse(&self) {
         self.uses.fetch_sub(1, Relaxed);
     }
 
     /// Whether a formatted request uses it.
-    pub fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.uses.load(Relaxed) != 0
     }
 }
@@ -94,7 +94,7 @@ impl Drop for Memory {
 }
 
 /// WdfMemoryCreate: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     globals: *mut WDF_DRIVER_GLOBALS,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
     _pool: i32,
@@ -126,7 +126,7 @@ pub unsafe extern "win64" fn create(
 }
 
 /// WdfMemoryGetBuffer: any IRQL up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_buffer(
+pub(crate) unsafe extern "win64" fn get_buffer(
     _globals: *mut WDF_DRIVER_GLOBALS,
     memory: WDFMEMORY,
     size: *mut usize,

@@ -4,23 +4,23 @@
 //! `file`, `memory`: the request half, with the orders and results of `driver/docs/requests.md`. Its decisions alone are
 //! `understudy_rules::wdf`.
 
-pub mod queue;
+pub(crate) mod queue;
 
-pub mod attributes;
-pub mod binding;
-pub mod bus;
-pub mod class;
-pub mod client;
-pub mod device;
-pub mod dma;
-pub mod driver;
-pub mod file;
-pub mod functions;
-pub mod interrupt;
-pub mod io_target;
-pub mod lock;
-pub mod memory;
-pub mod object;
-pub mod request;
-pub mod resources;
-pub mod timer;
+pub(crate) mod attributes;
+pub(crate) mod binding;
+pub(crate) mod bus;
+pub(crate) mod class;
+pub(crate) mod client;
+pub(crate) mod device;
+pub(crate) mod dma;
+pub(crate) mod driver;
+pub(crate) mod file;
+pub(crate) mod functions;
+pub(crate) mod interrupt;
+pub(crate) mod io_target;
+pub(crate) mod lock;
+pub(crate) mod memory;
+pub(crate) mod object;
+pub(crate) mod request;
+pub(crate) mod resources;
+pub(crate) mod timer;

@@ -2,7 +2,7 @@
 //!
 //! A wrong handle, a wrong IRQL or a forbidden deletion is bug check 0x10D, as KMDF's verifier has it.
 
-pub use super::attributes::Attributes;
+pub(crate) use super::attributes::Attributes;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
@@ -21,7 +21,7 @@ use wdk_offline::{
 const INVALID_HANDLE: u64 = 5;
 
 /// A type that stands behind handles of one kind.
-pub trait Typed: Any + Send + Sync {
+pub(crate) trait Typed: Any + Send + Sync {
     /// The handle type's name.
     const KIND: &'static str;
     /// Memory that a device may still write: a driver that cannot be sure references it to leak it on purpose.
@@ -80,7 +80,7 @@ struct Context {
 }
 
 /// A framework object.
-pub struct Object {
+pub(crate) struct Object {
     payload: Arc<dyn Payload>,
     /// The driver that it belongs to.
     owner: Owner,
@@ -117,7 +117,7 @@ fn checked<T>(function: &str, handle: Handle, result: Result<T, HandleFault>) ->
 }
 
 /// The object behind a handle of kind `T`; any other handle is a violation.
-pub fn get<T: Typed>(raw: u64, function: &str) -> Arc<T> {
+pub(crate) fn get<T: Typed>(raw: u64, function: &str) -> Arc<T> {
     let handle = Handle::from_raw(raw);
     let object = checked(function, handle, OBJECTS.with(|table| table.get(handle)));
     of(&object.payload).unwrap_or_else(|| {
@@ -126,24 +126,24 @@ pub fn get<T: Typed>(raw: u64, function: &str) -> Arc<T> {
 }
 
 /// As [`get`], for a handle of a pointer type.
-pub fn get_ptr<T: Typed, H>(handle: *mut H, function: &str) -> Arc<T> {
+pub(crate) fn get_ptr<T: Typed, H>(handle: *mut H, function: &str) -> Arc<T> {
     get(handle as u64, function)
 }
 
 /// The parent's handle.
-pub fn parent(raw: u64, function: &str) -> Option<Handle> {
+pub(crate) fn parent(raw: u64, function: &str) -> Option<Handle> {
     let handle = Handle::from_raw(raw);
     checked(function, handle, OBJECTS.with(|table| table.parent(handle)))
 }
 
 /// The driver that an object belongs to.
-pub fn owner(raw: u64, function: &str) -> Owner {
+pub(crate) fn owner(raw: u64, function: &str) -> Owner {
     let handle = Handle::from_raw(raw);
     checked(function, handle, OBJECTS.with(|table| table.get(handle))).owner
 }
 
 /// Makes an object below `parent`, of the same driver, and returns its handle. Without a parent it is understudy's.
-pub fn create<T: Typed>(
+pub(crate) fn create<T: Typed>(
     function: &str,
     payload: Arc<T>,
     parent: Option<Handle>,
@@ -154,7 +154,7 @@ pub fn create<T: Typed>(
 }
 
 /// As [`create`], for a driver that the parent, if any, does not tell.
-pub fn create_for<T: Typed>(
+pub(crate) fn create_for<T: Typed>(
     owner: Owner,
     function: &str,
     payload: Arc<T>,
@@ -193,7 +193,7 @@ fn context(info: PCWDF_OBJECT_CONTEXT_TYPE_INFO, size_override: usize) -> Contex
 }
 
 /// WdfObjectGetTypedContextWorker: any IRQL.
-pub unsafe extern "win64" fn get_typed_context(
+pub(crate) unsafe extern "win64" fn get_typed_context(
     _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
     handle: WDFOBJECT,
     info: PCWDF_OBJECT_CONTEXT_TYPE_INFO,
@@ -212,7 +212,7 @@ pub unsafe extern "win64" fn get_typed_context(
 }
 
 /// WdfObjectReferenceActual: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn reference_actual(
+pub(crate) unsafe extern "win64" fn reference_actual(
     _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
     handle: WDFOBJECT,
     _tag: *mut c_void,
@@ -233,7 +233,7 @@ pub unsafe extern "win64" fn reference_actual(
 }
 
 /// WdfObjectDereferenceActual: up to DISPATCH_LEVEL. The last one of a deleted object destroys it.
-pub unsafe extern "win64" fn dereference_actual(
+pub(crate) unsafe extern "win64" fn dereference_actual(
     _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
     handle: WDFOBJECT,
     _tag: *mut c_void,
@@ -257,13 +257,13 @@ pub unsafe extern "win64" fn dereference_actual(
 }
 
 /// Holds an object for the framework: its handle stays valid until [`release`], deleted or not.
-pub fn hold(raw: u64) {
+pub(crate) fn hold(raw: u64) {
     let handle = Handle::from_raw(raw);
     checked("hold", handle, OBJECTS.with(|table| table.get(handle))).holds.fetch_add(1, Relaxed);
 }
 
 /// Ends [`hold`].
-pub fn release(raw: u64) {
+pub(crate) fn release(raw: u64) {
     let handle = Handle::from_raw(raw);
     let object = checked("release", handle, OBJECTS.with(|table| table.get(handle)));
     object.holds.fetch_sub(1, Relaxed);
@@ -271,18 +271,18 @@ pub fn release(raw: u64) {
 }
 
 /// References that the driver holds on an object.
-pub fn references(raw: u64, function: &str) -> u32 {
+pub(crate) fn references(raw: u64, function: &str) -> u32 {
     let handle = Handle::from_raw(raw);
     checked(function, handle, OBJECTS.with(|table| table.get(handle))).references.load(Relaxed)
 }
 
 /// The object behind a handle of kind `T`, or why there is none; for those who name their own rule.
-pub fn find<T: Typed>(raw: u64) -> Result<Option<Arc<T>>, HandleFault> {
+pub(crate) fn find<T: Typed>(raw: u64) -> Result<Option<Arc<T>>, HandleFault> {
     OBJECTS.with(|table| table.get(Handle::from_raw(raw))).map(|object| of(&object.payload))
 }
 
 /// WdfObjectDelete: IRQL up to DISPATCH_LEVEL; not for objects that the framework owns.
-pub unsafe extern "win64" fn object_delete(
+pub(crate) unsafe extern "win64" fn object_delete(
     _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
     handle: WDFOBJECT,
 ) {
@@ -297,13 +297,13 @@ pub unsafe extern "win64" fn object_delete(
 
 /// Deletes an object with everything below it: cleanup callbacks from the leaves upwards, then the framework's own
 /// disposal, then destroy callbacks. PASSIVE_LEVEL, but for spin locks, requests and memory.
-pub fn delete(handle: Handle) {
+pub(crate) fn delete(handle: Handle) {
     clean(handle);
     finish(handle);
 }
 
 /// The first half of [`delete`]: cleanup callbacks and disposal.
-pub fn clean(handle: Handle) {
+pub(crate) fn clean(handle: Handle) {
     for each in checked("deletion", handle, OBJECTS.with(|table| table.subtree(handle))) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
         if let Some(cleanup) = object.cleanup {
@@ -320,7 +320,7 @@ pub fn clean(handle: Handle) {
 }
 
 /// The second half of [`delete`]: each object goes, or stays by itself until its last reference goes.
-pub fn finish(handle: Handle) {
+pub(crate) fn finish(handle: Handle) {
     for each in checked("deletion", handle, OBJECTS.with(|table| table.subtree(handle))) {
         let Ok(object) = OBJECTS.with(|table| table.get(each)) else { continue };
         object.deleted.store(true, Relaxed);
@@ -362,7 +362,7 @@ fn destroy(handle: Handle, object: &Arc<Object>) {
 }
 
 /// Handle and kind of a driver's live objects, for the check at unload.
-pub fn live(owner: Owner) -> Vec<(Handle, &'static str)> {
+pub(crate) fn live(owner: Owner) -> Vec<(Handle, &'static str)> {
     // collected outside, as the heap must not be entered with interrupts off for long
     OBJECTS.with(|table| {
         table
@@ -373,7 +373,7 @@ pub fn live(owner: Owner) -> Vec<(Handle, &'static str)> {
 }
 
 /// Handle and kind of everything below an object.
-pub fn children(raw: u64, function: &str) -> Vec<(Handle, &'static str)> {
+pub(crate) fn children(raw: u64, function: &str) -> Vec<(Handle, &'static str)> {
     let handle = Handle::from_raw(raw);
     let below = checked(function, handle, OBJECTS.with(|table| table.subtree(handle)));
     let kind = |each: Handle| OBJECTS.with(|table| table.get(each)).ok().map(|object| (each, object.kind()));

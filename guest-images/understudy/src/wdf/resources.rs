@@ -10,7 +10,7 @@ use wdk_offline::{
 };
 
 /// One list. The descriptors stay where they are as long as the list lives: drivers keep pointers into it.
-pub struct ResourceList(pub Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]>);
+pub(crate) struct ResourceList(pub Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]>);
 
 impl Typed for ResourceList {
     const KIND: &'static str = "WDFCMRESLIST";
@@ -22,14 +22,14 @@ unsafe impl Send for ResourceList {}
 unsafe impl Sync for ResourceList {}
 
 /// WdfCmResourceListGetCount: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_count(_globals: *mut WDF_DRIVER_GLOBALS, list: WDFCMRESLIST) -> u32 {
+pub(crate) unsafe extern "win64" fn get_count(_globals: *mut WDF_DRIVER_GLOBALS, list: WDFCMRESLIST) -> u32 {
     const FUNCTION: &str = "WdfCmResourceListGetCount";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<ResourceList, _>(list, FUNCTION).0.len() as u32
 }
 
 /// WdfCmResourceListGetDescriptor: up to DISPATCH_LEVEL; NULL past the end.
-pub unsafe extern "win64" fn get_descriptor(
+pub(crate) unsafe extern "win64" fn get_descriptor(
     _globals: *mut WDF_DRIVER_GLOBALS,
     list: WDFCMRESLIST,
     index: u32,
@@ -41,7 +41,7 @@ pub unsafe extern "win64" fn get_descriptor(
 }
 
 /// Whether the two pointers are the raw and the translated interrupt descriptor of these lists.
-pub fn is_interrupt_descriptor(
+pub(crate) fn is_interrupt_descriptor(
     lists: (Handle, Handle),
     raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
     translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,

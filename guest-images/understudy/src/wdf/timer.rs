@@ -12,7 +12,7 @@ use wdk_offline::{
 };
 
 /// A timer of the driver.
-pub struct TimerObject {
+pub(crate) struct TimerObject {
     timer: Timer,
     /// Armed and not yet run.
     pending: Arc<AtomicBool>,
@@ -34,7 +34,7 @@ impl Typed for TimerObject {
 impl TimerObject {}
 
 /// WdfTimerCreate: PASSIVE_LEVEL. A parent is required.
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     _globals: *mut WDF_DRIVER_GLOBALS,
     config: *mut WDF_TIMER_CONFIG,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
@@ -78,7 +78,11 @@ pub unsafe extern "win64" fn create(
 }
 
 /// WdfTimerStart: up to DISPATCH_LEVEL; `due` in 100 ns units, negative for relative. TRUE if it was pending.
-pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, due: i64) -> u8 {
+pub(crate) unsafe extern "win64" fn start(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    timer: WDFTIMER,
+    due: i64,
+) -> u8 {
     const FUNCTION: &str = "WdfTimerStart";
     require_irql(FUNCTION, Irql::DISPATCH);
     let timer = get_ptr::<TimerObject, _>(timer, FUNCTION);
@@ -91,7 +95,7 @@ pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDF
 }
 
 /// WdfTimerStop: up to DISPATCH_LEVEL, with `wait` at PASSIVE_LEVEL. TRUE if it was pending.
-pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, wait: u8) -> u8 {
+pub(crate) unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFTIMER, wait: u8) -> u8 {
     const FUNCTION: &str = "WdfTimerStop";
     require_irql(FUNCTION, Irql::DISPATCH);
     let timer = get_ptr::<TimerObject, _>(timer, FUNCTION);
@@ -104,7 +108,7 @@ pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, timer: WDFT
 }
 
 /// WdfTimerGetParentObject: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_parent_object(
+pub(crate) unsafe extern "win64" fn get_parent_object(
     _globals: *mut WDF_DRIVER_GLOBALS,
     timer: WDFTIMER,
 ) -> WDFOBJECT {

@@ -70,7 +70,7 @@ mod walk {
             .collect()
     }
 
-    pub fn walk(file: &OsStr) -> Result<Vec<String>, String> {
+    pub(crate) fn walk(file: &OsStr) -> Result<Vec<String>, String> {
         let name = wide(file);
         let mut line = 0;
         // SAFETY: the name ends with NUL.

@@ -18,16 +18,16 @@ use crate::guest::{
 };
 
 /// Brings its input back.
-pub const ECHO: u32 = 0x8CAC_E000;
+pub(crate) const ECHO: u32 = 0x8CAC_E000;
 /// Pends until it is cancelled or its file is closed.
-pub const PENDS: u32 = 0x8CAC_E004;
-pub const STATUS_CANCELLED: u32 = 0xC000_0120;
+pub(crate) const PENDS: u32 = 0x8CAC_E004;
+pub(crate) const STATUS_CANCELLED: u32 = 0xC000_0120;
 /// How long anything may take.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 const STATUS_INVALID_DEVICE_REQUEST: u32 = 0xC000_0010;
 
 #[derive(Default)]
-pub struct State {
+pub(crate) struct State {
     /// What was done, in order.
     pub done: Vec<String>,
     /// Requests that pend, by number of the file; `true`: cancelled.
@@ -47,12 +47,12 @@ pub struct State {
 }
 
 #[derive(Default)]
-pub struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-pub struct Pretend {
+pub(crate) struct Pretend {
     pub shared: Arc<Shared>,
     /// How many modules the filter has.
     pub modules: u32,
@@ -88,45 +88,45 @@ impl Default for Pretend {
 
 impl Pretend {
     /// What was done, in order.
-    pub fn done(&self) -> Vec<String> {
+    pub(crate) fn done(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().done.clone()
     }
 
     /// How many files have been closed.
-    pub fn closed(&self) -> usize {
+    pub(crate) fn closed(&self) -> usize {
         self.shared.state.lock().unwrap().closed
     }
 
     /// How many files have been opened.
-    pub fn opened(&self) -> usize {
+    pub(crate) fn opened(&self) -> usize {
         self.shared.state.lock().unwrap().opened
     }
 
     /// Puts a text into the NIC's driver key.
-    pub fn put_into_driver_key(&self, below: &str, name: &str, text: &str) {
+    pub(crate) fn put_into_driver_key(&self, below: &str, name: &str, text: &str) {
         let mut state = self.shared.state.lock().unwrap();
         state.driver_key.insert((below.into(), name.into()), text.into());
     }
 
     /// The texts of the NIC's driver key itself.
-    pub fn driver_key_texts(&self) -> Vec<(String, String)> {
+    pub(crate) fn driver_key_texts(&self) -> Vec<(String, String)> {
         let state = self.shared.state.lock().unwrap();
         let texts = state.driver_key.iter().filter(|((below, _), _)| below.is_empty());
         texts.map(|((_, name), text)| (name.clone(), text.clone())).collect()
     }
 
     /// Waits until something hangs.
-    pub fn await_hanging(&self) {
+    pub(crate) fn await_hanging(&self) {
         self.wait_while(|state| state.hanging == 0);
     }
 
     /// Waits until this has been done.
-    pub fn await_done(&self, what: &str) {
+    pub(crate) fn await_done(&self, what: &str) {
         self.wait_while(|state| state.done.iter().all(|done| done != what));
     }
 
     /// Lets go on what hangs.
-    pub fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.shared.state.lock().unwrap().let_go = true;
         self.shared.changed.notify_all();
     }

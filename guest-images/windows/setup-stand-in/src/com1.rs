@@ -10,7 +10,7 @@ const BASE: u16 = 0x3f8;
 const EMPTY: u8 = 1 << 5;
 
 /// Reports one line.
-pub fn say(line: impl fmt::Display) {
+pub(crate) fn say(line: impl fmt::Display) {
     // A 16550 takes every byte.
     let _ = write!(Com1, "cancelnic-setup: {line}\r\n");
 }

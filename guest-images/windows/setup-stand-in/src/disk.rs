@@ -17,7 +17,7 @@ const FILL: u64 = 96 << 20;
 const CHUNK: usize = 256 << 10;
 
 /// The one disk that can be written.
-pub struct Disk {
+pub(crate) struct Disk {
     device: BlockDevice,
     /// Of [`CHUNK`] bytes, aligned for every device.
     buffer: &'static mut [u8],
@@ -25,7 +25,7 @@ pub struct Disk {
 
 impl Disk {
     /// Finds it.
-    pub fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         for device in BlockDevice::all()? {
             let device = device?;
             let media = device.media();
@@ -39,12 +39,12 @@ impl Disk {
     }
 
     /// Whether a volume is on a disc, which cannot be written.
-    pub fn is_disc(volume: Handle) -> Result<bool> {
+    pub(crate) fn is_disc(volume: Handle) -> Result<bool> {
         Ok(BlockDevice::of(volume)?.media().read_only)
     }
 
     /// Makes the disk's start a copy of a volume, which the firmware then starts from.
-    pub fn copy_from(&mut self, volume: Handle) -> Result {
+    pub(crate) fn copy_from(&mut self, volume: Handle) -> Result {
         let mut source = BlockDevice::of(volume)?;
         let size = u64::from(source.media().block_size);
         // Some firmware takes the device to be longer than the volume on it.
@@ -61,7 +61,7 @@ impl Disk {
     }
 
     /// Writes as much as an installation would at its least.
-    pub fn fill(&mut self) -> Result {
+    pub(crate) fn fill(&mut self) -> Result {
         self.buffer.fill(0x5a);
         for chunk in 0..FILL / CHUNK as u64 {
             self.write(FILL_AT + chunk * CHUNK as u64, CHUNK)?;
@@ -70,13 +70,13 @@ impl Disk {
     }
 
     /// How often the disk was started from.
-    pub fn starts(&mut self) -> Result<u8> {
+    pub(crate) fn starts(&mut self) -> Result<u8> {
         self.device.read(COUNT_AT / 512, &mut self.buffer[..512])?;
         if &self.buffer[..8] == MARK { Ok(self.buffer[8]) } else { Err(Status::NOT_FOUND) }
     }
 
     /// Notes how often the disk was started from.
-    pub fn set_starts(&mut self, starts: u8) -> Result {
+    pub(crate) fn set_starts(&mut self, starts: u8) -> Result {
         self.buffer[..512].fill(0);
         self.buffer[..8].copy_from_slice(MARK);
         self.buffer[8] = starts;

@@ -13,14 +13,14 @@ const MOST: usize = 4096;
 
 /// Tag identifiers of descriptors (ECMA-167 3/7.2.1 and 4/7.2.1).
 mod tag {
-    pub const ANCHOR: u16 = 2;
-    pub const PARTITION: u16 = 5;
-    pub const LOGICAL_VOLUME: u16 = 6;
-    pub const TERMINATING: u16 = 8;
-    pub const FILE_SET: u16 = 256;
-    pub const FILE_IDENTIFIER: u16 = 257;
-    pub const FILE_ENTRY: u16 = 261;
-    pub const EXTENDED_FILE_ENTRY: u16 = 266;
+    pub(super) const ANCHOR: u16 = 2;
+    pub(super) const PARTITION: u16 = 5;
+    pub(super) const LOGICAL_VOLUME: u16 = 6;
+    pub(super) const TERMINATING: u16 = 8;
+    pub(super) const FILE_SET: u16 = 256;
+    pub(super) const FILE_IDENTIFIER: u16 = 257;
+    pub(super) const FILE_ENTRY: u16 = 261;
+    pub(super) const EXTENDED_FILE_ENTRY: u16 = 266;
 }
 
 /// Why nothing can be read from what should be a disc.

@@ -1,9 +1,9 @@
 //! Interrupts that the processor sends itself.
 
 /// Requests an interrupt from this processor to itself.
-pub fn request(vector: u8) {
+pub(crate) fn request(vector: u8) {
     super::cpu::request(vector);
 }
 
 /// The interrupt that is being served is over: nothing is to be done for that.
-pub fn acknowledge() {}
+pub(crate) fn acknowledge() {}

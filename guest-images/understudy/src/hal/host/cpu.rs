@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, OnceLock};
 
 /// Who serves an interrupt, with interrupts off.
-pub type Serve = fn(vector: u8);
+pub(crate) type Serve = fn(vector: u8);
 /// What is asked wherever an interrupt could come to a thread that may be pre-empted.
-pub type Point = fn();
+pub(crate) type Point = fn();
 
 static PRIORITY: AtomicU8 = AtomicU8::new(0);
 static ON: AtomicBool = AtomicBool::new(false);
@@ -18,35 +18,35 @@ static SERVE: OnceLock<Serve> = OnceLock::new();
 static POINT: OnceLock<Point> = OnceLock::new();
 
 /// Says who serves interrupts, and what is asked where a thread may be pre-empted. Once.
-pub fn install(serve: Serve, point: Point) {
+pub(crate) fn install(serve: Serve, point: Point) {
     let first = SERVE.set(serve).is_ok() && POINT.set(point).is_ok();
     assert!(first, "one machine to a process");
 }
 
 /// The task priority, 0 to 15.
-pub fn priority() -> u8 {
+pub(crate) fn priority() -> u8 {
     PRIORITY.load(SeqCst)
 }
 
 /// Sets the task priority; what waited below it comes.
-pub fn set_priority(priority: u8) {
+pub(crate) fn set_priority(priority: u8) {
     PRIORITY.store(priority, SeqCst);
     deliver();
 }
 
 /// Lets interrupts come.
-pub fn interrupts_on() {
+pub(crate) fn interrupts_on() {
     ON.store(true, SeqCst);
     deliver();
 }
 
 /// Keeps interrupts away.
-pub fn interrupts_off() {
+pub(crate) fn interrupts_off() {
     ON.store(false, SeqCst);
 }
 
 /// Runs `section` with interrupts off.
-pub fn without_interrupts<R>(section: impl FnOnce() -> R) -> R {
+pub(crate) fn without_interrupts<R>(section: impl FnOnce() -> R) -> R {
     let were_on = ON.swap(false, SeqCst);
     let result = section();
     if were_on {
@@ -80,17 +80,17 @@ fn deliver() {
 }
 
 /// One round of a loop that waits for time to pass: it does.
-pub fn spin() {
+pub(crate) fn spin() {
     pass(1);
 }
 
 /// Time passes.
-pub fn pass(us: u64) {
+pub(crate) fn pass(us: u64) {
     NOW_US.fetch_add(us, SeqCst);
 }
 
 /// The processor's counter: a thousand steps in a microsecond.
-pub fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     NOW_US.load(SeqCst) * 1000
 }
 
@@ -116,7 +116,7 @@ impl Gate {
 }
 
 /// Where a thread stands that does not run.
-pub struct Context(Arc<Gate>);
+pub(crate) struct Context(Arc<Gate>);
 
 unsafe extern "C" {
     fn thread_entry(id: u64) -> !;
@@ -124,12 +124,12 @@ unsafe extern "C" {
 
 impl Context {
     /// That of the flow that runs now.
-    pub fn running() -> Self {
+    pub(crate) fn running() -> Self {
         Self(Arc::default())
     }
 
     /// That of a thread which begins in `thread_entry(id)`, with interrupts off at DISPATCH_LEVEL.
-    pub fn new(id: u64) -> Self {
+    pub(crate) fn new(id: u64) -> Self {
         let gate: Arc<Gate> = Arc::default();
         let own = gate.clone();
         let begin = move || {
@@ -143,7 +143,7 @@ impl Context {
     }
 
     /// A host thread's registers are not looked at.
-    pub fn stack_pointer(&self) -> Option<u64> {
+    pub(crate) fn stack_pointer(&self) -> Option<u64> {
         None
     }
 }
@@ -152,7 +152,7 @@ impl Context {
 ///
 /// # Safety
 /// `from` is the running thread's, `to` another's; both live.
-pub unsafe fn switch(from: *mut Context, to: *const Context) {
+pub(crate) unsafe fn switch(from: *mut Context, to: *const Context) {
     // SAFETY: by contract; cloned, as the records may move once another thread runs.
     let (from, to) = unsafe { ((*from).0.clone(), (*to).0.clone()) };
     to.open();

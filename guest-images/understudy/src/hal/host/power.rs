@@ -3,16 +3,16 @@
 use std::io::Write as _;
 
 /// A fault of understudy itself.
-pub const EXIT_INTERNAL: u8 = 0x30;
+pub(crate) const EXIT_INTERNAL: u8 = 0x30;
 
 /// Ends the run, once everything that was said is out.
-pub fn exit(value: u8) -> ! {
+pub(crate) fn exit(value: u8) -> ! {
     drop(std::io::stdout().flush());
     std::process::exit(value.into())
 }
 
 /// Ends the run for a fault of understudy itself.
-pub fn fatal(what: &str) -> ! {
+pub(crate) fn fatal(what: &str) -> ! {
     crate::log!("understudy: {what}");
     exit(EXIT_INTERNAL)
 }

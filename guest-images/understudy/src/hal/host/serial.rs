@@ -4,12 +4,12 @@ use core::fmt;
 use std::io::Write as _;
 
 /// Writes one line of the agent protocol, whole.
-pub fn write_line(line: &str) {
+pub(crate) fn write_line(line: &str) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// Writes a line to the log, whole.
-pub fn log(arguments: fmt::Arguments<'_>) {
+pub(crate) fn log(arguments: fmt::Arguments<'_>) {
     drop(writeln!(std::io::stderr(), "{arguments}"));
 }
 

@@ -41,12 +41,12 @@ static NEXT: AtomicU16 = AtomicU16::new(1);
 static CONTROLS: IrqLock<Vec<Control>> = IrqLock::new(Vec::new());
 
 /// Whether a driver has a control device.
-pub fn registered(driver: u64) -> bool {
+pub(super) fn registered(driver: u64) -> bool {
     CONTROLS.with(|controls| controls.iter().any(|control| control.driver == driver))
 }
 
 /// NdisRegisterDeviceEx: PASSIVE_LEVEL, with a driver's handle.
-pub unsafe extern "win64" fn register(
+pub(super) unsafe extern "win64" fn register(
     handle: NDIS_HANDLE,
     attributes: *mut NDIS_DEVICE_OBJECT_ATTRIBUTES,
     object: *mut *mut DEVICE_OBJECT,
@@ -122,7 +122,7 @@ pub unsafe extern "win64" fn register(
 }
 
 /// NdisDeregisterDeviceEx: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
+pub(super) unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     const FUNCTION: &str = "NdisDeregisterDeviceEx";
     require_irql(IRQL, FUNCTION, Irql::PASSIVE);
     let gone = CONTROLS.with(|controls| {

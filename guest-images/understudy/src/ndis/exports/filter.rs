@@ -18,7 +18,7 @@ const LIST_IRQL: &str = "Irql_SendRcv_Function";
 const OID_IRQL: &str = "Irql_OID_Function";
 
 /// NdisFRegisterFilterDriver: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn register(
+pub(super) unsafe extern "win64" fn register(
     driver: *mut DRIVER_OBJECT,
     context: NDIS_HANDLE,
     characteristics: *mut NDIS_FILTER_DRIVER_CHARACTERISTICS,
@@ -59,7 +59,7 @@ fn require_both_ways(send: (bool, bool), receive: (bool, bool)) {
 }
 
 /// NdisFDeregisterFilterDriver: PASSIVE_LEVEL; detaches what is still attached.
-pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
+pub(super) unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     require_irql(DRIVER_IRQL, "NdisFDeregisterFilterDriver", Irql::PASSIVE);
     let Some(driver) = stack::driver(handle) else {
         stop("InvalidFilterDriverHandle", format!("NdisFDeregisterFilterDriver: {handle:p}"));
@@ -75,7 +75,7 @@ pub unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
 }
 
 /// NdisFSetAttributes: PASSIVE_LEVEL, from FilterAttach only.
-pub unsafe extern "win64" fn set_attributes(
+pub(super) unsafe extern "win64" fn set_attributes(
     handle: NDIS_HANDLE,
     context: NDIS_HANDLE,
     attributes: *mut NDIS_FILTER_ATTRIBUTES,
@@ -105,7 +105,7 @@ pub unsafe extern "win64" fn set_attributes(
 }
 
 /// NdisSetOptionalHandlers: PASSIVE_LEVEL, for a module from FilterSetModuleOptions only.
-pub unsafe extern "win64" fn set_optional_handlers(
+pub(super) unsafe extern "win64" fn set_optional_handlers(
     handle: NDIS_HANDLE,
     header: *mut NDIS_OBJECT_HEADER,
 ) -> i32 {
@@ -136,7 +136,7 @@ pub unsafe extern "win64" fn set_optional_handlers(
 }
 
 /// NdisFRestartFilter: up to DISPATCH_LEVEL; the pause and restart come later.
-pub unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
+pub(super) unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
     require_irql(DRIVER_IRQL, "NdisFRestartFilter", Irql::DISPATCH);
     stack::module(handle, "NdisFRestartFilter");
     crate::ke::worker::in_order(Box::new(stack::restart_on_request));
@@ -144,7 +144,7 @@ pub unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
 }
 
 /// NdisFPauseComplete: up to DISPATCH_LEVEL, after FilterPause returned NDIS_STATUS_PENDING.
-pub unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
+pub(super) unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
     const FUNCTION: &str = "NdisFPauseComplete";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::DISPATCH);
     let module = stack::module(handle, FUNCTION);
@@ -173,7 +173,12 @@ fn require_passing(module: &Module, rule: &'static str) {
 }
 
 /// NdisFSendNetBufferLists: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn send(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, port: u32, flags: u32) {
+pub(super) unsafe extern "win64" fn send(
+    handle: NDIS_HANDLE,
+    first: *mut NET_BUFFER_LIST,
+    port: u32,
+    flags: u32,
+) {
     const FUNCTION: &str = "NdisFSendNetBufferLists";
     let module = enter(FUNCTION, handle, flags);
     require_passing(&module, "SendOutsideRunning");
@@ -195,13 +200,17 @@ pub unsafe extern "win64" fn send(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LI
 }
 
 /// NdisFSendNetBufferListsComplete: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn send_complete(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, flags: u32) {
+pub(super) unsafe extern "win64" fn send_complete(
+    handle: NDIS_HANDLE,
+    first: *mut NET_BUFFER_LIST,
+    flags: u32,
+) {
     let module = enter("NdisFSendNetBufferListsComplete", handle, flags);
     flow::complete_by(&module, &books::chain(first));
 }
 
 /// NdisFCancelSendNetBufferLists: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn cancel_send(handle: NDIS_HANDLE, id: *mut c_void) {
+pub(super) unsafe extern "win64" fn cancel_send(handle: NDIS_HANDLE, id: *mut c_void) {
     const FUNCTION: &str = "NdisFCancelSendNetBufferLists";
     let module = enter(FUNCTION, handle, 0);
     let id = id as u64;
@@ -219,7 +228,7 @@ pub unsafe extern "win64" fn cancel_send(handle: NDIS_HANDLE, id: *mut c_void) {
 }
 
 /// NdisFIndicateReceiveNetBufferLists: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn indicate(
+pub(super) unsafe extern "win64" fn indicate(
     handle: NDIS_HANDLE,
     first: *mut NET_BUFFER_LIST,
     port: u32,
@@ -247,13 +256,13 @@ pub unsafe extern "win64" fn indicate(
 }
 
 /// NdisFReturnNetBufferLists: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn give_back(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, flags: u32) {
+pub(super) unsafe extern "win64" fn give_back(handle: NDIS_HANDLE, first: *mut NET_BUFFER_LIST, flags: u32) {
     let module = enter("NdisFReturnNetBufferLists", handle, flags);
     flow::give_back(module.party(), &books::chain(first));
 }
 
 /// NdisFOidRequest: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn oid_request(handle: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> i32 {
+pub(super) unsafe extern "win64" fn oid_request(handle: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> i32 {
     const FUNCTION: &str = "NdisFOidRequest";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     let module = stack::module(handle, FUNCTION);
@@ -266,7 +275,7 @@ pub unsafe extern "win64" fn oid_request(handle: NDIS_HANDLE, request: *mut NDIS
 }
 
 /// NdisFOidRequestComplete: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn oid_request_complete(
+pub(super) unsafe extern "win64" fn oid_request_complete(
     handle: NDIS_HANDLE,
     request: *mut NDIS_OID_REQUEST,
     status: i32,
@@ -277,14 +286,14 @@ pub unsafe extern "win64" fn oid_request_complete(
 }
 
 /// NdisFCancelOidRequest: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn cancel_oid_request(handle: NDIS_HANDLE, id: *mut c_void) {
+pub(super) unsafe extern "win64" fn cancel_oid_request(handle: NDIS_HANDLE, id: *mut c_void) {
     const FUNCTION: &str = "NdisFCancelOidRequest";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     requests::cancel(stack::module(handle, FUNCTION).party(), id);
 }
 
 /// NdisAllocateCloneOidRequest: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn clone_oid_request(
+pub(super) unsafe extern "win64" fn clone_oid_request(
     handle: NDIS_HANDLE,
     request: *mut NDIS_OID_REQUEST,
     tag: u32,
@@ -308,14 +317,20 @@ pub unsafe extern "win64" fn clone_oid_request(
 }
 
 /// NdisFreeCloneOidRequest: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn free_clone_oid_request(handle: NDIS_HANDLE, clone: *mut NDIS_OID_REQUEST) {
+pub(super) unsafe extern "win64" fn free_clone_oid_request(
+    handle: NDIS_HANDLE,
+    clone: *mut NDIS_OID_REQUEST,
+) {
     const FUNCTION: &str = "NdisFreeCloneOidRequest";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
     checked(requests::free_clone(stack::module(handle, FUNCTION).party(), clone));
 }
 
 /// NdisFIndicateStatus: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn indicate_status(handle: NDIS_HANDLE, indication: *mut NDIS_STATUS_INDICATION) {
+pub(super) unsafe extern "win64" fn indicate_status(
+    handle: NDIS_HANDLE,
+    indication: *mut NDIS_STATUS_INDICATION,
+) {
     const FUNCTION: &str = "NdisFIndicateStatus";
     require_irql("Irql_StatusIndication_Function", FUNCTION, Irql::DISPATCH);
     let module = stack::module(handle, FUNCTION);
@@ -328,7 +343,7 @@ pub unsafe extern "win64" fn indicate_status(handle: NDIS_HANDLE, indication: *m
 }
 
 /// NdisFDevicePnPEventNotify: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
+pub(super) unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
     const FUNCTION: &str = "NdisFDevicePnPEventNotify";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);
@@ -337,7 +352,10 @@ pub unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_D
 }
 
 /// NdisFNetPnPEvent: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn net_event(handle: NDIS_HANDLE, event: *mut NET_PNP_EVENT_NOTIFICATION) -> i32 {
+pub(super) unsafe extern "win64" fn net_event(
+    handle: NDIS_HANDLE,
+    event: *mut NET_PNP_EVENT_NOTIFICATION,
+) -> i32 {
     const FUNCTION: &str = "NdisFNetPnPEvent";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let module = stack::module(handle, FUNCTION);

@@ -24,7 +24,7 @@ const MOST_ALIGNMENT: u32 = 8192;
 static GENERATED: IrqLock<Vec<u8>> = IrqLock::new(Vec::new());
 
 /// NdisGeneratePartialCancelId: up to DISPATCH_LEVEL. A counter that starts at 1 and wraps.
-pub unsafe extern "win64" fn partial_cancel_id() -> u8 {
+pub(super) unsafe extern "win64" fn partial_cancel_id() -> u8 {
     require_irql(IRQL, "NdisGeneratePartialCancelId", Irql::DISPATCH);
     GENERATED.with(|generated| {
         let byte = (generated.len() + 1) as u8;
@@ -34,7 +34,7 @@ pub unsafe extern "win64" fn partial_cancel_id() -> u8 {
 }
 
 /// Stops unless the ID's high byte was generated.
-pub fn require_generated(id: u64, function: &str) {
+pub(super) fn require_generated(id: u64, function: &str) {
     let byte = (id >> 56) as u8;
     if !GENERATED.with(|generated| generated.contains(&byte)) {
         stop(
@@ -45,7 +45,7 @@ pub fn require_generated(id: u64, function: &str) {
 }
 
 /// Stops unless a list that a filter originates has no ID or one of its own.
-pub fn require_own_id(list: List) {
+pub(super) fn require_own_id(list: List) {
     let id = books::live(list).cancel_id();
     if id != 0 {
         require_generated(id, "NdisFSendNetBufferLists");
@@ -57,7 +57,7 @@ macro_rules! with_caller {
     ($($entry:ident, $register:literal => $function:ident,)*) => {$(
         #[doc = concat!("Passes the caller's address on to `", stringify!($function), "`.")]
         #[unsafe(naked)]
-        pub unsafe extern "win64" fn $entry() {
+        pub(crate) unsafe extern "win64" fn $entry() {
             naked_asm!(concat!("mov ", $register, ", [rsp]"), "jmp {}", sym $function)
         }
     )*};
@@ -109,7 +109,7 @@ unsafe extern "win64" fn allocate_pool_for(
 }
 
 /// NdisFreeNetBufferListPool: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn free_pool(handle: NDIS_HANDLE) {
+pub(super) unsafe extern "win64" fn free_pool(handle: NDIS_HANDLE) {
     require_irql(IRQL, "NdisFreeNetBufferListPool", Irql::DISPATCH);
     checked(memory::free_pool(handle as u64));
 }
@@ -127,7 +127,7 @@ fn context_size(function: &str, pool: Pool, asked: u16, backfill: u16) -> u16 {
 }
 
 /// NdisAllocateNetBufferAndNetBufferList: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn allocate_with_buffer(
+pub(super) unsafe extern "win64" fn allocate_with_buffer(
     handle: NDIS_HANDLE,
     context: u16,
     backfill: u16,
@@ -187,13 +187,13 @@ unsafe extern "win64" fn allocate_mdl_for(
 }
 
 /// NdisFreeMdl: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn free_mdl(mdl: *mut MDL) {
+pub(super) unsafe extern "win64" fn free_mdl(mdl: *mut MDL) {
     require_irql(IRQL, "NdisFreeMdl", Irql::DISPATCH);
     checked(memory::free_driver_mdl(mdl));
 }
 
 /// NdisGetDataBuffer: up to DISPATCH_LEVEL. In place where the data lies in one piece and aligned, else copied.
-pub unsafe extern "win64" fn data_buffer(
+pub(super) unsafe extern "win64" fn data_buffer(
     buffer: *mut NET_BUFFER,
     bytes: u32,
     storage: *mut c_void,

@@ -6,7 +6,7 @@ mod lists;
 mod system;
 
 /// The address of an exported function.
-pub fn resolve(name: &str) -> Option<usize> {
+pub(crate) fn resolve(name: &str) -> Option<usize> {
     macro_rules! exports {
         ($($name:literal => $function:path,)*) => {
             match name { $($name => Some($function as *const () as usize),)* _ => None }

@@ -13,7 +13,7 @@ use ndis_sys::{NDIS_EVENT, NDIS_HANDLE};
 const IRQL: &str = "Irql_Miscellaneous_Function";
 
 /// NdisAllocateMemoryWithTagPriority: up to DISPATCH_LEVEL; nonpaged, with what was there before.
-pub unsafe extern "win64" fn allocate_memory(
+pub(super) unsafe extern "win64" fn allocate_memory(
     handle: NDIS_HANDLE,
     len: u32,
     tag: u32,
@@ -32,7 +32,7 @@ pub unsafe extern "win64" fn allocate_memory(
 }
 
 /// NdisFreeMemory: up to DISPATCH_LEVEL; with flags 0 the length does not matter.
-pub unsafe extern "win64" fn free_memory(block: *mut c_void, _len: u32, flags: u32) {
+pub(super) unsafe extern "win64" fn free_memory(block: *mut c_void, _len: u32, flags: u32) {
     require_irql(IRQL, "NdisFreeMemory", Irql::DISPATCH);
     if flags != 0 {
         crate::verifier::trace::not_offered("NdisFreeMemory with flags");
@@ -51,7 +51,7 @@ fn event(at: *mut NDIS_EVENT, function: &str) -> Arc<Event> {
 }
 
 /// NdisInitializeEvent: up to DISPATCH_LEVEL; not signalled.
-pub unsafe extern "win64" fn initialize_event(at: *mut NDIS_EVENT) {
+pub(super) unsafe extern "win64" fn initialize_event(at: *mut NDIS_EVENT) {
     require_irql(IRQL, "NdisInitializeEvent", Irql::DISPATCH);
     let fresh = Arc::new(Event::manual());
     let old = EVENTS.with(|events| events.insert(at as usize, fresh));
@@ -59,13 +59,13 @@ pub unsafe extern "win64" fn initialize_event(at: *mut NDIS_EVENT) {
 }
 
 /// NdisSetEvent: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn set_event(at: *mut NDIS_EVENT) {
+pub(super) unsafe extern "win64" fn set_event(at: *mut NDIS_EVENT) {
     require_irql(IRQL, "NdisSetEvent", Irql::DISPATCH);
     event(at, "NdisSetEvent").set();
 }
 
 /// NdisWaitEvent: PASSIVE_LEVEL; 0 milliseconds wait for ever.
-pub unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
+pub(super) unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> u8 {
     require_irql("WaitEventAtHighIrql", "NdisWaitEvent", Irql::PASSIVE);
     let event = event(at, "NdisWaitEvent");
     if ms == 0 {

@@ -9,7 +9,7 @@ use understudy_rules::ndis::ledger::{Broken, List, Way};
 use understudy_rules::ndis::shape::{FIELDS, Part, Shape, digest};
 
 /// What NDIS's two private information slots hold: nobody else may use them.
-pub const PRIVATE_POISON: u64 = 0x5ec2_e75e_c2e7_5ec2;
+pub(crate) const PRIVATE_POISON: u64 = 0x5ec2_e75e_c2e7_5ec2;
 /// Bytes of NET_BUFFER_LIST that drivers know.
 const KNOWN: usize = size_of::<NET_BUFFER_LIST>() - 8;
 /// Where the two private slots begin: behind the 27 known ones.
@@ -23,7 +23,7 @@ const RESULT_SLOTS: [usize; 2] = [2, 22];
 
 /// A list that lives.
 #[derive(Debug, Clone, Copy)]
-pub struct Nbl(*mut NET_BUFFER_LIST);
+pub(crate) struct Nbl(*mut NET_BUFFER_LIST);
 
 impl Nbl {
     /// The list at this address.
@@ -32,13 +32,13 @@ impl Nbl {
     /// It lives as long as this value is used, with the size that NDIS gives it, and nobody writes it meanwhile but
     /// who holds it.
     #[must_use]
-    pub unsafe fn new(list: List) -> Self {
+    pub(crate) unsafe fn new(list: List) -> Self {
         Self(list as *mut NET_BUFFER_LIST)
     }
 
     /// Its address.
     #[must_use]
-    pub fn list(self) -> List {
+    pub(crate) fn list(self) -> List {
         self.0 as List
     }
 
@@ -50,54 +50,54 @@ impl Nbl {
 
     /// The next list of the chain.
     #[must_use]
-    pub fn next(self) -> List {
+    pub(crate) fn next(self) -> List {
         self.get().Next as List
     }
 
     /// Chains `next` behind it; 0 ends the chain.
-    pub fn set_next(self, next: List) {
+    pub(crate) fn set_next(self, next: List) {
         // SAFETY: it lives, by the contract of `new`; so for all writes below.
         unsafe { (*self.0).Next = next as *mut NET_BUFFER_LIST };
     }
 
     /// Status.
     #[must_use]
-    pub fn status(self) -> i32 {
+    pub(crate) fn status(self) -> i32 {
         self.get().Status
     }
 
     /// Writes Status.
-    pub fn set_status(self, status: i32) {
+    pub(crate) fn set_status(self, status: i32) {
         // SAFETY: as in `set_next`.
         unsafe { (*self.0).Status = status };
     }
 
     /// NetBufferListCancelId.
     #[must_use]
-    pub fn cancel_id(self) -> u64 {
+    pub(crate) fn cancel_id(self) -> u64 {
         self.get().NetBufferListInfo[NetBufferListCancelId] as u64
     }
 
     /// Writes NetBufferListCancelId.
-    pub fn set_cancel_id(self, id: u64) {
+    pub(crate) fn set_cancel_id(self, id: u64) {
         // SAFETY: as in `set_next`.
         unsafe { (*self.0).NetBufferListInfo[NetBufferListCancelId] = id as *mut _ };
     }
 
     /// Writes SourceHandle.
-    pub fn set_source(self, handle: u64) {
+    pub(crate) fn set_source(self, handle: u64) {
         // SAFETY: as in `set_next`.
         unsafe { (*self.0).SourceHandle = handle as *mut _ };
     }
 
     /// The miniport's two words.
     #[must_use]
-    pub fn miniport_word(self) -> u64 {
+    pub(crate) fn miniport_word(self) -> u64 {
         self.get().MiniportReserved[0] as u64
     }
 
     /// Writes the first of the miniport's words.
-    pub fn set_miniport_word(self, word: u64) {
+    pub(crate) fn set_miniport_word(self, word: u64) {
         // SAFETY: as in `set_next`.
         unsafe { (*self.0).MiniportReserved[0] = word as *mut _ };
     }
@@ -106,7 +106,7 @@ impl Nbl {
     ///
     /// # Errors
     /// Their chain does not end.
-    pub fn buffers(self) -> Result<Vec<Buffer>, Broken> {
+    pub(crate) fn buffers(self) -> Result<Vec<Buffer>, Broken> {
         let mut found = Vec::new();
         let mut buffer = self.get().FirstNetBuffer;
         while !buffer.is_null() {
@@ -124,7 +124,7 @@ impl Nbl {
     ///
     /// # Errors
     /// A NET_BUFFER does not hold together, or NDIS's private slots were written.
-    pub fn shape(self, way: Way) -> Result<Shape, Broken> {
+    pub(crate) fn shape(self, way: Way) -> Result<Shape, Broken> {
         // SAFETY: NDIS's own lists have the private size.
         let private = unsafe { self.0.cast::<u8>().add(PRIVATE).cast::<[u64; 2]>().read() };
         if private != [PRIVATE_POISON; 2] {
@@ -191,7 +191,7 @@ fn mdls(first: *mut MDL) -> Vec<*mut MDL> {
 
 /// A run of used bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// Address of the first byte.
     pub address: usize,
     /// Bytes, not 0.
@@ -204,7 +204,7 @@ impl Piece {
     /// # Safety
     /// The memory is mapped, and nobody writes it while the slice lives.
     #[must_use]
-    pub unsafe fn bytes(&self) -> &[u8] {
+    pub(crate) unsafe fn bytes(&self) -> &[u8] {
         // SAFETY: by contract.
         unsafe { core::slice::from_raw_parts(self.address as *const u8, self.len) }
     }
@@ -212,7 +212,7 @@ impl Piece {
 
 /// A NET_BUFFER that lives.
 #[derive(Debug, Clone, Copy)]
-pub struct Buffer(*mut NET_BUFFER);
+pub(crate) struct Buffer(*mut NET_BUFFER);
 
 impl Buffer {
     /// The NET_BUFFER at this address.
@@ -220,13 +220,13 @@ impl Buffer {
     /// # Safety
     /// It and its MDLs live as long as this value is used, and nobody writes them meanwhile but who holds the list.
     #[must_use]
-    pub unsafe fn new(buffer: *mut NET_BUFFER) -> Self {
+    pub(crate) unsafe fn new(buffer: *mut NET_BUFFER) -> Self {
         Self(buffer)
     }
 
     /// The NET_BUFFER for whoever holds the list.
     #[must_use]
-    pub fn pointer(self) -> *mut NET_BUFFER {
+    pub(crate) fn pointer(self) -> *mut NET_BUFFER {
         self.0
     }
 
@@ -262,7 +262,7 @@ impl Buffer {
     ///
     /// # Errors
     /// Its MDLs do not hold what it says: CurrentMdl and its offset, DataOffset, DataLength.
-    pub fn pieces(self) -> Result<Vec<Piece>, Broken> {
+    pub(crate) fn pieces(self) -> Result<Vec<Piece>, Broken> {
         let at = self.0 as usize;
         let buffer = self.get();
         let chain = mdls(buffer.MdlChain);
@@ -308,7 +308,7 @@ impl Buffer {
     ///
     /// # Errors
     /// As [`Self::pieces`].
-    pub fn copy(self) -> Result<Vec<u8>, Broken> {
+    pub(crate) fn copy(self) -> Result<Vec<u8>, Broken> {
         let mut bytes = Vec::new();
         for piece in self.pieces()? {
             // SAFETY: `pieces` names memory that the MDLs describe; the copy ends before anybody else runs with it.
@@ -322,7 +322,7 @@ impl Buffer {
 ///
 /// # Errors
 /// It is empty, has a cycle, or holds what `lives` does not know.
-pub fn walk(first: *mut NET_BUFFER_LIST, lives: impl Fn(List) -> bool) -> Result<Vec<List>, Broken> {
+pub(crate) fn walk(first: *mut NET_BUFFER_LIST, lives: impl Fn(List) -> bool) -> Result<Vec<List>, Broken> {
     if first.is_null() {
         return Err(Broken::new("EmptyChain", "the chain of NET_BUFFER_LISTs is NULL".into()));
     }
@@ -350,7 +350,7 @@ pub fn walk(first: *mut NET_BUFFER_LIST, lives: impl Fn(List) -> bool) -> Result
 ///
 /// # Safety
 /// All of them live and are the caller's.
-pub unsafe fn link(lists: &[List]) -> *mut NET_BUFFER_LIST {
+pub(crate) unsafe fn link(lists: &[List]) -> *mut NET_BUFFER_LIST {
     for (at, &list) in lists.iter().enumerate() {
         // SAFETY: by contract.
         unsafe { Nbl::new(list) }.set_next(lists.get(at + 1).copied().unwrap_or_default());
@@ -362,7 +362,7 @@ pub unsafe fn link(lists: &[List]) -> *mut NET_BUFFER_LIST {
 ///
 /// # Safety
 /// `list` has NDIS_SIZEOF_PRIVATE_NET_BUFFER_LIST bytes that are the caller's.
-pub unsafe fn poison_private(list: *mut NET_BUFFER_LIST) {
+pub(crate) unsafe fn poison_private(list: *mut NET_BUFFER_LIST) {
     const { assert!(PRIVATE + 16 <= NDIS_SIZEOF_PRIVATE_NET_BUFFER_LIST) };
     // SAFETY: by contract; the slots lie within the private size.
     unsafe { list.cast::<u8>().add(PRIVATE).cast::<[u64; 2]>().write([PRIVATE_POISON; 2]) };

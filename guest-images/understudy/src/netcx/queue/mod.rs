@@ -24,7 +24,7 @@ use understudy_rules::netcx::unseen::Unseen;
 use understudy_rules::netcx::verifier::{self, Snapshot};
 
 /// What EvtAdapterCreateTxQueue or ...RxQueue gets; gone when it returns.
-pub struct QueueInit {
+pub(crate) struct QueueInit {
     /// Which way.
     pub direction: Direction,
     /// NET...QueueInitGetQueueId.
@@ -43,7 +43,7 @@ impl Typed for QueueInit {
 
 /// Where the extensions lie in a fragment element; NET_FRAGMENT itself is at 0.
 #[derive(Debug, Clone, Copy)]
-pub struct FragmentLayout {
+pub(crate) struct FragmentLayout {
     /// NET_FRAGMENT_VIRTUAL_ADDRESS.
     pub virtual_address: usize,
     /// NET_FRAGMENT_LOGICAL_ADDRESS.
@@ -55,7 +55,7 @@ pub struct FragmentLayout {
 impl FragmentLayout {
     /// The order and distance differ with the seed: drivers must ask.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         match seed % 4 {
             0 => Self { virtual_address: 8, logical_address: 16, stride: 24 },
             1 => Self { virtual_address: 16, logical_address: 8, stride: 24 },
@@ -66,10 +66,10 @@ impl FragmentLayout {
 }
 
 /// A broken rule: its name and where.
-pub type Fault = (&'static str, String);
+pub(crate) type Fault = (&'static str, String);
 
 /// What stands above a queue's rings: it gives packets to the driver and takes them back.
-pub trait Above: Send + Sync {
+pub(crate) trait Above: Send + Sync {
     /// Gives packets to the driver as far as there is room. Returns whether any was given.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ pub trait Above: Send + Sync {
 }
 
 /// A packet queue.
-pub struct Queue {
+pub(crate) struct Queue {
     /// `tx0` or `rx0`.
     pub name: &'static str,
     /// Which way.
@@ -165,7 +165,7 @@ unsafe impl Sync for Queue {}
 
 impl Queue {
     /// A queue with its rings and execution context, not started.
-    pub fn new(
+    pub(crate) fn new(
         direction: Direction,
         config: NET_PACKET_QUEUE_CONFIG,
         adapter: &super::adapter::Adapter,
@@ -211,27 +211,27 @@ impl Queue {
     }
 
     /// The driver's handle.
-    pub fn set_handle(&self, handle: u64) {
+    pub(crate) fn set_handle(&self, handle: u64) {
         self.handle.store(handle, Relaxed);
     }
 
     /// The driver's handle, raw.
-    pub fn handle(&self) -> u64 {
+    pub(crate) fn handle(&self) -> u64 {
         self.handle.load(Relaxed)
     }
 
     /// For the driver.
-    pub fn collection(&self) -> *const NET_RING_COLLECTION {
+    pub(crate) fn collection(&self) -> *const NET_RING_COLLECTION {
         &raw const *self.collection
     }
 
     /// The queue as a report shows it.
-    pub fn report(&self) -> QueueReport {
+    pub(crate) fn report(&self) -> QueueReport {
         self.above.report(self.name)
     }
 
     /// The queue down to its indices, as it is now.
-    pub fn view(&self) -> QueueView {
+    pub(crate) fn view(&self) -> QueueView {
         let (packets, fragments) = (self.packets.header(), self.fragments.header());
         let owned: Vec<Packet> = (0..packets.distance(packets.begin, packets.end))
             .map(|step| Packet::read(&self.packets.read(packets.begin.wrapping_add(step) & packets.mask)))
@@ -250,7 +250,7 @@ impl Queue {
     }
 
     /// A notification from the driver. Any IRQL.
-    pub fn notify(&self) {
+    pub(crate) fn notify(&self) {
         if !self.started.load(Relaxed) {
             self.stop_now(
                 "NotifyAfterStop",
@@ -281,7 +281,7 @@ impl Queue {
     }
 
     /// Stops for a rule of this queue, in the name of its last callback.
-    pub fn stop(&self, rule: &str, code: u32, place: String) -> ! {
+    pub(crate) fn stop(&self, rule: &str, code: u32, place: String) -> ! {
         let callback = format!("{} {}", self.name, self.last.with(|last| *last));
         if code == 0 {
             trace::stop_in(callback, BugCheck::WDF_VIOLATION, [0; 4], rule, place)
@@ -291,7 +291,7 @@ impl Queue {
     }
 
     /// Calls EvtAdvance or EvtCancel with the checks before and after. Returns how far BeginIndex moved in both rings.
-    pub fn call(&self, what: &'static str) -> (u32, u32) {
+    pub(crate) fn call(&self, what: &'static str) -> (u32, u32) {
         let callback = if what == "EvtCancel" { self.config.EvtCancel } else { self.config.EvtAdvance };
         let Some(callback) = callback else { return (0, 0) };
         let verify = crate::settings::verifier();
@@ -340,7 +340,7 @@ impl Queue {
     }
 
     /// Whether the driver holds nothing any more.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.packets.held() == 0 && (self.direction == Direction::Tx || self.fragments.held() == 0)
     }
 
@@ -405,7 +405,7 @@ fn poison(snapshot: &mut Snapshot) {
 
 impl Queue {
     /// Sets the rings to zero and calls EvtStart. PnP thread, PASSIVE_LEVEL.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.packets.restart();
         self.fragments.restart();
         self.cancelled.store(false, Relaxed);
@@ -417,7 +417,7 @@ impl Queue {
     }
 
     /// Zeroed element as the framework gives it: packets are cleared with their extensions.
-    pub fn clear_packet(&self, index: u32, packet: Packet) {
+    pub(crate) fn clear_packet(&self, index: u32, packet: Packet) {
         self.packets.edit(index, |element| {
             element.fill(0);
             packet.write(element);
@@ -425,7 +425,7 @@ impl Queue {
     }
 
     /// A fragment with its two addresses.
-    pub fn write_fragment(&self, index: u32, fragment: Fragment, place: (usize, u64)) {
+    pub(crate) fn write_fragment(&self, index: u32, fragment: Fragment, place: (usize, u64)) {
         let layout = self.layout;
         self.fragments.edit(index, |element| {
             element.fill(0);

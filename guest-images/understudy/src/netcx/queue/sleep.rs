@@ -27,7 +27,7 @@ impl Queue {
 
     /// Looks at the queue from outside, at a fixed period: a suspicion after `bound` looks leads to one more EvtAdvance.
     /// Any thread at PASSIVE_LEVEL.
-    pub fn look_asleep(&self, bound: u32) {
+    pub(crate) fn look_asleep(&self, bound: u32) {
         let waits = self.ec.sleeps()
             && self.arms.is_waiting()
             && !self.muted.load(Relaxed)

@@ -8,70 +8,70 @@ use wdk_offline::*;
 
 /// A WDFREQUEST as tests hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request(pub u64);
+pub(crate) struct Request(pub u64);
 
 impl Request {
     /// The handle.
-    pub fn raw(self) -> WDFREQUEST {
+    pub(crate) fn raw(self) -> WDFREQUEST {
         self.0 as WDFREQUEST
     }
 
     /// WdfRequestComplete.
-    pub fn complete(self, status: NTSTATUS) {
+    pub(crate) fn complete(self, status: NTSTATUS) {
         // SAFETY: KMDF checks every handle that it is given; so for all below.
         unsafe { request::api::complete(null_mut(), self.raw(), status) };
     }
 
     /// WdfRequestCompleteWithInformation.
-    pub fn complete_with(self, status: NTSTATUS, information: u64) {
+    pub(crate) fn complete_with(self, status: NTSTATUS, information: u64) {
         // SAFETY: as above.
         unsafe { request::api::complete_with_information(null_mut(), self.raw(), status, information) };
     }
 
     /// WdfRequestMarkCancelable, with the test's EvtRequestCancel.
-    pub fn mark(self) {
+    pub(crate) fn mark(self) {
         // SAFETY: as above; the routine is the test driver's.
         unsafe { request::cancel::mark_cancelable(null_mut(), self.raw(), Some(evt_cancel)) };
     }
 
     /// WdfRequestMarkCancelableEx.
-    pub fn mark_ex(self) -> NTSTATUS {
+    pub(crate) fn mark_ex(self) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { request::cancel::mark_cancelable_ex(null_mut(), self.raw(), Some(evt_cancel)) }
     }
 
     /// WdfRequestUnmarkCancelable.
-    pub fn unmark(self) -> NTSTATUS {
+    pub(crate) fn unmark(self) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { request::cancel::unmark_cancelable(null_mut(), self.raw()) }
     }
 
     /// WdfRequestIsCanceled.
-    pub fn is_cancelled(self) -> bool {
+    pub(crate) fn is_cancelled(self) -> bool {
         // SAFETY: as above.
         unsafe { request::cancel::is_canceled(null_mut(), self.raw()) != 0 }
     }
 
     /// WdfRequestForwardToIoQueue.
-    pub fn forward(self, to: Queue) -> NTSTATUS {
+    pub(crate) fn forward(self, to: Queue) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { queue_api::forward_to_io_queue(null_mut(), self.raw(), to.raw()) }
     }
 
     /// WdfRequestRequeue.
-    pub fn requeue(self) -> NTSTATUS {
+    pub(crate) fn requeue(self) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { queue_api::requeue(null_mut(), self.raw()) }
     }
 
     /// WdfRequestFormatRequestUsingCurrentType.
-    pub fn format_as_it_came(self) {
+    pub(crate) fn format_as_it_came(self) {
         // SAFETY: as above.
         unsafe { request::format::format_using_current_type(null_mut(), self.raw()) };
     }
 
     /// WdfIoTargetFormatRequestForIoctl without buffers.
-    pub fn format(self, target: Target, code: u32) -> NTSTATUS {
+    pub(crate) fn format(self, target: Target, code: u32) -> NTSTATUS {
         let none = null_mut();
         // SAFETY: as above.
         unsafe {
@@ -89,7 +89,7 @@ impl Request {
     }
 
     /// WdfRequestSend; the test's completion routine is set before. `flags` and a relative `timeout`.
-    pub fn send(self, target: Target, flags: u32, timeout: i64) -> bool {
+    pub(crate) fn send(self, target: Target, flags: u32, timeout: i64) -> bool {
         let mut options = WDF_REQUEST_SEND_OPTIONS {
             Size: size_of::<WDF_REQUEST_SEND_OPTIONS>() as u32,
             Flags: flags,
@@ -103,7 +103,7 @@ impl Request {
     }
 
     /// WdfRequestCancelSentRequest with a reference over the call.
-    pub fn cancel_sent(self) -> bool {
+    pub(crate) fn cancel_sent(self) -> bool {
         self.reference();
         // SAFETY: as above.
         let ran = unsafe { request::cancel::cancel_sent_request(null_mut(), self.raw()) != 0 };
@@ -112,13 +112,13 @@ impl Request {
     }
 
     /// WdfRequestGetStatus.
-    pub fn status(self) -> NTSTATUS {
+    pub(crate) fn status(self) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { request::api::get_status(null_mut(), self.raw()) }
     }
 
     /// WdfRequestReuse.
-    pub fn reuse(self) -> NTSTATUS {
+    pub(crate) fn reuse(self) -> NTSTATUS {
         let mut params = WDF_REQUEST_REUSE_PARAMS {
             Size: size_of::<WDF_REQUEST_REUSE_PARAMS>() as u32,
             // SAFETY: numbers and a pointer.
@@ -129,19 +129,19 @@ impl Request {
     }
 
     /// WdfObjectReference.
-    pub fn reference(self) {
+    pub(crate) fn reference(self) {
         // SAFETY: as above.
         unsafe { object::reference_actual(null_mut(), self.0 as WDFOBJECT, null_mut(), 0, null()) };
     }
 
     /// WdfObjectDereference.
-    pub fn dereference(self) {
+    pub(crate) fn dereference(self) {
         // SAFETY: as above.
         unsafe { object::dereference_actual(null_mut(), self.0 as WDFOBJECT, null_mut(), 0, null()) };
     }
 
     /// WdfObjectDelete.
-    pub fn delete(self) {
+    pub(crate) fn delete(self) {
         // SAFETY: as above.
         unsafe { object::object_delete(null_mut(), self.0 as WDFOBJECT) };
     }
@@ -149,11 +149,11 @@ impl Request {
 
 /// A WDFQUEUE as tests hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Queue(pub u64);
+pub(crate) struct Queue(pub u64);
 
 /// What WdfIoQueueStop and its like are to be called with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// WdfIoQueueStop.
     Stop,
     /// WdfIoQueueStopAndPurge.
@@ -166,12 +166,12 @@ pub enum Change {
 
 impl Queue {
     /// The handle.
-    pub fn raw(self) -> WDFQUEUE {
+    pub(crate) fn raw(self) -> WDFQUEUE {
         self.0 as WDFQUEUE
     }
 
     /// WdfIoQueueRetrieveNextRequest.
-    pub fn retrieve(self) -> Result<Request, NTSTATUS> {
+    pub(crate) fn retrieve(self) -> Result<Request, NTSTATUS> {
         let mut found = null_mut();
         // SAFETY: KMDF checks the handle, the place is this function's.
         match unsafe { queue_api::retrieve_next_request(null_mut(), self.raw(), &raw mut found) } {
@@ -181,7 +181,7 @@ impl Queue {
     }
 
     /// Changes the queue; the test's state callback is called at the end if `notify`.
-    pub fn change(self, change: Change, notify: bool) {
+    pub(crate) fn change(self, change: Change, notify: bool) {
         let callback: PFN_WDF_IO_QUEUE_STATE = if notify { Some(evt_state) } else { None };
         let function = match change {
             Change::Stop => queue_api::stop,
@@ -194,7 +194,7 @@ impl Queue {
     }
 
     /// As [`Self::change`], and waits.
-    pub fn change_and_wait(self, change: Change) {
+    pub(crate) fn change_and_wait(self, change: Change) {
         let function = match change {
             Change::Stop => queue_api::stop_synchronously,
             Change::StopAndPurge => queue_api::stop_and_purge_synchronously,
@@ -206,19 +206,19 @@ impl Queue {
     }
 
     /// WdfIoQueueStart.
-    pub fn start(self) {
+    pub(crate) fn start(self) {
         // SAFETY: as above.
         unsafe { queue_api::start(null_mut(), self.raw()) };
     }
 
     /// WdfIoQueueReadyNotify with the test's state callback.
-    pub fn ready_notify(self) -> NTSTATUS {
+    pub(crate) fn ready_notify(self) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { queue_api::ready_notify(null_mut(), self.raw(), Some(evt_state), null_mut()) }
     }
 
     /// Requests on the queue, and with the driver; the state's bits.
-    pub fn state(self) -> (i32, u32, u32) {
+    pub(crate) fn state(self) -> (i32, u32, u32) {
         let (mut queued, mut owned) = (0, 0);
         // SAFETY: as above.
         let bits = unsafe { queue_api::get_state(null_mut(), self.raw(), &raw mut queued, &raw mut owned) };
@@ -228,34 +228,34 @@ impl Queue {
 
 /// A WDFIOTARGET as tests hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target(pub u64);
+pub(crate) struct Target(pub u64);
 
 impl Target {
     /// The handle.
-    pub fn raw(self) -> WDFIOTARGET {
+    pub(crate) fn raw(self) -> WDFIOTARGET {
         self.0 as WDFIOTARGET
     }
 
     /// WdfIoTargetStop: 1 cancels and waits, 2 waits, 3 leaves the sent ones.
-    pub fn stop(self, action: i32) {
+    pub(crate) fn stop(self, action: i32) {
         // SAFETY: KMDF checks the handle; so for all below.
         unsafe { io_target::api::stop(null_mut(), self.raw(), action) };
     }
 
     /// WdfIoTargetStart.
-    pub fn start(self) -> NTSTATUS {
+    pub(crate) fn start(self) -> NTSTATUS {
         // SAFETY: as above.
         unsafe { io_target::api::start(null_mut(), self.raw()) }
     }
 
     /// WdfIoTargetPurge: 1 waits, 2 does not.
-    pub fn purge(self, action: i32) {
+    pub(crate) fn purge(self, action: i32) {
         // SAFETY: as above.
         unsafe { io_target::api::purge(null_mut(), self.raw(), action) };
     }
 
     /// WdfIoTargetClose.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         // SAFETY: as above.
         unsafe { io_target::api::close(null_mut(), self.raw()) };
     }

@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use core::mem::zeroed;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::Ordering::Relaxed;
-pub use handles::{Change, Queue, Request, Target};
+pub(super) use handles::{Change, Queue, Request, Target};
 use std::boxed::Box;
 use std::string::String;
 use std::vec::Vec;
@@ -24,14 +24,14 @@ use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_VERSION};
 use wdk_offline::*;
 
 /// A status by its number.
-pub const fn status(number: u32) -> NTSTATUS {
+pub(super) const fn status(number: u32) -> NTSTATUS {
     number as i32
 }
 
 /// STATUS_CANCELLED.
-pub const CANCELLED: NTSTATUS = status(0xC000_0120);
+pub(super) const CANCELLED: NTSTATUS = status(0xC000_0120);
 /// A buffered control code, as CTL_CODE makes it.
-pub const CODE: u32 = 0x22_2000;
+pub(super) const CODE: u32 = 0x22_2000;
 
 type OnControl = Box<dyn Fn(Queue, Request) + Send + Sync>;
 type OnRequest = Box<dyn Fn(Request) + Send + Sync>;
@@ -40,7 +40,7 @@ type OnStop = Box<dyn Fn(Request, u32) + Send + Sync>;
 
 /// What a queue's callbacks do.
 #[derive(Default)]
-pub struct Callbacks {
+pub(super) struct Callbacks {
     /// EvtIoDeviceControl.
     pub control: Option<OnControl>,
     /// EvtRequestCancel of requests that came from the queue.
@@ -66,7 +66,7 @@ fn callbacks(queue: WDFQUEUE) -> Arc<Callbacks> {
 }
 
 /// Sets what the completion routine does.
-pub fn on_completion(routine: impl Fn(Request) + Send + Sync + 'static) {
+pub(super) fn on_completion(routine: impl Fn(Request) + Send + Sync + 'static) {
     let routine: OnRequest = Box::new(routine);
     COMPLETION.with(|slot| *slot = Some(Arc::new(routine)));
 }
@@ -131,7 +131,7 @@ unsafe extern "win64" fn evt_device_add(driver: WDFDRIVER, mut init: PWDFDEVICE_
 }
 
 /// EvtDriverDeviceAdd has made that device.
-pub fn made(device: WDFDEVICE) {
+pub(super) fn made(device: WDFDEVICE) {
     MADE.with(|slot| *slot = device as u64);
 }
 
@@ -140,7 +140,7 @@ static GLOBALS: IrqLock<Vec<(u64, u64)>> = IrqLock::new(Vec::new());
 
 /// A driver that is loaded, with its device in D0.
 #[derive(Clone)]
-pub struct Driver {
+pub(super) struct Driver {
     /// Its service.
     pub service: Arc<Service>,
     /// Its device's stack.
@@ -165,14 +165,14 @@ fn package(name: &str) -> Package {
 }
 
 /// Zero-terminated UTF-16 that stays.
-pub fn wide(text: &str) -> *const u16 {
+pub(super) fn wide(text: &str) -> *const u16 {
     let units: Vec<u16> = text.encode_utf16().chain([0]).collect();
     units.leak().as_ptr()
 }
 
 impl Driver {
     /// Loads a driver: it binds, creates its WDFDRIVER, and its root-enumerated device is started.
-    pub fn load(name: &'static str) -> Self {
+    pub(super) fn load(name: &'static str) -> Self {
         let driver = Self::add(name, evt_device_add, |_| ());
         driver.node.start().expect("the device starts");
         driver
@@ -180,7 +180,7 @@ impl Driver {
 
     /// A driver with an EvtDriverDeviceAdd of the test's, which is told by [`made`] of the device; it does `after` once it
     /// has bound. Its device is there and not started.
-    pub fn add(
+    pub(super) fn add(
         name: &'static str,
         device_add: unsafe extern "win64" fn(WDFDRIVER, PWDFDEVICE_INIT) -> NTSTATUS,
         after: impl FnOnce(*mut WDF_DRIVER_GLOBALS),
@@ -229,23 +229,23 @@ impl Driver {
     }
 
     /// Its globals.
-    pub fn globals(&self) -> *mut WDF_DRIVER_GLOBALS {
+    pub(super) fn globals(&self) -> *mut WDF_DRIVER_GLOBALS {
         self.globals as *mut WDF_DRIVER_GLOBALS
     }
 
     /// Its device.
-    pub fn device(&self) -> WDFDEVICE {
+    pub(super) fn device(&self) -> WDFDEVICE {
         self.device as WDFDEVICE
     }
 
     /// Its WDM device object.
-    pub fn object(&self) -> *mut DEVICE_OBJECT {
+    pub(super) fn object(&self) -> *mut DEVICE_OBJECT {
         // SAFETY: KMDF checks the handle.
         unsafe { device::wdm_get_device_object(self.globals(), self.device()) }
     }
 
     /// A configuration: 1 sequential, 2 parallel, 3 manual.
-    pub fn config(kind: i32, callbacks: &Callbacks) -> WDF_IO_QUEUE_CONFIG {
+    pub(super) fn config(kind: i32, callbacks: &Callbacks) -> WDF_IO_QUEUE_CONFIG {
         // SAFETY: numbers and nullable function pointers.
         let mut config: WDF_IO_QUEUE_CONFIG = unsafe { zeroed() };
         config.Size = size_of::<WDF_IO_QUEUE_CONFIG>() as u32;
@@ -260,7 +260,11 @@ impl Driver {
     }
 
     /// WdfIoQueueCreate with that configuration.
-    pub fn queue_of(&self, mut config: WDF_IO_QUEUE_CONFIG, callbacks: Callbacks) -> Result<Queue, NTSTATUS> {
+    pub(super) fn queue_of(
+        &self,
+        mut config: WDF_IO_QUEUE_CONFIG,
+        callbacks: Callbacks,
+    ) -> Result<Queue, NTSTATUS> {
         let mut made = null_mut();
         // SAFETY: KMDF checks the handle; the structures live meanwhile.
         let status = unsafe {
@@ -274,19 +278,19 @@ impl Driver {
     }
 
     /// The device's default queue: parallel.
-    pub fn default_queue(&self, callbacks: Callbacks) -> Queue {
+    pub(super) fn default_queue(&self, callbacks: Callbacks) -> Queue {
         let config = WDF_IO_QUEUE_CONFIG { DefaultQueue: 1, ..Self::config(2, &callbacks) };
         self.queue_of(config, callbacks).expect("a default queue")
     }
 
     /// A manual queue; the device's default one if `default`.
-    pub fn manual_queue(&self, default: bool, callbacks: Callbacks) -> Queue {
+    pub(super) fn manual_queue(&self, default: bool, callbacks: Callbacks) -> Queue {
         let config = WDF_IO_QUEUE_CONFIG { DefaultQueue: default.into(), ..Self::config(3, &callbacks) };
         self.queue_of(config, callbacks).expect("a manual queue")
     }
 
     /// A remote target that is open on another driver's device.
-    pub fn target_on(&self, other: &Self) -> Target {
+    pub(super) fn target_on(&self, other: &Self) -> Target {
         let mut target = null_mut();
         let mut params = WDF_IO_TARGET_OPEN_PARAMS {
             Size: size_of::<WDF_IO_TARGET_OPEN_PARAMS>() as u32,
@@ -304,13 +308,13 @@ impl Driver {
     }
 
     /// WdfDeviceGetIoTarget.
-    pub fn local_target(&self) -> Target {
+    pub(super) fn local_target(&self) -> Target {
         // SAFETY: KMDF checks the handle.
         Target(unsafe { device::get_io_target(self.globals(), self.device()) } as u64)
     }
 
     /// WdfRequestCreate for a target.
-    pub fn request(&self, target: Target) -> Request {
+    pub(super) fn request(&self, target: Target) -> Request {
         let mut made = null_mut();
         // SAFETY: as above.
         let status = unsafe { request::api::create(self.globals(), null_mut(), target.raw(), &raw mut made) };
@@ -320,18 +324,18 @@ impl Driver {
 }
 
 /// What became of a program's request.
-pub type Outcome = Option<(NTSTATUS, u64)>;
+pub(super) type Outcome = Option<(NTSTATUS, u64)>;
 
 /// A program's request on a device.
 #[derive(Clone)]
-pub struct Io {
+pub(super) struct Io {
     irp: Arc<IrqLock<Option<Irp>>>,
     outcome: Arc<IrqLock<(Outcome, u32)>>,
 }
 
 impl Io {
     /// DeviceIoControl with 8 bytes each way, on a file that has been opened.
-    pub fn start(file: &Arc<File>) -> Self {
+    pub(super) fn start(file: &Arc<File>) -> Self {
         let io = Self { irp: Arc::new(IrqLock::new(None)), outcome: Arc::new(IrqLock::new((None, 0))) };
         let (irp, outcome) = (io.irp.clone(), io.outcome.clone());
         file.control(
@@ -350,7 +354,7 @@ impl Io {
     }
 
     /// CancelIoEx: whether a cancel routine ran.
-    pub fn cancel(&self) -> bool {
+    pub(super) fn cancel(&self) -> bool {
         let irp = self.irp.with(|irp| *irp).filter(|irp| irp.pin());
         irp.is_some_and(|irp| {
             let ran = irp.cancel();
@@ -360,12 +364,12 @@ impl Io {
     }
 
     /// How it ended, if it has.
-    pub fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         self.outcome.with(|outcome| outcome.0)
     }
 
     /// How it ended: it must have, once.
-    pub fn ended(&self) -> NTSTATUS {
+    pub(super) fn ended(&self) -> NTSTATUS {
         let (outcome, times) = self.outcome.with(|outcome| *outcome);
         assert_eq!(times, 1, "a request is completed once");
         outcome.expect("a request has ended").0
@@ -373,6 +377,6 @@ impl Io {
 }
 
 /// Opens a file on a driver's device, as a program does.
-pub fn open(driver: &Driver) -> Arc<File> {
+pub(super) fn open(driver: &Driver) -> Arc<File> {
     File::open(driver.object(), true).expect("the device can be opened")
 }

@@ -18,7 +18,7 @@ use wdk_offline::{
 const BAD_HANDLE: u64 = 5;
 
 /// WdfIoTargetCreate: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
@@ -54,7 +54,7 @@ fn get_remote(target: WDFIOTARGET, function: &str) -> Arc<Target> {
 }
 
 /// WdfIoTargetOpen: PASSIVE_LEVEL. By name, or an existing device.
-pub unsafe extern "win64" fn open(
+pub(crate) unsafe extern "win64" fn open(
     _globals: *mut WDF_DRIVER_GLOBALS,
     target: WDFIOTARGET,
     params: *mut WDF_IO_TARGET_OPEN_PARAMS,
@@ -100,28 +100,38 @@ pub unsafe extern "win64" fn open(
 }
 
 /// WdfIoTargetClose: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn close(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
+pub(crate) unsafe extern "win64" fn close(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
     const FUNCTION: &str = "WdfIoTargetClose";
     require_irql(FUNCTION, Irql::PASSIVE);
     get_remote(target, FUNCTION).close(State::Closed);
 }
 
 /// WdfIoTargetCloseForQueryRemove: PASSIVE_LEVEL, in EvtIoTargetQueryRemove.
-pub unsafe extern "win64" fn close_for_query_remove(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) {
+pub(crate) unsafe extern "win64" fn close_for_query_remove(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+) {
     const FUNCTION: &str = "WdfIoTargetCloseForQueryRemove";
     require_irql(FUNCTION, Irql::PASSIVE);
     get_remote(target, FUNCTION).close(State::ClosedForQueryRemove);
 }
 
 /// WdfIoTargetStart: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn start(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+) -> NTSTATUS {
     const FUNCTION: &str = "WdfIoTargetStart";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(target, FUNCTION).start()
 }
 
 /// WdfIoTargetStop: PASSIVE_LEVEL; leaving the sent requests alone up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
+pub(crate) unsafe extern "win64" fn stop(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+    action: i32,
+) {
     const FUNCTION: &str = "WdfIoTargetStop";
     require_irql(FUNCTION, if action == 3 { Irql::DISPATCH } else { Irql::PASSIVE });
     let target = get(target, FUNCTION);
@@ -132,7 +142,11 @@ pub unsafe extern "win64" fn stop(_globals: *mut WDF_DRIVER_GLOBALS, target: WDF
 }
 
 /// WdfIoTargetPurge: PASSIVE_LEVEL to wait, else up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn purge(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET, action: i32) {
+pub(crate) unsafe extern "win64" fn purge(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    target: WDFIOTARGET,
+    action: i32,
+) {
     const FUNCTION: &str = "WdfIoTargetPurge";
     require_irql(FUNCTION, if action == 2 { Irql::DISPATCH } else { Irql::PASSIVE });
     let target = get(target, FUNCTION);
@@ -143,7 +157,7 @@ pub unsafe extern "win64" fn purge(_globals: *mut WDF_DRIVER_GLOBALS, target: WD
 }
 
 /// WdfIoTargetWdmGetTargetDeviceObject: up to DISPATCH_LEVEL; NULL while it is not open.
-pub unsafe extern "win64" fn wdm_get_target_device_object(
+pub(crate) unsafe extern "win64" fn wdm_get_target_device_object(
     _globals: *mut WDF_DRIVER_GLOBALS,
     target: WDFIOTARGET,
 ) -> *mut DEVICE_OBJECT {
@@ -153,7 +167,7 @@ pub unsafe extern "win64" fn wdm_get_target_device_object(
 }
 
 /// WdfIoTargetGetState: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_state(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> i32 {
+pub(crate) unsafe extern "win64" fn get_state(_globals: *mut WDF_DRIVER_GLOBALS, target: WDFIOTARGET) -> i32 {
     const FUNCTION: &str = "WdfIoTargetGetState";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(target, FUNCTION).inner.with(|inner| inner.state as i32)

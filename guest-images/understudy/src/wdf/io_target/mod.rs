@@ -69,7 +69,7 @@ struct Inner {
 unsafe impl Send for Inner {}
 
 /// An I/O target.
-pub struct Target {
+pub(crate) struct Target {
     handle: AtomicU64,
     owner: Owner,
     /// The next lower device of the driver's own stack.
@@ -146,23 +146,23 @@ impl Target {
     }
 
     /// Its handle as callbacks get it.
-    pub fn raw(&self) -> WDFIOTARGET {
+    pub(crate) fn raw(&self) -> WDFIOTARGET {
         self.handle.load(Relaxed) as WDFIOTARGET
     }
 
     /// Stack locations that a request for it needs; 1 while it is not open.
-    pub fn stack_size(&self) -> u8 {
+    pub(crate) fn stack_size(&self) -> u8 {
         let to = self.inner.with(|inner| inner.to);
         if to.is_null() { 1 } else { device::stack_size(to) }
     }
 
     /// The file that it has opened, or was given.
-    pub fn file_object(&self) -> *mut FILE_OBJECT {
+    pub(crate) fn file_object(&self) -> *mut FILE_OBJECT {
         self.inner.with(|inner| inner.file_object)
     }
 
     /// The device, if requests are being sent.
-    pub fn started_device(&self) -> Option<*mut DEVICE_OBJECT> {
+    pub(crate) fn started_device(&self) -> Option<*mut DEVICE_OBJECT> {
         self.inner.with(|inner| (inner.state == State::Started).then_some(inner.to))
     }
 
@@ -175,7 +175,7 @@ impl Target {
 
     /// A request is back: it is taken off the lists and goes through its completion routine; whoever waits for those that
     /// are out hears of the last one after that.
-    pub fn take_back(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn take_back(self: &Arc<Self>, request: &Arc<Request>) {
         let last = self.inner.with(|inner| {
             inner.sent.retain(|known| !Arc::ptr_eq(known, request));
             inner.ignoring.retain(|known| !Arc::ptr_eq(known, request));
@@ -195,13 +195,13 @@ impl Target {
     }
 
     /// The canceller was the last to hold the request: it completes it, in its own thread.
-    pub fn complete_recalled(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn complete_recalled(self: &Arc<Self>, request: &Arc<Request>) {
         request.inner.with(|known| known.recall.stop_timer());
         self.take_back(request);
     }
 
     /// A request has been through its completion.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let idle = self.inner.with(|inner| {
             inner.io = inner.io.saturating_sub(1);
             inner.io == 0
@@ -387,13 +387,13 @@ impl Target {
 }
 
 /// The target of a new device for the next lower one of its stack; its handle.
-pub fn create_local(device: Handle, lower: *mut DEVICE_OBJECT) -> u64 {
+pub(crate) fn create_local(device: Handle, lower: *mut DEVICE_OBJECT) -> u64 {
     const FUNCTION: &str = "WdfDeviceCreate";
     let owner = object::owner(device.raw(), FUNCTION);
     Target::make(FUNCTION, owner, device, Attributes::NONE, Some(lower)).handle.load(Relaxed)
 }
 
 /// The target behind a handle that a driver passes.
-pub fn get(handle: WDFIOTARGET, function: &str) -> Arc<Target> {
+pub(crate) fn get(handle: WDFIOTARGET, function: &str) -> Arc<Target> {
     object::get_ptr::<Target, _>(handle, function)
 }

@@ -18,7 +18,7 @@ fn on_device(object: *mut DEVICE_OBJECT) -> Vec<Arc<Target>> {
 ///
 /// # Errors
 /// A driver's refusal.
-pub fn query_remove(object: *mut DEVICE_OBJECT) -> Result<Vec<Arc<Target>>, NTSTATUS> {
+pub(crate) fn query_remove(object: *mut DEVICE_OBJECT) -> Result<Vec<Arc<Target>>, NTSTATUS> {
     let targets = on_device(object);
     for target in &targets {
         match target.inner.with(|inner| inner.params.EvtIoTargetQueryRemove) {
@@ -43,12 +43,12 @@ pub fn query_remove(object: *mut DEVICE_OBJECT) -> Result<Vec<Arc<Target>>, NTST
 }
 
 /// Every open target on a device that has gone without being asked.
-pub fn open_on(object: *mut DEVICE_OBJECT) -> Vec<Arc<Target>> {
+pub(crate) fn open_on(object: *mut DEVICE_OBJECT) -> Vec<Arc<Target>> {
     on_device(object)
 }
 
 /// The device is gone: each target on it closes for good.
-pub fn remove_complete(targets: &[Arc<Target>]) {
+pub(crate) fn remove_complete(targets: &[Arc<Target>]) {
     for target in targets {
         match target.inner.with(|inner| inner.params.EvtIoTargetRemoveComplete) {
             Some(callback) => {
@@ -68,7 +68,7 @@ pub fn remove_complete(targets: &[Arc<Target>]) {
 
 /// At the end of D0Exit a driver sends nothing on to other stacks: its remote targets are stopped, or closed (stricter
 /// than the framework, which leaves that to the driver).
-pub fn require_stopped(owner: Owner) {
+pub(crate) fn require_stopped(owner: Owner) {
     let count = TARGETS.with(|targets| targets.len());
     let all = (0..count).filter_map(|at| TARGETS.with(|targets| targets.get(at).and_then(Weak::upgrade)));
     for target in all.filter(|target| target.owner == owner && !target.local) {

@@ -45,7 +45,13 @@ impl Target {
 
     /// Sends or parks a formatted request: the count before the mark. `true`: it will come to its completion routine,
     /// if it has not already; `false`: the IRP's status says why not. Up to DISPATCH_LEVEL.
-    pub fn submit(self: &Arc<Self>, request: &Arc<Request>, irp: Irp, ignore: bool, timeout: i64) -> bool {
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        request: &Arc<Request>,
+        irp: Irp,
+        ignore: bool,
+        timeout: i64,
+    ) -> bool {
         if matches!(self.inner.with(|inner| Self::way(inner, ignore)), Way::Refuse) {
             irp.set_status(STATUS_INVALID_DEVICE_STATE, 0);
             return false;

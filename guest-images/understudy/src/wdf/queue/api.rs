@@ -45,7 +45,7 @@ fn kind(config: &WDF_IO_QUEUE_CONFIG) -> Option<Kind> {
 }
 
 /// WdfIoQueueCreate: PASSIVE_LEVEL.
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     _globals: *mut WDF_DRIVER_GLOBALS,
     device: WDFDEVICE,
     config: *mut WDF_IO_QUEUE_CONFIG,
@@ -105,7 +105,7 @@ pub unsafe extern "win64" fn create(
 }
 
 /// WdfIoQueueGetState: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_state(
+pub(crate) unsafe extern "win64" fn get_state(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     on_queue: *mut u32,
@@ -129,14 +129,17 @@ pub unsafe extern "win64" fn get_state(
 }
 
 /// WdfIoQueueGetDevice: any IRQL up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_device(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) -> WDFDEVICE {
+pub(crate) unsafe extern "win64" fn get_device(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    queue: WDFQUEUE,
+) -> WDFDEVICE {
     const FUNCTION: &str = "WdfIoQueueGetDevice";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(queue, FUNCTION).device as WDFDEVICE
 }
 
 /// WdfIoQueueStart: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
+pub(crate) unsafe extern "win64" fn start(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
     const FUNCTION: &str = "WdfIoQueueStart";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(queue, FUNCTION).start();
@@ -162,7 +165,7 @@ fn notify(callback: PFN_WDF_IO_QUEUE_STATE, context: WDFCONTEXT) -> Option<Notif
 }
 
 /// WdfIoQueueStop: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn stop(
+pub(crate) unsafe extern "win64" fn stop(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     complete: PFN_WDF_IO_QUEUE_STATE,
@@ -175,7 +178,7 @@ pub unsafe extern "win64" fn stop(
 }
 
 /// WdfIoQueueStopAndPurge: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn stop_and_purge(
+pub(crate) unsafe extern "win64" fn stop_and_purge(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     complete: PFN_WDF_IO_QUEUE_STATE,
@@ -188,7 +191,7 @@ pub unsafe extern "win64" fn stop_and_purge(
 }
 
 /// WdfIoQueueDrain: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn drain(
+pub(crate) unsafe extern "win64" fn drain(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     complete: PFN_WDF_IO_QUEUE_STATE,
@@ -201,7 +204,7 @@ pub unsafe extern "win64" fn drain(
 }
 
 /// WdfIoQueuePurge: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn purge(
+pub(crate) unsafe extern "win64" fn purge(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     complete: PFN_WDF_IO_QUEUE_STATE,
@@ -214,7 +217,7 @@ pub unsafe extern "win64" fn purge(
 }
 
 /// WdfIoQueueReadyNotify: up to DISPATCH_LEVEL; manual queues. NULL: no more, once the queue has been stopped.
-pub unsafe extern "win64" fn ready_notify(
+pub(crate) unsafe extern "win64" fn ready_notify(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     ready: PFN_WDF_IO_QUEUE_STATE,
@@ -263,12 +266,12 @@ fn wait(
 }
 
 /// WdfIoQueueStopSynchronously.
-pub unsafe extern "win64" fn stop_synchronously(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
+pub(crate) unsafe extern "win64" fn stop_synchronously(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
     wait("WdfIoQueueStopSynchronously", queue, |queue, notify| queue.stop(false, notify));
 }
 
 /// WdfIoQueueStopAndPurgeSynchronously.
-pub unsafe extern "win64" fn stop_and_purge_synchronously(
+pub(crate) unsafe extern "win64" fn stop_and_purge_synchronously(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
 ) {
@@ -276,17 +279,17 @@ pub unsafe extern "win64" fn stop_and_purge_synchronously(
 }
 
 /// WdfIoQueueDrainSynchronously.
-pub unsafe extern "win64" fn drain_synchronously(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
+pub(crate) unsafe extern "win64" fn drain_synchronously(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
     wait("WdfIoQueueDrainSynchronously", queue, |queue, notify| queue.purge(false, notify));
 }
 
 /// WdfIoQueuePurgeSynchronously.
-pub unsafe extern "win64" fn purge_synchronously(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
+pub(crate) unsafe extern "win64" fn purge_synchronously(_globals: *mut WDF_DRIVER_GLOBALS, queue: WDFQUEUE) {
     wait("WdfIoQueuePurgeSynchronously", queue, |queue, notify| queue.purge(true, notify));
 }
 
 /// WdfIoQueueRetrieveNextRequest: up to DISPATCH_LEVEL; sequential and manual queues.
-pub unsafe extern "win64" fn retrieve_next_request(
+pub(crate) unsafe extern "win64" fn retrieve_next_request(
     _globals: *mut WDF_DRIVER_GLOBALS,
     queue: WDFQUEUE,
     out: *mut WDFREQUEST,
@@ -319,7 +322,7 @@ pub unsafe extern "win64" fn retrieve_next_request(
 }
 
 /// WdfRequestForwardToIoQueue: up to DISPATCH_LEVEL. A cancelled request is accepted, and then cancelled.
-pub unsafe extern "win64" fn forward_to_io_queue(
+pub(crate) unsafe extern "win64" fn forward_to_io_queue(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     to: WDFQUEUE,
@@ -351,7 +354,10 @@ pub unsafe extern "win64" fn forward_to_io_queue(
 }
 
 /// WdfRequestRequeue: up to DISPATCH_LEVEL; manual queues, to the head.
-pub unsafe extern "win64" fn requeue(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn requeue(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestRequeue";
     require_irql(FUNCTION, Irql::DISPATCH);
     let request = request::get(request, FUNCTION);
@@ -371,7 +377,7 @@ pub unsafe extern "win64" fn requeue(_globals: *mut WDF_DRIVER_GLOBALS, request:
 }
 
 /// WdfRequestGetIoQueue: up to DISPATCH_LEVEL; NULL for a request of the driver's own.
-pub unsafe extern "win64" fn get_io_queue(
+pub(crate) unsafe extern "win64" fn get_io_queue(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
 ) -> WDFQUEUE {

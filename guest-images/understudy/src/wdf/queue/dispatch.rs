@@ -30,7 +30,7 @@ enum Turn {
 impl Queue {
     /// Goes round the loop, with a request that has just come or without. `false`: the queue is deleted. Up to
     /// DISPATCH_LEVEL; no lock is held over a callback but the queue's own.
-    pub fn run(self: &Arc<Self>, mut new: Option<Arc<Request>>) -> bool {
+    pub(crate) fn run(self: &Arc<Self>, mut new: Option<Arc<Request>>) -> bool {
         if self.inner.with(|inner| inner.deleted) {
             return false;
         }

@@ -1,8 +1,8 @@
 //! WDFQUEUE: where requests wait, and how they come to the driver and back.
 
-pub mod api;
-pub mod dispatch;
-pub mod object;
-pub mod power;
+pub(crate) mod api;
+pub(crate) mod dispatch;
+pub(crate) mod object;
+pub(crate) mod power;
 
-pub use object::Queue;
+pub(crate) use object::Queue;

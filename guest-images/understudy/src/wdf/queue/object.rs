@@ -21,7 +21,7 @@ use wdk_offline::{
 
 /// Who wants to hear that a queue has stopped or is empty.
 #[derive(Clone)]
-pub enum Notify {
+pub(crate) enum Notify {
     /// The driver's callback with its context.
     Driver(PFN_WDF_IO_QUEUE_STATE, WDFCONTEXT),
     /// A thread that waits.
@@ -32,7 +32,7 @@ pub enum Notify {
 unsafe impl Send for Notify {}
 
 /// What changes in a queue.
-pub struct Inner {
+pub(crate) struct Inner {
     /// On the queue; each has the framework's cancel routine.
     pub queued: VecDeque<Arc<Request>>,
     /// Delivered and marked cancelable.
@@ -90,7 +90,7 @@ impl Inner {
     }
 
     /// Requests that came while nothing was dispatched are told of as if they had come now.
-    pub fn look_for_requests(&mut self) {
+    pub(crate) fn look_for_requests(&mut self) {
         if !self.queued.is_empty() {
             self.is_ready();
         }
@@ -98,7 +98,7 @@ impl Inner {
 }
 
 /// An I/O queue.
-pub struct Queue {
+pub(crate) struct Queue {
     handle: AtomicU64,
     /// WDFDEVICE.
     pub device: u64,
@@ -152,7 +152,7 @@ unsafe impl Sync for Queue {}
 
 impl Queue {
     /// An accepting, dispatching queue.
-    pub fn new(
+    pub(crate) fn new(
         device: u64,
         owner: Owner,
         config: WDF_IO_QUEUE_CONFIG,
@@ -201,22 +201,22 @@ impl Queue {
     }
 
     /// Its handle, set once it has one.
-    pub fn set_handle(&self, handle: Handle) {
+    pub(crate) fn set_handle(&self, handle: Handle) {
         self.handle.store(handle.raw(), Relaxed);
     }
 
     /// Its handle as callbacks get it.
-    pub fn raw(&self) -> WDFQUEUE {
+    pub(crate) fn raw(&self) -> WDFQUEUE {
         self.handle.load(Relaxed) as WDFQUEUE
     }
 
     /// What stands on the time line before its callbacks.
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         crate::verifier::owners::label(self.owner)
     }
 
     /// What the next step depends on.
-    pub fn view(&self, inner: &Inner, new: bool) -> View {
+    pub(crate) fn view(&self, inner: &Inner, new: bool) -> View {
         View {
             kind: self.kind,
             power: inner.power,
@@ -234,7 +234,7 @@ impl Queue {
     }
 
     /// Puts a request on the queue. `false`: it is cancelled already and not on it.
-    pub fn insert(self: &Arc<Self>, request: &Arc<Request>, irp: Irp, head: bool) -> bool {
+    pub(crate) fn insert(self: &Arc<Self>, request: &Arc<Request>, irp: Irp, head: bool) -> bool {
         let listed = request.clone();
         request.inner.with(|known| {
             known.queue = Some(self.clone());
@@ -259,7 +259,11 @@ impl Queue {
     }
 
     /// Takes the first request that no canceller has, and that `wanted` accepts.
-    pub fn take_first(&self, inner: &mut Inner, wanted: impl Fn(&Request) -> bool) -> Option<Arc<Request>> {
+    pub(crate) fn take_first(
+        &self,
+        inner: &mut Inner,
+        wanted: impl Fn(&Request) -> bool,
+    ) -> Option<Arc<Request>> {
         let at = (0..inner.queued.len()).find(|&at| {
             let request = &inner.queued[at];
             wanted(request) && request.inner.with(|known| known.irp).is_some_and(Request::disarm)
@@ -268,12 +272,12 @@ impl Queue {
     }
 
     /// The canceller takes its request off.
-    pub fn take_cancelled(&self, request: &Arc<Request>) {
+    pub(crate) fn take_cancelled(&self, request: &Arc<Request>) {
         self.inner.with(|inner| inner.queued.retain(|known| !Arc::ptr_eq(known, request)));
     }
 
     /// The request becomes the driver's.
-    pub fn give_to_driver(self: &Arc<Self>, inner: &mut Inner, request: &Arc<Request>) {
+    pub(crate) fn give_to_driver(self: &Arc<Self>, inner: &mut Inner, request: &Arc<Request>) {
         inner.driver_io += 1;
         inner.owned.push_back(request.clone());
         request.inner.with(|known| {
@@ -285,7 +289,7 @@ impl Queue {
     }
 
     /// The request is no longer the driver's.
-    pub fn take_from_driver(&self, inner: &mut Inner, request: &Arc<Request>) {
+    pub(crate) fn take_from_driver(&self, inner: &mut Inner, request: &Arc<Request>) {
         for list in [&mut inner.owned, &mut inner.to_notify, &mut inner.notified] {
             let before = list.len();
             list.retain(|known| !Arc::ptr_eq(known, request));
@@ -298,7 +302,7 @@ impl Queue {
 
     /// MarkCancelable begins: the request is listed with its routine, and its IRP gets the framework's by `arm`. `true`:
     /// the queue is purged, it counts as cancelled.
-    pub fn begin_mark(
+    pub(crate) fn begin_mark(
         &self,
         request: &Arc<Request>,
         routine: PFN_WDF_REQUEST_CANCEL,
@@ -322,7 +326,7 @@ impl Queue {
     }
 
     /// The request is not marked any more.
-    pub fn end_mark(&self, request: &Arc<Request>) {
+    pub(crate) fn end_mark(&self, request: &Arc<Request>) {
         self.inner.with(|inner| {
             inner.cancelable.retain(|known| !Arc::ptr_eq(known, request));
             request.inner.with(|known| known.cancelable = false);
@@ -331,7 +335,7 @@ impl Queue {
 
     /// A request was cancelled while it was on the queue: the framework completes it, or the driver that had it
     /// before hears of it.
-    pub fn cancel_for_queue(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn cancel_for_queue(self: &Arc<Self>, request: &Arc<Request>) {
         let told = self.config.EvtIoCanceledOnQueue.is_some() && request.inner.with(|known| known.presented);
         request.inner.with(|known| known.recall.flag());
         if told {
@@ -346,7 +350,7 @@ impl Queue {
     }
 
     /// A request was cancelled while its driver had it marked: EvtRequestCancel, now or later.
-    pub fn cancel_for_driver(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn cancel_for_driver(self: &Arc<Self>, request: &Arc<Request>) {
         // the framework's reference lasts until the callback has returned
         crate::wdf::object::hold(request.handle());
         let listed = request.clone();
@@ -355,13 +359,13 @@ impl Queue {
     }
 
     /// The driver has completed a request, or given it away for good.
-    pub fn completed(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn completed(self: &Arc<Self>, request: &Arc<Request>) {
         self.inner.with(|inner| self.take_from_driver(inner, request));
         self.run(None);
     }
 
     /// A request comes to the queue from outside. Up to DISPATCH_LEVEL.
-    pub fn accept(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn accept(self: &Arc<Self>, request: &Arc<Request>) {
         if self.inner.with(|inner| inner.accept) {
             self.run(Some(request.clone()));
         } else {
@@ -370,7 +374,7 @@ impl Queue {
     }
 
     /// Requests that the driver has, in words.
-    pub fn owned_text(&self) -> String {
+    pub(crate) fn owned_text(&self) -> String {
         let owned: Vec<Arc<Request>> = self.inner.with(|inner| {
             let lists = [&inner.owned, &inner.to_notify, &inner.notified];
             lists.into_iter().flatten().cloned().collect()
@@ -379,7 +383,7 @@ impl Queue {
     }
 
     /// Waits for an event of this queue, at most so long that a driver cannot hide a request it has forgotten.
-    pub fn wait(&self, event: &Event, rule: &str, function: &str) {
+    pub(crate) fn wait(&self, event: &Event, rule: &str, function: &str) {
         const BOUND_US: u64 = 5_000_000;
         if !event.wait_timeout(BOUND_US) {
             violation(
@@ -396,7 +400,7 @@ impl Queue {
     }
 
     /// Stop, StopAndPurge: `status` as the framework has it for a second outstanding callback.
-    pub fn stop(self: &Arc<Self>, cancel: bool, notify: Option<Notify>) -> Result<(), NTSTATUS> {
+    pub(crate) fn stop(self: &Arc<Self>, cancel: bool, notify: Option<Notify>) -> Result<(), NTSTATUS> {
         self.inner.with(|inner| -> Result<(), NTSTATUS> {
             Self::register(inner.deleted, &mut inner.idle, notify)?;
             inner.dispatch = false;
@@ -411,7 +415,7 @@ impl Queue {
     }
 
     /// Drain, Purge.
-    pub fn purge(self: &Arc<Self>, cancel: bool, notify: Option<Notify>) -> Result<(), NTSTATUS> {
+    pub(crate) fn purge(self: &Arc<Self>, cancel: bool, notify: Option<Notify>) -> Result<(), NTSTATUS> {
         self.inner.with(|inner| -> Result<(), NTSTATUS> {
             Self::register(inner.deleted, &mut inner.purge, notify)?;
             inner.accept = false;
@@ -460,7 +464,7 @@ impl Queue {
     }
 
     /// A file goes: what of it has not been given to the driver is cancelled. PASSIVE_LEVEL.
-    pub fn flush(self: &Arc<Self>, file: u64) {
+    pub(crate) fn flush(self: &Arc<Self>, file: u64) {
         let of_file = |request: &Request| request.inner.with(|known| known.file) == file;
         while let Some(request) = self.inner.with(|inner| self.take_first(inner, of_file)) {
             self.cancel_for_queue(&request);
@@ -468,7 +472,7 @@ impl Queue {
     }
 
     /// WdfIoQueueStart.
-    pub fn start(self: &Arc<Self>) {
+    pub(crate) fn start(self: &Arc<Self>) {
         self.inner.with(|inner| {
             inner.accept = true;
             inner.dispatch = true;

@@ -18,7 +18,7 @@ const CANCELABLE: u32 = 0x1000_0000;
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Went {
+pub(crate) enum Went {
     /// Something was done: look again.
     On,
     /// Nothing, until somebody completes a request or asks for a step.
@@ -29,7 +29,7 @@ pub enum Went {
 
 impl Queue {
     /// One step of the transition.
-    pub fn power_step(self: &Arc<Self>) -> Went {
+    pub(crate) fn power_step(self: &Arc<Self>) -> Went {
         match self.inner.with(|inner| inner.power) {
             Power::On | Power::Off => Went::Waits,
             Power::Starting => {
@@ -157,7 +157,7 @@ impl Queue {
     }
 
     /// The driver gives a request back: to the head of the queue, or, cancelled meanwhile, as a cancelled one.
-    pub fn requeue(self: &Arc<Self>, request: &Arc<Request>) {
+    pub(crate) fn requeue(self: &Arc<Self>, request: &Arc<Request>) {
         let purged = self.inner.with(|inner| {
             self.take_from_driver(inner, request);
             inner.cancel_dispatched
@@ -193,7 +193,7 @@ fn managed(device: &Device, managed: bool) -> Vec<Arc<Queue>> {
 
 /// The way to D3: every power-managed queue stops dispatching, then each goes through EvtIoStop(Suspend) and waits.
 /// PASSIVE_LEVEL.
-pub fn hold(device: &Device) {
+pub(crate) fn hold(device: &Device) {
     let queues: Vec<Arc<Queue>> = managed(device, true).into_iter().filter(|queue| queue.is_on()).collect();
     for queue in &queues {
         queue.transition(Power::Starting);
@@ -205,7 +205,7 @@ pub fn hold(device: &Device) {
 }
 
 /// The way to D0: EvtIoResume on every power-managed queue, then each dispatches. PASSIVE_LEVEL.
-pub fn resume(device: &Device) {
+pub(crate) fn resume(device: &Device) {
     let queues = managed(device, true);
     for queue in queues.iter().filter(|queue| !queue.is_on()) {
         queue.inner.with(|inner| inner.power = Power::Restarting);
@@ -218,7 +218,7 @@ pub fn resume(device: &Device) {
 }
 
 /// Removal: the queues are purged, then the driver hears EvtIoStop(Purge) of what it still has. PASSIVE_LEVEL.
-pub fn purge(device: &Device, power_managed: bool) {
+pub(crate) fn purge(device: &Device, power_managed: bool) {
     for queue in managed(device, power_managed) {
         if queue.purge(true, None).is_ok() {
             queue.transition(Power::Purge);

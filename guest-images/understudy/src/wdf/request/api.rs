@@ -19,7 +19,7 @@ const STATUS_WDF_REQUEST_INVALID_STATE: NTSTATUS = 0xC020_0208_u32 as i32;
 const SET_NEW_IRP: u32 = 1;
 
 /// WdfRequestCreate: up to DISPATCH_LEVEL. Parent: as the attributes say, else the target, else the driver.
-pub unsafe extern "win64" fn create(
+pub(crate) unsafe extern "win64" fn create(
     globals: *mut WDF_DRIVER_GLOBALS,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
     target: WDFIOTARGET,
@@ -51,7 +51,7 @@ pub unsafe extern "win64" fn create(
 }
 
 /// WdfRequestReuse: up to DISPATCH_LEVEL. The mark of an earlier cancel goes, and so does the completion routine.
-pub unsafe extern "win64" fn reuse(
+pub(crate) unsafe extern "win64" fn reuse(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     params: *mut WDF_REQUEST_REUSE_PARAMS,
@@ -93,7 +93,7 @@ pub unsafe extern "win64" fn reuse(
 }
 
 /// WdfRequestComplete: up to DISPATCH_LEVEL; Information as set before, else 0.
-pub unsafe extern "win64" fn complete(
+pub(crate) unsafe extern "win64" fn complete(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     status: NTSTATUS,
@@ -104,7 +104,7 @@ pub unsafe extern "win64" fn complete(
 }
 
 /// WdfRequestCompleteWithInformation: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn complete_with_information(
+pub(crate) unsafe extern "win64" fn complete_with_information(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     status: NTSTATUS,
@@ -116,7 +116,7 @@ pub unsafe extern "win64" fn complete_with_information(
 }
 
 /// WdfRequestSetInformation: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn set_information(
+pub(crate) unsafe extern "win64" fn set_information(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     information: u64,
@@ -128,21 +128,27 @@ pub unsafe extern "win64" fn set_information(
 }
 
 /// WdfRequestGetInformation: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_information(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> u64 {
+pub(crate) unsafe extern "win64" fn get_information(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) -> u64 {
     const FUNCTION: &str = "WdfRequestGetInformation";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).irp(FUNCTION).status().1
 }
 
 /// WdfRequestGetStatus: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_status(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn get_status(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) -> NTSTATUS {
     const FUNCTION: &str = "WdfRequestGetStatus";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).irp(FUNCTION).status().0
 }
 
 /// WdfRequestGetParameters: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn get_parameters(
+pub(crate) unsafe extern "win64" fn get_parameters(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     parameters: *mut WDF_REQUEST_PARAMETERS,
@@ -181,7 +187,7 @@ pub unsafe extern "win64" fn get_parameters(
 }
 
 /// WdfRequestGetFileObject: up to DISPATCH_LEVEL; NULL where the device has no file objects.
-pub unsafe extern "win64" fn get_file_object(
+pub(crate) unsafe extern "win64" fn get_file_object(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
 ) -> WDFFILEOBJECT {

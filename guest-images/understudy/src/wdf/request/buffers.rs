@@ -115,7 +115,7 @@ fn retrieve_memory(function: &str, side: Side, request: WDFREQUEST, memory: *mut
 }
 
 /// WdfRequestRetrieveInputBuffer: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn retrieve_input_buffer(
+pub(crate) unsafe extern "win64" fn retrieve_input_buffer(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     least: usize,
@@ -126,7 +126,7 @@ pub unsafe extern "win64" fn retrieve_input_buffer(
 }
 
 /// WdfRequestRetrieveOutputBuffer: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn retrieve_output_buffer(
+pub(crate) unsafe extern "win64" fn retrieve_output_buffer(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     least: usize,
@@ -137,7 +137,7 @@ pub unsafe extern "win64" fn retrieve_output_buffer(
 }
 
 /// WdfRequestRetrieveInputMemory: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn retrieve_input_memory(
+pub(crate) unsafe extern "win64" fn retrieve_input_memory(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     memory: *mut WDFMEMORY,
@@ -146,7 +146,7 @@ pub unsafe extern "win64" fn retrieve_input_memory(
 }
 
 /// WdfRequestRetrieveOutputMemory: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn retrieve_output_memory(
+pub(crate) unsafe extern "win64" fn retrieve_output_memory(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     memory: *mut WDFMEMORY,

@@ -15,7 +15,7 @@ use wdk_offline::{
 impl Request {
     /// Puts the framework's cancel routine on the IRP and reads Cancel again. `false`: it was cancelled already, and
     /// this thread has taken the routine back, so the request is its own.
-    pub fn arm(irp: Irp, routine: unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP)) -> bool {
+    pub(crate) fn arm(irp: Irp, routine: unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP)) -> bool {
         irp.set_cancel_routine(Some(routine));
         Self::check_armed(irp)
     }
@@ -26,7 +26,7 @@ impl Request {
     }
 
     /// Takes the framework's cancel routine off. `false`: a canceller has it, and the request is that one's.
-    pub fn disarm(irp: Irp) -> bool {
+    pub(crate) fn disarm(irp: Irp) -> bool {
         irp.set_cancel_routine(None).is_some()
     }
 
@@ -93,7 +93,7 @@ impl Request {
     }
 
     /// The algorithm of `driver/docs/requests.md`, RQ1 to RQ4: mark, count, IoCancelIrp, count. Up to DISPATCH_LEVEL.
-    pub fn recall(self: &Arc<Self>) -> bool {
+    pub(crate) fn recall(self: &Arc<Self>) -> bool {
         self.inner.with(|inner| inner.recall.flag());
         window::CANCEL_FLAGGED.pass_for(self.owner);
         let Some((irp, target)) = self.inner.with(|inner| {
@@ -113,7 +113,7 @@ impl Request {
 }
 
 /// Cancel routine of a request on a queue. Comes with the cancel spin lock held.
-pub unsafe extern "win64" fn cancelled_on_queue(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
+pub(crate) unsafe extern "win64" fn cancelled_on_queue(_device: *mut DEVICE_OBJECT, irp: *mut IRP) {
     if let Some((request, queue)) = enter(irp) {
         queue.take_cancelled(&request);
         queue.cancel_for_queue(&request);
@@ -141,7 +141,7 @@ fn enter(irp: *mut IRP) -> Option<(Arc<Request>, Arc<Queue>)> {
 }
 
 /// WdfRequestMarkCancelable: up to DISPATCH_LEVEL. A request that is cancelled already has its EvtRequestCancel called.
-pub unsafe extern "win64" fn mark_cancelable(
+pub(crate) unsafe extern "win64" fn mark_cancelable(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     routine: PFN_WDF_REQUEST_CANCEL,
@@ -151,7 +151,7 @@ pub unsafe extern "win64" fn mark_cancelable(
 }
 
 /// WdfRequestMarkCancelableEx: up to DISPATCH_LEVEL. STATUS_CANCELLED: the driver completes, no callback comes.
-pub unsafe extern "win64" fn mark_cancelable_ex(
+pub(crate) unsafe extern "win64" fn mark_cancelable_ex(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     routine: PFN_WDF_REQUEST_CANCEL,
@@ -182,7 +182,7 @@ fn require_markable(function: &str, request: WDFREQUEST, status: NTSTATUS) {
 }
 
 /// WdfRequestUnmarkCancelable: up to DISPATCH_LEVEL. STATUS_CANCELLED: EvtRequestCancel runs or ran, and completes.
-pub unsafe extern "win64" fn unmark_cancelable(
+pub(crate) unsafe extern "win64" fn unmark_cancelable(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
 ) -> NTSTATUS {
@@ -194,7 +194,10 @@ pub unsafe extern "win64" fn unmark_cancelable(
 }
 
 /// WdfRequestIsCanceled: up to DISPATCH_LEVEL; not while marked cancelable.
-pub unsafe extern "win64" fn is_canceled(_globals: *mut WDF_DRIVER_GLOBALS, request: WDFREQUEST) -> u8 {
+pub(crate) unsafe extern "win64" fn is_canceled(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) -> u8 {
     const FUNCTION: &str = "WdfRequestIsCanceled";
     require_irql(FUNCTION, Irql::DISPATCH);
     let request = get(request, FUNCTION);
@@ -206,7 +209,7 @@ pub unsafe extern "win64" fn is_canceled(_globals: *mut WDF_DRIVER_GLOBALS, requ
 ///
 /// The caller holds a reference over the call: the completion routine may run inside, and what it frees would be gone
 /// under the call. Within EvtIoStop the framework holds one.
-pub unsafe extern "win64" fn cancel_sent_request(
+pub(crate) unsafe extern "win64" fn cancel_sent_request(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
 ) -> u8 {
@@ -228,7 +231,7 @@ pub unsafe extern "win64" fn cancel_sent_request(
 }
 
 /// WdfRequestStopAcknowledge: up to DISPATCH_LEVEL, effective in EvtIoStop only.
-pub unsafe extern "win64" fn stop_acknowledge(
+pub(crate) unsafe extern "win64" fn stop_acknowledge(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     requeue: u8,

@@ -38,7 +38,7 @@ impl Request {
     }
 
     /// WdfRequestComplete by its owner. Up to DISPATCH_LEVEL.
-    pub fn complete(self: &Arc<Self>, function: &str, status: NTSTATUS, information: Option<u64>) {
+    pub(crate) fn complete(self: &Arc<Self>, function: &str, status: NTSTATUS, information: Option<u64>) {
         let taken = self.inner.with(Self::take);
         let (irp, queue) = taken.unwrap_or_else(|(rule, sub)| {
             violation(rule, REQUEST_FATAL, sub, format!("{function}: WDFREQUEST {:#x}", self.handle()))
@@ -75,12 +75,12 @@ impl Request {
     }
 
     /// The framework cancels what the driver does not have: STATUS_CANCELLED, 0.
-    pub fn complete_cancelled(self: &Arc<Self>) {
+    pub(crate) fn complete_cancelled(self: &Arc<Self>) {
         self.complete_by_framework(STATUS_CANCELLED);
     }
 
     /// The framework completes what the driver does not have.
-    pub fn complete_by_framework(self: &Arc<Self>, status: NTSTATUS) {
+    pub(crate) fn complete_by_framework(self: &Arc<Self>, status: NTSTATUS) {
         let irp = self.inner.with(|inner| {
             inner.place = Place::Completed;
             inner.queue = None;
@@ -109,7 +109,7 @@ impl Request {
     }
 
     /// Completion ends every use of the request's buffers; one that a sent request still has is fatal.
-    pub fn drop_memory(self: &Arc<Self>, irp: Irp) {
+    pub(crate) fn drop_memory(self: &Arc<Self>, irp: Irp) {
         let (format, memories) =
             self.inner.with(|inner| (inner.format.take(), core::mem::take(&mut inner.memories)));
         Self::release_format(format, Some(irp));

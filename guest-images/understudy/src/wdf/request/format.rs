@@ -33,7 +33,7 @@ impl Request {
     }
 
     /// Ends an earlier format: its system buffer and its references.
-    pub fn clear_format(&self) {
+    pub(crate) fn clear_format(&self) {
         let (old, irp) = self.inner.with(|inner| {
             inner.formatted = false;
             (inner.format.take(), inner.irp)
@@ -43,7 +43,7 @@ impl Request {
 }
 
 /// WdfRequestFormatRequestUsingCurrentType: up to DISPATCH_LEVEL. The next location is as the current one.
-pub unsafe extern "win64" fn format_using_current_type(
+pub(crate) unsafe extern "win64" fn format_using_current_type(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
 ) {
@@ -89,16 +89,17 @@ fn span(
     Ok(Some(Span { memory, handle, offset: from, len }))
 }
 
-/// The two formats for control requests, METHOD_BUFFERED.
-fn format_ioctl(
-    function: &str,
+/// A control request as a driver describes it.
+struct Ioctl {
     major: u8,
-    target: WDFIOTARGET,
-    request: WDFREQUEST,
     code: u32,
     input: (WDFMEMORY, *const WDFMEMORY_OFFSET),
     output: (WDFMEMORY, *const WDFMEMORY_OFFSET),
-) -> NTSTATUS {
+}
+
+/// The two formats for control requests, METHOD_BUFFERED.
+fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl: Ioctl) -> NTSTATUS {
+    let Ioctl { major, code, input, output } = ioctl;
     require_irql(function, Irql::DISPATCH);
     let target = io_target::get(target, function);
     let request = get(request, function);
@@ -160,7 +161,7 @@ fn format_ioctl(
 macro_rules! formats {
     ($($entry:ident, $function:literal, $major:expr;)*) => {$(
         #[doc = concat!($function, ": up to DISPATCH_LEVEL.")]
-        pub unsafe extern "win64" fn $entry(
+        pub(crate) unsafe extern "win64" fn $entry(
             _globals: *mut WDF_DRIVER_GLOBALS,
             target: WDFIOTARGET,
             request: WDFREQUEST,
@@ -170,7 +171,8 @@ macro_rules! formats {
             output: WDFMEMORY,
             output_offset: *mut WDFMEMORY_OFFSET,
         ) -> NTSTATUS {
-            format_ioctl($function, $major, target, request, code, (input, input_offset), (output, output_offset))
+            let (input, output) = ((input, input_offset.cast_const()), (output, output_offset.cast_const()));
+            format_ioctl($function, target, request, Ioctl { major: $major, code, input, output })
         }
     )*};
 }

@@ -28,7 +28,7 @@ use wdk_offline::{
 
 /// Who has a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// Made by the driver; it is the driver's to send, use again and delete.
     Created,
     /// Received, and on a queue.
@@ -40,7 +40,7 @@ pub enum Place {
 }
 
 /// One side of a buffer that a formatted request uses.
-pub struct Span {
+pub(crate) struct Span {
     /// The driver's memory object; it is referenced until the request is used again.
     pub memory: Arc<Memory>,
     /// Its handle, as the completion parameters give it back.
@@ -52,7 +52,7 @@ pub struct Span {
 }
 
 /// What a formatted control request carries besides its IRP.
-pub struct Format {
+pub(crate) struct Format {
     /// IRP_MJ_DEVICE_CONTROL or IRP_MJ_INTERNAL_DEVICE_CONTROL.
     pub major: u8,
     /// Control code.
@@ -69,7 +69,7 @@ pub struct Format {
 
 /// The driver's completion routine with its context: one shot.
 #[derive(Clone, Copy)]
-pub struct Routine(pub PFN_WDF_REQUEST_COMPLETION_ROUTINE, pub WDFCONTEXT);
+pub(crate) struct Routine(pub PFN_WDF_REQUEST_COMPLETION_ROUTINE, pub WDFCONTEXT);
 
 // SAFETY: the context is the driver's word, handed back to it only.
 unsafe impl Send for Routine {}
@@ -79,7 +79,7 @@ impl Routine {
 }
 
 /// Who waits for a synchronous send.
-pub struct Waiter {
+pub(crate) struct Waiter {
     /// Set when the completion routine has run.
     pub done: Event,
     /// The status.
@@ -87,7 +87,7 @@ pub struct Waiter {
 }
 
 /// What changes in a request.
-pub struct Inner {
+pub(crate) struct Inner {
     /// The IRP, until completion.
     pub irp: Option<Irp>,
     /// Who has it.
@@ -134,7 +134,7 @@ pub struct Inner {
 unsafe impl Send for Inner {}
 
 /// A request.
-pub struct Request {
+pub(crate) struct Request {
     handle: AtomicU64,
     /// The driver that owns the handle.
     pub owner: Owner,
@@ -211,7 +211,7 @@ impl Request {
     }
 
     /// A request for an IRP that has come to a device of `owner`.
-    pub fn receive(owner: Owner, irp: Irp, file: u64) -> Arc<Self> {
+    pub(crate) fn receive(owner: Owner, irp: Irp, file: u64) -> Arc<Self> {
         let made = Self::make(owner, true, irp, Place::Queued);
         made.inner.with(|inner| inner.file = file);
         let payload = made.clone();
@@ -222,22 +222,22 @@ impl Request {
     }
 
     /// Its handle.
-    pub fn handle(&self) -> u64 {
+    pub(crate) fn handle(&self) -> u64 {
         self.handle.load(Relaxed)
     }
 
     /// Its handle as callbacks get it.
-    pub fn raw(&self) -> WDFREQUEST {
+    pub(crate) fn raw(&self) -> WDFREQUEST {
         self.handle() as WDFREQUEST
     }
 
     /// What stands on the time line before callbacks of its driver.
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         crate::verifier::owners::label(self.owner)
     }
 
     /// The IRP; a completed request has none, which is a violation.
-    pub fn irp(&self, function: &str) -> Irp {
+    pub(crate) fn irp(&self, function: &str) -> Irp {
         self.inner.with(|inner| inner.irp).unwrap_or_else(|| {
             violation(
                 "RequestUsedAfterCompletion",
@@ -249,7 +249,7 @@ impl Request {
     }
 
     /// Which control request it is, for reports.
-    pub fn describe(&self) -> alloc::string::String {
+    pub(crate) fn describe(&self) -> alloc::string::String {
         let irp = self.inner.with(|inner| inner.irp);
         let code = irp.map_or(0, |irp| {
             let location = irp.current();
@@ -260,7 +260,7 @@ impl Request {
     }
 
     /// Ends a format: the IRP's own system buffer comes back, and the driver's memory is free.
-    pub fn release_format(format: Option<Arc<Format>>, irp: Option<Irp>) {
+    pub(crate) fn release_format(format: Option<Arc<Format>>, irp: Option<Irp>) {
         let Some(format) = format else { return };
         if let Some(irp) = irp {
             // SAFETY: the IRP is the request's, and not sent.
@@ -273,12 +273,12 @@ impl Request {
 }
 
 /// The request behind a handle that a driver passes.
-pub fn get(handle: WDFREQUEST, function: &str) -> Arc<Request> {
+pub(crate) fn get(handle: WDFREQUEST, function: &str) -> Arc<Request> {
     object::get_ptr::<Request, _>(handle, function)
 }
 
 /// As [`get`], for completion: a handle that is gone was completed before.
-pub fn get_to_complete(handle: WDFREQUEST, function: &str) -> Arc<Request> {
+pub(crate) fn get_to_complete(handle: WDFREQUEST, function: &str) -> Arc<Request> {
     if let Err(HandleFault::Stale("WDFREQUEST")) = object::find::<Request>(handle as u64) {
         violation("RequestCompletedTwice", 6, handle as u64, format!("{function}: the WDFREQUEST is gone"));
     }
@@ -286,12 +286,12 @@ pub fn get_to_complete(handle: WDFREQUEST, function: &str) -> Arc<Request> {
 }
 
 /// The request that a framework cancel routine or completion routine finds in its IRP's context.
-pub fn of_context(raw: u64) -> Option<Arc<Request>> {
+pub(crate) fn of_context(raw: u64) -> Option<Arc<Request>> {
     object::find::<Request>(raw).ok().flatten()
 }
 
 /// A status as WDF-private ones are shown to the outside.
-pub fn outward(status: NTSTATUS) -> NTSTATUS {
+pub(crate) fn outward(status: NTSTATUS) -> NTSTATUS {
     const DEVICE_BUSY: NTSTATUS = 0x8000_0011_u32 as i32;
     const INTERNAL_ERROR: NTSTATUS = 0xC000_00E5_u32 as i32;
     const INVALID_DEVICE_REQUEST: NTSTATUS = 0xC000_0010_u32 as i32;

@@ -22,16 +22,16 @@ const SYNCHRONOUS: u32 = 2;
 const IGNORE_STATE: u32 = 4;
 const SEND_AND_FORGET: u32 = 8;
 /// The request was not formatted, or has too few stack locations.
-pub const STATUS_REQUEST_NOT_ACCEPTED: NTSTATUS = 0xC000_00D0_u32 as i32;
+pub(crate) const STATUS_REQUEST_NOT_ACCEPTED: NTSTATUS = 0xC000_00D0_u32 as i32;
 /// Bug check 0x10D/6, second parameter.
-pub const ALREADY_SENT: u64 = 3;
+pub(crate) const ALREADY_SENT: u64 = 3;
 /// WdfRequestTypeNoFormat.
 const NO_FORMAT: i32 = 255;
 
 impl Request {
     /// The completion routine's turn: runs it, then lets the target's reference go. No lock is held. Up to
     /// DISPATCH_LEVEL.
-    pub fn finish_send(self: &Arc<Self>, target: &Arc<Target>) {
+    pub(crate) fn finish_send(self: &Arc<Self>, target: &Arc<Target>) {
         window::COMPLETE_BEFORE_ROUTINE.pass_for(self.owner);
         let handle = self.handle();
         object::hold(handle);
@@ -152,14 +152,14 @@ unsafe extern "win64" fn returned(
 }
 
 /// Hands the formatted IRP to the target's device.
-pub fn send_now(request: &Arc<Request>, irp: Irp, to: *mut DEVICE_OBJECT) {
+pub(crate) fn send_now(request: &Arc<Request>, irp: Irp, to: *mut DEVICE_OBJECT) {
     window::SEND_SUBMITTED.pass_for(request.owner);
     irp.set_completion(Some(returned), Arc::into_raw(request.clone()).cast_mut().cast());
     irp.call(to);
 }
 
 /// Makes the timer of a request that is to be submitted with a time-out, at the first time.
-pub fn make_timer(request: &Arc<Request>) {
+pub(crate) fn make_timer(request: &Arc<Request>) {
     let weak = Arc::downgrade(request);
     request.timer.call_once(|| {
         Timer::new(Box::new(move || {
@@ -171,7 +171,7 @@ pub fn make_timer(request: &Arc<Request>) {
 }
 
 /// Starts the time-out, which is relative, of a request that is being submitted.
-pub fn start_timer(request: &Request, timeout: i64) {
+pub(crate) fn start_timer(request: &Request, timeout: i64) {
     if let Some(timer) = request.timer.get() {
         request.inner.with(|inner| inner.recall.set_timer());
         timer.start(timeout.unsigned_abs().div_ceil(10));
@@ -203,7 +203,7 @@ fn read_options(function: &str, options: *const WDF_REQUEST_SEND_OPTIONS) -> Res
 }
 
 /// WdfRequestSend: up to DISPATCH_LEVEL, synchronously at PASSIVE_LEVEL. TRUE: submitted.
-pub unsafe extern "win64" fn send(
+pub(crate) unsafe extern "win64" fn send(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     target: WDFIOTARGET,
@@ -304,7 +304,7 @@ fn send_and_wait(request: &Arc<Request>, target: &Arc<Target>, irp: Irp, options
 }
 
 /// WdfRequestSetCompletionRoutine: up to DISPATCH_LEVEL.
-pub unsafe extern "win64" fn set_completion_routine(
+pub(crate) unsafe extern "win64" fn set_completion_routine(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     routine: PFN_WDF_REQUEST_COMPLETION_ROUTINE,
@@ -316,7 +316,7 @@ pub unsafe extern "win64" fn set_completion_routine(
 }
 
 /// WdfRequestGetCompletionParams: up to DISPATCH_LEVEL, after the request has come back.
-pub unsafe extern "win64" fn get_completion_params(
+pub(crate) unsafe extern "win64" fn get_completion_params(
     _globals: *mut WDF_DRIVER_GLOBALS,
     request: WDFREQUEST,
     params: *mut WDF_REQUEST_COMPLETION_PARAMS,

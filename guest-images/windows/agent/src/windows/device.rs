@@ -42,7 +42,7 @@ fn checked(what: &str, result: CONFIGRET) -> Result<(), String> {
 }
 
 /// Changes a device.
-pub fn change(device: Device, change: Change) -> Result<(), String> {
+pub(super) fn change(device: Device, change: Change) -> Result<(), String> {
     let found = find(device)?;
     match (change, &found) {
         (Change::Start, Some(found)) => found.node().start(),
@@ -60,7 +60,7 @@ pub fn change(device: Device, change: Change) -> Result<(), String> {
 }
 
 /// The driver key of a device.
-pub fn driver_key(device: Device) -> Result<OpenKey, String> {
+pub(super) fn driver_key(device: Device) -> Result<OpenKey, String> {
     let Found { set, data } = present(device)?;
     let access = KEY_QUERY_VALUE | KEY_SET_VALUE;
     // SAFETY: the device is one of the set, which lives through the call.

@@ -40,7 +40,7 @@ use windows_sys::{
 use super::{sys::event, text::list};
 
 /// Opens a device, asynchronously, for reading and writing.
-pub fn open(target: Target<'_>) -> Result<Arc<dyn File>, u32> {
+pub(super) fn open(target: Target<'_>) -> Result<Arc<dyn File>, u32> {
     let name = match target {
         Target::Link(name) => format!(r"\??\{name}"),
         Target::Class(class) => {

@@ -9,16 +9,16 @@ use std::{
 };
 
 /// Where lines go.
-pub struct Log(Option<Mutex<File>>);
+pub(super) struct Log(Option<Mutex<File>>);
 
 impl Log {
     /// To standard error.
-    pub fn console() -> Self {
+    pub(super) fn console() -> Self {
         Self(None)
     }
 
     /// Into `%ProgramData%\cancelnic\agent.log`, begun anew; to standard error if that cannot be written.
-    pub fn file() -> Self {
+    pub(super) fn file() -> Self {
         let folder = PathBuf::from(env::var_os("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into()));
         let folder = folder.join("cancelnic");
         let made = fs::create_dir_all(&folder).and_then(|()| File::create(folder.join("agent.log")));
@@ -26,7 +26,7 @@ impl Log {
     }
 
     /// Writes a line.
-    pub fn line(&self, text: &str) {
+    pub(super) fn line(&self, text: &str) {
         match &self.0 {
             Some(file) => {
                 if let Ok(mut file) = file.lock() {

@@ -43,7 +43,7 @@ use super::{device, file, registry, service, sys::checked};
 const SECONDS_BEFORE_1970: i64 = 11_644_473_600;
 
 /// The machine that the agent runs on.
-pub struct Windows;
+pub(super) struct Windows;
 
 impl Guest for Windows {
     fn machine(&self) -> Machine {
@@ -106,7 +106,7 @@ impl Guest for Windows {
 }
 
 /// The system's folder.
-pub fn system_root() -> PathBuf {
+pub(super) fn system_root() -> PathBuf {
     env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from)
 }
 

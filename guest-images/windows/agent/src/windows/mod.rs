@@ -4,7 +4,7 @@ mod device;
 mod file;
 mod log;
 mod machine;
-pub mod program;
+pub(crate) mod program;
 mod registry;
 mod serial;
 mod service;

@@ -63,7 +63,7 @@ fn arguments() -> Result<Arguments, String> {
 }
 
 /// The program.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let done = arguments().and_then(|Arguments { action, port }| match action.as_deref() {
         None => service_dispatcher::start(service::NAME, ffi_service_main)
             .map_err(|error| service::said("this is a service, which Windows starts; see --help", error)),

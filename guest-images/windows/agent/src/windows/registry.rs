@@ -22,7 +22,7 @@ fn checked(status: WIN32_ERROR) -> io::Result<()> {
 
 /// The text called `value` in the subkey `below` of `key`, variables in it left alone. An empty `below` is `key`
 /// itself.
-pub fn text(key: HKEY, below: &str, value: &str) -> io::Result<Option<String>> {
+pub(super) fn text(key: HKEY, below: &str, value: &str) -> io::Result<Option<String>> {
     let mut units = vec![0_u16; 1024];
     let flags = RRF_RT_REG_SZ | RRF_RT_REG_EXPAND_SZ | RRF_NOEXPAND;
     let read = read(key, below, value, flags, units.as_mut_ptr().cast(), units.len() * 2)?;
@@ -33,7 +33,7 @@ pub fn text(key: HKEY, below: &str, value: &str) -> io::Result<Option<String>> {
 }
 
 /// The number (REG_DWORD) called `value` in the subkey `below` of `key`.
-pub fn number(key: HKEY, below: &str, value: &str) -> io::Result<Option<u32>> {
+pub(super) fn number(key: HKEY, below: &str, value: &str) -> io::Result<Option<u32>> {
     let mut number = 0_u32;
     let into = (&raw mut number).cast();
     Ok(read(key, below, value, RRF_RT_REG_DWORD, into, size_of::<u32>())?.map(|_| number))
@@ -60,14 +60,14 @@ fn read(
 }
 
 /// A key that is closed with this.
-pub struct OpenKey(HKEY);
+pub(super) struct OpenKey(HKEY);
 
 impl OpenKey {
     /// Takes over a key.
     ///
     /// # Safety
     /// It is open, for reading and writing of values, and nobody else closes it.
-    pub unsafe fn new(key: HKEY) -> Self {
+    pub(super) unsafe fn new(key: HKEY) -> Self {
         Self(key)
     }
 }

@@ -41,7 +41,7 @@ const QUEUE: u32 = 64 << 10;
 const BINARY_LINES_UP: u32 = 1 | 1 << 4 | 1 << 12;
 
 /// A port by its name, such as `COM2`.
-pub struct SerialLink(pub String);
+pub(super) struct SerialLink(pub String);
 
 impl Link for SerialLink {
     fn open(&self) -> io::Result<Arc<dyn Port>> {

@@ -17,7 +17,7 @@ use windows_service::{
 use windows_sys::Win32::Foundation::{ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_NOT_ACTIVE};
 
 /// The service's name.
-pub const NAME: &str = "cancelnic-agent";
+pub(super) const NAME: &str = "cancelnic-agent";
 /// How long a service may take to stop.
 const STOP: Duration = Duration::from_secs(20);
 
@@ -26,7 +26,7 @@ fn manager(access: ServiceManagerAccess) -> Result<ServiceManager, String> {
 }
 
 /// The error with what Windows said, which the crate keeps apart.
-pub fn said(what: &str, error: Error) -> String {
+pub(super) fn said(what: &str, error: Error) -> String {
     match error {
         Error::Winapi(error) => format!("{what}: {error}"),
         error => format!("{what}: {error}"),
@@ -47,7 +47,7 @@ fn open(name: &str, access: ServiceAccess) -> Result<Option<Service>, String> {
 }
 
 /// Whether a service runs, or is on its way; a service that does not exist does not.
-pub fn is_loaded(name: &str) -> Result<bool, String> {
+pub(super) fn is_loaded(name: &str) -> Result<bool, String> {
     let Some(service) = open(name, ServiceAccess::QUERY_STATUS)? else { return Ok(false) };
     let status = service.query_status().map_err(|error| said(name, error))?;
     Ok(status.current_state != ServiceState::Stopped)
@@ -61,7 +61,7 @@ fn place() -> PathBuf {
 
 /// Copies this program to its place and makes it a service that starts with Windows; an older one is replaced. The
 /// service is not started.
-pub fn install(port: &str) -> Result<(), String> {
+pub(super) fn install(port: &str) -> Result<(), String> {
     let place = place();
     stop()?;
     copy_to(&place).map_err(|error| format!("{}: {error}", place.display()))?;
@@ -100,7 +100,7 @@ fn copy_to(place: &PathBuf) -> io::Result<()> {
 }
 
 /// Stops and removes the service; its program stays.
-pub fn remove() -> Result<(), String> {
+pub(super) fn remove() -> Result<(), String> {
     stop()?;
     match open(NAME, ServiceAccess::DELETE)? {
         Some(service) => service.delete().map_err(|error| said(NAME, error)),

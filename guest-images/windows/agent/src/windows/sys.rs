@@ -9,12 +9,12 @@ use std::{
 use windows_sys::{Win32::System::Threading::CreateEventW, core::BOOL};
 
 /// What a call said that gives FALSE when it fails; to be looked at before any other call.
-pub fn checked(good: BOOL) -> io::Result<()> {
+pub(super) fn checked(good: BOOL) -> io::Result<()> {
     if good == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// A manual-reset event that is not set.
-pub fn event() -> io::Result<OwnedHandle> {
+pub(super) fn event() -> io::Result<OwnedHandle> {
     // SAFETY: no attributes and no name.
     let handle = unsafe { CreateEventW(null(), 1, 0, null()) };
     if handle.is_null() {

@@ -18,7 +18,7 @@ fn driver_key() -> String {
 }
 
 /// `configure` in all its answers.
-pub fn configure(machine: &mut Machine) {
+pub(crate) fn configure(machine: &mut Machine) {
     let keywords = keywords(machine);
     let configure = |machine: &mut Machine, parameters: &str| {
         machine.port().call(&format!(r#"{{"do":"configure","parameters":{parameters}}}"#))

@@ -19,7 +19,7 @@ use rustix::{
 const LIMIT: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
 /// A terminal that the link leads to.
-pub struct Port {
+pub(crate) struct Port {
     line: File,
     /// Of a message that is not whole yet.
     heard: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct Port {
 
 impl Port {
     /// A new terminal; `link` leads to it from now on.
-    pub fn new(link: &Path) -> Self {
+    pub(crate) fn new(link: &Path) -> Self {
         // no program that is started here may keep it
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let main = openpt(flags).expect("a terminal");
@@ -47,18 +47,18 @@ impl Port {
     }
 
     /// Writes bytes as they are.
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.line.write_all(bytes).expect("somebody reads");
     }
 
     /// What the agent says next.
-    pub fn hear(&mut self) -> Message {
+    pub(crate) fn hear(&mut self) -> Message {
         serde_json::from_slice(&self.line()).expect("a message")
     }
 
     /// How the agent begins when it has opened the port: an empty line, so that whatever firmware has left half said
     /// there ends, and the greeting.
-    pub fn hear_opening(&mut self) -> Message {
+    pub(crate) fn hear_opening(&mut self) -> Message {
         assert_eq!(self.line(), b"\n");
         self.hear()
     }
@@ -78,7 +78,7 @@ impl Port {
     }
 
     /// Sends a command, in JSON, as request 9; its answer.
-    pub fn call(&mut self, command: &str) -> Message {
+    pub(crate) fn call(&mut self, command: &str) -> Message {
         self.write(format!("{{\"id\":9,\"command\":{command}}}\n").as_bytes());
         self.hear()
     }

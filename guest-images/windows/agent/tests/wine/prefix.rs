@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Wine and what is in it.
-pub struct Prefix {
+pub(crate) struct Prefix {
     folder: tempfile::TempDir,
     /// A program that waits for input: without one, Wine ends all services.
     holder: Option<Child>,
@@ -17,7 +17,7 @@ pub struct Prefix {
 
 impl Prefix {
     /// A new Windows whose COM2 is what the link `port` leads to.
-    pub fn new(programs: &[PathBuf], port: &Path) -> Self {
+    pub(crate) fn new(programs: &[PathBuf], port: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut prefix = Self { folder, holder: None };
         let made = prefix.command("wine").args(["wineboot", "--init"]).output().expect("wine");
@@ -39,7 +39,7 @@ impl Prefix {
     }
 
     /// The folder of drive C.
-    pub fn drive(&self) -> PathBuf {
+    pub(crate) fn drive(&self) -> PathBuf {
         self.folder.path().join("drive_c")
     }
 
@@ -58,17 +58,17 @@ impl Prefix {
     }
 
     /// Runs a program of that Windows to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command("wine").args(arguments).stderr(Stdio::piped()).output().expect("wine")
     }
 
     /// Starts a program of that Windows.
-    pub fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command("wine").args(arguments).stdout(Stdio::null()).spawn().expect("wine")
     }
 
     /// What a program of that Windows says, which must end well.
-    pub fn say(&self, arguments: &[&str]) -> String {
+    pub(crate) fn say(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let text = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
         assert!(output.status.success(), "{arguments:?}: {text}");

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{parameters, port::Port, prefix::Prefix};
 
 /// What the tests share.
-pub struct Machine {
+pub(crate) struct Machine {
     /// Its Windows.
     pub prefix: Prefix,
     port: Option<Port>,
@@ -24,7 +24,7 @@ pub struct Machine {
 
 impl Machine {
     /// The other end of COM2.
-    pub fn port(&mut self) -> &mut Port {
+    pub(crate) fn port(&mut self) -> &mut Port {
         self.port.as_mut().expect("the port of an earlier test")
     }
 
@@ -60,7 +60,7 @@ fn not_tested(why: &str) -> ExitCode {
     if env::var_os("CANCELNIC_JUDGES").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // one machine, and a service on it
     arguments.test_threads = Some(1);
@@ -118,7 +118,7 @@ fn build() -> Result<PathBuf, String> {
 }
 
 /// Why request 9 failed.
-pub fn failure(message: Message) -> String {
+pub(crate) fn failure(message: Message) -> String {
     match message {
         Message::Failed { id: 9, error, kind: None } => error,
         other => panic!("{other:?}"),
@@ -126,7 +126,7 @@ pub fn failure(message: Message) -> String {
 }
 
 /// The answer of request 9, which was carried out.
-pub fn done(message: Message) -> Reply {
+pub(crate) fn done(message: Message) -> Reply {
     match message {
         Message::Done { id: 9, reply } => reply,
         other => panic!("{other:?}"),
@@ -346,7 +346,7 @@ fn console(machine: &mut Machine) {
 }
 
 /// An INF of the project as the build completes it, on the drive; its name there.
-pub fn stamped(machine: &Machine, source: &str, change: impl FnOnce(String) -> String) -> String {
+pub(crate) fn stamped(machine: &Machine, source: &str, change: impl FnOnce(String) -> String) -> String {
     let source = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"))
         .join("../../../driver")
         .join(source);

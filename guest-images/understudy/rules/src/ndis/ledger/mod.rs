@@ -52,6 +52,19 @@ impl Broken {
     }
 }
 
+/// How a list is handed on, away from its maker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// Which way.
+    pub way: Way,
+    /// Who gives it, and its handle.
+    pub from: (Party, u64),
+    /// Who gets it.
+    pub to: Party,
+    /// The thread on which this happens.
+    pub thread: u64,
+}
+
 /// One hand-over that has not come back.
 #[derive(Debug, Clone)]
 struct Level {
@@ -171,19 +184,12 @@ impl Ledger {
         Ok(pool)
     }
 
-    /// `from` hands the list on to `to`, away from its maker; `handle` is its own handle.
+    /// The list is handed on.
     ///
     /// # Errors
     /// It is not `from`'s to give, its marks are not what they must be, or it overtook another.
-    pub fn pass(
-        &mut self,
-        list: List,
-        way: Way,
-        (from, handle): (Party, u64),
-        to: Party,
-        thread: u64,
-        shape: Shape,
-    ) -> Result<(), Broken> {
+    pub fn pass(&mut self, list: List, passage: Passage, shape: Shape) -> Result<(), Broken> {
+        let Passage { way, from: (from, handle), to, thread } = passage;
         let entry = self.entry(list)?;
         require_holder(list, entry, from)?;
         if entry.origin == from && entry.levels.is_empty() {

@@ -6,6 +6,10 @@ const ID: u64 = 0x0100_0000_0000_0007;
 const FILTER: Party = Party::Module(0);
 const PROTOCOL_HANDLE: u64 = 0x50;
 const FILTER_HANDLE: u64 = 0x60;
+/// Down, from the protocol to the filter, and from there to the miniport.
+const TO_FILTER: Passage =
+    Passage { way: Way::Send, from: (Party::Protocol, PROTOCOL_HANDLE), to: FILTER, thread: 9 };
+const ON: Passage = Passage { way: Way::Send, from: (FILTER, FILTER_HANDLE), to: Party::Miniport, thread: 9 };
 
 fn shape(source: u64, cancel_id: u64) -> Shape {
     Shape { source, cancel_id, ..Shape::default() }
@@ -15,15 +19,13 @@ fn sent_to_filter(lists: &[(List, u64)]) -> Ledger {
     let mut ledger = Ledger::new();
     for &(list, id) in lists {
         ledger.made(list, Party::Protocol, 1);
-        ledger
-            .pass(list, Way::Send, (Party::Protocol, PROTOCOL_HANDLE), FILTER, 9, shape(PROTOCOL_HANDLE, id))
-            .unwrap();
+        ledger.pass(list, TO_FILTER, shape(PROTOCOL_HANDLE, id)).unwrap();
     }
     ledger
 }
 
 fn pass_on(ledger: &mut Ledger, list: List, id: u64) -> Result<(), Broken> {
-    ledger.pass(list, Way::Send, (FILTER, FILTER_HANDLE), Party::Miniport, 9, shape(PROTOCOL_HANDLE, id))
+    ledger.pass(list, ON, shape(PROTOCOL_HANDLE, id))
 }
 
 fn rule<T: core::fmt::Debug>(result: Result<T, Broken>) -> &'static str {
@@ -87,8 +89,7 @@ fn own_lists_do_not_go_into_the_completion_for_others() {
 fn an_originated_list_carries_its_makers_handle() {
     let mut ledger = Ledger::new();
     ledger.made(LIST, FILTER, 1);
-    let from = (FILTER, FILTER_HANDLE);
-    let result = ledger.pass(LIST, Way::Send, from, Party::Miniport, 9, shape(0, ID));
+    let result = ledger.pass(LIST, ON, shape(0, ID));
     assert_eq!(rule(result), "SourceHandleNotOwn");
 }
 
@@ -140,12 +141,12 @@ fn an_aborted_lists_id_is_cleared_by_its_maker() {
     let mut ledger = Ledger::new();
     ledger.made(LIST, FILTER, 1);
     let marks = shape(FILTER_HANDLE, ID);
-    ledger.pass(LIST, Way::Send, (FILTER, FILTER_HANDLE), Party::Miniport, 9, marks.clone()).unwrap();
+    ledger.pass(LIST, ON, marks.clone()).unwrap();
     ledger.cancel(ID);
     ledger.back(LIST, Party::Miniport, SEND_ABORTED, &marks).unwrap();
 
     assert_eq!(rule(ledger.freed(LIST, FILTER, ID)), "StaleCancelId");
-    let again = ledger.pass(LIST, Way::Send, (FILTER, FILTER_HANDLE), Party::Miniport, 9, marks);
+    let again = ledger.pass(LIST, ON, marks);
     assert_eq!(rule(again), "StaleCancelId");
     assert!(ledger.freed(LIST, FILTER, 0).is_ok());
 }
@@ -162,7 +163,7 @@ fn lists_of_two_threads_may_overtake_each_other() {
     let mut ledger = sent_to_filter(&[(LIST, 0)]);
     ledger.made(OTHER, Party::Protocol, 1);
     let marks = shape(PROTOCOL_HANDLE, 0);
-    ledger.pass(OTHER, Way::Send, (Party::Protocol, PROTOCOL_HANDLE), FILTER, 10, marks).unwrap();
+    ledger.pass(OTHER, Passage { thread: 10, ..TO_FILTER }, marks).unwrap();
     pass_on(&mut ledger, OTHER, 0).unwrap();
     assert_eq!(pass_on(&mut ledger, LIST, 0), Ok(()));
 }
@@ -181,9 +182,7 @@ fn a_list_changed_on_the_way_is_told_from_one_not_restored() {
 fn what_a_module_holds_and_has_out_is_counted() {
     let mut ledger = sent_to_filter(&[(LIST, 0)]);
     ledger.made(OTHER, FILTER, 2);
-    ledger
-        .pass(OTHER, Way::Send, (FILTER, FILTER_HANDLE), Party::Miniport, 9, shape(FILTER_HANDLE, ID))
-        .unwrap();
+    ledger.pass(OTHER, ON, shape(FILTER_HANDLE, ID)).unwrap();
     assert_eq!((ledger.foreign_held(FILTER), ledger.own_out(FILTER)), (1, 1));
     assert_eq!((ledger.from_pool(1), ledger.from_pool(2), ledger.len()), (1, 1, 2));
 }
