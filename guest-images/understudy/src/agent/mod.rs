@@ -5,7 +5,7 @@ pub(crate) mod input;
 
 use crate::hal::{power, serial};
 use crate::ke::{Thread, worker};
-use crate::ndis::{protocol, stack};
+use crate::ndis::{binding, protocol, stack};
 use crate::pnp::{self, NotLoaded};
 use crate::translator::datapath;
 use crate::verifier::{fault, output, trace, window};
@@ -94,7 +94,7 @@ fn drivers() -> Vec<DriverFile> {
 }
 
 fn done(id: u32, queues: Vec<QueueReport>) -> Message {
-    let lists = (!queues.is_empty()).then(protocol::report);
+    let lists = (!queues.is_empty()).then(binding::report);
     Message::Done { id, reply: Reply { queues, lists, ..Reply::default() } }
 }
 

@@ -1,7 +1,7 @@
 //! Status indications and network events, which travel up, and device events, which travel down.
 
 use super::module::Module;
-use super::stack;
+use super::modules;
 use super::violation::stop;
 use crate::verifier::trace;
 use alloc::{format, sync::Arc};
@@ -36,7 +36,7 @@ fn next(
 ) -> Option<Arc<Module>> {
     let mut at = from;
     loop {
-        let module = if up { stack::above(at, |_| true) } else { stack::below(at, |_| true) }?;
+        let module = if up { modules::above(at, |_| true) } else { modules::below(at, |_| true) }?;
         if has(&module.driver.characteristics) {
             return Some(module);
         }

@@ -6,17 +6,19 @@
 use super::books;
 use super::module::Module;
 use super::violation::stop;
-use super::{miniport, protocol, stack};
-use crate::ke::Irql;
+use super::{binding, miniport, modules};
+use crate::ke::{Dpc, Irql};
 use crate::verifier::trace;
 use crate::verifier::window;
-use alloc::{format, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
+use spin::Once;
 use understudy_rules::ndis::ledger::{List, PAUSED, Party, Way};
 
 /// The DISPATCH_LEVEL flag, which has the same value in every direction.
 const DISPATCH_LEVEL: u32 = 1;
+static RETURNER: Once<Dpc> = Once::new();
 
 /// The flag that is true now.
 pub(crate) fn dispatch_flag() -> u32 {
@@ -25,7 +27,7 @@ pub(crate) fn dispatch_flag() -> u32 {
 
 /// Lists go down from `from`, which gives its handle. Up to DISPATCH_LEVEL.
 pub(crate) fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
-    let on_the_way = stack::below(from.0, |handlers| handlers.SendNetBufferListsHandler.is_some());
+    let on_the_way = modules::below(from.0, |handlers| handlers.SendNetBufferListsHandler.is_some());
     let Some(module) = on_the_way else {
         books::pass(lists, Way::Send, from, Party::Miniport);
         let refused = miniport::get().send(lists);
@@ -49,7 +51,7 @@ pub(crate) fn send(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
 pub(crate) fn complete(from: Party, lists: &[List]) {
     for (to, group) in grouped(lists, Way::Send, from) {
         match to {
-            Party::Protocol => protocol::sent(&group),
+            Party::Protocol => binding::sent(&group),
             Party::Module(number) => complete_to(number, &group),
             _ => stop("ListNotHeld", format!("{} sends come back to {to:?}", group.len())),
         }
@@ -71,7 +73,7 @@ fn complete_to(number: u32, lists: &[List]) {
 
 /// A module that lists come back to: it cannot be gone.
 fn reserved(number: u32) -> Arc<Module> {
-    stack::reserve(number).unwrap_or_else(|| {
+    modules::reserve(number).unwrap_or_else(|| {
         stop("ListNotHeld", format!("lists come back to module {number}, which has been detached"))
     })
 }
@@ -105,7 +107,7 @@ pub(crate) fn complete_by(module: &Module, lists: &[List]) {
 /// `from` cancels sends by ID: the next lower module that has a handler is told. Up to DISPATCH_LEVEL.
 pub(crate) fn cancel(from: Party, id: u64) {
     books::with(|ledger| ledger.cancel(id));
-    let below = stack::below(from, |handlers| handlers.CancelSendNetBufferListsHandler.is_some());
+    let below = modules::below(from, |handlers| handlers.CancelSendNetBufferListsHandler.is_some());
     let Some(module) = below else {
         // NetAdapterCx registers a handler that does nothing
         trace::note("device", &format!("cancel of sends with ID {id:#x} ends here"));
@@ -135,10 +137,16 @@ pub(crate) fn cancel(from: Party, id: u64) {
 
 /// Lists go up from `from`, which gives its handle. Up to DISPATCH_LEVEL.
 pub(crate) fn indicate(from: (Party, u64), lists: &[List], port: u32, flags: u32) {
-    let on_the_way = stack::above(from.0, |handlers| handlers.ReceiveNetBufferListsHandler.is_some());
+    let on_the_way = modules::above(from.0, |handlers| handlers.ReceiveNetBufferListsHandler.is_some());
     let Some(module) = on_the_way else {
         books::pass(lists, Way::Receive, from, Party::Protocol);
-        protocol::received(lists, flags);
+        let (now, waiting) = binding::received(lists, flags);
+        if waiting {
+            RETURNER.call_once(|| Dpc::new(Box::new(return_later))).queue();
+        }
+        if !now.is_empty() {
+            give_back(Party::Protocol, &now);
+        }
         return;
     };
     books::pass(lists, Way::Receive, from, module.party());
@@ -148,6 +156,14 @@ pub(crate) fn indicate(from: (Party, u64), lists: &[List], port: u32, flags: u32
             // SAFETY: the driver's handler with its module's context and a chain that is now its own.
             unsafe { handler(context, first, port, count, flags) }
         });
+    }
+}
+
+/// Some of what the protocol receives goes back from a DPC.
+fn return_later() {
+    let lists = binding::take_later();
+    if !lists.is_empty() {
+        give_back(Party::Protocol, &lists);
     }
 }
 

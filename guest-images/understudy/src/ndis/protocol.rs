@@ -3,31 +3,24 @@
 //! It is impolite on purpose: told of a pause it goes on sending, so that everybody below shows what becomes of lists
 //! that come at the wrong time. Only when it closes its binding does it keep still.
 
+use super::binding::{BACK, Binding, PROTOCOL, give, is_bound, outstanding};
 use super::books;
 use super::memory::{self, Extent};
-use super::violation::{checked, stop};
+use super::violation::stop;
 use super::{flow, miniport, requests};
 use crate::ke::Irql;
-use crate::ke::irqlock::IrqLock;
-use crate::ke::{Dpc, Event};
-use crate::mm::buffers::{Pool, SIZE, Slot};
+use crate::mm::buffers::SIZE;
 use crate::verifier::trace;
-use agent_protocol::ListReport;
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use ndis_sys::NDIS_DEFAULT_PORT_NUMBER;
-use spin::Once;
-use understudy_rules::frame::{self, Reading};
-use understudy_rules::ndis::account::Account;
-use understudy_rules::ndis::ledger::{List, Party, Way};
-use understudy_rules::receive_filter::Filter;
+use understudy_rules::frame;
+use understudy_rules::ndis::ledger::{List, Party};
 
 /// The binding's handle, SourceHandle of what it sends: no address.
 const BINDING: u64 = 0x5d0b_4e42_0000_0010;
 /// Longest chain in one send.
 const LONGEST_CHAIN: u64 = 16;
-/// NDIS_RECEIVE_FLAGS_RESOURCES.
-const RESOURCES: u32 = 2;
 /// Data starts up to so many bytes into the first buffer, all the same in the others.
 const MOST_OFFSET: u64 = 64;
 
@@ -46,44 +39,8 @@ pub(crate) struct Frames {
     pub cancel_id: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Binding {
-    /// None: sends are refused, what comes is returned.
-    Closed,
-    /// Lists flow.
-    Open,
-    /// No more sends; what is out comes back.
-    Closing,
-}
-
-struct Protocol {
-    binding: Binding,
-    account: Account,
-    pool: Pool,
-    /// Buffers under each list that is out.
-    slots: BTreeMap<List, Vec<Slot>>,
-    /// Received lists that go back from the DPC.
-    later: Vec<List>,
-    /// What is received through the binding.
-    filter: Filter,
-    /// Why there is no binding, where the adapter is to blame.
-    refusal: String,
-}
-
-static PROTOCOL: IrqLock<Protocol> = IrqLock::new(Protocol {
-    binding: Binding::Closed,
-    account: Account::new(),
-    pool: Pool::empty(),
-    slots: BTreeMap::new(),
-    later: Vec::new(),
-    filter: Filter { flags: 0, multicast: Vec::new() },
-    refusal: String::new(),
-});
-/// Set when a list came back.
-static BACK: Event = Event::auto();
 /// Sends in flight: PnP waits for them before the binding is closed.
 static SENDING: AtomicU32 = AtomicU32::new(0);
-static RETURNER: Once<Dpc> = Once::new();
 
 /// Opens the binding once the adapter has answered what a protocol asks. PASSIVE_LEVEL.
 pub(crate) fn bind() {
@@ -118,11 +75,6 @@ fn not_bound() -> String {
     }
     PROTOCOL.with(|protocol| protocol.refusal = refusal);
     why
-}
-
-/// Whether the binding is open.
-pub(crate) fn is_bound() -> bool {
-    PROTOCOL.with(|protocol| protocol.binding == Binding::Open)
 }
 
 /// No more sends from now on; those on their way have gone down when this returns. PASSIVE_LEVEL.
@@ -161,29 +113,6 @@ pub(crate) fn unbind() {
     if let Some(place) = damaged {
         stop("TxBufferWrittenAfterReturn", place);
     }
-}
-
-fn outstanding() -> usize {
-    PROTOCOL.with(|protocol| protocol.account.outstanding())
-}
-
-/// Forgets the account of an earlier driver.
-pub(crate) fn forget() {
-    let old = PROTOCOL.with(|protocol| core::mem::take(&mut protocol.account));
-    drop(old);
-}
-
-/// The account.
-pub(crate) fn report() -> ListReport {
-    PROTOCOL.with(|protocol| protocol.account.report())
-}
-
-/// Looks at every buffer that is free: nobody may have written it since its list came back.
-///
-/// # Errors
-/// Names the first that was written.
-pub(crate) fn check_buffers() -> Result<(), String> {
-    PROTOCOL.with(|protocol| protocol.pool.check_free())
 }
 
 /// Sends frames in chains of differing length. Up to a full ring and beyond: nothing waits here. PASSIVE_LEVEL.
@@ -280,26 +209,6 @@ impl From<String> for Fault {
     }
 }
 
-fn give(slots: Vec<Slot>) {
-    PROTOCOL.with(|protocol| slots.into_iter().for_each(|slot| protocol.pool.give(slot)));
-}
-
-/// Sends that have come back. Up to DISPATCH_LEVEL.
-pub(crate) fn sent(lists: &[List]) {
-    for &list in lists {
-        let status = books::live(list).status();
-        for number in books::numbers(list).into_iter().flatten() {
-            checked(PROTOCOL.with(|protocol| protocol.account.completed(number, status)));
-        }
-        books::live(list).set_cancel_id(0);
-        // before the list is freed: its address may be another's at once
-        let slots = PROTOCOL.with(|protocol| protocol.slots.remove(&list));
-        checked(memory::free(Party::Protocol, list));
-        give(slots.unwrap_or_default());
-    }
-    BACK.set();
-}
-
 /// Cancels sends by ID. Up to DISPATCH_LEVEL.
 ///
 /// # Errors
@@ -313,45 +222,4 @@ pub(crate) fn cancel(id: u64) -> Result<(), String> {
     SENDING.fetch_sub(1, Relaxed);
     BACK.set();
     Ok(())
-}
-
-/// Frames from below. Some lists go back inside the call, some from a DPC. Up to DISPATCH_LEVEL.
-pub(crate) fn received(lists: &[List], flags: u32) {
-    let bound = is_bound();
-    let own = miniport::get().mac();
-    let (mut now, mut later) = (Vec::new(), Vec::new());
-    for &list in lists {
-        for buffer in checked(books::live(list).buffers()) {
-            let bytes = checked(buffer.copy());
-            match frame::read(&bytes) {
-                Reading::Numbered(number) if bound => PROTOCOL.with(|protocol| {
-                    let passes = bytes.first_chunk().is_some_and(|to| protocol.filter.lets_through(*to, own));
-                    if passes { protocol.account.received(number) } else { protocol.account.filtered(number) }
-                }),
-                Reading::Damaged(place) => {
-                    stop("RxFrameDamaged", format!("as the protocol reads it: {place}"))
-                }
-                _ => {}
-            }
-        }
-        let keep = flags & RESOURCES == 0 && (crate::settings::seed() ^ (list as u64 >> 9)) & 3 == 0;
-        if keep { later.push(list) } else { now.push(list) }
-    }
-    if !later.is_empty() {
-        PROTOCOL.with(|protocol| protocol.later.extend(later));
-        RETURNER.call_once(|| Dpc::new(Box::new(return_later))).queue();
-    }
-    if flags & RESOURCES != 0 {
-        // they are the indicator's again when the call returns
-        books::back(&now, Way::Receive, Party::Protocol);
-    } else if !now.is_empty() {
-        flow::give_back(Party::Protocol, &now);
-    }
-}
-
-fn return_later() {
-    let lists = PROTOCOL.with(|protocol| core::mem::take(&mut protocol.later));
-    if !lists.is_empty() {
-        flow::give_back(Party::Protocol, &lists);
-    }
 }

@@ -4,7 +4,7 @@
 
 use super::miniport;
 use super::module::Module;
-use super::stack;
+use super::modules;
 use super::violation::{checked, stop};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Irql};
@@ -165,7 +165,7 @@ pub(super) fn down(from: Party, request: *mut NDIS_OID_REQUEST) -> i32 {
 fn next_below(from: Party) -> Option<alloc::sync::Arc<Module>> {
     let mut at = from;
     loop {
-        let module = stack::below(at, |_| true)?;
+        let module = modules::below(at, |_| true)?;
         if module.driver.characteristics.OidRequestHandler.is_some() {
             return Some(module);
         }
@@ -225,7 +225,7 @@ pub(super) fn complete(from: Party, request: *mut NDIS_OID_REQUEST, status: i32)
     }
     match checked(take_back(from, request)) {
         Party::Module(number) => {
-            let Some(module) = stack::reserve(number) else {
+            let Some(module) = modules::reserve(number) else {
                 stop(
                     "OidOutstandingAtDetach",
                     format!("a request comes back to module {number}, which is gone"),
@@ -250,7 +250,7 @@ pub(super) fn complete(from: Party, request: *mut NDIS_OID_REQUEST, status: i32)
 /// Requests with this ID are cancelled from `from` down. Up to DISPATCH_LEVEL.
 pub(super) fn cancel(from: Party, id: *mut c_void) {
     let mut at = from;
-    while let Some(module) = stack::below(at, |_| true) {
+    while let Some(module) = modules::below(at, |_| true) {
         if let Some(handler) = module.driver.characteristics.CancelOidRequestHandler {
             trace::note(module.driver.label, "FilterCancelOidRequest");
             // SAFETY: the driver's handler with its module's context; an ID is a number that nobody follows.

@@ -1,27 +1,24 @@
 //! The stack over the adapter: filter modules from top to bottom, attached, paused, restarted and detached in NDIS's
 //! orders. What changes it runs on the PnP thread.
 
+use super::binding;
 use super::books;
 use super::events;
 use super::memory;
 use super::miniport;
 use super::module::{FilterDriver, Module};
+use super::modules;
 use super::protocol;
+use super::requests;
 use super::violation::stop;
-use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::verifier::trace;
 use crate::verifier::window;
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use ndis_sys::*;
-use understudy_rules::ndis::ledger::Party;
 use understudy_rules::ndis::state::State;
 
-/// Registered drivers, in the order of their registration.
-static DRIVERS: IrqLock<Vec<Arc<FilterDriver>>> = IrqLock::new(Vec::new());
-/// Attached modules, top first.
-static MODULES: IrqLock<Vec<Arc<Module>>> = IrqLock::new(Vec::new());
 /// There is an adapter with queues to stand over.
 static ADAPTER: AtomicBool = AtomicBool::new(false);
 
@@ -31,120 +28,22 @@ const RETURN_BOUND_US: u64 = 10_000_000;
 /// A change of the stack during which an earlier failure may be told.
 type Change = Result<(), String>;
 
-fn place_of(modules: &[Arc<Module>], party: Party) -> Option<usize> {
-    modules.iter().position(|module| module.party() == party)
-}
-
-type Handlers = NDIS_FILTER_PARTIAL_CHARACTERISTICS;
-
-/// Whether lists, requests and events reach the module.
-fn reachable(module: &Module) -> bool {
-    !matches!(module.state(), State::Attaching | State::Detached)
-}
-
-/// The next module below `party` that `wants`, reserved for a call. Any IRQL.
-pub(crate) fn below(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
-    MODULES.with(|modules| {
-        let from = place_of(modules, party).map_or(0, |at| at + 1);
-        let found =
-            modules.iter().skip(from).find(|module| reachable(module) && wants(&module.handlers()))?;
-        found.reserve();
-        Some(found.clone())
-    })
-}
-
-/// The next module above `party` that `wants`, reserved for a call. Any IRQL.
-pub(crate) fn above(party: Party, wants: impl Fn(&Handlers) -> bool) -> Option<Arc<Module>> {
-    MODULES.with(|modules| {
-        let to = place_of(modules, party).unwrap_or(modules.len());
-        let found =
-            modules.iter().take(to).rev().find(|module| reachable(module) && wants(&module.handlers()))?;
-        found.reserve();
-        Some(found.clone())
-    })
-}
-
-/// The module with this number, reserved for a call. Any IRQL.
-pub(crate) fn reserve(number: u32) -> Option<Arc<Module>> {
-    MODULES.with(|modules| {
-        let found = modules.iter().find(|module| module.number == number)?;
-        found.reserve();
-        Some(found.clone())
-    })
-}
-
-/// The module behind a handle that a driver passes; any other handle is the end.
-pub(crate) fn module(handle: NDIS_HANDLE, function: &str) -> Arc<Module> {
-    let Some(number) = Module::number_of(handle) else {
-        stop("InvalidFilterHandle", format!("{function}: {handle:p} is no filter module's handle"));
-    };
-    let found = MODULES.with(|modules| modules.iter().find(|module| module.number == number).cloned());
-    found.unwrap_or_else(|| {
-        stop("HandleAfterDetach", format!("{function}: module {number} has been detached"))
-    })
-}
-
-fn all() -> Vec<Arc<Module>> {
-    let count = MODULES.with(|modules| modules.len());
-    // cloned one by one, so that nothing is allocated with interrupts off
-    (0..count).filter_map(|at| MODULES.with(|modules| modules.get(at).cloned())).collect()
-}
-
-fn drivers() -> Vec<Arc<FilterDriver>> {
-    let count = DRIVERS.with(|drivers| drivers.len());
-    (0..count).filter_map(|at| DRIVERS.with(|drivers| drivers.get(at).cloned())).collect()
-}
-
-/// The driver behind a handle.
-pub(crate) fn driver(handle: NDIS_HANDLE) -> Option<Arc<FilterDriver>> {
-    DRIVERS.with(|drivers| drivers.iter().find(|driver| driver.handle == handle as u64).cloned())
-}
-
-/// Who a handle that NDIS gave stands for in the books: a module's, a driver's, or nobody's for NULL.
-pub(crate) fn party_of(handle: NDIS_HANDLE, owner: Owner, function: &str) -> Party {
-    if handle.is_null() || driver(handle).is_some() {
-        return Party::Driver(owner.number());
-    }
-    module(handle, function).party()
-}
-
-/// Whose driver a live module belongs to.
-pub(crate) fn owner_of(number: u32) -> Option<Owner> {
-    MODULES.with(|modules| {
-        modules.iter().find(|module| module.number == number).map(|module| module.driver.owner)
-    })
-}
-
-/// Whose driver a driver's or a module's handle belongs to.
-pub(crate) fn owner_of_handle(handle: NDIS_HANDLE) -> Option<Owner> {
-    driver(handle).map(|driver| driver.owner).or_else(|| Module::number_of(handle).and_then(owner_of))
-}
-
-/// Adds a driver: it attaches at once where the stack stands already. PASSIVE_LEVEL.
-pub(crate) fn register(driver: Arc<FilterDriver>) {
-    DRIVERS.with(|drivers| drivers.push(driver));
-}
-
 /// Takes a driver away; its modules are detached first. PASSIVE_LEVEL.
 pub(crate) fn deregister(driver: &Arc<FilterDriver>) {
-    if all().iter().any(|module| Arc::ptr_eq(&module.driver, driver)) {
+    if modules::all().iter().any(|module| Arc::ptr_eq(&module.driver, driver)) {
         changed(|| {
             detach_where(|module| Arc::ptr_eq(&module.driver, driver));
             Ok(())
         })
         .unwrap_or_else(|error| trace::set_reason(&error));
     }
-    let gone = DRIVERS.with(|drivers| {
-        let at = drivers.iter().position(|known| Arc::ptr_eq(known, driver));
-        at.map(|at| drivers.remove(at))
-    });
-    drop(gone);
+    modules::deregister(driver);
 }
 
 /// What a driver has left of NDIS's after its unload, by rule and in words.
 pub(crate) fn left_by(owner: Owner) -> Vec<(&'static str, String)> {
     let mut left = memory::left(|_, of| of == owner);
-    if drivers().iter().any(|driver| driver.owner == owner) {
+    if modules::drivers().iter().any(|driver| driver.owner == owner) {
         left.push(("NdisFDeregisterFilterDriver", "the filter driver is still registered".into()));
     }
     left
@@ -156,7 +55,7 @@ pub(crate) fn left_by(owner: Owner) -> Vec<(&'static str, String)> {
 /// A mandatory filter failed.
 pub(crate) fn adapter_up() -> Change {
     ADAPTER.store(true, Relaxed);
-    if all().is_empty() {
+    if modules::all().is_empty() {
         attach_missing()?;
     }
     protocol::bind();
@@ -185,7 +84,7 @@ pub(crate) fn adapter_down(last: bool) {
 
 /// Pauses the filters from the top down, then the data path, whose EvtCancel is called `cancels` times.
 pub(crate) fn pause(cancels: u32) {
-    for module in all() {
+    for module in modules::all() {
         pause_module(&module);
     }
     window::NDIS_PAUSE_FILTERS_PAUSED.pass();
@@ -200,10 +99,10 @@ pub(crate) fn start() {
     if miniport::get().has_queues() && !miniport::get().is_running() {
         miniport::get().start();
     }
-    for module in all() {
+    for module in modules::all() {
         set_module_options(&module);
     }
-    for module in all().into_iter().rev().filter(|module| module.state() == State::Paused) {
+    for module in modules::all().into_iter().rev().filter(|module| module.state() == State::Paused) {
         restart_module(&module);
     }
 }
@@ -230,7 +129,7 @@ pub(crate) fn bind() -> Change {
     if !ADAPTER.load(Relaxed) {
         return Err("there is no adapter in D0".into());
     }
-    if protocol::is_bound() {
+    if binding::is_bound() {
         return Err("the protocol is bound".into());
     }
     protocol::bind();
@@ -242,7 +141,7 @@ pub(crate) fn bind() -> Change {
 /// # Errors
 /// It is not bound.
 pub(crate) fn unbind() -> Change {
-    if !protocol::is_bound() {
+    if !binding::is_bound() {
         return Err("the protocol is not bound".into());
     }
     protocol::unbind_when_idle();
@@ -257,7 +156,7 @@ pub(crate) fn attach() -> Change {
     if !ADAPTER.load(Relaxed) {
         return Err("there is no adapter in D0".into());
     }
-    if drivers().len() == all().len() {
+    if modules::drivers().len() == modules::all().len() {
         return Err("no filter is registered that is not attached".into());
     }
     changed(attach_missing)
@@ -268,7 +167,7 @@ pub(crate) fn attach() -> Change {
 /// # Errors
 /// None is attached.
 pub(crate) fn detach() -> Change {
-    if all().is_empty() {
+    if modules::all().is_empty() {
         return Err("no filter is attached".into());
     }
     changed(|| {
@@ -286,8 +185,8 @@ pub(crate) fn restart_on_request() {
 }
 
 fn attach_missing() -> Change {
-    let attached = all();
-    for driver in drivers() {
+    let attached = modules::all();
+    for driver in modules::drivers() {
         if attached.iter().any(|module| Arc::ptr_eq(&module.driver, &driver)) {
             continue;
         }
@@ -303,9 +202,7 @@ fn attach_missing() -> Change {
 
 fn attach_module(driver: &Arc<FilterDriver>) -> Change {
     let module = Module::new(driver.clone());
-    let listed = module.clone();
-    // the first registered stands at the top
-    MODULES.with(|modules| modules.push(listed));
+    modules::add(module.clone());
     let mut parameters = super::attach::parameters(&module);
     let Some(attach) = driver.characteristics.AttachHandler else { return Ok(()) };
     module.reserve();
@@ -315,7 +212,7 @@ fn attach_module(driver: &Arc<FilterDriver>) -> Change {
         unsafe { attach(module.handle() as NDIS_HANDLE, driver.context as NDIS_HANDLE, parameters.pointer()) }
     });
     if status != NDIS_STATUS_SUCCESS {
-        remove(&module);
+        modules::remove(&module);
         require_freed(&module, "a failed FilterAttach");
         return Err(format!("FilterAttach failed with {:#010x}", status as u32));
     }
@@ -414,19 +311,11 @@ fn restart_module(module: &Arc<Module>) {
     module.change(|machine| machine.restarted());
 }
 
-fn remove(module: &Arc<Module>) {
-    let gone = MODULES.with(|modules| {
-        let at = modules.iter().position(|known| Arc::ptr_eq(known, module));
-        at.map(|at| modules.remove(at))
-    });
-    drop(gone);
-}
-
 /// Detaches paused modules from the top down.
 fn detach_where(which: impl Fn(&Module) -> bool) {
-    for module in all().into_iter().filter(|module| which(module)) {
+    for module in modules::all().into_iter().filter(|module| which(module)) {
         let Some(handler) = module.driver.characteristics.DetachHandler else { continue };
-        super::requests::require_none(&module);
+        requests::require_none(&module);
         module.change(|machine| machine.detached());
         wait_uninvolved(&module);
         module.wait_idle();
@@ -439,7 +328,7 @@ fn detach_where(which: impl Fn(&Module) -> bool) {
             unsafe { handler(context) }
         });
         drop(watch);
-        remove(&module);
+        modules::remove(&module);
         module.wait_idle();
         require_freed(&module, "FilterDetach");
     }
@@ -461,7 +350,7 @@ fn wait_uninvolved(module: &Module) {
 fn require_freed(module: &Module, after: &str) {
     let party = module.party();
     let mut left = memory::left(|of, _| of == party);
-    left.extend(super::requests::clones_left(party));
+    left.extend(requests::clones_left(party));
     if let Some((rule, what)) = left.into_iter().next() {
         stop(rule, format!("after {after} of module {}: {what}", module.number));
     }

@@ -6,7 +6,7 @@ use super::rx::Receive;
 use super::tx::Transmit;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Thread};
-use crate::ndis::{books, protocol};
+use crate::ndis::{binding, books};
 use crate::netcx::adapter::{self, Adapter};
 use crate::netcx::ec::{Mode, Task};
 use crate::netcx::queue::{Above, Queue, QueueInit};
@@ -209,7 +209,7 @@ pub(crate) fn pause(cancels: u32) {
         wait_ready(queue);
         queue.ec.set_mode(Mode::None);
         let settled = queue.above.stopped().and_then(|()| match queue.direction {
-            Direction::Tx => protocol::check_buffers().map_err(|place| ("TxBufferWrittenAfterReturn", place)),
+            Direction::Tx => binding::check_buffers().map_err(|place| ("TxBufferWrittenAfterReturn", place)),
             Direction::Rx => Ok(()),
         });
         if let Err((rule, place)) = settled {
@@ -296,7 +296,7 @@ fn destroy(queue: &Queue) {
 
 /// Forgets the books of an earlier driver.
 pub(crate) fn forget_books() {
-    protocol::forget();
+    binding::forget();
     let old = PATH.with(|path| (path.tx_books.take(), path.rx_books.take()));
     drop(old);
 }

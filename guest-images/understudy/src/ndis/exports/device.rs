@@ -3,7 +3,7 @@
 use crate::io::{api, device, names};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::ndis::stack;
+use crate::ndis::modules;
 use crate::ndis::violation::{require_irql, stop};
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -54,7 +54,7 @@ pub(super) unsafe extern "win64" fn register(
 ) -> i32 {
     const FUNCTION: &str = "NdisRegisterDeviceEx";
     require_irql(IRQL, FUNCTION, Irql::PASSIVE);
-    let Some(driver) = stack::driver(handle) else { return NDIS_STATUS_NOT_SUPPORTED };
+    let Some(driver) = modules::driver(handle) else { return NDIS_STATUS_NOT_SUPPORTED };
     // SAFETY: the driver passes its attributes.
     let given = unsafe { *attributes };
     if given.Header.Type != NDIS_OBJECT_TYPE_DEVICE_OBJECT_ATTRIBUTES

@@ -4,7 +4,7 @@ use crate::ke::Irql;
 use crate::ndis::books;
 use crate::ndis::module::{FilterDriver, Module};
 use crate::ndis::violation::{checked, require_flag, require_irql, stop};
-use crate::ndis::{events, flow, registration, requests, stack};
+use crate::ndis::{events, flow, modules, registration, requests, stack};
 use crate::verifier::fault;
 use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
@@ -47,7 +47,7 @@ pub(super) unsafe extern "win64" fn register(
     }
     // SAFETY: the driver passes the place for its handle.
     unsafe { *handle = made.handle as NDIS_HANDLE };
-    stack::register(made);
+    modules::register(made);
     NDIS_STATUS_SUCCESS
 }
 
@@ -61,7 +61,7 @@ fn require_both_ways(send: (bool, bool), receive: (bool, bool)) {
 /// NdisFDeregisterFilterDriver: PASSIVE_LEVEL; detaches what is still attached.
 pub(super) unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     require_irql(DRIVER_IRQL, "NdisFDeregisterFilterDriver", Irql::PASSIVE);
-    let Some(driver) = stack::driver(handle) else {
+    let Some(driver) = modules::driver(handle) else {
         stop("InvalidFilterDriverHandle", format!("NdisFDeregisterFilterDriver: {handle:p}"));
     };
     if super::device::registered(driver.handle) {
@@ -82,7 +82,7 @@ pub(super) unsafe extern "win64" fn set_attributes(
 ) -> i32 {
     const FUNCTION: &str = "NdisFSetAttributes";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     if module.state() != understudy_rules::ndis::state::State::Attaching {
         stop("FilterAttributesNotSet", format!("{FUNCTION} outside FilterAttach"));
     }
@@ -111,7 +111,7 @@ pub(super) unsafe extern "win64" fn set_optional_handlers(
 ) -> i32 {
     const FUNCTION: &str = "NdisSetOptionalHandlers";
     require_irql("Irql_Miscellaneous_Function", FUNCTION, Irql::PASSIVE);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     if !module.sets_options() {
         stop("HandlersSetOutsideOptions", format!("{FUNCTION} outside FilterSetModuleOptions"));
     }
@@ -138,7 +138,7 @@ pub(super) unsafe extern "win64" fn set_optional_handlers(
 /// NdisFRestartFilter: up to DISPATCH_LEVEL; the pause and restart come later.
 pub(super) unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
     require_irql(DRIVER_IRQL, "NdisFRestartFilter", Irql::DISPATCH);
-    stack::module(handle, "NdisFRestartFilter");
+    modules::module(handle, "NdisFRestartFilter");
     crate::ke::worker::in_order(Box::new(stack::restart_on_request));
     NDIS_STATUS_SUCCESS
 }
@@ -147,7 +147,7 @@ pub(super) unsafe extern "win64" fn restart_filter(handle: NDIS_HANDLE) -> i32 {
 pub(super) unsafe extern "win64" fn pause_complete(handle: NDIS_HANDLE) {
     const FUNCTION: &str = "NdisFPauseComplete";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::DISPATCH);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     let out = books::with(|ledger| ledger.own_out(module.party()));
     if out != 0 {
         stop("PausedWithOwnListsOut", format!("{FUNCTION} while {out} of the module's lists are out"));
@@ -163,7 +163,7 @@ fn enter(function: &'static str, handle: NDIS_HANDLE, flags: u32) -> Arc<Module>
     if held != 0 {
         stop("SpinLockHeldAcrossCall", format!("{function} with {held} spin locks held"));
     }
-    stack::module(handle, function)
+    modules::module(handle, function)
 }
 
 /// Stops unless the module may pass lists on in its state.
@@ -265,7 +265,7 @@ pub(super) unsafe extern "win64" fn give_back(handle: NDIS_HANDLE, first: *mut N
 pub(super) unsafe extern "win64" fn oid_request(handle: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> i32 {
     const FUNCTION: &str = "NdisFOidRequest";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     // SAFETY: the driver passes a request that begins with a header.
     let header = unsafe { (*request).Header };
     if header.Type != NDIS_OBJECT_TYPE_OID_REQUEST || header.Size < NDIS_SIZEOF_OID_REQUEST_REVISION_1 {
@@ -282,14 +282,14 @@ pub(super) unsafe extern "win64" fn oid_request_complete(
 ) {
     const FUNCTION: &str = "NdisFOidRequestComplete";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
-    requests::complete(stack::module(handle, FUNCTION).party(), request, status);
+    requests::complete(modules::module(handle, FUNCTION).party(), request, status);
 }
 
 /// NdisFCancelOidRequest: up to DISPATCH_LEVEL.
 pub(super) unsafe extern "win64" fn cancel_oid_request(handle: NDIS_HANDLE, id: *mut c_void) {
     const FUNCTION: &str = "NdisFCancelOidRequest";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
-    requests::cancel(stack::module(handle, FUNCTION).party(), id);
+    requests::cancel(modules::module(handle, FUNCTION).party(), id);
 }
 
 /// NdisAllocateCloneOidRequest: up to DISPATCH_LEVEL.
@@ -304,7 +304,7 @@ pub(super) unsafe extern "win64" fn clone_oid_request(
     if Module::number_of(handle).is_none() {
         return NDIS_STATUS_INVALID_PARAMETER;
     }
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     let made = if fault::strikes(module.driver.owner) {
         None
     } else {
@@ -323,7 +323,7 @@ pub(super) unsafe extern "win64" fn free_clone_oid_request(
 ) {
     const FUNCTION: &str = "NdisFreeCloneOidRequest";
     require_irql(OID_IRQL, FUNCTION, Irql::DISPATCH);
-    checked(requests::free_clone(stack::module(handle, FUNCTION).party(), clone));
+    checked(requests::free_clone(modules::module(handle, FUNCTION).party(), clone));
 }
 
 /// NdisFIndicateStatus: up to DISPATCH_LEVEL.
@@ -333,7 +333,7 @@ pub(super) unsafe extern "win64" fn indicate_status(
 ) {
     const FUNCTION: &str = "NdisFIndicateStatus";
     require_irql("Irql_StatusIndication_Function", FUNCTION, Irql::DISPATCH);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     // SAFETY: the driver passes an indication.
     let given = unsafe { *indication };
     if given.Header.Type != NDIS_OBJECT_TYPE_STATUS_INDICATION {
@@ -346,7 +346,7 @@ pub(super) unsafe extern "win64" fn indicate_status(
 pub(super) unsafe extern "win64" fn device_event(handle: NDIS_HANDLE, event: *mut NET_DEVICE_PNP_EVENT) {
     const FUNCTION: &str = "NdisFDevicePnPEventNotify";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     module.event_passed(event as usize);
     events::device(module.party(), event);
 }
@@ -358,7 +358,7 @@ pub(super) unsafe extern "win64" fn net_event(
 ) -> i32 {
     const FUNCTION: &str = "NdisFNetPnPEvent";
     require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
-    let module = stack::module(handle, FUNCTION);
+    let module = modules::module(handle, FUNCTION);
     module.event_passed(event as usize);
     events::net(module.party(), event)
 }

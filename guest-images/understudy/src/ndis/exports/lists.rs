@@ -7,7 +7,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::ndis::memory::{self, Extent, Pool};
 use crate::ndis::violation::{checked, require_irql, stop};
-use crate::ndis::{books, nbl, stack};
+use crate::ndis::{books, modules, nbl};
 use crate::verifier::fault;
 use alloc::{format, vec::Vec};
 use core::arch::naked_asm;
@@ -101,7 +101,7 @@ unsafe extern "win64" fn allocate_pool_for(
     if data != 0 {
         crate::verifier::trace::not_offered("net buffer list pools with DataSize");
     }
-    let party = stack::party_of(handle, owner, FUNCTION);
+    let party = modules::party_of(handle, owner, FUNCTION);
     if fault::strikes(owner) {
         return null_mut();
     }
@@ -155,7 +155,7 @@ pub(super) unsafe extern "win64" fn allocate_with_buffer(
 fn freeing(list: List, owner: Owner) -> Party {
     let origin = books::with(|ledger| ledger.origin(list));
     let of_driver = match origin {
-        Some(Party::Module(number)) => stack::owner_of(number) == Some(owner),
+        Some(Party::Module(number)) => modules::owner_of(number) == Some(owner),
         Some(Party::Driver(number)) => number == owner.number(),
         _ => false,
     };
@@ -179,7 +179,7 @@ unsafe extern "win64" fn allocate_mdl_for(
     const FUNCTION: &str = "NdisAllocateMdl";
     require_irql(IRQL, FUNCTION, Irql::DISPATCH);
     let owner = crate::verifier::owners::owner_of(caller);
-    let party = stack::party_of(handle, owner, FUNCTION);
+    let party = modules::party_of(handle, owner, FUNCTION);
     if fault::strikes(owner) {
         return null_mut();
     }

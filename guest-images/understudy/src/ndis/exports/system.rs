@@ -3,7 +3,7 @@
 use crate::ke::Event;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::ndis::stack;
+use crate::ndis::modules;
 use crate::ndis::violation::{require_irql, stop};
 use crate::verifier::trace;
 use alloc::{collections::BTreeMap, format, sync::Arc};
@@ -21,7 +21,7 @@ pub(super) unsafe extern "win64" fn allocate_memory(
 ) -> *mut c_void {
     const FUNCTION: &str = "NdisAllocateMemoryWithTagPriority";
     require_irql(IRQL, FUNCTION, Irql::DISPATCH);
-    let Some(owner) = stack::owner_of_handle(handle) else {
+    let Some(owner) = modules::owner_of_handle(handle) else {
         stop("NdisAllocateMemoryWithTagPriority", format!("{handle:p} is neither driver nor module"));
     };
     if len == 0 || tag == 0 || ![0, 16, 32].contains(&priority) {

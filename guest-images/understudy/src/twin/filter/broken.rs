@@ -1,7 +1,7 @@
 //! What a filter must not do, each with the rule that names it.
 
 use super::driver::*;
-use crate::ndis::protocol::{self};
+use crate::ndis::protocol;
 use crate::ndis::stack;
 use crate::twin::machine::{on_a_machine, stops_with};
 use core::ffi::c_void;

@@ -5,7 +5,7 @@ use crate::ke::{Irql, raise};
 use crate::mm::{self, Owner};
 use crate::ndis::miniport::{self, Miniport};
 use crate::ndis::protocol::{self, Frames};
-use crate::ndis::{books, exports, flow, stack};
+use crate::ndis::{binding, books, exports, flow, stack};
 use crate::pe::Image;
 use crate::verifier::owners::Service;
 use alloc::collections::BTreeMap;
@@ -404,7 +404,7 @@ pub(super) fn send_frames(first: u64, count: u32, cancel_id: u64) {
 
 /// How the protocol's frames ended: success, aborted, paused, failed, outstanding.
 pub(super) fn account() -> [usize; 5] {
-    let report = protocol::report();
+    let report = binding::report();
     [report.success, report.aborted, report.paused, report.failed, report.outstanding]
         .map(|ids| ids.iter().count())
 }

@@ -4,7 +4,7 @@ use super::driver::*;
 use crate::ke::{Event, worker};
 use crate::ndis::miniport::{self, Miniport};
 use crate::ndis::protocol::{self, Frames};
-use crate::ndis::{flow, stack};
+use crate::ndis::{binding, flow, stack};
 use crate::twin::machine::on_a_machine;
 use crate::twin::orders;
 use crate::verifier::trace;
@@ -142,7 +142,7 @@ fn an_adapter_that_goes_leaves_nothing_out() {
         send_frames(1, 3, 0);
         complete_all();
         stack::adapter_down(true);
-        assert!(!protocol::is_bound());
+        assert!(!binding::is_bound());
     });
 }
 
@@ -156,7 +156,7 @@ fn received_lists_go_up_through_the_filter_and_back_to_the_wire() {
         flow::indicate_from_miniport(&[list]);
         crate::ke::delay_us(10);
         assert_eq!(BACK.with(|back| back.clone()), [list]);
-        assert_eq!(protocol::report().received.iter().collect::<Vec<_>>(), [42]);
+        assert_eq!(binding::report().received.iter().collect::<Vec<_>>(), [42]);
     });
 }
 

@@ -4,6 +4,7 @@ use super::hardware::*;
 use super::nic::*;
 use super::{account, calls, count, report, send_frames};
 use crate::ke::{Event, delay_us, worker};
+use crate::ndis::binding;
 use crate::ndis::protocol::{self, Frames};
 use crate::ndis::stack;
 use crate::translator::datapath;
@@ -135,7 +136,7 @@ fn received_frames_go_up_and_their_buffers_come_back() {
             wire_brings(round * 50..round * 50 + 50);
         }
         assert_eq!(count(&report(1).received), 1000);
-        assert_eq!(count(&protocol::report().received), 1000);
+        assert_eq!(count(&binding::report().received), 1000);
         stack::pause(1);
         let rx = report(1);
         assert_eq!(rx.held, 0);
@@ -151,7 +152,7 @@ fn frames_that_come_while_the_protocol_is_not_bound_go_back_and_are_not_in_its_a
         wire_brings(10..15);
         stack::bind().unwrap();
         wire_brings(15..20);
-        assert_eq!((count(&report(1).received), count(&protocol::report().received)), (20, 15));
+        assert_eq!((count(&report(1).received), count(&binding::report().received)), (20, 15));
         stack::pause(1);
         assert_eq!(report(1).held, 0);
     });

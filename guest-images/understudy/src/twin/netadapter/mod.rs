@@ -8,6 +8,7 @@ mod nic;
 
 use crate::ke::delay_us;
 use crate::ke::irqlock::IrqLock;
+use crate::ndis::binding;
 use crate::ndis::protocol::{self, Frames};
 use crate::translator::datapath;
 use agent_protocol::{Ids, QueueReport};
@@ -21,7 +22,7 @@ fn send_frames(first: u64, count: u32, len: usize) {
 
 /// How the protocol's frames ended: success, aborted, paused, failed, outstanding.
 fn account() -> [usize; 5] {
-    let report = protocol::report();
+    let report = binding::report();
     [report.success, report.aborted, report.paused, report.failed, report.outstanding]
         .map(|ids| ids.iter().count())
 }
