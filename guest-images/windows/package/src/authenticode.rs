@@ -2,7 +2,7 @@
 
 use der::{
     Any, Encode as _, Sequence, Tag, TagNumber,
-    asn1::{BitString, Null, ObjectIdentifier, OctetString},
+    asn1::{BitString, ObjectIdentifier, OctetString},
 };
 use object::{
     pe::{IMAGE_DIRECTORY_ENTRY_SECURITY, ImageNtHeaders64},
@@ -171,7 +171,10 @@ impl IndirectData {
         };
         Ok(Self {
             data: TypeAndValue { kind, value },
-            message_digest: DigestInfo { algorithm: sha256_algorithm(), digest: OctetString::new(sha256)? },
+            message_digest: DigestInfo {
+                algorithm: signature::sha256_algorithm(),
+                digest: OctetString::new(sha256)?,
+            },
         })
     }
 }
@@ -189,11 +192,6 @@ fn empty_link() -> der::Result<Any> {
 /// An element `[number]` with its content's bytes.
 pub(crate) fn context(number: u32, constructed: bool, content: Vec<u8>) -> der::Result<Any> {
     Any::new(Tag::ContextSpecific { constructed, number: TagNumber(number) }, content)
-}
-
-/// SHA-256 with NULL parameters, as Windows writes it.
-pub(crate) fn sha256_algorithm() -> AlgorithmIdentifierOwned {
-    AlgorithmIdentifierOwned { oid: oid::SHA256, parameters: Some(Any::from(Null)) }
 }
 
 /// The image with a signature of its own, and with the checksum that then is right.

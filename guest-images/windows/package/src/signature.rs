@@ -9,13 +9,13 @@ use cms::{
 };
 use der::{
     Any, Encode as _, EncodeValue, Sequence, Tag, Tagged,
-    asn1::{ObjectIdentifier, OctetString, SetOfVec},
+    asn1::{Null, ObjectIdentifier, OctetString, SetOfVec},
 };
 use rsa::signature::{SignatureEncoding as _, Signer as _};
 use sha2::{Digest as _, Sha256};
 use x509_cert::{attr::Attribute, spki::AlgorithmIdentifierOwned};
 
-use crate::{TestCertificate, authenticode::sha256_algorithm, oid};
+use crate::{TestCertificate, oid};
 
 /// `SpcStatementType`.
 #[derive(Sequence)]
@@ -32,6 +32,11 @@ pub enum SignFault {
     /// The key refused.
     #[error("signing: {0}")]
     Signing(#[from] rsa::signature::Error),
+}
+
+/// SHA-256 with NULL parameters, as Windows writes it.
+pub(crate) fn sha256_algorithm() -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned { oid: oid::SHA256, parameters: Some(Any::from(Null)) }
 }
 
 /// DER of the signed data around `content`, which is of the type `content_type` and encodes as a SEQUENCE.

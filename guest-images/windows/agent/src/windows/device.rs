@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    path::Path,
     ptr::{null, null_mut},
     time::Duration,
 };
@@ -28,7 +29,6 @@ use windows_sys::Win32::{
 };
 
 use super::{
-    machine::system_root,
     registry::OpenKey,
     sys,
     text::{list, wide},
@@ -41,12 +41,12 @@ fn checked(what: &str, result: CONFIGRET) -> Result<(), String> {
     if result == CR_SUCCESS { Ok(()) } else { Err(format!("{what}: CONFIGRET {result:#x}")) }
 }
 
-/// Changes a device.
-pub(super) fn change(device: Device, change: Change) -> Result<(), String> {
+/// Changes a device; `root` is the system's folder.
+pub(super) fn change(device: Device, change: Change, root: &Path) -> Result<(), String> {
     let found = find(device)?;
     match (change, &found) {
         (Change::Start, Some(found)) => found.node().start(),
-        (Change::Start, None) if device.root => make(device),
+        (Change::Start, None) if device.root => make(device, root),
         (Change::Start, None) => {
             look_again()?;
             present(device)?.node().start()
@@ -240,8 +240,8 @@ impl Drop for DeviceSet {
 }
 
 /// Makes a root device and installs its driver from the driver store.
-fn make(device: Device) -> Result<(), String> {
-    if newest_staged(device.service, &system_root()).is_none() {
+fn make(device: Device, root: &Path) -> Result<(), String> {
+    if newest_staged(device.service, root).is_none() {
         return Err(format!(
             "{}.sys is not in the driver store: install.cmd of the driver package puts it there",
             device.service

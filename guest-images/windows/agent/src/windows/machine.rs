@@ -77,7 +77,7 @@ impl Guest for Windows {
     }
 
     fn change(&self, device: Device, change: Change) -> Result<(), String> {
-        device::change(device, change)
+        device::change(device, change, &system_root())
     }
 
     fn driver_key(&self, device: Device) -> Result<Box<dyn DriverKey>, String> {
@@ -106,7 +106,7 @@ impl Guest for Windows {
 }
 
 /// The system's folder.
-pub(super) fn system_root() -> PathBuf {
+fn system_root() -> PathBuf {
     env::var_os("SystemRoot").map_or_else(|| PathBuf::from(r"C:\Windows"), PathBuf::from)
 }
 
