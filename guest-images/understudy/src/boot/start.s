@@ -34,6 +34,7 @@ start32:
     mov eax, offset page_pointers + 3
     mov [page_root], eax
     mov [page_root + 272 * 8], eax
+    mov dword ptr [page_root + 272 * 8 + 4], 0x80000000 # nothing is executed there
     mov eax, cr4
     or eax, 0x620               # PAE, OSFXSR, OSXMMEXCPT
     mov cr4, eax

@@ -1,7 +1,6 @@
-//! The local APIC in its MSR form, the interrupt descriptor table, and the I/O APIC's line of COM2.
+//! The local APIC in its MSR form, and the I/O APIC's line of COM2.
 
 use super::{port, power};
-use core::arch::asm;
 use x86_64::registers::model_specific::Msr;
 
 /// Registers of the local APIC.
@@ -20,10 +19,6 @@ const IOAPIC: usize = 0xfec0_0000;
 /// The vector of an interrupt that is none.
 pub(crate) const SPURIOUS_VECTOR: u8 = 0xff;
 
-unsafe extern "C" {
-    static interrupt_stubs: [u8; 16];
-}
-
 fn write(register: u32, value: u64) {
     // SAFETY: only APIC registers by the constants above; their effects are what the callers want.
     unsafe { Msr::new(register).write(value) };
@@ -39,19 +34,8 @@ pub(crate) fn acknowledge() {
     write(EOI, 0);
 }
 
-/// Sets the table, the APIC and the COM2 line up; interrupts stay off. `table` stays where it is.
-pub(crate) fn start(table: &mut [[u64; 2]; 256], serial_vector: u8) {
-    let stubs = &raw const interrupt_stubs as u64;
-    for (vector, gate) in table.iter_mut().enumerate() {
-        let at = stubs + vector as u64 * 16;
-        *gate = [at & 0xffff | 8 << 16 | 0x8e00 << 32 | (at >> 16 & 0xffff) << 48, at >> 32];
-    }
-    let pointer = table.as_ptr() as u64;
-    let mut descriptor = [0_u8; 10];
-    descriptor[..2].copy_from_slice(&4095_u16.to_le_bytes());
-    descriptor[2..].copy_from_slice(&pointer.to_le_bytes());
-    // SAFETY: the table stays, by contract, and every gate leads to a stub.
-    unsafe { asm!("lidt [{}]", in(reg) descriptor.as_ptr(), options(readonly, nostack, preserves_flags)) };
+/// Sets the APIC and the COM2 line up; interrupts stay off.
+pub(crate) fn start(serial_vector: u8) {
     // both old interrupt controllers off
     port::write8(0x21, 0xff);
     port::write8(0xa1, 0xff);

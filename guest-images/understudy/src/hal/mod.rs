@@ -9,6 +9,8 @@ pub(crate) mod apic;
 #[cfg(target_os = "none")]
 pub(crate) mod cpu;
 #[cfg(target_os = "none")]
+pub(crate) mod descriptors;
+#[cfg(target_os = "none")]
 pub(crate) mod power;
 #[cfg(target_os = "none")]
 pub(crate) mod serial;

@@ -22,11 +22,12 @@ pub(crate) fn disconnect(vector: u8) {
     drop(old);
 }
 
-/// Sets the table, the APIC and the COM2 line up; interrupts stay off.
+/// Sets the tables, the APIC and the COM2 line up; interrupts stay off.
 #[cfg(target_os = "none")]
 pub(crate) fn start() {
     static TABLE: IrqLock<[[u64; 2]; 256]> = IrqLock::new([[0; 2]; 256]);
-    TABLE.with(|table| apic::start(table, super::vectors::SERIAL_VECTOR));
+    TABLE.with(crate::hal::descriptors::start);
+    apic::start(super::vectors::SERIAL_VECTOR);
 }
 
 /// Starts the clock: one interrupt a millisecond.

@@ -9,6 +9,21 @@ pub(crate) const DIRECT: usize = 0;
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4096;
 
+/// What code may do with a page. None may be written and executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing. The page keeps its memory, and may get its rights back.
+    None,
+    /// Read it.
+    Read,
+    /// Read and write it.
+    Write,
+    /// Read and execute it.
+    Execute,
+    /// Read and write device memory, uncached.
+    Device,
+}
+
 /// The physical address behind an address that the heap gave out, or that lies in the kernel's image.
 #[must_use]
 pub(crate) fn virt_to_phys(address: usize) -> u64 {

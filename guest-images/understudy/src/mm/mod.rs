@@ -12,7 +12,7 @@ mod table;
 
 use crate::ke::irqlock::IrqLock;
 use address::PAGE;
-pub(crate) use address::{DIRECT, virt_to_phys};
+pub(crate) use address::{Access, DIRECT, virt_to_phys};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -113,7 +113,7 @@ pub(crate) fn map_mmio(phys: u64, len: usize, owner: Owner) -> usize {
         virt
     });
     for page in 0..pages {
-        table::map(virt + page * PAGE, phys - offset as u64 + (page * PAGE) as u64, table::DEVICE);
+        table::map(virt + page * PAGE, phys - offset as u64 + (page * PAGE) as u64, Access::Device);
     }
     let made = Mapping { virt: virt + offset, phys, len, owner };
     MAPPINGS.with(|mappings| mappings.live.push(made));
@@ -146,19 +146,34 @@ pub(crate) fn mapped_for(owner: Owner) -> Vec<String> {
         .collect()
 }
 
-/// Maps pages of the heap at an image's address with a section's rights.
-pub(crate) fn map_image(virt: usize, backing: usize, len: usize, writable: bool, executable: bool) {
+/// Maps the pages of the heap at `backing` a second time, at `virt`: whole pages that hold `len` bytes.
+pub(crate) fn map(virt: usize, backing: usize, len: usize, access: Access) {
     for page in (0..len).step_by(PAGE) {
-        let rights = if writable { table::WRITE } else { 0 } | if executable { 0 } else { table::NO_EXECUTE };
-        table::map(virt + page, virt_to_phys(backing + page), rights);
+        table::map(virt + page, virt_to_phys(backing + page), access);
     }
 }
 
-/// Takes an image's pages away: whatever still points there faults.
-pub(crate) fn unmap_image(virt: usize, len: usize) {
+/// Takes the pages that hold `len` bytes from `virt` on away: whatever still points there faults.
+pub(crate) fn unmap(virt: usize, len: usize) {
     for page in (0..len).step_by(PAGE) {
         table::unmap(virt + page);
     }
+}
+
+/// Changes what code may do with the pages that hold `len` bytes from `virt` on: pages of the heap, or of [`map`]. With
+/// [`Access::None`] they keep their memory and what is in it. Any IRQL; it may take memory for page tables, so not from
+/// inside the heap. On the host it does nothing.
+#[expect(dead_code, reason = "guard pages are made with it next")]
+pub(crate) fn protect(virt: usize, len: usize, access: Access) {
+    for page in (0..len).step_by(PAGE) {
+        table::protect(virt + page, access);
+    }
+}
+
+/// Whether `len` bytes from `virt` on may be read.
+pub(crate) fn is_readable(virt: usize, len: usize) -> bool {
+    let last = virt.saturating_add(len.saturating_sub(1));
+    (virt & !(PAGE - 1)..=last).step_by(PAGE).all(|page| table::readable(page).is_some())
 }
 
 /// Ranges of device memory that a driver may map.

@@ -1,20 +1,19 @@
 //! The processor's page tables, 4 levels.
 
-use super::address::{DIRECT, PAGE, virt_to_phys};
+use super::address::{Access, DIRECT, virt_to_phys};
 use crate::ke::irqlock::IrqLock;
 use core::alloc::Layout;
 use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 
-/// Writable.
-pub(super) const WRITE: u64 = 2;
-/// Not executable.
-pub(super) const NO_EXECUTE: u64 = 1 << 63;
-/// Uncached device memory.
-pub(super) const DEVICE: u64 = WRITE | 0x18 | NO_EXECUTE;
 const PRESENT: u64 = 1;
+const WRITE: u64 = 2;
+const UNCACHED: u64 = 0x18;
 const LARGE: u64 = 0x80;
+const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// The processor ignores it: the page has memory, though nobody may use it.
+const KEPT: u64 = 0x200;
 
 unsafe extern "C" {
     static mut page_root: [u64; 512];
@@ -23,10 +22,15 @@ unsafe extern "C" {
 /// Held while a table changes.
 static CHANGING: IrqLock<()> = IrqLock::new(());
 
+#[repr(align(4096))]
+struct Table(#[expect(dead_code, reason = "it is read through its entries' addresses")] [u64; 512]);
+
 fn new_table() -> u64 {
-    let Ok(layout) = Layout::from_size_align(PAGE, PAGE) else { return 0 };
+    let layout = Layout::new::<Table>();
     // SAFETY: the size is not zero.
-    virt_to_phys(unsafe { alloc::alloc::alloc_zeroed(layout) } as usize)
+    let table = unsafe { alloc::alloc::alloc_zeroed(layout) };
+    assert!(!table.is_null(), "no memory for a page table");
+    virt_to_phys(table as usize)
 }
 
 /// The entry for `virt` in the table at physical `table`, level 0 being the lowest.
@@ -57,20 +61,58 @@ fn leaf(virt: usize) -> *mut u64 {
     entry(table, virt, 0)
 }
 
-/// Maps one page.
-pub(super) fn map(virt: usize, phys: u64, rights: u64) {
+/// The bits that let code do this with a page.
+fn bits(access: Access) -> u64 {
+    match access {
+        Access::None => KEPT,
+        Access::Read => PRESENT | NO_EXECUTE,
+        Access::Write => PRESENT | WRITE | NO_EXECUTE,
+        Access::Execute => PRESENT,
+        Access::Device => PRESENT | WRITE | UNCACHED | NO_EXECUTE,
+    }
+}
+
+/// Changes one page's entry.
+fn change(virt: usize, to: impl FnOnce(u64) -> u64) {
     CHANGING.with(|()| {
+        let leaf = leaf(virt);
         // SAFETY: the entry is the page's own.
-        unsafe { *leaf(virt) = phys & ADDRESS | PRESENT | rights };
+        unsafe { *leaf = to(*leaf) };
         tlb::flush(VirtAddr::new_truncate(virt as u64));
     });
 }
 
+/// Maps one page.
+pub(super) fn map(virt: usize, phys: u64, access: Access) {
+    change(virt, |_| phys & ADDRESS | bits(access));
+}
+
 /// Unmaps one page.
 pub(super) fn unmap(virt: usize) {
-    CHANGING.with(|()| {
-        // SAFETY: as above.
-        unsafe { *leaf(virt) = 0 };
-        tlb::flush(VirtAddr::new_truncate(virt as u64));
+    change(virt, |_| 0);
+}
+
+/// Changes what code may do with a page that has memory.
+pub(super) fn protect(virt: usize, access: Access) {
+    change(virt, |old| {
+        assert!(old & (PRESENT | KEPT) != 0, "there is no page at {virt:#x}");
+        old & ADDRESS | bits(access)
     });
+}
+
+/// The physical address of the page at `virt`, if code may read it.
+pub(super) fn readable(virt: usize) -> Option<u64> {
+    let mut table = &raw const page_root as u64;
+    for level in [3, 2, 1, 0] {
+        // SAFETY: as in `leaf`; an entry is read whole.
+        let found = unsafe { entry(table, virt, level).read_volatile() };
+        if found & PRESENT == 0 {
+            return None;
+        }
+        table = found & ADDRESS;
+        if level == 1 && found & LARGE != 0 {
+            return Some(table + (virt as u64 & 0x1f_f000));
+        }
+    }
+    Some(table)
 }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::mm::Owner;
+use crate::mm::{self, Access, Owner};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::alloc::Layout;
 use object::LittleEndian as LE;
@@ -53,7 +53,7 @@ impl Drop for Image {
         if self.backing == 0 {
             return;
         }
-        crate::mm::unmap_image(self.base, self.size);
+        mm::unmap(self.base, self.size);
         if let Ok(layout) = Layout::from_size_align(self.size, PAGE) {
             // SAFETY: allocated with this layout in `load`; nothing maps it any more.
             unsafe { alloc::alloc::dealloc(self.backing as *mut u8, layout) };
@@ -102,16 +102,10 @@ pub(crate) fn load(
     fill(&parsed, file, bytes)?;
     relocate(&parsed, file, bytes, (place as u64).wrapping_sub(optional.image_base()))?;
     import(&parsed, bytes, resolve)?;
-    crate::mm::map_image(place, backing as usize, headers(&parsed), false, false);
+    mm::map(place, backing as usize, headers(&parsed), Access::Read);
     for section in parsed.section_table().iter() {
         let (from, len) = extent(section);
-        crate::mm::map_image(
-            place + from,
-            backing as usize + from,
-            len,
-            is(section, IMAGE_SCN_MEM_WRITE),
-            is(section, IMAGE_SCN_MEM_EXECUTE),
-        );
+        mm::map(place + from, backing as usize + from, len, access(section)?);
     }
     Ok(image)
 }
@@ -122,6 +116,24 @@ fn headers(parsed: &PeFile64<'_>) -> usize {
 
 fn is(section: &ImageSectionHeader, right: u32) -> bool {
     section.characteristics.get(LE) & right != 0
+}
+
+/// A section's name, for people.
+fn name(section: &ImageSectionHeader) -> String {
+    String::from_utf8_lossy(section.raw_name()).escape_debug().collect()
+}
+
+/// What code may do with a section.
+///
+/// # Errors
+/// It asks to be written and executed, which memory integrity (HVCI) refuses as well.
+fn access(section: &ImageSectionHeader) -> Result<Access, String> {
+    match (is(section, IMAGE_SCN_MEM_WRITE), is(section, IMAGE_SCN_MEM_EXECUTE)) {
+        (true, true) => Err(format!("section {} is writable and executable", name(section))),
+        (true, false) => Ok(Access::Write),
+        (false, true) => Ok(Access::Execute),
+        (false, false) => Ok(Access::Read),
+    }
 }
 
 /// Where a section lies in the image, and how many bytes it has there: those of the file where it does not say.
@@ -146,6 +158,7 @@ fn check(parsed: &PeFile64<'_>, size: usize, entry: usize) -> Result<(), String>
         if from < free.next_multiple_of(PAGE) {
             return Err(format!("a section at {from:#x}, over what lies before it"));
         }
+        access(section)?;
         free = from + len;
         if free > size {
             return Err("a section outside the image".into());

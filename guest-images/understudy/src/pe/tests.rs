@@ -243,6 +243,14 @@ fn sections_that_share_pages_are_refused() {
 }
 
 #[test]
+fn a_section_that_is_writable_and_executable_is_refused_by_name() {
+    each_is_refused(&[
+        (|small| small.put32(SECTIONS + 36, 0xe000_0020), "section .text is writable and executable"),
+        (|small| small.put32(SECTIONS + 76, 0xe000_0040), "section .data is writable and executable"),
+    ]);
+}
+
+#[test]
 fn headers_longer_than_the_file_or_over_a_section_are_refused() {
     each_is_refused(&[
         (|small| small.put32(0x94, LEN as u32 + 1), "headers outside"),

@@ -50,22 +50,21 @@ fn describe(registers: &Registers) -> Processor {
     }
 }
 
-/// The stack's bytes from `from` upwards, in hexadecimal, as far as there is RAM; nothing where that is no stack.
+/// The stack's bytes from `from` upwards, in hexadecimal, as far as they can be read; nothing where that is no stack.
 fn stack(from: u64) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::new();
-    let physical = crate::mm::virt_to_phys(from as usize);
     let Some(len) = (1..=MOST_STACK / 512)
         .rev()
         .map(|blocks| blocks * 512)
-        .find(|len| crate::mm::is_ram(physical, *len as u64))
+        .find(|len| crate::mm::is_readable(from as usize, *len))
     else {
         return text;
     };
     if !from.is_multiple_of(8) {
         return text;
     }
-    // SAFETY: RAM that is mapped; whoever writes to it is interrupted or is this code itself.
+    // SAFETY: memory that may be read; whoever writes to it is interrupted or is this code itself.
     let bytes = unsafe { core::slice::from_raw_parts(from as *const u8, len) };
     text.reserve(2 * len);
     for byte in bytes {
