@@ -66,6 +66,7 @@ methods! {
     StepGate = "gate.step" -> Queue;
     Inject = "rx.inject" -> Injected, refused if "more frames wait than the device keeps (4096, of 16 MiB together)";
     InjectFrame = "rx.inject_frame" -> Injected, refused if "more frames wait than the device keeps (4096, of 16 MiB together)";
+    SetLink = "link.set" -> Link, refused if "the front end takes no configuration interrupts, or does not read them";
     AdvanceClock = "clock.advance" -> Time, refused if "the clock is real: the device was started without `--clock manual`";
     GetClock = "clock.get" -> Clock;
     Mark = "trace.mark" -> Time;
@@ -166,6 +167,15 @@ pub struct InjectFrame {
     pub frame: Bytes,
 }
 
+/// Whether there is a link: bit 0 of `status`. The guest gets a configuration interrupt if that is a change. It moves no
+/// frame, and holds none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetLink {
+    /// Whether there is one from now on.
+    pub up: bool,
+}
+
 /// Lets time pass on the manual clock, and returns the new time. What falls due in it has happened by then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -197,6 +207,13 @@ pub struct Quit {}
 pub struct Injected {
     /// Frames.
     pub injected: u64,
+}
+
+/// The link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Link {
+    /// Whether there is one.
+    pub up: bool,
 }
 
 /// A moment on the device's clock.

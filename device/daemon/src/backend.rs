@@ -5,12 +5,14 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cancelnic_registers::QueueId;
+use vhost::vhost_user::Backend as LibraryChannel;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::{virtio_config, virtio_net, virtio_ring};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier};
 
+use crate::channel::Channel;
 use crate::nic::{Nic, offered};
 use crate::vring::{Memory, Vring};
 
@@ -70,6 +72,17 @@ impl VhostUserBackend for Backend {
         VhostUserProtocolFeatures::CONFIG
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::MQ
+            | VhostUserProtocolFeatures::BACKEND_REQ
+    }
+
+    fn set_backend_req_fd(&self, library: LibraryChannel) {
+        let channel = Channel::take(library);
+        if channel.is_none() {
+            tracing::warn!(
+                "the front end's channel is not among the sockets: the link's state cannot change"
+            );
+        }
+        self.nic.set_channel(channel);
     }
 
     /// The queues are told through their vrings.

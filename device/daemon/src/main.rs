@@ -8,6 +8,7 @@
 
 mod backend;
 mod capture;
+mod channel;
 mod cli;
 mod control;
 mod files;

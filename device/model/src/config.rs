@@ -9,6 +9,8 @@ use cancelnic_registers::{
 
 use crate::{Rule, StatusRegister};
 
+/// Where `status` of `virtio_net_config` is.
+const STATUS_OFFSET: usize = 6;
 /// Bytes of a register.
 const WORD: usize = 4;
 
@@ -93,7 +95,7 @@ impl ConfigSpace {
         let pairs = u16::from(queues.tx().min(queues.rx()));
         let mut fixed = [0; SPACE_SIZE];
         put(&mut fixed, 0, &net.mac);
-        put(&mut fixed, 6, &u16::from(net.link_up).to_le_bytes());
+        put(&mut fixed, STATUS_OFFSET, &u16::from(net.link_up).to_le_bytes());
         put(&mut fixed, 8, &pairs.to_le_bytes());
         put(&mut fixed, 10, &net.mtu.to_le_bytes());
         put(&mut fixed, 12, &net.speed.to_le_bytes());
@@ -103,6 +105,13 @@ impl ConfigSpace {
         put(&mut fixed, CAPS_OFFSET, &caps.into_bits().to_le_bytes());
         put(&mut fixed, QUEUES_OFFSET, &queues.into_bits().to_le_bytes());
         ConfigSpace { fixed, registers }
+    }
+
+    /// Whether there is a link from now on: bit 0 of `status`. Returns whether that is a change.
+    pub fn set_link(&mut self, up: bool) -> bool {
+        let before = self.fixed;
+        put(&mut self.fixed, STATUS_OFFSET, &u16::from(up).to_le_bytes());
+        self.fixed != before
     }
 
     /// The space as it reads now. Changes nothing and takes no queue's lock.

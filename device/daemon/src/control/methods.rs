@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use cancelnic_registers::{Direction, QueueId};
 use control_protocol::{
-    Bytes, Call, Clock, Gate, Inject, InjectFrame, Injected, Method, Nothing, Queue, Quit, RpcError, Time,
+    Bytes, Call, Clock, Gate, Inject, InjectFrame, Injected, Link, Method, Nothing, Queue, Quit, RpcError,
+    Time,
 };
 use numbered_frame::{EVERYONE, SHORTEST};
 use serde_json::Value;
@@ -44,6 +45,11 @@ impl Methods for Control {
             Call::InjectFrame(call) => {
                 let frame = whole(&call, nic)?;
                 answer(&call, self.inject(call.queue, vec![frame])?)
+            }
+            Call::SetLink(call) => {
+                nic.set_link(call.up).map_err(|not_told| RpcError::state(not_told.to_string()))?;
+                tracing::info!(up = call.up, "link");
+                answer(&call, Link { up: call.up })
             }
             Call::AdvanceClock(call) => {
                 let us = nic

@@ -26,6 +26,7 @@ use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
 
 use crate::capture::Capture;
+use crate::channel::Channel;
 use crate::cli::{Cli, ClockKind, Judging, Speed};
 use crate::stop::Stop;
 use crate::trace::{self, Trace};
@@ -59,6 +60,17 @@ pub(crate) struct NoRoom {
     room: (usize, usize),
 }
 
+/// The guest does not learn of a change of the configuration.
+#[derive(Debug, Error)]
+pub(crate) enum NotTold {
+    /// It has not changed.
+    #[error("the front end takes no configuration interrupts (VHOST_USER_PROTOCOL_F_BACKEND_REQ)")]
+    NoChannel,
+    /// It has changed all the same.
+    #[error("the front end does not read its channel: {0}")]
+    Unread(std::io::Error),
+}
+
 /// The NIC.
 pub(crate) struct Nic {
     mac: [u8; 6],
@@ -71,6 +83,8 @@ pub(crate) struct Nic {
     memory: Memory,
     forget_doorbell: OnceLock<Box<dyn Fn(RawFd) + Send + Sync>>,
     connected: AtomicBool,
+    /// Where a change of the configuration is told.
+    channel: Mutex<Option<Channel>>,
     stop: Arc<Stop>,
     trace: Option<Arc<Trace>>,
 }
@@ -114,6 +128,7 @@ impl Nic {
             memory: Memory::new(GuestMemoryMmap::new()),
             forget_doorbell: OnceLock::new(),
             connected: AtomicBool::new(false),
+            channel: Mutex::new(None),
             stop,
             trace,
         })
@@ -154,6 +169,28 @@ impl Nic {
     /// Whether a front end is there.
     pub(crate) fn set_connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::SeqCst);
+    }
+
+    fn channel(&self) -> MutexGuard<'_, Option<Channel>> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The front end takes changes of the configuration there, or nowhere.
+    pub(crate) fn set_channel(&self, channel: Option<Channel>) {
+        *self.channel() = channel;
+    }
+
+    /// Whether there is a link from now on; the guest is interrupted if that is a change. Frames go on: gates hold them.
+    pub(crate) fn set_link(&self, up: bool) -> Result<(), NotTold> {
+        let channel = self.channel();
+        if channel.is_none() && self.connected.load(Ordering::SeqCst) {
+            return Err(NotTold::NoChannel);
+        }
+        let changed = self.config().set_link(up);
+        match &*channel {
+            Some(channel) if changed => channel.config_changed().map_err(NotTold::Unread),
+            _ => Ok(()),
+        }
     }
 
     /// `size` bytes of the configuration space from `offset`.

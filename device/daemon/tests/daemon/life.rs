@@ -1,6 +1,7 @@
 //! The process: command line, sockets, signals, exit codes, control socket, capture, sandbox.
 
 use std::fs;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -10,9 +11,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use vhost::VhostBackend;
+use vhost::vhost_user::VhostUserFrontend;
 
 use crate::guest::{Guest, TX};
-use crate::process::{Control, Daemon, command, until};
+use crate::process::{BOUND, Control, Daemon, command, until};
 
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
     let output = command().args(args).output().unwrap();
@@ -324,7 +326,8 @@ fn control_errors_name_the_bad_field() {
         ("rx.inject_frame", json!({"queue": "rx0", "frame": "zz"}), "`frame`"),
         ("rx.inject", json!({"queue": "rx0", "first": 0, "count": 1, "len": 60, "to": "0a0b"}), "`to`"),
         ("clock.advance", json!({"us": 5}), "--clock manual"),
-        ("link.set", json!({"up": false}), "no such method"),
+        ("link.set", json!({"up": "down"}), "`up`"),
+        ("link.get", json!({}), "no such method"),
         ("stats", json!([1]), "`params`"),
     ] {
         let answer = control.try_call(method, params.clone());
@@ -377,4 +380,63 @@ fn device_works_for_an_ordinary_user() {
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(!daemon.socket().exists() && !daemon.path("control").exists(), "{log}");
     assert_eq!(crate::cancel::captured(&daemon, 2), [1, 2]);
+}
+
+/// The message that the front end gets when the configuration has changed, if it gets one: request 2, version 1, no payload.
+fn config_change(channel: &mut UnixStream) -> [u8; 12] {
+    let mut message = [0; 12];
+    channel.set_read_timeout(Some(BOUND)).unwrap();
+    channel.read_exact(&mut message).unwrap();
+    message
+}
+
+#[test]
+fn a_link_that_goes_down_shows_in_status_and_interrupts_once() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let mut others: Vec<_> = (0..4).map(|_| daemon.control()).collect();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    guest.frontend.set_backend_request_fd(&theirs).unwrap();
+    drop(theirs);
+    let mut control = daemon.control();
+    for up in [true, false, false, true] {
+        assert_eq!(control.call("link.set", json!({ "up": up })), json!({ "up": up }));
+        assert_eq!(guest.read_config()[6..8], [u8::from(up), 0]);
+    }
+    for _ in 0..2 {
+        assert_eq!(config_change(&mut ours), [2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    ours.set_nonblocking(true).unwrap();
+    assert_eq!(ours.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "no third change");
+    for other in &mut others {
+        other.call("stats", json!({}));
+    }
+}
+
+#[test]
+fn the_link_stays_as_it_is_where_the_front_end_would_not_learn_of_it() {
+    let daemon = Daemon::start(&[]);
+    let mut control = daemon.control();
+    control.call("link.set", json!({ "up": false }));
+    let mut guest = Guest::start(&daemon.socket());
+    assert_eq!(guest.read_config()[6..8], [0, 0], "set before a front end was there");
+    let answer = control.try_call("link.set", json!({ "up": true }));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("BACKEND_REQ"), "{answer}");
+    assert_eq!(guest.read_config()[6..8], [0, 0]);
+}
+
+#[test]
+fn a_front_end_that_has_closed_its_channel_is_named_and_the_device_goes_on() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    guest.frontend.set_backend_request_fd(&theirs).unwrap();
+    drop((ours, theirs));
+    let mut control = daemon.control();
+    // the request is handled when the next one, which is answered, is
+    guest.read_config();
+    let answer = control.try_call("link.set", json!({ "up": false }));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("does not read"), "{answer}");
+    guest.transmit(1, 1);
+    control.until("tx0", "completed", 1);
 }
