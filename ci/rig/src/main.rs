@@ -30,6 +30,7 @@ use lab::base::artefact::{Artefact, Driver};
 use lab::base::{failure, left};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use understudy_rules::rule;
 
 /// Builds cancelnic, shows it, tests it, debugs it.
 #[derive(Debug, Parser)]
@@ -101,6 +102,8 @@ enum Command {
         cargo rig image list                      the images"
     )]
     Image(image::Options),
+    /// Print the rules of understudy: name, where each comes from, and when it is broken
+    Rules,
     /// Print completions of `cargo rig` for a shell
     #[command(after_help = "Examples:\n  \
         source <(cargo rig completions bash)\n  \
@@ -165,6 +168,12 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
         Command::Image(options) => image::image(&options),
+        Command::Rules => {
+            for rule in rule::all() {
+                println!("{:<42} {:<24} {}", rule.name, rule.source, rule.when);
+            }
+            Ok(true)
+        }
         Command::Completions { shell } => {
             manual::completions(Arguments::command(), shell, &mut std::io::stdout())?;
             Ok(true)

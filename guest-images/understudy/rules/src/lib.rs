@@ -5,6 +5,7 @@
 //! - [`io`]: transfer methods. [`wdf`]: handles, queues' states, recalls (`driver/docs/requests.md`).
 //! - [`netcx`]: rings' elements, the ring checks, the books above the rings, notifications (`driver/docs/netadaptercx.md`).
 //! - [`ndis`]: whose a net buffer list is, a module's states (`driver/docs/ndis-filter.md`).
+//! - [`rule`]: the rules' names, where each comes from, and whether it stops a run.
 //! - [`frame`], [`receive_filter`]: numbered frames, and which frames an adapter lets through.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -19,4 +20,5 @@ pub mod ndis;
 pub mod netcx;
 pub mod ram;
 pub mod receive_filter;
+pub mod rule;
 pub mod wdf;
