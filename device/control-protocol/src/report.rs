@@ -262,6 +262,15 @@ pub enum Rule {
     PublishedWhileCancelling,
     /// The device was reset while it had frames that the driver wanted sent, or was writing one.
     ResetInFlight,
+    /// A sent frame's virtio_net_hdr has flags or a gso_type that were not negotiated (virtio 1.3 section 5.1.6.2.1).
+    HeaderInvalid,
+    /// A sent frame is shorter than an Ethernet header.
+    FrameTooShort,
+    /// A sent frame is longer than the negotiated MTU and an Ethernet header (virtio 1.3 section 5.1.4.1).
+    FrameTooLong,
+    /// An indirect descriptor without VIRTIO_F_INDIRECT_DESC (virtio 1.3 section 2.7.5.3.1); flags in the available ring
+    /// with VIRTIO_F_EVENT_IDX, or flags that are none (section 2.7.7.1).
+    FeatureNotNegotiated,
 }
 
 /// The text of these is their name in JSON.

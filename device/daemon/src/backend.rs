@@ -64,6 +64,7 @@ impl VhostUserBackend for Backend {
 
     fn acked_features(&self, features: u64) {
         tracing::debug!(features = format_args!("{features:#x}"), "features accepted");
+        self.nic.negotiated(features);
     }
 
     /// MQ only says how many queues there are (QEMU takes it for one without); STATUS breaks the

@@ -49,7 +49,7 @@ mod tx;
 
 pub use config::{Command, ConfigSpace, Misuse, NetConfig, Written};
 pub use gate::{Gate, GateState};
-pub use judge::{Finding, Judge, KEPT, LATE, Rule};
+pub use judge::{Finding, Judge, KEPT, LATE, Negotiated, Rule};
 pub use link::{Link, Speed, Wire};
 pub use queue::{Queue, Settings};
 pub use ring::{Broken, Rings};

@@ -10,7 +10,7 @@ use crate::rx::Receive;
 use crate::service::WORK_PER_RUN;
 use crate::snapshot::{Inside, Snapshot, Totals};
 use crate::tx::Transmit;
-use crate::{Gate, GateState, Judge, Left, Link, Rings, Rule, StatusRegister, Turn, Wire};
+use crate::{Gate, GateState, Judge, Left, Link, Negotiated, Rings, Rule, StatusRegister, Turn, Wire};
 
 /// What the queues of one NIC are made with.
 #[derive(Debug, Clone)]
@@ -78,6 +78,11 @@ impl Queue {
     /// What the driver did that it must not.
     pub fn judge(&self) -> &Judge {
         &self.base.judge
+    }
+
+    /// The driver has accepted features: its judge holds it to these from here on.
+    pub fn negotiated(&mut self, negotiated: Negotiated) {
+        self.base.judge.negotiated(negotiated);
     }
 
     /// The driver has done something else that it must not, seen elsewhere.

@@ -56,6 +56,9 @@ impl Flow for Transmit {
     ) -> Option<Fault> {
         let fault = queue.reap();
         queue.take_up();
+        if queue.mutant.is(Mutant::AsksForChecksums) {
+            queue.virtqueue.ask_for_checksums();
+        }
         if queue.virtqueue.publish() && !queue.mutant.is(Mutant::ForgetsDoorbell) {
             doorbell.ring();
         }

@@ -54,6 +54,8 @@ mutants! {
     ForgetsDoorbell = 13,
     /// Packets go back as sent before the device has used them.
     ReturnsBeforeUsed = 14,
+    /// The header of each frame asks the device for a checksum, which was not negotiated.
+    AsksForChecksums = 15,
     /// EvtCancel loops for ever.
     LoopsInCancel = 20,
     /// EvtDevicePrepareHardware sleeps for ever.

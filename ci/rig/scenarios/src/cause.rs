@@ -90,6 +90,10 @@ fn never_cancelled(facts: &Facts) -> Result<()> {
     Ok(())
 }
 
+fn asked_for_checksums(facts: &Facts) -> Result<()> {
+    first(facts, "HeaderInvalid", TX, "descriptor ")
+}
+
 fn not_rung(facts: &Facts) -> Result<()> {
     first(facts, "DoorbellMissing", TX, "descriptor ")
 }
@@ -156,6 +160,15 @@ pub(crate) fn all() -> Vec<Scenario> {
         )
         .prepare(no_watchdog)
         .shows(not_rung),
+        caught(
+            "caught-checksum-not-negotiated",
+            "a driver whose frames ask for a checksum that nobody negotiated is caught by the device's judge",
+            Mutant::AsksForChecksums,
+            &["HeaderInvalid"],
+            ten_sent,
+        )
+        .prepare(no_watchdog)
+        .shows(asked_for_checksums),
         caught(
             "cause-returned-before-used",
             "a driver that returns packets before the device has used them fails by those frames",

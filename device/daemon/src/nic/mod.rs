@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cancelnic_model::{
-    Command, ConfigSpace, Gate, Link, Misuse, NetConfig, Queue, Settings, Speed as LinkSpeed, Written,
+    Command, ConfigSpace, Gate, Link, Misuse, Negotiated, NetConfig, Queue, Settings, Speed as LinkSpeed,
+    Written,
 };
 use cancelnic_registers::{Caps, Direction, Op, QueueId};
 use control_protocol::MOST_WAITING;
@@ -229,6 +230,12 @@ impl Nic {
             state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether)
         });
         self.run_locked(slot, state);
+    }
+
+    /// The guest has accepted `features`: the judges hold it to them.
+    pub(crate) fn negotiated(&self, features: u64) {
+        let negotiated = Negotiated::new(features, self.mtu);
+        self.queues.iter().for_each(|slot| slot.lock().queue.negotiated(negotiated));
     }
 
     /// The guest has rung a queue's doorbell: the judge hears of it, and the queue runs.

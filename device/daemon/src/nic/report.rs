@@ -108,6 +108,10 @@ pub(crate) fn rule(rule: model::Rule) -> Rule {
         model::Rule::SeqSkipped => Rule::SeqSkipped,
         model::Rule::PublishedWhileCancelling => Rule::PublishedWhileCancelling,
         model::Rule::ResetInFlight => Rule::ResetInFlight,
+        model::Rule::HeaderInvalid => Rule::HeaderInvalid,
+        model::Rule::FrameTooShort => Rule::FrameTooShort,
+        model::Rule::FrameTooLong => Rule::FrameTooLong,
+        model::Rule::FeatureNotNegotiated => Rule::FeatureNotNegotiated,
     }
 }
 

@@ -7,9 +7,12 @@
 //! receive buffer are looked at, twice; the first [`KEPT`] findings of a queue are kept, all are counted.
 //!
 //! What it cannot see: a receive buffer that is only read while the device owns it; a used ring written
-//! with what stood there; a reset that no new life of the queue follows.
+//! with what stood there; a reset that no new life of the queue follows; an event index that was not negotiated, which
+//! drivers may write (a doorbell that is left out for it is missing); num_buffers of a sent frame's header, which Linux
+//! leaves as it was.
 
 mod bell;
+mod frame;
 mod view;
 
 use std::time::Duration;
@@ -19,6 +22,7 @@ use vm_memory::GuestMemory;
 
 use crate::Rings;
 use bell::Bell;
+pub use frame::Negotiated;
 use view::View;
 
 /// Findings of one queue that are kept; more are only counted.
@@ -52,6 +56,15 @@ pub enum Rule {
     PublishedWhileCancelling,
     /// The device was reset while it had frames that the driver wanted sent, or was writing one.
     ResetInFlight,
+    /// A sent frame's virtio_net_hdr has flags or a gso_type that were not negotiated (virtio 1.3 section 5.1.6.2.1).
+    HeaderInvalid,
+    /// A sent frame is shorter than an Ethernet header.
+    FrameTooShort,
+    /// A sent frame is longer than the negotiated MTU and an Ethernet header (virtio 1.3 section 5.1.4.1).
+    FrameTooLong,
+    /// An indirect descriptor without VIRTIO_F_INDIRECT_DESC (virtio 1.3 section 2.7.5.3.1); flags in the available ring
+    /// with VIRTIO_F_EVENT_IDX, or flags that are none (section 2.7.7.1).
+    FeatureNotNegotiated,
 }
 
 /// How long a doorbell may take. A guest that is held up between publishing and ringing is no fault yet.
@@ -76,6 +89,8 @@ pub struct Judge {
     now: Duration,
     findings: Vec<Finding>,
     total: u64,
+    /// If it is known.
+    negotiated: Option<Negotiated>,
     /// Of the ring in service.
     watch: Option<Watch>,
     left: Option<Left>,
@@ -101,7 +116,17 @@ struct Left {
 
 impl Judge {
     pub(crate) fn new(direction: Direction, on: bool) -> Judge {
-        Judge { on, direction, now: Duration::ZERO, findings: Vec::new(), total: 0, watch: None, left: None }
+        let now = Duration::ZERO;
+        Judge {
+            on,
+            direction,
+            now,
+            findings: Vec::new(),
+            total: 0,
+            negotiated: None,
+            watch: None,
+            left: None,
+        }
     }
 
     /// The first [`KEPT`] findings, in the order in which they were made.
@@ -122,6 +147,11 @@ impl Judge {
     /// Whatever is found from here on is found at `now`.
     pub(crate) fn at(&mut self, now: Duration) {
         self.now = now;
+    }
+
+    /// From here on the driver is held to what was negotiated.
+    pub(crate) fn negotiated(&mut self, negotiated: Negotiated) {
+        self.negotiated = Some(negotiated);
     }
 
     /// Adds a finding.
@@ -185,9 +215,10 @@ impl Judge {
         let mut found = Vec::new();
         let Some(published) = watch.view.published(memory) else { return };
         if running {
-            watch.view.see(memory, published, &mut found);
+            watch.view.see(memory, published, self.negotiated, &mut found);
         }
         watch.view.used_header_changed(memory, &mut found);
+        watch.view.wrong_flags(memory, &mut found);
         if let Some(first) = watch.bell.look(published, armed, heard, self.now) {
             found.push((Rule::DoorbellMissing, watch.view.head_at(memory, first)));
         }
@@ -207,7 +238,7 @@ impl Judge {
     pub(crate) fn taken<M: GuestMemory>(&mut self, memory: &M, index: u16) {
         let Some(watch) = &mut self.watch else { return };
         let mut found = Vec::new();
-        watch.view.see(memory, index.wrapping_add(1), &mut found);
+        watch.view.see(memory, index.wrapping_add(1), self.negotiated, &mut found);
         self.note_all(found);
     }
 

@@ -4,10 +4,12 @@
 use std::sync::atomic::Ordering;
 
 use cancelnic_registers::{Direction, NET_HEADER_SIZE};
+use virtio_bindings::bindings::virtio_ring::{VRING_AVAIL_F_NO_INTERRUPT, VRING_DESC_F_INDIRECT};
 use virtio_queue::desc::split::Descriptor;
 use vm_memory::{Bytes, GuestAddress, GuestMemory};
 
 use super::Rule;
+use super::frame::{self, Negotiated};
 use crate::Rings;
 
 /// Pieces of a chain that are looked at.
@@ -32,6 +34,8 @@ pub(super) struct View {
     /// Descriptors that the device owns.
     owned: Vec<bool>,
     used: Used,
+    /// Flags of the available ring that were found wrong.
+    wrong_flags: u16,
 }
 
 /// A chain that the device owns, or the place for one.
@@ -45,11 +49,19 @@ struct Flight {
     digest: u64,
 }
 
+impl Flight {
+    /// Its buffers, in order.
+    fn pieces(&self) -> impl Iterator<Item = &Raw> {
+        let direct = self.descriptors.iter().map(|(_, raw)| raw).filter(|_| self.indirect.is_empty());
+        direct.chain(&self.indirect)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Raw {
-    addr: u64,
-    len: u32,
-    flags: u16,
+pub(super) struct Raw {
+    pub(super) addr: u64,
+    pub(super) len: u32,
+    pub(super) flags: u16,
     next: u16,
 }
 
@@ -58,6 +70,10 @@ impl Raw {
         let found: Descriptor = memory.read_obj(GuestAddress(at)).ok()?;
         let raw = Raw { addr: found.addr().0, len: found.len(), flags: found.flags(), next: found.next() };
         Some((raw, found))
+    }
+
+    fn is_indirect(self) -> bool {
+        u32::from(self.flags) & VRING_DESC_F_INDIRECT != 0
     }
 }
 
@@ -88,6 +104,7 @@ impl View {
                 index: word(memory, add(rings.used, 2)?)?,
                 elements,
             },
+            wrong_flags: 0,
         })
     }
 
@@ -108,7 +125,13 @@ impl View {
     }
 
     /// Takes in the chains before place `end` of the available ring, a few hundred at most.
-    pub(super) fn see<M: GuestMemory>(&mut self, memory: &M, end: u16, found: &mut Vec<Found>) {
+    pub(super) fn see<M: GuestMemory>(
+        &mut self,
+        memory: &M,
+        end: u16,
+        negotiated: Option<Negotiated>,
+        found: &mut Vec<Found>,
+    ) {
         for _ in 0..CHAINS {
             let ahead = end.wrapping_sub(self.seen);
             if ahead == 0 || ahead > self.rings.size {
@@ -116,10 +139,11 @@ impl View {
             }
             let head = self.head_at(memory, self.seen);
             self.seen = self.seen.wrapping_add(1);
-            if let Some(head) = head.filter(|head| *head < self.rings.size)
-                && let Some(reused) = self.board(memory, head)
-            {
-                found.push((Rule::DescriptorReused, Some(reused)));
+            if let Some(head) = head.filter(|head| *head < self.rings.size) {
+                match self.board(memory, head) {
+                    Some(reused) => found.push((Rule::DescriptorReused, Some(reused))),
+                    None => self.faults(memory, head, negotiated, found),
+                }
             }
         }
     }
@@ -166,6 +190,26 @@ impl View {
         reused
     }
 
+    /// The faults of the chain at `head`, just taken in, against what was negotiated.
+    fn faults<M: GuestMemory>(
+        &self,
+        memory: &M,
+        head: u16,
+        negotiated: Option<Negotiated>,
+        found: &mut Vec<Found>,
+    ) {
+        let Some(flight) = self.flights.get(usize::from(head)) else { return };
+        let indirect = flight.descriptors.last().is_some_and(|(_, raw)| raw.is_indirect());
+        if indirect && negotiated.is_some_and(|negotiated| !negotiated.indirect) {
+            found.push((Rule::FeatureNotNegotiated, Some(head)));
+        }
+        if self.direction == Direction::Tx && indirect != flight.indirect.is_empty() {
+            let mtu = negotiated.and_then(|negotiated| negotiated.mtu);
+            let faults = frame::faults(memory, flight.pieces(), mtu);
+            found.extend(faults.into_iter().flatten().map(|rule| (rule, Some(head))));
+        }
+    }
+
     fn descriptor<M: GuestMemory>(&self, memory: &M, index: u16) -> Option<(Raw, Descriptor)> {
         Raw::read(memory, self.rings.desc.checked_add(16u64.checked_mul(index.into())?)?)
     }
@@ -178,8 +222,7 @@ impl View {
         };
         let mut digest = 0;
         let mut bytes = [0; TX_BYTES];
-        let direct = flight.descriptors.iter().map(|(_, raw)| raw).filter(|_| flight.indirect.is_empty());
-        for raw in direct.chain(&flight.indirect) {
+        for raw in flight.pieces() {
             let len = usize::try_from(raw.len).unwrap_or(usize::MAX);
             let jump = len.min(skip);
             skip = skip.saturating_sub(jump);
@@ -253,6 +296,18 @@ impl View {
         }
     }
 
+    /// Whether the available ring has flags that the driver must not set, each set of them once: with
+    /// VIRTIO_F_EVENT_IDX any, without it another than the one that asks for no interrupt.
+    pub(super) fn wrong_flags<M: GuestMemory>(&mut self, memory: &M, found: &mut Vec<Found>) {
+        let Some(flags) = word(memory, self.rings.avail) else { return };
+        let allowed = if self.rings.event_idx { 0 } else { VRING_AVAIL_F_NO_INTERRUPT as u16 };
+        let wrong = flags & !allowed;
+        if wrong != 0 && wrong != self.wrong_flags {
+            found.push((Rule::FeatureNotNegotiated, None));
+        }
+        self.wrong_flags = wrong;
+    }
+
     /// The whole used ring, at the end.
     pub(super) fn used_ring_changed<M: GuestMemory>(&mut self, memory: &M) -> Vec<Found> {
         let mut found = Vec::new();
@@ -267,13 +322,15 @@ impl View {
     }
 }
 
-/// The descriptors of the indirect table that `raw` refers to.
+/// The chain in the indirect table that `raw` refers to: its descriptors in order.
 fn read_table<M: GuestMemory>(memory: &M, raw: Raw, table: &mut Vec<Raw>) {
     let entries = raw.len.checked_div(16).unwrap_or(0).min(PIECES as u32);
-    for entry in 0..u64::from(entries) {
-        let at = entry.checked_mul(16).and_then(|offset| add(raw.addr, offset));
-        let Some((entry, _)) = at.and_then(|at| Raw::read(memory, at)) else { return };
+    let mut next = Some(0);
+    while let Some(entry) = next.filter(|entry| u32::from(*entry) < entries && table.len() < PIECES) {
+        let at = u64::from(entry).checked_mul(16).and_then(|offset| add(raw.addr, offset));
+        let Some((entry, descriptor)) = at.and_then(|at| Raw::read(memory, at)) else { return };
         table.push(entry);
+        next = descriptor.has_next().then_some(entry.next);
     }
 }
 

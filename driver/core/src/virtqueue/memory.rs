@@ -12,6 +12,8 @@ use super::NET_HEADER_LEN;
 pub(super) const DESC_NEXT: u16 = 1;
 pub(super) const DESC_WRITE: u16 = 2;
 const USED_NO_NOTIFY: u16 = 1;
+/// Flag of `virtio_net_hdr`: the device is to complete the checksum (virtio 1.3 §5.1.6).
+pub(super) const NEEDS_CHECKSUM: u8 = 1;
 
 const DESCRIPTOR_SIZE: usize = 16;
 const USED_ELEMENT_SIZE: usize = 8;
@@ -131,6 +133,14 @@ impl DmaMemory {
     pub(super) fn clear(&self, layout: &Layout) {
         // SAFETY: `holds` was checked when the queue was made; the bytes are ours (`new`).
         unsafe { self.start.write_bytes(0, layout.bytes()) };
+    }
+
+    /// The flags of the first header. For a mutant.
+    pub(super) fn write_header_flags(&self, layout: &Layout, flags: u8) {
+        // SAFETY: `holds`: a queue has a header.
+        let at = unsafe { self.start.add(layout.header(0)) };
+        // SAFETY: inside; a byte is aligned. Volatile: the device reads it.
+        unsafe { at.write_volatile(flags) };
     }
 
     /// `index` is below the queue's size.

@@ -235,6 +235,11 @@ impl<'m> Virtqueue<'m> {
         true
     }
 
+    /// A mutant's fault: asks for checksums, which nobody negotiates, in the header that all transmits share.
+    pub(crate) fn ask_for_checksums(&self) {
+        self.memory.write_header_flags(&self.layout, memory::NEEDS_CHECKSUM);
+    }
+
     /// Makes all posted chains visible to the device. `true`: ring the doorbell.
     #[must_use]
     pub fn publish(&mut self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use cancelnic_model::Rule;
 use cancelnic_mutants::Mutant;
 
 use crate::{
@@ -71,4 +72,11 @@ fn forgotten_notification_leaves_a_queue_asleep_before_its_completions() {
             mutant != Some(Mutant::ForgetsToNotifyRx)
         );
     }
+}
+
+#[test]
+fn checksum_that_was_not_negotiated_is_the_judges_finding() {
+    let mut machine = TxMachine::new(mutant(Mutant::AsksForChecksums));
+    machine.send(1);
+    assert_eq!(machine.nic.findings(), [Rule::HeaderInvalid]);
 }

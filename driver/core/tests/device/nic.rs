@@ -111,6 +111,12 @@ impl Nic {
         });
     }
 
+    /// What the device's judge has found on the transmit queue.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn findings(&self) -> Vec<cancelnic_model::Rule> {
+        self.inside.borrow().tx.judge().findings().iter().map(|finding| finding.rule).collect()
+    }
+
     /// The driver has written device_status 0: both queues leave service before it reads 0.
     pub(crate) fn reset(&self) {
         if self.gone.get() {
