@@ -2,7 +2,7 @@
 //!
 //! Rules: CP24 to CP26 (`driver/docs/cancel-path.md`).
 
-use cancelnic_ioctl::Header;
+use cancelnic_ioctl::{Header, filter::MOST_HELD};
 use cancelnic_mutants::{Mutant, Shown};
 
 use crate::{AT_DISPATCH, Chain, Counters, List, Lock, Outcome, Stack, Way};
@@ -23,8 +23,13 @@ enum State {
 enum Gate {
     /// They pass.
     Open,
-    /// They are queued, all but this many.
-    Closed(u64),
+    /// They are queued.
+    Closed {
+        /// Who has closed it: it opens when they go.
+        by: usize,
+        /// Lists that may pass all the same.
+        more: u64,
+    },
 }
 
 /// What a module's lock guards.
@@ -64,6 +69,9 @@ impl<L: List> Books<L> {
     fn queue(&mut self, lists: Chain<L>, way: Way) {
         lists.iter().for_each(|list| list.set_way(way.later()));
         self.held.append(lists);
+        if self.held.len() as u64 > MOST_HELD {
+            self.gate = Gate::Open;
+        }
     }
 
     /// What may go down now, from the front, all of one way.
@@ -77,8 +85,8 @@ impl<L: List> Books<L> {
             list.way() == way
                 && match gate {
                     Gate::Open => true,
-                    Gate::Closed(0) => false,
-                    Gate::Closed(more) => {
+                    Gate::Closed { more: 0, .. } => false,
+                    Gate::Closed { more, .. } => {
                         *more -= 1;
                         true
                     }
@@ -276,12 +284,26 @@ impl<K> Module<K> {
         self.leave(stack);
     }
 
-    /// Closes the gate: from now on sends are queued.
-    pub fn hold<L: List>(&self)
+    /// Closes the gate: from now on sends are queued, until it is opened, `by` goes, or more than [`MOST_HELD`] are.
+    pub fn hold<L: List>(&self, by: usize)
     where
         K: Lock<Books<L>>,
     {
-        self.books.with(|books| books.gate = Gate::Closed(0));
+        self.books.with(|books| books.gate = Gate::Closed { by, more: 0 });
+    }
+
+    /// Whoever is called `by` has gone: the gate opens if they have closed it. At most DISPATCH_LEVEL.
+    pub fn gone<L: List>(&self, by: usize, stack: &impl Stack<L>)
+    where
+        K: Lock<Books<L>>,
+    {
+        self.books.with(|books| {
+            let theirs = matches!(books.gate, Gate::Closed { by: holder, .. } if holder == by);
+            if theirs && !books.mutant.is(Mutant::ForgetsTheGate) {
+                books.gate = Gate::Open;
+            }
+        });
+        self.drain(stack);
     }
 
     /// Opens the gate (`None`), or lets this many lists, now or later, pass the closed one. At most DISPATCH_LEVEL.
@@ -292,7 +314,9 @@ impl<K> Module<K> {
         self.books.with(|books| {
             books.gate = match (books.gate, count) {
                 (Gate::Open, _) | (_, None) => Gate::Open,
-                (Gate::Closed(more), Some(count)) => Gate::Closed(more.saturating_add(count)),
+                (Gate::Closed { by, more }, Some(count)) => {
+                    Gate::Closed { by, more: more.saturating_add(count) }
+                }
             };
         });
         self.drain(stack);
@@ -307,7 +331,7 @@ impl<K> Module<K> {
         let mut held = self.books.with(|books| {
             books.state = State::Pausing;
             books.under_way += 1;
-            if let Gate::Closed(more) = &mut books.gate {
+            if let Gate::Closed { more, .. } = &mut books.gate {
                 *more = 0;
             }
             let held = books.held.take();

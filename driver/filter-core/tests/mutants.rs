@@ -27,7 +27,7 @@ const OTHER_DRIVER: u64 = 2 << 56 | 7;
 fn holding(mutant: Mutant) -> Arc<World<Plain>> {
     let world = World::new(Plain(Mutex::new(Books::new())), false, Box::new(|| ()));
     world.module.restart::<Nbl>();
-    world.module.hold::<Nbl>();
+    world.module.hold::<Nbl>(1);
     world.module.show_mutant::<Nbl>(mutant.number());
     world
 }
@@ -131,4 +131,12 @@ fn a_pause_that_does_not_wait_is_noticed() {
     world.module.pause(&*world);
     assert_eq!((world.around().pauses, own[0].cancel_id()), (1, ID));
     assert!(complaint(|| world.complete(1, false, Outcome::Success)).contains("after the end of a pause"));
+}
+
+#[test]
+fn a_forgotten_gate_outlives_its_program() {
+    let world = holding(Mutant::ForgetsTheGate);
+    world.send(1..=3, ID);
+    world.module.gone(1, &*world);
+    assert_eq!(held(&world), [1, 2, 3]);
 }

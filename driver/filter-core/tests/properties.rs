@@ -5,6 +5,7 @@ mod world;
 use std::{collections::BTreeMap, sync::Mutex};
 
 use cancelnic_filter_core::{Books, List as _, Lock, Outcome};
+use cancelnic_ioctl::filter::MOST_HELD;
 use proptest::{collection::vec, prelude::*};
 use world::{Nbl, World};
 
@@ -112,7 +113,7 @@ impl Play {
             }
             Step::Complete { count, backwards } => world.complete(count, backwards, Outcome::Success),
             Step::Cancel { id } => self.cancel(IDS[id]),
-            Step::Hold => world.module.hold::<Nbl>(),
+            Step::Hold => world.module.hold::<Nbl>(1),
             Step::Release(count) => {
                 let before = self.held();
                 world.module.release(count, &*world);
@@ -180,6 +181,38 @@ proptest! {
         }
         play.end();
     }
+}
+
+#[test]
+fn the_gate_opens_when_whoever_closed_it_last_goes() {
+    let mut play = Play::new(false);
+    play.act(&Step::Restart);
+    play.act(&Step::Hold);
+    play.act(&Step::Send { count: 3, id: 0 });
+    play.world.module.gone(2, &*play.world);
+    assert_eq!(play.held(), [1, 2, 3], "somebody else went");
+    play.world.module.hold::<Nbl>(2);
+    play.world.module.gone(1, &*play.world);
+    assert_eq!(play.held(), [1, 2, 3], "the gate is another's by now");
+    play.world.module.gone(2, &*play.world);
+    assert_eq!(play.held(), []);
+    assert_eq!(play.world.around().sent, [1, 2, 3]);
+    play.act(&Step::Send { count: 1, id: 0 });
+    assert_eq!(play.held(), [], "it is open");
+    play.end();
+}
+
+#[test]
+fn the_gate_opens_when_it_holds_too_many() {
+    let mut play = Play::new(false);
+    play.act(&Step::Restart);
+    play.act(&Step::Hold);
+    play.act(&Step::Send { count: MOST_HELD, id: 0 });
+    assert_eq!(play.held().len() as u64, MOST_HELD);
+    play.act(&Step::Send { count: 1, id: 0 });
+    assert_eq!(play.held(), []);
+    assert_eq!(play.world.around().sent.len() as u64, MOST_HELD + 1);
+    play.end();
 }
 
 #[test]

@@ -25,13 +25,17 @@ use ndis_sys::{
     NdisRegisterDeviceEx,
 };
 use wdk_sys::{
-    NTSTATUS, PDEVICE_OBJECT, PDRIVER_DISPATCH, PIRP, STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_DOES_NOT_EXIST,
-    STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
-    ntddk::IofCompleteRequest,
+    IO_STACK_LOCATION, NTSTATUS, PDEVICE_OBJECT, PDRIVER_DISPATCH, PIRP, STATUS_BUFFER_TOO_SMALL,
+    STATUS_DEVICE_DOES_NOT_EXIST, STATUS_DEVICE_NOT_READY, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, ntddk::IofCompleteRequest,
 };
 use zerocopy::IntoBytes;
 
-use crate::{ids, module::Reference, own::number_of};
+use crate::{
+    ids,
+    module::{self, Reference},
+    own::number_of,
+};
 
 static DEVICE_NAME: [u16; 21] = utf16(br"\Device\cancelnic-lwf");
 static LINK_NAME: [u16; 25] = utf16(br"\DosDevices\cancelnic-lwf");
@@ -54,7 +58,7 @@ const CLEANUP: usize = 0x12;
 pub(crate) unsafe fn make_device(driver: NDIS_HANDLE) -> Result<(), NTSTATUS> {
     let mut routines: [PDRIVER_DISPATCH; DISPATCH_ROUTINES] = [None; DISPATCH_ROUTINES];
     routines[CREATE] = Some(succeed);
-    routines[CLEANUP] = Some(succeed);
+    routines[CLEANUP] = Some(cleanup);
     routines[CLOSE] = Some(succeed);
     routines[DEVICE_CONTROL] = Some(device_control);
     let mut name = counted(&DEVICE_NAME);
@@ -89,22 +93,43 @@ pub(crate) unsafe fn remove_device() {
     unsafe { NdisDeregisterDeviceEx(DEVICE.load(Ordering::Relaxed)) };
 }
 
-/// Create, cleanup and close: there is nothing to do for a file. PASSIVE_LEVEL.
+/// Create and close: there is nothing to do for a file. PASSIVE_LEVEL.
 unsafe extern "C" fn succeed(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
     // SAFETY: the request is this driver's until it is completed here.
     unsafe { complete(irp, Ok(0)) }
 }
 
-/// IRP_MJ_DEVICE_CONTROL. PASSIVE_LEVEL, on the thread of the caller.
-unsafe extern "C" fn device_control(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
-    // SAFETY: the request is this driver's; the I/O manager does not change it meanwhile.
+/// The last handle of a file is closed: what its program has set on a module goes with it. PASSIVE_LEVEL.
+unsafe extern "C" fn cleanup(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    // SAFETY: the request is this driver's.
+    let file = unsafe { location(irp) }.FileObject.addr();
+    module::each(|module| module.program_gone(file));
+    // SAFETY: the request is this driver's until it is completed here.
+    unsafe { complete(irp, Ok(0)) }
+}
+
+/// A request's present location.
+///
+/// # Safety
+/// The request is this driver's, and is not completed before the reference's last use.
+unsafe fn location<'r>(irp: PIRP) -> &'r IO_STACK_LOCATION {
+    // SAFETY: by contract; the I/O manager does not change it meanwhile.
     let request = unsafe { &*irp };
     // SAFETY: of the union's members, the one that a driver uses while it has the request.
     let overlay = unsafe { &request.Tail.Overlay };
     // SAFETY: of the union's members, the one for a request that is not in a queue of its driver's.
     let location = unsafe { overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation };
     // SAFETY: the request's present location.
-    let location = unsafe { &*location };
+    unsafe { &*location }
+}
+
+/// IRP_MJ_DEVICE_CONTROL. PASSIVE_LEVEL, on the thread of the caller.
+unsafe extern "C" fn device_control(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    // SAFETY: the request is this driver's.
+    let location = unsafe { location(irp) };
+    // SAFETY: the same; the I/O manager does not change it meanwhile.
+    let request = unsafe { &*irp };
+    let file = location.FileObject.addr();
     // SAFETY: of the union's members, the one for IRP_MJ_DEVICE_CONTROL.
     let parameters = unsafe { location.Parameters.DeviceIoControl };
     let (input, output) = (parameters.InputBufferLength as usize, parameters.OutputBufferLength as usize);
@@ -115,11 +140,11 @@ unsafe extern "C" fn device_control(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTA
     let result = if code & METHOD != METHOD_BUFFERED || buffer.is_null() && length != 0 {
         Err(STATUS_INVALID_DEVICE_REQUEST)
     } else if buffer.is_null() {
-        control(code, &mut [], 0, 0)
+        control(file, code, &mut [], 0, 0)
     } else {
         // SAFETY: with METHOD_BUFFERED the I/O manager made one buffer, as long as the longer of input and output, with the
         // input in it; nobody else uses it until the request is completed.
-        control(code, unsafe { slice::from_raw_parts_mut(buffer, length) }, input, output)
+        control(file, code, unsafe { slice::from_raw_parts_mut(buffer, length) }, input, output)
     };
     // SAFETY: the request is this driver's until it is completed here.
     unsafe { complete(irp, result) }
@@ -152,8 +177,14 @@ fn refused(fault: Fault) -> NTSTATUS {
     fault.status().cast_signed()
 }
 
-/// Carries one control request out: `buffer` holds `input` bytes and takes at most `output`.
-fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<usize, NTSTATUS> {
+/// Carries one control request of `file` out: `buffer` holds `input` bytes and takes at most `output`.
+fn control(
+    file: usize,
+    code: u32,
+    buffer: &mut [u8],
+    input: usize,
+    output: usize,
+) -> Result<usize, NTSTATUS> {
     let asked = buffer.get(..input).ok_or(refused(Fault::Length))?;
     match code {
         filter::SEND => {
@@ -163,7 +194,7 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
         }
         filter::HOLD => {
             let select: Select = read(asked).map_err(refused)?;
-            to(select.module)?.sends.hold();
+            to(select.module)?.sends.hold(file);
             Ok(0)
         }
         filter::RELEASE => {
@@ -197,13 +228,13 @@ fn control(code: u32, buffer: &mut [u8], input: usize, output: usize) -> Result<
         }
         filter::BYPASS => {
             let bypass: Bypass = read(asked).map_err(refused)?;
-            to(bypass.module)?.bypass(bypass.on == 1)?;
+            to(bypass.module)?.bypass((bypass.on == 1).then_some(file))?;
             Ok(0)
         }
         #[cfg(feature = "test-build")]
         cancelnic_ioctl::SET_MUTANT => {
             let set: cancelnic_ioctl::SetMutant = read(asked).map_err(refused)?;
-            crate::module::each(|module| module.sends.show_mutant(set.mutant));
+            module::each(|module| module.sends.show_mutant(set.mutant));
             Ok(0)
         }
         _ => Err(STATUS_INVALID_DEVICE_REQUEST),

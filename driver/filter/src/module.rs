@@ -3,7 +3,7 @@
 use core::{
     cell::UnsafeCell,
     ptr::{NonNull, null_mut},
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
 };
 
 use cancelnic_filter_core::{Books, Chain, Lock as _, Module, Stack, Way};
@@ -75,8 +75,8 @@ pub(crate) struct Filter {
     references: AtomicU32,
     /// The last reference is gone.
     unused: Event,
-    /// A program wants lists to go past the module.
-    wants_bypass: AtomicBool,
+    /// The file whose program wants lists to go past the module; 0: none does.
+    wants_bypass: AtomicUsize,
     /// They do: NDIS calls no handler of the module's data path.
     bypassed: AtomicBool,
 }
@@ -99,17 +99,28 @@ impl Filter {
         unsafe { &*context.cast::<Self>() }
     }
 
-    /// Lets lists go past the module, or through it, from the next restart on, which NDIS is asked for. At most
-    /// DISPATCH_LEVEL.
-    pub(crate) fn bypass(&self, on: bool) -> Result<(), NDIS_STATUS> {
-        self.wants_bypass.store(on, Ordering::Relaxed);
+    /// Lets lists go past the module, as the program of a file wants, or through it, from the next restart on, which NDIS
+    /// is asked for. At most DISPATCH_LEVEL.
+    pub(crate) fn bypass(&self, file: Option<usize>) -> Result<(), NDIS_STATUS> {
+        self.wants_bypass.store(file.unwrap_or(0), Ordering::Relaxed);
         // SAFETY: the module is attached.
         check(unsafe { NdisFRestartFilter(self.handle) })
     }
 
     /// Whether a program wants lists to go past the module from the next restart on.
     pub(crate) fn wants_bypass(&self) -> bool {
-        self.wants_bypass.load(Ordering::Relaxed)
+        self.wants_bypass.load(Ordering::Relaxed) != 0
+    }
+
+    /// The last handle of a file is closed: what its program has set goes with it. At most DISPATCH_LEVEL.
+    pub(crate) fn program_gone(&self, file: usize) {
+        self.sends.gone(file, self);
+        if self.wants_bypass.load(Ordering::Relaxed) == file
+            && let Err(status) = self.bypass(None)
+        {
+            // It is put in again with the next restart that somebody else asks for.
+            line(Level::Error, format_args!("no restart after a bypass (status {status:#010x})"));
+        }
     }
 
     /// Which way lists take from now on.
@@ -168,7 +179,6 @@ impl Drop for Reference {
 }
 
 /// All attached modules, one after the other, each held while `act` looks at it.
-#[cfg(feature = "test-build")]
 pub(crate) fn each(mut act: impl FnMut(&Filter)) {
     (0..).map_while(Reference::to).for_each(|filter| act(&filter));
 }
@@ -236,7 +246,7 @@ pub(crate) unsafe extern "win64" fn attach(
         next: UnsafeCell::new(None),
         references: AtomicU32::new(1),
         unused: Event::new(),
-        wants_bypass: AtomicBool::new(false),
+        wants_bypass: AtomicUsize::new(0),
         bypassed: AtomicBool::new(false),
     };
     // SAFETY: the allocation is large enough, pool is aligned to 16 bytes, and nobody else knows it.

@@ -14,7 +14,9 @@ use crate::{Header, Input, control_code};
 /// passed down; what becomes of them is in [`Counters`]. All or none: STATUS_INSUFFICIENT_RESOURCES without memory,
 /// or with more than [`MOST_OUTSTANDING`] own lists outstanding; STATUS_DEVICE_NOT_READY unless the module runs.
 pub const SEND: u32 = control_code(0x810);
-/// Closes the gate: sends, overlying drivers' and the filter's own, are queued. Input [`Select`], no output.
+/// Closes the gate: sends, overlying drivers' and the filter's own, are queued. Input [`Select`], no output. The gate
+/// belongs to the file that has closed it last: it opens by itself when the last handle of that file is closed, which also
+/// happens to a program that dies, and when more than [`MOST_HELD`] lists are queued.
 pub const HOLD: u32 = control_code(0x811);
 /// Lets queued sends go on their way. Input [`Release`], no output.
 pub const RELEASE: u32 = control_code(0x812);
@@ -29,13 +31,16 @@ pub const HELD: u32 = control_code(0x815);
 /// Takes a module out of the way of lists, or puts it in again. Input [`Bypass`], no output. Succeeds when NDIS has been
 /// asked to pause and restart the stack, during which it happens: [`Counters::bypassed`] says when it has. With the status
 /// of NdisFRestartFilter if NDIS does not take that on. A module that is bypassed sees no list and sends none of its own
-/// ([`SEND`] ends with STATUS_DEVICE_NOT_READY); its gate stays as it is.
+/// ([`SEND`] ends with STATUS_DEVICE_NOT_READY); its gate stays as it is. It is put in again when the last handle of the
+/// file that has taken it out is closed.
 pub const BYPASS: u32 = control_code(0x817);
 
 /// Most subgroups of one [`Send`].
 pub const MOST_GROUPS: usize = 8;
 /// Most own lists of a module that may be outstanding.
 pub const MOST_OUTSTANDING: u32 = 16_384;
+/// Most lists that a closed gate holds: with more, it opens.
+pub const MOST_HELD: u64 = 2 * MOST_OUTSTANDING as u64;
 /// Shortest frame of [`Send`], in bytes.
 pub const SHORTEST: u32 = 60;
 /// Longest frame of [`Send`], in bytes.

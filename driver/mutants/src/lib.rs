@@ -106,6 +106,8 @@ mutants! {
     SendsWhilePaused = 210,
     /// A pause does not wait for own lists.
     PausesAtOnce = 211,
+    /// The gate stays closed when the program that has closed it goes.
+    ForgetsTheGate = 212,
 
     /// A request is recalled without a reference on it.
     CancelsWithoutReference = 301,
@@ -234,7 +236,7 @@ mod tests {
             (Mutant::KeepsAPacket, "cancelnic"),
             (Mutant::UsesCompletedRequest, "cancelnic"),
             (Mutant::CompletesListTwice, "cancelnic-lwf"),
-            (Mutant::PausesAtOnce, "cancelnic-lwf"),
+            (Mutant::ForgetsTheGate, "cancelnic-lwf"),
             (Mutant::CancelsWithoutReference, "cancelnic-relay"),
             (Mutant::ClosesLocalTarget, "cancelnic-relay"),
         ];

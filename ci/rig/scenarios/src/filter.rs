@@ -364,7 +364,7 @@ fn counted_release(run: &mut Run) -> Result<()> {
 }
 
 /// Power goes and comes, and the drivers are unloaded, with lists held: all come back as paused.
-fn power_and_unload_while_holding(run: &mut Run) -> Result<()> {
+fn power_and_detach_while_holding(run: &mut Run) -> Result<()> {
     let filter = holding(run)?;
     run.send_marked(3, A)?;
     let own = filter.send(run, 3, 1)?;
@@ -375,6 +375,7 @@ fn power_and_unload_while_holding(run: &mut Run) -> Result<()> {
     run.send_marked(2, A)?;
     let own = filter.send(run, 2, 1)?;
     filter.note_ended(run, own.numbers());
+    run.detach_filter()?;
     run.close(filter.file)?;
     run.unload()?;
     let paused = run.facts.lists.as_ref().map(|lists| lists.paused.len());
@@ -485,9 +486,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         )
         .needs(&[Need::Protocol]),
         usual(
-            "filter-power-and-unload-while-holding",
-            "lists held while power goes and while the drivers unload come back as paused",
-            power_and_unload_while_holding,
+            "filter-power-and-detach-while-holding",
+            "lists held while power goes and while the filter is detached come back as paused",
+            power_and_detach_while_holding,
         )
         .needs(&[Need::Protocol]),
         usual(

@@ -49,6 +49,21 @@ fn pause_with_lists_held(run: &mut Run) -> Result<()> {
     run.close(filter.file)
 }
 
+/// The program that closed the gate goes, as one does that dies: everything goes on its way.
+fn program_goes(run: &mut Run) -> Result<()> {
+    let filter = holding(run)?;
+    run.send_marked(3, A)?;
+    let held = filter.held(run)?.len();
+    run.expect("held", held, 3)?;
+    run.close(filter.file)?;
+    let filter = run.open_filter()?;
+    let counters = filter.counters(run)?;
+    run.expect("[gate closed, held]", [u64::from(counters.gate_closed), counters.held_now], [0, 0])?;
+    run.send_marked(2, A)?;
+    run.await_traffic("all sent and received", 5, 5)?;
+    run.close(filter.file)
+}
+
 fn send_while_paused(run: &mut Run) -> Result<()> {
     run.load()?;
     let filter = run.open_filter()?;
@@ -159,6 +174,15 @@ pub(crate) fn all() -> Vec<Scenario> {
             Mutant::SendsWhilePaused,
             &["SendOutsideRunning"],
             send_while_paused,
+        )
+        .prepare(no_watchdog)
+        .needs(&[Need::Protocol]),
+        caught(
+            "caught-filter-forgets-the-gate",
+            "a filter whose gate outlives the program that closed it is caught",
+            Mutant::ForgetsTheGate,
+            &["StepFailed"],
+            program_goes,
         )
         .prepare(no_watchdog)
         .needs(&[Need::Protocol]),
