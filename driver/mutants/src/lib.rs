@@ -66,6 +66,26 @@ mutants! {
     ReadsNullInCancel = 23,
     /// The adapter offers no receive filter.
     OffersNoReceiveFilter = 30,
+    /// EvtCancel finds a list corrupt and fails fast.
+    FailsFast = 40,
+    /// EvtCancel fails an assertion.
+    FailsAnAssertion = 41,
+    /// EvtCancel asks a debugger for something.
+    CallsTheDebugger = 42,
+    /// EvtCancel raises the NIC's interrupt with an instruction.
+    RaisesItsOwnInterrupt = 43,
+    /// EvtCancel calls a function of the section INIT.
+    CallsInitCode = 44,
+    /// EvtCancel, at DISPATCH_LEVEL, calls a function of the section PAGE.
+    CallsPagedCode = 45,
+    /// EvtCancel writes a constant.
+    WritesAConstant = 47,
+    /// EvtCancel executes pool memory.
+    ExecutesPool = 48,
+    /// EvtCancel writes where a program's memory would be.
+    WritesLowMemory = 49,
+    /// EvtCancel reads through a physical address.
+    ReadsAPhysicalAddress = 50,
 
     /// A cancelable request is completed without being unmarked.
     CompletesWhileCancelable = 101,

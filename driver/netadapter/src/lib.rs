@@ -36,6 +36,7 @@ mod packet_queue;
 mod pci;
 mod queue;
 mod report;
+mod trespass;
 mod virtqueues;
 mod wake;
 mod watchdog;

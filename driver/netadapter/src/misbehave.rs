@@ -1,6 +1,7 @@
 //! The deliberate faults that the callbacks themselves show, in a test build that was told to. The shipped driver's
 //! constant no leaves nothing of them.
 
+use crate::trespass;
 use cancelnic_mutants::{Mutant, Shown};
 use wdk_sys::{LARGE_INTEGER, ntddk::KeDelayExecutionThread};
 
@@ -25,6 +26,7 @@ pub(crate) fn in_cancel(mutant: &Shown) {
         // SAFETY: there is nothing to read, which is the purpose: the machine stops.
         let _ = unsafe { core::ptr::without_provenance::<u32>(NOWHERE).read_volatile() };
     }
+    trespass::in_cancel(mutant);
     assert!(!mutant.is(Mutant::PanicsInCancel), "a queue with {} packets too many", 7);
 }
 

@@ -20,6 +20,7 @@ mod requests;
 mod scenario;
 mod stuck;
 pub mod transmit;
+mod trespass;
 mod wake_up;
 
 pub use scenario::{Circumstances, Failed, Scenario, Trial, command, take_test_build};
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Scenario> {
         cause::all(),
         binding::all(),
         stuck::all(),
+        trespass::all(),
         hang::all(),
     ]
     .into_iter()

@@ -13,14 +13,12 @@ use lab::guest::symbols::Symbols;
 use object::Object as _;
 use object::read::pe::PeFile64;
 
-/// Where the driver shows these faults.
-const SOURCE: &str = "driver/netadapter/src/misbehave.rs:";
-
-/// The fault names this callback, the source, and holds these words; the stack comes from the callback's own function.
-fn named(facts: &Facts, callback: &str, function: &str, words: &[&str]) -> Result<()> {
+/// The fault names this callback, a source of the driver, and holds these words; the stack comes from the callback's own
+/// function.
+pub(crate) fn named(facts: &Facts, callback: &str, function: &str, words: &[&str]) -> Result<()> {
     let fault = facts.violations.first().context("no fault")?;
     ensure!(fault.callback == callback, "in {}", fault.callback);
-    for words in words.iter().chain(&[SOURCE]) {
+    for words in words.iter().chain(&["driver/netadapter/src/"]) {
         ensure!(fault.place.contains(words), "no {words:?} in {:?}", fault.place);
     }
     let [stack] = &facts.stacks[..] else { anyhow::bail!("not one stack: {:?}", facts.stacks) };

@@ -7,6 +7,7 @@
 //! - [`ndis`]: whose a net buffer list is, a module's states (`driver/docs/ndis-filter.md`).
 //! - [`rule`]: the rules' names, where each comes from, and whether it stops a run.
 //! - [`frame`], [`receive_filter`]: numbered frames, and which frames an adapter lets through.
+//! - [`trap`]: what Windows makes of an exception or an `int` instruction.
 #![no_std]
 #![forbid(unsafe_code)]
 extern crate alloc;
@@ -21,4 +22,5 @@ pub mod netcx;
 pub mod ram;
 pub mod receive_filter;
 pub mod rule;
+pub mod trap;
 pub mod wdf;

@@ -8,6 +8,7 @@ const BASE: u32 = 0x1b;
 const EOI: u32 = 0x80b;
 const SPURIOUS: u32 = 0x80f;
 const TIMER: u32 = 0x832;
+const IN_SERVICE: u32 = 0x810;
 const LINT0: u32 = 0x835;
 const LINT1: u32 = 0x836;
 const INITIAL: u32 = 0x838;
@@ -32,6 +33,13 @@ pub(crate) fn request(vector: u8) {
 /// The interrupt that is being served is over for the APIC.
 pub(crate) fn acknowledge() {
     write(EOI, 0);
+}
+
+/// Whether an interrupt of that vector is being served: one that an instruction has raised is not.
+pub(crate) fn in_service(vector: u8) -> bool {
+    // SAFETY: one of the eight registers by the constant above; reading has no effect.
+    let bits = unsafe { Msr::new(IN_SERVICE + u32::from(vector >> 5)).read() };
+    bits >> (vector & 31) & 1 != 0
 }
 
 /// Sets the APIC and the COM2 line up; interrupts stay off.

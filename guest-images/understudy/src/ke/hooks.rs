@@ -22,8 +22,13 @@ pub(crate) enum Misuse {
 pub(crate) struct Hooks {
     /// The clock ticks; it has interrupted code with these registers at this IRQL. Interrupts are off.
     pub tick: fn(&dyn Fn() -> Registers, Irql),
-    /// An exception or an NMI. Interrupts are off.
-    pub exception: fn(&Exception) -> !,
+    /// An exception, an NMI, or an `int` instruction. Interrupts are off. It returns where the code may go on.
+    #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the host's exceptions are the host's"))]
+    pub exception: fn(&Exception),
+    /// An interrupt of a device that nobody has ever connected; it has interrupted code with these registers.
+    pub unserved: fn(u8, &Registers) -> !,
+    /// IRQL has risen to DISPATCH_LEVEL or above, and [`super::PAGED_IN`] was set.
+    pub page_out: fn(),
     /// Whoever runs now has misused the dispatcher.
     pub misuse: fn(Misuse) -> !,
 }

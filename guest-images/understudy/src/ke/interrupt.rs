@@ -5,20 +5,35 @@ use super::vectors::{CLOCK_VECTOR, DISPATCH_VECTOR};
 use super::{Irql, Registers, dispatch, hooks, irql, lower, set_irql};
 use crate::hal::{apic, cpu};
 use alloc::{boxed::Box, sync::Arc};
+#[cfg(target_os = "none")]
+use understudy_rules::trap::Cause;
 
 type Handler = Arc<dyn Fn() -> bool + Send + Sync>;
-static HANDLERS: IrqLock<[Option<Handler>; 256]> = IrqLock::new([const { None }; 256]);
+
+/// Who serves a vector.
+#[derive(Clone)]
+enum Served {
+    Never,
+    By(Handler),
+    /// Nobody any more: what was on its way may still come.
+    NoMore,
+}
+
+static HANDLERS: IrqLock<[Served; 256]> = IrqLock::new([const { Served::Never }; 256]);
 
 /// Serves `vector` with `routine`, at the IRQL that is the vector's class.
 pub(crate) fn connect(vector: u8, routine: Box<dyn Fn() -> bool + Send + Sync>) {
     let routine: Handler = Arc::from(routine);
-    let old = HANDLERS.with(|handlers| handlers[usize::from(vector)].replace(routine));
-    drop(old);
+    set(vector, Served::By(routine));
 }
 
 /// Serves `vector` no more.
 pub(crate) fn disconnect(vector: u8) {
-    let old = HANDLERS.with(|handlers| handlers[usize::from(vector)].take());
+    set(vector, Served::NoMore);
+}
+
+fn set(vector: u8, served: Served) {
+    let old = HANDLERS.with(|handlers| core::mem::replace(&mut handlers[usize::from(vector)], served));
     drop(old);
 }
 
@@ -42,10 +57,18 @@ pub(crate) fn start_clock() {
 extern "C" fn interrupt_entry(frame: &super::frame::Frame) {
     let vector = frame.vector as u8;
     if vector < 32 {
-        exception(vector, frame);
-    }
-    if vector != apic::SPURIOUS_VECTOR {
+        let (frame, by_instruction) = frame.straight();
+        let cause = if by_instruction { Cause::Instruction } else { Cause::Exception };
+        exception(vector, cause, &frame);
+    } else if vector == apic::SPURIOUS_VECTOR {
+        // it is never in service
+        if frame.follows_int(vector) {
+            exception(vector, Cause::Instruction, frame);
+        }
+    } else if apic::in_service(vector) {
         serve(vector, &|irql| Registers::of(frame, irql));
+    } else {
+        exception(vector, Cause::Instruction, frame);
     }
 }
 
@@ -68,22 +91,30 @@ pub(crate) fn serve(vector: u8, registers: &dyn Fn(Irql) -> Registers) {
         if let Some(hooks) = hooks::get() {
             (hooks.tick)(&|| registers(old), old);
         }
-    } else if let Some(handler) = handler {
-        cpu::interrupts_on();
-        handler();
-        cpu::interrupts_off();
     } else {
-        crate::log!("nobody serves vector {vector:#x}");
+        match handler {
+            Served::By(handler) => {
+                cpu::interrupts_on();
+                handler();
+                cpu::interrupts_off();
+            }
+            Served::NoMore => crate::log!("vector {vector:#x} comes after it was disconnected"),
+            Served::Never => match hooks::get() {
+                Some(hooks) => (hooks.unserved)(vector, &registers(old)),
+                None => crate::hal::power::fatal("an interrupt before anybody can judge it"),
+            },
+        }
     }
     apic::acknowledge();
     lower(old);
 }
 
+/// Returns where the code may go on: its page is there now.
 #[cfg(target_os = "none")]
-fn exception(vector: u8, frame: &super::frame::Frame) -> ! {
+fn exception(vector: u8, cause: Cause, frame: &super::frame::Frame) {
     let address = x86_64::registers::control::Cr2::read_raw();
     let (error, rflags) = (frame.error, frame.rflags);
-    let exception = super::frame::Exception { vector, error, address, rflags, frame, irql: irql() };
+    let exception = super::frame::Exception { cause, vector, error, address, rflags, frame, irql: irql() };
     match hooks::get() {
         Some(hooks) => (hooks.exception)(&exception),
         None => crate::hal::power::fatal("an exception before anybody can judge it"),

@@ -19,7 +19,11 @@ pub(crate) use thread::{Event, Thread, current_thread, delay_us};
 pub(crate) use time::{now_us, stall_us};
 
 use crate::hal::cpu;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use hooks::Misuse;
+
+/// Memory is there that may be used below DISPATCH_LEVEL alone.
+pub(crate) static PAGED_IN: AtomicBool = AtomicBool::new(false);
 
 /// The current IRQL.
 pub(crate) fn irql() -> Irql {
@@ -28,6 +32,12 @@ pub(crate) fn irql() -> Irql {
 
 fn set_irql(irql: Irql) {
     cpu::set_priority(irql.number());
+    if irql >= Irql::DISPATCH
+        && PAGED_IN.swap(false, Relaxed)
+        && let Some(hooks) = hooks::get()
+    {
+        (hooks.page_out)();
+    }
 }
 
 /// Raises IRQL and returns what it was. Raising to a lower one is a violation.

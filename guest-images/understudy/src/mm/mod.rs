@@ -7,6 +7,7 @@ mod address;
 pub(crate) mod buffers;
 #[cfg(target_os = "none")]
 mod heap;
+pub(crate) mod paged;
 #[cfg_attr(not(target_os = "none"), path = "host_table.rs")]
 mod table;
 
@@ -163,7 +164,6 @@ pub(crate) fn unmap(virt: usize, len: usize) {
 /// Changes what code may do with the pages that hold `len` bytes from `virt` on: pages of the heap, or of [`map`]. With
 /// [`Access::None`] they keep their memory and what is in it. Any IRQL; it may take memory for page tables, so not from
 /// inside the heap. On the host it does nothing.
-#[expect(dead_code, reason = "guard pages are made with it next")]
 pub(crate) fn protect(virt: usize, len: usize, access: Access) {
     for page in (0..len).step_by(PAGE) {
         table::protect(virt + page, access);

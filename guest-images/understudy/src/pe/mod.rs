@@ -6,10 +6,12 @@ mod tests;
 use crate::mm::{self, Access, Owner};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::alloc::Layout;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use object::LittleEndian as LE;
 use object::pe::{
-    IMAGE_FILE_MACHINE_AMD64, IMAGE_REL_BASED_ABSOLUTE, IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_EXECUTE,
-    IMAGE_SCN_MEM_WRITE, ImageNtHeaders64, ImageSectionHeader,
+    IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, IMAGE_FILE_MACHINE_AMD64, IMAGE_REL_BASED_ABSOLUTE,
+    IMAGE_REL_BASED_DIR64, IMAGE_SCN_MEM_DISCARDABLE, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
+    ImageNtHeaders64, ImageSectionHeader,
 };
 use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, ImageThunkData as _, PeFile64};
 
@@ -18,6 +20,10 @@ const PAGE: usize = 4096;
 const PLACES: usize = 0xffff_f800_1234_0000;
 /// Distance of two images.
 const DISTANCE: usize = 0x1000_0000;
+
+/// What the compiler gives the security cookie, and where IMAGE_LOAD_CONFIG_DIRECTORY64 has its address.
+const DEFAULT_COOKIE: u64 = 0x2b99_2ddf_a232;
+const COOKIE_IN_LOAD_CONFIG: usize = 0x58;
 
 /// A loaded image.
 #[derive(Debug)]
@@ -30,15 +36,66 @@ pub(crate) struct Image {
     pub size: usize,
     /// Entry point.
     pub entry: usize,
+    sections: Vec<Section>,
+    /// Its pageable sections are paged.
+    paging: AtomicBool,
     /// Where its memory is; 0: it is nothing that was loaded.
     backing: usize,
+}
+
+/// What becomes of a section's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It stays.
+    Resident,
+    /// It is not there at DISPATCH_LEVEL and above: sections whose name begins with PAGE, and the export section.
+    Paged,
+    /// It goes after DriverEntry: sections whose name begins with INIT, and discardable ones.
+    Initial,
+}
+
+/// A section of a loaded image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Section {
+    name: [u8; 8],
+    /// What becomes of it.
+    pub kind: Kind,
+    access: Access,
+    from: usize,
+    len: usize,
+}
+
+impl Section {
+    fn new(header: &ImageSectionHeader, place: usize) -> Result<Self, String> {
+        let (from, len) = extent(header);
+        let kind = match &header.name {
+            [b'P', b'A', b'G', b'E', ..] | [b'.', b'e', b'd', b'a', ..] => Kind::Paged,
+            [b'I', b'N', b'I', b'T', ..] => Kind::Initial,
+            _ if is(header, IMAGE_SCN_MEM_DISCARDABLE) => Kind::Initial,
+            _ => Kind::Resident,
+        };
+        Ok(Self { name: header.name, kind, access: access(header)?, from: place + from, len })
+    }
+
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> String {
+        name(&self.name)
+    }
 }
 
 impl Image {
     /// One that holds every address of a process: a driver that is compiled into it.
     #[cfg(not(target_os = "none"))]
     pub(crate) fn of_the_process(name: &str) -> Self {
-        Self { name: name.into(), base: 0, size: usize::MAX, entry: 0, backing: 0 }
+        Self {
+            name: name.into(),
+            base: 0,
+            size: usize::MAX,
+            entry: 0,
+            sections: Vec::new(),
+            paging: AtomicBool::new(false),
+            backing: 0,
+        }
     }
 
     /// Whether the address lies in the image.
@@ -46,12 +103,37 @@ impl Image {
     pub(crate) fn contains(&self, address: u64) -> bool {
         (self.base as u64..(self.base + self.size) as u64).contains(&address)
     }
+
+    /// The section that holds the address.
+    pub(crate) fn section_of(&self, address: u64) -> Option<Section> {
+        let holds =
+            |section: &&Section| (section.from..section.from + section.len).contains(&(address as usize));
+        self.sections.iter().find(holds).copied()
+    }
+
+    /// Pages its pageable sections, before its code runs.
+    pub(crate) fn page(&self) {
+        for section in self.sections.iter().filter(|section| section.kind == Kind::Paged) {
+            mm::paged::add(section.from, section.len, section.access);
+            self.paging.store(true, Relaxed);
+        }
+    }
+
+    /// DriverEntry has returned: takes the sections away that are for it alone.
+    pub(crate) fn discard(&self) {
+        for section in self.sections.iter().filter(|section| section.kind == Kind::Initial) {
+            mm::unmap(section.from, section.len);
+        }
+    }
 }
 
 impl Drop for Image {
     fn drop(&mut self) {
         if self.backing == 0 {
             return;
+        }
+        if self.paging.load(Relaxed) {
+            mm::paged::remove(self.base, self.size);
         }
         mm::unmap(self.base, self.size);
         if let Ok(layout) = Layout::from_size_align(self.size, PAGE) {
@@ -88,6 +170,8 @@ pub(crate) fn load(
     }
     let entry = optional.address_of_entry_point() as usize;
     check(&parsed, size, entry)?;
+    let sections = parsed.section_table().iter().map(|header| Section::new(header, place));
+    let sections = sections.collect::<Result<Vec<_>, _>>()?;
     let layout = Layout::from_size_align(size, PAGE).map_err(|error| error.to_string())?;
     // SAFETY: the size is not zero.
     let backing = unsafe { alloc::alloc::alloc_zeroed(layout) };
@@ -95,17 +179,25 @@ pub(crate) fn load(
         return Err(format!("no memory for an image of {size} bytes"));
     }
     // from here on dropping the image frees the memory
-    let image =
-        Image { name: name.into(), base: place, size, entry: place + entry, backing: backing as usize };
+    let backing_at = backing as usize;
+    let image = Image {
+        name: name.into(),
+        base: place,
+        size,
+        entry: place + entry,
+        sections,
+        paging: AtomicBool::new(false),
+        backing: backing_at,
+    };
     // SAFETY: fresh memory of that size, nobody else knows it.
     let bytes = unsafe { core::slice::from_raw_parts_mut(backing, size) };
     fill(&parsed, file, bytes)?;
     relocate(&parsed, file, bytes, (place as u64).wrapping_sub(optional.image_base()))?;
     import(&parsed, bytes, resolve)?;
+    set_cookie(&parsed, bytes, place)?;
     mm::map(place, backing as usize, headers(&parsed), Access::Read);
-    for section in parsed.section_table().iter() {
-        let (from, len) = extent(section);
-        mm::map(place + from, backing as usize + from, len, access(section)?);
+    for section in &image.sections {
+        mm::map(section.from, backing_at + (section.from - place), section.len, section.access);
     }
     Ok(image)
 }
@@ -119,8 +211,9 @@ fn is(section: &ImageSectionHeader, right: u32) -> bool {
 }
 
 /// A section's name, for people.
-fn name(section: &ImageSectionHeader) -> String {
-    String::from_utf8_lossy(section.raw_name()).escape_debug().collect()
+fn name(raw: &[u8; 8]) -> String {
+    let end = raw.iter().position(|&byte| byte == 0).unwrap_or(raw.len());
+    String::from_utf8_lossy(&raw[..end]).escape_debug().collect()
 }
 
 /// What code may do with a section.
@@ -129,7 +222,7 @@ fn name(section: &ImageSectionHeader) -> String {
 /// It asks to be written and executed, which memory integrity (HVCI) refuses as well.
 fn access(section: &ImageSectionHeader) -> Result<Access, String> {
     match (is(section, IMAGE_SCN_MEM_WRITE), is(section, IMAGE_SCN_MEM_EXECUTE)) {
-        (true, true) => Err(format!("section {} is writable and executable", name(section))),
+        (true, true) => Err(format!("section {} is writable and executable", name(&section.name))),
         (true, false) => Ok(Access::Write),
         (false, true) => Ok(Access::Execute),
         (false, false) => Ok(Access::Read),
@@ -158,7 +251,6 @@ fn check(parsed: &PeFile64<'_>, size: usize, entry: usize) -> Result<(), String>
         if from < free.next_multiple_of(PAGE) {
             return Err(format!("a section at {from:#x}, over what lies before it"));
         }
-        access(section)?;
         free = from + len;
         if free > size {
             return Err("a section outside the image".into());
@@ -240,4 +332,42 @@ fn import(
     } else {
         Err(format!("imports that understudy does not offer: {}", missing.join(", ")))
     }
+}
+
+/// Sets the security cookie that the load configuration directory names (/GS), where it has the value that the compiler
+/// gives it: the image's entry point ends in a fast fail if that is still there. Another value is the image's own.
+fn set_cookie(parsed: &PeFile64<'_>, bytes: &mut [u8], place: usize) -> Result<(), String> {
+    let Some(directory) = parsed.data_directories().get(IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG) else {
+        return Ok(());
+    };
+    let at = directory.virtual_address.get(LE) as usize;
+    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?));
+    let size = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).copied().map(u32::from_le_bytes);
+    let size = match size {
+        _ if at == 0 => return Ok(()),
+        None => return Err("a load configuration outside the image".into()),
+        Some(size) => size as usize,
+    };
+    if size < COOKIE_IN_LOAD_CONFIG + 8 {
+        return Ok(());
+    }
+    let Some(address) = word(bytes, at + COOKIE_IN_LOAD_CONFIG) else {
+        return Err("a load configuration outside the image".into());
+    };
+    if address == 0 {
+        return Ok(());
+    }
+    let at = usize::try_from(address).ok().and_then(|address| address.checked_sub(place));
+    let cookie = at.and_then(|at| bytes.get_mut(at..)).and_then(|rest| rest.first_chunk_mut::<8>());
+    let cookie = cookie.ok_or("a security cookie outside the image")?;
+    if u64::from_le_bytes(*cookie) == DEFAULT_COOKIE {
+        *cookie = new_cookie(crate::hal::cpu::counter() ^ place as u64).to_le_bytes();
+    }
+    Ok(())
+}
+
+/// A cookie, whose upper 16 bits are 0 as in Windows, from something that differs.
+fn new_cookie(seed: u64) -> u64 {
+    let cookie = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    if cookie == 0 || cookie == DEFAULT_COOKIE { cookie + 1 } else { cookie }
 }

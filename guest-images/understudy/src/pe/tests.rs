@@ -1,7 +1,7 @@
 //! Small images, put together byte by byte, and what is wrong with them.
 
 use super::*;
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 use std::panic;
 
 const SECTIONS: usize = 0x148;
@@ -248,6 +248,85 @@ fn a_section_that_is_writable_and_executable_is_refused_by_name() {
         (|small| small.put32(SECTIONS + 36, 0xe000_0020), "section .text is writable and executable"),
         (|small| small.put32(SECTIONS + 76, 0xe000_0040), "section .data is writable and executable"),
     ]);
+}
+
+/// With a load configuration at 0x2100 that names a cookie at 0x2180.
+fn with_cookie(small: &mut Small, value: u64) -> &mut Small {
+    let address = BASE + 0x2180;
+    small.directory(10, 0x2100, 0x70).put32(DATA + 0x100, 0x70).put64(DATA + 0x158, address);
+    // its address is relocated
+    small.put64(DATA + 0x180, value).put16(RELOC + 8, 10 << 12 | 0x158)
+}
+
+#[test]
+fn the_compilers_security_cookie_is_replaced_by_one_whose_upper_16_bits_are_0() {
+    let image = Small::with(|small| with_cookie(small, DEFAULT_COOKIE)).load().unwrap();
+    let cookie = word(&image, 0x2180);
+    assert!(![0, DEFAULT_COOKIE].contains(&cookie) && cookie >> 48 == 0, "{cookie:#x}");
+    assert_eq!(word(&image, 0x2158), image.base as u64 + 0x2180);
+}
+
+#[test]
+fn no_new_cookie_is_0_or_the_compilers() {
+    assert!(
+        (0..10_000)
+            .map(new_cookie)
+            .chain([new_cookie(u64::MAX)])
+            .all(|cookie| { ![0, DEFAULT_COOKIE].contains(&cookie) && cookie >> 48 == 0 })
+    );
+}
+
+#[test]
+fn a_cookie_of_the_images_own_and_an_image_without_one_stay_as_they_are() {
+    let image = Small::with(|small| with_cookie(small, 4711)).load().unwrap();
+    assert_eq!(word(&image, 0x2180), 4711);
+    let older =
+        Small::with(|small| with_cookie(small, DEFAULT_COOKIE).put32(DATA + 0x100, 0x58)).load().unwrap();
+    assert_eq!(word(&older, 0x2180), DEFAULT_COOKIE, "a load configuration that ends before it");
+    let none = Small::with(|small| with_cookie(small, 7).put16(RELOC + 8, 0).put64(DATA + 0x158, 0)).load();
+    assert_eq!(word(&none.unwrap(), 0x2180), 7);
+}
+
+#[test]
+fn a_load_configuration_or_a_cookie_outside_the_image_is_refused() {
+    each_is_refused(&[
+        (|small| with_cookie(small, 1).directory(10, 0x3ffe, 0x70), "a load configuration outside the image"),
+        (|small| with_cookie(small, 1).put64(DATA + 0x158, BASE + 0x3ff9), "a security cookie outside"),
+        (|small| with_cookie(small, 1).put64(DATA + 0x158, BASE - 8), "a security cookie outside"),
+    ]);
+}
+
+/// The kinds of an image's sections when the one of code has this name and these rights.
+fn kinds(name: &[u8; 8], rights: u32) -> Vec<Kind> {
+    let mut small = Small::new();
+    small.put(SECTIONS, name).put32(SECTIONS + 36, rights);
+    let image = small.load().unwrap();
+    image.sections.iter().map(|section| section.kind).collect()
+}
+
+#[test]
+fn sections_page_are_pageable_and_init_and_discardable_ones_go() {
+    const CODE: u32 = 0x6000_0020;
+    for (name, rights, kind) in [
+        (b".text\0\0\0", CODE, Kind::Resident),
+        (b"PAGE\0\0\0\0", CODE, Kind::Paged),
+        (b"PAGENIC\0", CODE, Kind::Paged),
+        (b".edata\0\0", CODE, Kind::Paged),
+        (b"INIT\0\0\0\0", CODE, Kind::Initial),
+        (b".text\0\0\0", CODE | 0x0200_0000, Kind::Initial),
+        (b"page\0\0\0\0", CODE, Kind::Resident),
+    ] {
+        // .reloc is discardable
+        assert_eq!(kinds(name, rights), [kind, Kind::Resident, Kind::Initial], "{name:?}");
+    }
+}
+
+#[test]
+fn an_address_in_a_section_is_known_by_the_sections_name() {
+    let image = Small::with(|small| small.put(SECTIONS, b"PAGE\0")).load().unwrap();
+    let named = |offset: u64| image.section_of(image.base as u64 + offset).map(|section| section.name());
+    assert_eq!([named(0x1000).as_deref(), named(0x11ff).as_deref()], [Some("PAGE"); 2]);
+    assert_eq!([named(0x1200), named(0x10), named(0x5000)], [None, None, None]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(super) fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service
     let owner = Owner::next();
     let image = pe::load(file.0, file.1, owner, crate::nt::resolve)
         .map_err(|error| NotLoaded::Refused(format!("{}: {error}", file.0)))?;
+    image.page();
     let entry = image.entry;
     let name: &'static str = String::leak(package.service.clone());
     let object = DRIVER_OBJECT {
@@ -42,6 +43,7 @@ pub(super) fn start(file: (&str, &[u8]), package: Package) -> Result<Arc<Service
     // SAFETY: a driver object and a registry path, at PASSIVE_LEVEL, as an entry point expects.
     let status = trace::callback(service.label, "DriverEntry", || unsafe { entry(driver, &raw mut path) });
     check("DriverEntry", status).map_err(NotLoaded::Failed)?;
+    service.image.discard();
     service.entered.store(true, Relaxed);
     Ok(service)
 }

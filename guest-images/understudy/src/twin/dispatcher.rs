@@ -2,8 +2,9 @@
 
 use super::machine::{on_a_machine, stops_with};
 use super::orders;
+use crate::hal::apic;
 use crate::ke::irqlock::IrqLock;
-use crate::ke::{Dpc, Event, Irql, Thread, Timer, irql, lower, now_us, raise, worker};
+use crate::ke::{Dpc, Event, Irql, Thread, Timer, interrupt, irql, lower, now_us, raise, worker};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::boxed::Box;
@@ -204,5 +205,20 @@ fn two_threads_that_count_without_a_lock_lose_a_count_in_some_order_and_with_one
             assert_eq!(counts.1.with(|count| *count), 2);
         });
         assert!(lost > 0 && rounds > 2, "{lost} of {rounds} rounds");
+    });
+}
+
+#[test]
+fn an_interrupt_that_nobody_has_connected_ends_the_run() {
+    stops_with!("UnexpectedInterrupt", || apic::request(0x55));
+}
+
+#[test]
+fn an_interrupt_that_was_on_its_way_when_it_was_disconnected_is_over() {
+    on_a_machine!(|| {
+        interrupt::connect(0x55, Box::new(|| true));
+        interrupt::disconnect(0x55);
+        apic::request(0x55);
+        assert_eq!(irql(), Irql::PASSIVE);
     });
 }

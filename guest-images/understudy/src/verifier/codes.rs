@@ -19,8 +19,6 @@ impl BugCheck {
     pub(crate) const MULTIPLE_IRP_COMPLETE_REQUESTS: Self = Self(0x44);
     /// BUGCODE_NDIS_DRIVER.
     pub(crate) const BUGCODE_NDIS_DRIVER: Self = Self(0x7C);
-    /// SYSTEM_THREAD_EXCEPTION_NOT_HANDLED.
-    pub(crate) const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED: Self = Self(0x7E);
     /// BAD_POOL_CALLER.
     pub(crate) const BAD_POOL_CALLER: Self = Self(0xC2);
     /// DRIVER_VERIFIER_DETECTED_VIOLATION.
@@ -34,7 +32,7 @@ impl BugCheck {
     /// BUGCODE_NETADAPTER_DRIVER.
     pub(crate) const BUGCODE_NETADAPTER_DRIVER: Self = Self(0x19E);
 
-    /// What a driver passes to KeBugCheckEx.
+    /// What a driver passes to KeBugCheckEx, or what a rule has found.
     #[must_use]
     pub(crate) const fn given(code: u32) -> Self {
         Self(code)

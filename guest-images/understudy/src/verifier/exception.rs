@@ -3,45 +3,37 @@
 use super::{BugCheck, owners, trace, watchdog};
 use crate::ke::Registers;
 use crate::ke::frame::Exception;
+use crate::mm::paged;
+use crate::pe::Kind;
 use alloc::{format, string::String};
+use understudy_rules::trap::{Cause, Memory, Trap, exception_name};
 
 /// The vectors of a non-maskable interrupt and of a page fault.
 const NMI: u8 = 2;
 const PAGE_FAULT: u8 = 14;
+/// Of a page fault's error code: the page is there.
+const PRESENT: u64 = 1;
 
-const NAMES: [&str; 20] = [
-    "divide error",
-    "debug",
-    "NMI",
-    "breakpoint",
-    "overflow",
-    "bound",
-    "invalid opcode",
-    "no FPU",
-    "double fault",
-    "coprocessor segment",
-    "invalid TSS",
-    "segment not present",
-    "stack fault",
-    "general protection",
-    "page fault",
-    "reserved",
-    "x87",
-    "alignment",
-    "machine check",
-    "SIMD",
-];
-
-/// Ends the run for an exception. Interrupts are off.
-pub(super) fn judge(exception: &Exception) -> ! {
-    let Exception { vector, error, address, rflags, frame, irql } = *exception;
-    if vector == NMI {
-        watchdog::interrupted(&Registers::of(frame, irql));
+/// Ends the run for an exception, or lets the code go on whose page comes in. Interrupts are off.
+pub(super) fn judge(exception: &Exception) {
+    let Exception { cause, vector, error, address, rflags, frame, irql } = *exception;
+    let fault = cause == Cause::Exception && vector == PAGE_FAULT;
+    if fault && error & PRESENT == 0 && paged::page_in(address as usize, irql) {
+        return;
     }
-    let name = NAMES.get(usize::from(vector)).copied().unwrap_or("exception");
-    let at = owners::describe(frame.rip);
+    let registers = Registers::of(frame, irql);
+    if cause == Cause::Exception && vector == NMI {
+        watchdog::interrupted(&registers);
+    }
+    let [rax, rcx, ..] = registers.general;
+    let trap = Trap { cause, vector, error, address, rip: frame.rip, rcx, rax, irql: irql.number() };
+    let at = owners::describe(trap.instruction());
+    let name = match cause {
+        Cause::Exception => exception_name(vector),
+        _ => "int",
+    };
     crate::log!(
-        "{name} at {at} (rip {:#x}), error {error:#x}, cr2 {address:#x}, rsp {:#x}, rflags {rflags:#x}, irql {irql}",
+        "{name}, vector {vector:#x}, at {at} (rip {:#x}), error {error:#x}, cr2 {address:#x}, rsp {:#x}, rflags {rflags:#x}, irql {irql}",
         frame.rip,
         frame.rsp,
     );
@@ -49,27 +41,38 @@ pub(super) fn judge(exception: &Exception) -> ! {
         crate::log!("  r[{index}] = {value:#018x}");
     }
     let callback = trace::current();
-    if vector == NMI || !(owners::in_driver(frame.rip) || callback != "none") {
-        crate::hal::power::fatal(&format!("{name} in understudy itself"));
+    let interrupt = cause == Cause::Exception && vector == NMI;
+    if !interrupt && (owners::in_driver(frame.rip) || callback != "none") {
+        end(&Registers { rip: trap.instruction(), ..registers }, callback, &trap, fault)
     }
-    let (rule, place) = if vector == PAGE_FAULT {
-        ("PageFault", format!("{} {address:#x} at {at}", access(error)))
-    } else {
-        ("Exception", format!("{name} at {at}"))
-    };
-    let parameters = [error, address, frame.rip, vector.into()];
-    let code = BugCheck::SYSTEM_THREAD_EXCEPTION_NOT_HANDLED;
-    trace::stop_at(&Registers::of(frame, irql), callback, code, parameters, rule, place)
+    crate::hal::power::fatal(&format!("{name} in understudy itself"))
 }
 
-fn access(error: u64) -> String {
-    let what = if error & 16 != 0 {
-        "execution of"
-    } else if error & 2 != 0 {
-        "write to"
-    } else {
-        "read of"
+/// Ends the run for an interrupt of a device that nobody has connected. Interrupts are off.
+pub(super) fn unserved(vector: u8, registers: &Registers) -> ! {
+    let rip = registers.rip;
+    let trap = Trap {
+        cause: Cause::Device,
+        vector,
+        error: 0,
+        address: 0,
+        rip,
+        rcx: 0,
+        rax: 0,
+        irql: registers.irql.number(),
     };
-    let why = if error & 1 != 0 { "protected" } else { "unmapped" };
-    format!("{what} {why}")
+    end(registers, trace::current(), &trap, false)
+}
+
+fn end(registers: &Registers, callback: String, trap: &Trap, fault: bool) -> ! {
+    let section = if fault { owners::section_of(trap.address) } else { None };
+    let memory = match section {
+        Some(section) if section.kind == Kind::Initial => Memory::Discarded,
+        _ if fault && paged::contains(trap.address as usize) => Memory::Paged,
+        _ => Memory::Any,
+    };
+    let stop = trap.judge(memory);
+    let section = section.map_or_else(String::new, |section| format!(" in section {}", section.name()));
+    let place = format!("{}{section} at {}", stop.what, owners::describe(trap.instruction()));
+    trace::stop_at(registers, callback, BugCheck::given(stop.code), stop.parameters, stop.rule, place)
 }

@@ -23,7 +23,13 @@ use alloc::format;
 
 /// Has the dispatcher report here. Before interrupts are on.
 pub(crate) fn start() {
-    hooks::install(Hooks { tick: watchdog::tick, exception: exception::judge, misuse });
+    hooks::install(Hooks {
+        tick: watchdog::tick,
+        exception: exception::judge,
+        unserved: exception::unserved,
+        page_out: crate::mm::paged::page_out,
+        misuse,
+    });
 }
 
 fn misuse(misuse: Misuse) -> ! {

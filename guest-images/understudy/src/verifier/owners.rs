@@ -2,7 +2,7 @@
 
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::pe::Image;
+use crate::pe::{Image, Section};
 use agent_protocol::LoadedImage;
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::AtomicBool;
@@ -107,6 +107,11 @@ pub(crate) fn owner_of(address: u64) -> Owner {
 /// Whether the address lies in a driver's image.
 pub(crate) fn in_driver(address: u64) -> bool {
     owner_of(address) != Owner::UNDERSTUDY
+}
+
+/// The section of a driver's image that holds the address.
+pub(crate) fn section_of(address: u64) -> Option<Section> {
+    SERVICES.with(|services| services.iter().find_map(|service| service.image.section_of(address)))
 }
 
 /// Takes a driver off the list: its code runs no more.

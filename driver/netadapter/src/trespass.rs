@@ -1,0 +1,89 @@
+//! Deliberate faults of EvtCancel that the processor finds, or a check in the code: instructions that end the machine, and
+//! memory that is not there, or not for this. In a test build that was told to; the shipped driver has nothing of it.
+
+use cancelnic_mutants::{Mutant, Shown};
+use core::arch::asm;
+use core::hint::black_box;
+use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
+use wdk_sys::ntddk::ExAllocatePool2;
+
+/// FAST_FAIL_CORRUPT_LIST_ENTRY.
+const CORRUPT_LIST_ENTRY: u32 = 3;
+/// In the half of a program.
+const LOW: usize = 0x3_0000;
+/// Where a machine has RAM.
+const PHYSICAL: usize = 0x300_0000;
+/// POOL_FLAG_NON_PAGED.
+const NON_PAGED: u64 = 0x40;
+const TAG: u32 = u32::from_le_bytes(*b"Tres");
+
+static CONSTANT: u32 = 7;
+
+/// In EvtCancel, at DISPATCH_LEVEL.
+pub(crate) fn in_cancel(mutant: &Shown) {
+    if mutant.is(Mutant::FailsFast) {
+        // SAFETY: so for all here: it must not happen, which is the purpose: the machine stops.
+        unsafe { asm!("int 0x29", in("ecx") CORRUPT_LIST_ENTRY) };
+    }
+    if mutant.is(Mutant::FailsAnAssertion) {
+        // SAFETY: as above.
+        unsafe { asm!("int 0x2c") };
+    }
+    if mutant.is(Mutant::CallsTheDebugger) {
+        // SAFETY: as above.
+        unsafe { asm!("int 0x2d", in("eax") 0) };
+    }
+    if mutant.is(Mutant::RaisesItsOwnInterrupt) {
+        // SAFETY: as above.
+        unsafe { asm!("int 0x71") };
+    }
+    if mutant.is(Mutant::CallsInitCode) {
+        initial();
+    }
+    if mutant.is(Mutant::CallsPagedCode) {
+        paged();
+    }
+    if mutant.is(Mutant::WritesAConstant) {
+        // SAFETY: as above.
+        unsafe { black_box((&raw const CONSTANT).cast_mut()).write_volatile(8) };
+    }
+    if mutant.is(Mutant::ExecutesPool) {
+        execute_pool();
+    }
+    if mutant.is(Mutant::WritesLowMemory) {
+        // SAFETY: as above.
+        unsafe { with_exposed_provenance_mut::<u64>(black_box(LOW)).write_volatile(7) };
+    }
+    if mutant.is(Mutant::ReadsAPhysicalAddress) {
+        // SAFETY: as above.
+        let _ = unsafe { with_exposed_provenance::<u64>(black_box(PHYSICAL)).read_volatile() };
+    }
+}
+
+/// Gone after DriverEntry.
+#[unsafe(link_section = "INIT")]
+#[inline(never)]
+fn initial() {
+    black_box(1);
+}
+
+/// For PASSIVE_LEVEL alone.
+#[unsafe(link_section = "PAGE")]
+#[inline(never)]
+fn paged() {
+    black_box(2);
+}
+
+fn execute_pool() {
+    // SAFETY: at most DISPATCH_LEVEL; size and tag are not 0.
+    let block = unsafe { ExAllocatePool2(NON_PAGED, 64, TAG) }.cast::<u8>();
+    if block.is_null() {
+        return;
+    }
+    // SAFETY: as above; it is a `ret`.
+    unsafe {
+        block.write(0xc3);
+        let code: extern "C" fn() = core::mem::transmute(block);
+        code();
+    }
+}
