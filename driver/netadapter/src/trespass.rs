@@ -4,15 +4,10 @@
 use cancelnic_mutants::{Mutant, Shown};
 use core::arch::asm;
 use core::hint::black_box;
-use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 use wdk_sys::ntddk::ExAllocatePool2;
 
 /// FAST_FAIL_CORRUPT_LIST_ENTRY.
 const CORRUPT_LIST_ENTRY: u32 = 3;
-/// In the half of a program.
-const LOW: usize = 0x3_0000;
-/// Where a machine has RAM.
-const PHYSICAL: usize = 0x300_0000;
 /// POOL_FLAG_NON_PAGED.
 const NON_PAGED: u64 = 0x40;
 const TAG: u32 = u32::from_le_bytes(*b"Tres");
@@ -44,19 +39,12 @@ pub(crate) fn in_cancel(mutant: &Shown) {
         paged();
     }
     if mutant.is(Mutant::WritesAConstant) {
+        let constant = black_box((&raw const CONSTANT).cast_mut());
         // SAFETY: as above.
-        unsafe { black_box((&raw const CONSTANT).cast_mut()).write_volatile(8) };
+        unsafe { constant.write_volatile(8) };
     }
     if mutant.is(Mutant::ExecutesPool) {
         execute_pool();
-    }
-    if mutant.is(Mutant::WritesLowMemory) {
-        // SAFETY: as above.
-        unsafe { with_exposed_provenance_mut::<u64>(black_box(LOW)).write_volatile(7) };
-    }
-    if mutant.is(Mutant::ReadsAPhysicalAddress) {
-        // SAFETY: as above.
-        let _ = unsafe { with_exposed_provenance::<u64>(black_box(PHYSICAL)).read_volatile() };
     }
 }
 
@@ -81,9 +69,8 @@ fn execute_pool() {
         return;
     }
     // SAFETY: as above; it is a `ret`.
-    unsafe {
-        block.write(0xc3);
-        let code: extern "C" fn() = core::mem::transmute(block);
-        code();
-    }
+    unsafe { block.write(0xc3) };
+    // SAFETY: as above.
+    let code: extern "C" fn() = unsafe { core::mem::transmute(block) };
+    code();
 }
