@@ -82,6 +82,10 @@ mutants! {
     WritesAConstant = 47,
     /// EvtCancel executes pool memory.
     ExecutesPool = 48,
+    /// EvtCancel writes where a program's memory would be.
+    WritesLowMemory = 49,
+    /// EvtCancel reads through a physical address.
+    ReadsAPhysicalAddress = 50,
 
     /// A cancelable request is completed without being unmarked.
     CompletesWhileCancelable = 101,

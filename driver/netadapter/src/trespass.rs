@@ -4,10 +4,15 @@
 use cancelnic_mutants::{Mutant, Shown};
 use core::arch::asm;
 use core::hint::black_box;
+use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 use wdk_sys::ntddk::ExAllocatePool2;
 
 /// FAST_FAIL_CORRUPT_LIST_ENTRY.
 const CORRUPT_LIST_ENTRY: u32 = 3;
+/// In the half of a program.
+const LOW: usize = 0x3_0000;
+/// Where a machine has RAM.
+const PHYSICAL: usize = 0x300_0000;
 /// POOL_FLAG_NON_PAGED.
 const NON_PAGED: u64 = 0x40;
 const TAG: u32 = u32::from_le_bytes(*b"Tres");
@@ -45,6 +50,16 @@ pub(crate) fn in_cancel(mutant: &Shown) {
     }
     if mutant.is(Mutant::ExecutesPool) {
         execute_pool();
+    }
+    if mutant.is(Mutant::WritesLowMemory) {
+        let low = with_exposed_provenance_mut::<u64>(black_box(LOW));
+        // SAFETY: as above.
+        unsafe { low.write_volatile(7) };
+    }
+    if mutant.is(Mutant::ReadsAPhysicalAddress) {
+        let physical = with_exposed_provenance::<u64>(black_box(PHYSICAL));
+        // SAFETY: as above.
+        let _ = unsafe { physical.read_volatile() };
     }
 }
 

@@ -87,5 +87,23 @@ pub(crate) fn all() -> Vec<Scenario> {
         )
         .prepare(no_watchdog)
         .shows(|facts| in_cancel(facts, &["execution of protected 0x", "execute_pool"])),
+        caught(
+            "caught-low-memory-written",
+            "a write to an address of a program's half is a page fault",
+            Mutant::WritesLowMemory,
+            &["PageFault"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(|facts| in_cancel(facts, &["write to unmapped 0x30000 ", "in_cancel"])),
+        caught(
+            "caught-physical-address-read",
+            "a physical address is no pointer",
+            Mutant::ReadsAPhysicalAddress,
+            &["PageFault"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(|facts| in_cancel(facts, &["read of unmapped 0x3000000 ", "in_cancel"])),
     ]
 }

@@ -27,7 +27,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     hal::power::exit(hal::power::EXIT_INTERNAL)
 }
 
-/// First Rust code: long mode, interrupts off, RAM identity mapped.
+/// First Rust code: long mode, interrupts off, RAM identity mapped until `mm` starts.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     serial::start();
@@ -38,13 +38,20 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     }
     // SAFETY: as above: the list has module_count entries.
     let module = (info.module_count != 0).then(|| unsafe { *(info.modules as *const Module) });
-    let heap = heap(info, module);
+    let kernel = (&raw const understudy_start).addr()..(&raw const understudy_end).addr();
+    let used = [kernel, module.map_or(0..0, |module| range(module.address, module.size))];
+    let heap = heap(info, &used);
     let line = command_line(info);
-    mm::start(heap.start, heap.end);
+    mm::start(heap, &used);
     let line = String::from(core::str::from_utf8(&line.0[..line.1]).unwrap_or_default());
     let bundle: &'static [u8] = module.map_or(&[], |module| {
         // SAFETY: the module's RAM is not the heap's, so it stays as QEMU put it.
-        unsafe { core::slice::from_raw_parts(module.address as *const u8, module.size as usize) }
+        unsafe {
+            core::slice::from_raw_parts(
+                (mm::DIRECT + module.address as usize) as *const u8,
+                module.size as usize,
+            )
+        }
     });
     ke::time::start();
     if let Err(error) = settings::start(&line, bundle) {
@@ -69,18 +76,19 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     }
 }
 
-/// The largest piece of RAM that holds neither the kernel nor its module. What else is handed over is read before the
+fn range(address: u64, size: u64) -> Range<usize> {
+    address as usize..address.saturating_add(size) as usize
+}
+
+/// The largest piece of RAM that holds nothing that is used, the kernel and its module. What else is handed over is read before the
 /// heap grows over it, or is not in RAM by the map.
-fn heap(info: &StartInfo, module: Option<Module>) -> Range<usize> {
+fn heap(info: &StartInfo, used: &[Range<usize>]) -> Range<usize> {
     // SAFETY: the map has memory_map_count entries.
     let map = unsafe {
         core::slice::from_raw_parts(info.memory_map as *const MemoryRange, info.memory_map_count as usize)
     };
-    let range = |address: u64, size: u64| address as usize..address.saturating_add(size) as usize;
     let free = map.iter().filter(|entry| entry.kind == Kind::Ram as u32);
-    let kernel = (&raw const understudy_start).addr()..(&raw const understudy_end).addr();
-    let module = module.map_or(0..0, |module| range(module.address, module.size));
-    ram::largest(free.map(|entry| range(entry.address, entry.size)), &[kernel, module])
+    ram::largest(free.map(|entry| range(entry.address, entry.size)), used)
         .unwrap_or_else(|| fatal("the memory map has no RAM"))
 }
 

@@ -5,15 +5,14 @@
     .asciz "Xen"
     .quad start32
 
-    .section .text.boot, "ax", @progbits
+    .section .boot.text, "ax", @progbits
     .code32
     .globl start32
 start32:
     cli
     cld
-    mov esp, offset boot_stack_top
     mov [start_info], ebx
-    # 4 GiB in 2 MiB pages, seen twice: at 0 and at DIRECT (PML4 entry 272)
+    # 4 GiB in 2 MiB pages, seen twice: at 0, until mm has begun, and at DIRECT (PML4 entry 272)
     xor ecx, ecx
 2:  mov eax, ecx
     shl eax, 21
@@ -35,6 +34,20 @@ start32:
     mov [page_root], eax
     mov [page_root + 272 * 8], eax
     mov dword ptr [page_root + 272 * 8 + 4], 0x80000000 # nothing is executed there
+    # the image, at KERNEL: entry 511, there 510, and as many large pages as it has
+    mov ecx, offset understudy_end + 0x1fffff
+    shr ecx, 21
+4:  dec ecx
+    mov eax, ecx
+    shl eax, 21
+    or eax, 0x83
+    mov [kernel_directory + ecx * 8], eax
+    test ecx, ecx
+    jnz 4b
+    mov eax, offset kernel_directory + 3
+    mov [kernel_pointers + 510 * 8], eax
+    mov eax, offset kernel_pointers + 3
+    mov [page_root + 511 * 8], eax
     mov eax, cr4
     or eax, 0x620               # PAE, OSFXSR, OSXMMEXCPT
     mov cr4, eax
@@ -59,15 +72,37 @@ start64:
     xor eax, eax
     mov fs, ax
     mov gs, ax
-    lea rsp, [boot_stack_top]
-    xor ebp, ebp
     mov edi, [start_info]
+    movabs rax, offset kernel_start
+    jmp rax
+
+    .section .boot.data, "aw", @progbits
+    .balign 8
+gdt:
+    .quad 0, 0x00af9a000000ffff, 0x00cf92000000ffff
+gdt_pointer:
+    .word 23
+    .long gdt
+
+    .section .boot.bss, "aw", @nobits
+    .balign 4096
+    .globl page_root
+page_root: .skip 4096
+page_pointers: .skip 4096
+page_directories: .skip 16384
+kernel_pointers: .skip 4096
+kernel_directory: .skip 4096
+start_info: .skip 8
+
+    .section .text
+kernel_start:
+    lea rsp, [rip + boot_stack_top]
+    xor ebp, ebp
     call kernel_main
 4:  hlt
     jmp 4b
 
 # 256 stubs of 16 bytes: error code or 0, vector, then the common part.
-    .section .text
     .balign 16
     .globl interrupt_stubs
 interrupt_stubs:
@@ -159,20 +194,7 @@ thread_trampoline:
     call thread_entry
     ud2
 
-    .section .data
-    .balign 8
-gdt:
-    .quad 0, 0x00af9a000000ffff, 0x00cf92000000ffff
-gdt_pointer:
-    .word 23
-    .long gdt
     .section .bss
-    .balign 4096
-    .globl page_root
-page_root: .skip 4096
-page_pointers: .skip 4096
-page_directories: .skip 16384
-start_info: .skip 8
     .balign 16
     .skip 131072
 boot_stack_top:

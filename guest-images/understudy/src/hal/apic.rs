@@ -1,5 +1,6 @@
 //! The local APIC in its MSR form, and the I/O APIC's line of COM2.
 
+use super::physical::DIRECT;
 use super::{port, power};
 use x86_64::registers::model_specific::Msr;
 
@@ -15,7 +16,7 @@ const INITIAL: u32 = 0x838;
 const COUNT: u32 = 0x839;
 const DIVIDE: u32 = 0x83e;
 const SELF: u32 = 0x83f;
-const IOAPIC: usize = 0xfec0_0000;
+const IOAPIC: usize = DIRECT + 0xfec0_0000;
 
 /// The vector of an interrupt that is none.
 pub(crate) const SPURIOUS_VECTOR: u8 = 0xff;
@@ -60,7 +61,7 @@ pub(crate) fn start(serial_vector: u8) {
     write(LINT1, 0x400);
     // IRQ 3, edge, to processor 0
     for (register, value) in [(0x10 + 3 * 2 + 1, 0), (0x10 + 3 * 2, u32::from(serial_vector))] {
-        // SAFETY: the I/O APIC stands at its fixed place, identity mapped.
+        // SAFETY: the I/O APIC stands at its fixed place, which is mapped.
         unsafe {
             (IOAPIC as *mut u32).write_volatile(register);
             ((IOAPIC + 0x10) as *mut u32).write_volatile(value);

@@ -2,6 +2,7 @@
 //! end. On the host its twin stands in its place, so that all above runs under `cargo test`.
 
 pub(crate) mod pci;
+pub(crate) mod physical;
 pub(crate) mod port;
 
 #[cfg(target_os = "none")]

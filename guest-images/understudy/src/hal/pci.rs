@@ -1,5 +1,6 @@
 //! PCI: configuration space through ECAM, base addresses, capabilities, MSI-X.
 
+use super::physical::DIRECT;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -43,7 +44,7 @@ pub(crate) fn start() {
     if low & 1 == 0 {
         super::power::fatal("the machine has no PCI Express configuration space; q35 is needed");
     }
-    ECAM.store((low & 0xf000_0000) as usize, Relaxed);
+    ECAM.store(DIRECT + (low & 0xf000_0000) as usize, Relaxed);
 }
 
 /// The function that drivers are for, once it has been found.
@@ -59,7 +60,7 @@ impl Function {
     /// Reads a word at a multiple of 4 below 4096.
     #[must_use]
     pub(crate) fn read32(self, offset: u32) -> u32 {
-        // SAFETY: ECAM is identity mapped; configuration reads have no side effects here.
+        // SAFETY: ECAM is mapped; configuration reads have no side effects here.
         unsafe { (self.at(offset & 0xffc) as *const u32).read_volatile() }
     }
 

@@ -1,11 +1,11 @@
-//! Where RAM appears, and the physical address behind a virtual one.
+//! Where RAM and the kernel appear, and the physical address behind a virtual one.
 
-/// Where RAM appears a second time.
+pub(crate) use crate::hal::physical::DIRECT;
+
+/// What link.ld adds to the addresses at which the kernel's image is loaded.
 #[cfg(target_os = "none")]
-pub(crate) const DIRECT: usize = 0xffff_8800_0000_0000;
-/// On the host there is one address for everything.
-#[cfg(not(target_os = "none"))]
-pub(crate) const DIRECT: usize = 0;
+pub(super) const KERNEL: usize = 0xffff_ffff_8000_0000;
+
 /// Bytes of a page.
 pub(super) const PAGE: usize = 4096;
 
@@ -27,5 +27,9 @@ pub(crate) enum Access {
 /// The physical address behind an address that the heap gave out, or that lies in the kernel's image.
 #[must_use]
 pub(crate) fn virt_to_phys(address: usize) -> u64 {
+    #[cfg(target_os = "none")]
+    if let Some(offset) = address.checked_sub(KERNEL) {
+        return offset as u64;
+    }
     address.checked_sub(DIRECT).unwrap_or(address) as u64
 }

@@ -1,7 +1,8 @@
 //! Memory: the heap, pages with their physical addresses, device mappings, image mappings.
 //!
-//! RAM is mapped twice: at 0, where the kernel's image runs, and at [`DIRECT`], where everything allocated is given out,
-//! so that a virtual address is never its physical one.
+//! RAM appears at [`DIRECT`], where everything allocated is given out, and the kernel's image below the end of the
+//! addresses, where it runs. There is nothing in the lower half, where programs have their memory: a virtual address is
+//! never its physical one.
 
 mod address;
 pub(crate) mod buffers;
@@ -16,7 +17,7 @@ use address::PAGE;
 pub(crate) use address::{Access, DIRECT, virt_to_phys};
 use alloc::{format, string::String, vec::Vec};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use wdk_offline::UNICODE_STRING;
 
 /// Device mappings: each gets addresses of its own and none is used twice.
@@ -43,21 +44,22 @@ impl Owner {
     }
 }
 
-/// Where RAM ends, physical.
-static RAM_END: AtomicU64 = AtomicU64::new(0);
-
-/// Hands the RAM from `from` up to `to` (physical) to the heap.
+/// Where devices are that understudy itself uses, at DIRECT: configuration space, the I/O APIC.
 #[cfg(target_os = "none")]
-pub(crate) fn start(from: usize, to: usize) {
-    RAM_END.store(to as u64, Relaxed);
-    heap::start(DIRECT + from.next_multiple_of(PAGE), DIRECT + to);
-    table::unmap(0);
+const OWN_DEVICES: [Range<usize>; 2] = [0xb000_0000..0xc000_0000, 0xfec0_0000..0xfec0_1000];
+
+/// Hands the RAM at `heap` (physical) to the heap. What is neither there nor in `kept` is mapped no more, and of the
+/// kernel's image nothing can be written and executed.
+#[cfg(target_os = "none")]
+pub(crate) fn start(heap: Range<usize>, kept: &[Range<usize>]) {
+    heap::start(DIRECT + heap.start.next_multiple_of(PAGE), DIRECT + heap.end);
+    table::start(&[&[heap], kept, &OWN_DEVICES].concat());
 }
 
-/// Whether `len` bytes from physical address `at` on are RAM, which [`DIRECT`] shows.
+/// Whether `len` bytes from physical address `at` on may be read at [`DIRECT`].
 #[must_use]
 pub(crate) fn is_ram(at: u64, len: u64) -> bool {
-    at >= PAGE as u64 && at.checked_add(len).is_some_and(|end| end <= RAM_END.load(Relaxed))
+    at.checked_add(len).is_some_and(|end| end <= 1 << 32) && is_readable(DIRECT + at as usize, len as usize)
 }
 
 /// Whether the address is one that the heap gave out: then [`virt_to_phys`] holds, and what follows it follows there.

@@ -1,8 +1,9 @@
 //! The processor's page tables, 4 levels.
 
-use super::address::{Access, DIRECT, virt_to_phys};
+use super::address::{Access, DIRECT, KERNEL, PAGE, virt_to_phys};
 use crate::ke::irqlock::IrqLock;
 use core::alloc::Layout;
+use core::ops::Range;
 use x86_64::VirtAddr;
 use x86_64::instructions::tlb;
 
@@ -15,8 +16,49 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// The processor ignores it: the page has memory, though nobody may use it.
 const KEPT: u64 = 0x200;
 
+/// Bytes of a large page.
+const LARGE_PAGE: usize = 1 << 21;
+
 unsafe extern "C" {
     static mut page_root: [u64; 512];
+    static understudy_text: [u8; 0];
+    static understudy_constants: [u8; 0];
+    static understudy_data: [u8; 0];
+    static understudy_end: [u8; 0];
+}
+
+/// Takes away what the first code has mapped and nobody needs: the lower half; of [`DIRECT`] what is not in `kept`
+/// (physical, to whole large pages), and the kernel's image; and gives the image's sections their rights.
+pub(super) fn start(kept: &[Range<usize>]) {
+    let mut table = &raw const page_root as u64;
+    for level in [3, 2] {
+        // SAFETY: the first code has made these tables.
+        table = unsafe { *entry(table, DIRECT, level) } & ADDRESS;
+    }
+    // the four directories lie behind one another
+    for (index, at) in (0..1_usize << 32).step_by(LARGE_PAGE).enumerate() {
+        if !kept.iter().any(|range| range.start < at + LARGE_PAGE && at < range.end) {
+            // SAFETY: an entry of these directories; nobody uses what it maps.
+            unsafe { *((DIRECT + table as usize + index * 8) as *mut u64) = 0 };
+        }
+    }
+    let at = |symbol: *const [u8; 0]| symbol.addr();
+    let (text, constants) = (at(&raw const understudy_text), at(&raw const understudy_constants));
+    let (data, end) = (at(&raw const understudy_data), KERNEL + at(&raw const understudy_end));
+    for page in (KERNEL..end.next_multiple_of(LARGE_PAGE)).step_by(PAGE) {
+        match page {
+            _ if page < text || page >= end => unmap(page),
+            _ if page < constants => protect(page, Access::Execute),
+            _ if page < data => protect(page, Access::Read),
+            _ => protect(page, Access::Write),
+        }
+    }
+    for page in (text..end).step_by(PAGE) {
+        protect(DIRECT + virt_to_phys(page) as usize, Access::None);
+    }
+    // SAFETY: the entry of the lower half, where nothing is any more.
+    unsafe { *entry(&raw const page_root as u64, 0, 3) = 0 };
+    tlb::flush_all();
 }
 
 /// Held while a table changes.

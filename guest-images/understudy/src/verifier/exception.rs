@@ -28,12 +28,12 @@ pub(super) fn judge(exception: &Exception) {
     let [rax, rcx, ..] = registers.general;
     let trap = Trap { cause, vector, error, address, rip: frame.rip, rcx, rax, irql: irql.number() };
     let at = owners::describe(trap.instruction());
-    let name = match cause {
-        Cause::Exception => exception_name(vector),
-        _ => "int",
+    let name: String = match cause {
+        Cause::Exception => exception_name(vector).into(),
+        _ => format!("int {vector:#x}"),
     };
     crate::log!(
-        "{name}, vector {vector:#x}, at {at} (rip {:#x}), error {error:#x}, cr2 {address:#x}, rsp {:#x}, rflags {rflags:#x}, irql {irql}",
+        "{name} at {at} (rip {:#x}), error {error:#x}, cr2 {address:#x}, rsp {:#x}, rflags {rflags:#x}, irql {irql}",
         frame.rip,
         frame.rsp,
     );
