@@ -6,8 +6,9 @@ pub(crate) mod print;
 use crate::io::api;
 use crate::ke;
 use crate::ke::Irql;
+use crate::pe::{Export, exports};
 use crate::verifier::{BugCheck, require_irql, trace};
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use core::arch::naked_asm;
 use core::ffi::c_void;
 use wdk_offline::{IO_ERROR_LOG_PACKET, LARGE_INTEGER, PHYSICAL_ADDRESS, UNICODE_STRING};
@@ -19,28 +20,50 @@ const NON_PAGED: u64 = 0x40 | 0x80;
 /// PAGE_NOCACHE.
 const NO_CACHE: u32 = 0x200;
 
+/// The modules that drivers import from.
+#[cfg_attr(target_os = "none", expect(dead_code, reason = "for the list of what is offered"))]
+pub(crate) const MODULES: [&str; 4] = ["ntoskrnl.exe", "HAL.dll", "NDIS.SYS", "WDFLDR.SYS"];
+
+/// What is offered of a module, by name.
+pub(crate) fn exports(module: &str) -> Option<Vec<Export>> {
+    let is = |name: &str| module.eq_ignore_ascii_case(name);
+    if is("ntoskrnl.exe") {
+        Some(kernel())
+    } else if is("HAL.dll") {
+        Some(hal())
+    } else if is("NDIS.SYS") {
+        Some(crate::ndis::exports::all())
+    } else if is("WDFLDR.SYS") {
+        Some(loader())
+    } else {
+        None
+    }
+}
+
 /// The address of an exported function.
-pub(crate) fn resolve(dll: &str, name: &str) -> Option<usize> {
-    macro_rules! exports {
-        ($($name:literal => $function:path,)*) => {
-            match name { $($name => Some($function as *const () as usize),)* _ => None }
-        };
+pub(crate) fn resolve(module: &str, name: &str) -> Option<usize> {
+    exports(module)?.into_iter().find(|(known, _)| *known == name).map(|(_, address)| address)
+}
+
+fn loader() -> Vec<Export> {
+    use crate::wdf::binding;
+    exports! {
+        "WdfVersionBind" => binding::version_bind,
+        "WdfVersionUnbind" => binding::version_unbind,
+        "WdfVersionBindClass" => binding::version_bind_class,
+        "WdfVersionUnbindClass" => binding::version_unbind_class,
     }
-    if dll.eq_ignore_ascii_case("WDFLDR.SYS") {
-        use crate::wdf::binding;
-        return exports! {
-            "WdfVersionBind" => binding::version_bind,
-            "WdfVersionUnbind" => binding::version_unbind,
-            "WdfVersionBindClass" => binding::version_bind_class,
-            "WdfVersionUnbindClass" => binding::version_unbind_class,
-        };
+}
+
+/// HAL.dll forwards them to the kernel since Windows 10 2004: drivers that were linked before that name it.
+fn hal() -> Vec<Export> {
+    exports! {
+        "KeQueryPerformanceCounter" => ke_query_performance_counter,
+        "KeStallExecutionProcessor" => ke_stall_execution_processor,
     }
-    if dll.eq_ignore_ascii_case("NDIS.SYS") {
-        return crate::ndis::exports::resolve(name);
-    }
-    if !dll.eq_ignore_ascii_case("ntoskrnl.exe") {
-        return None;
-    }
+}
+
+fn kernel() -> Vec<Export> {
     exports! {
         "ExAllocatePool2" => ex_allocate_pool2,
         "ExFreePoolWithTag" => ex_free_pool_with_tag,

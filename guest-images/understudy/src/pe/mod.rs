@@ -1,7 +1,10 @@
 //! Loads a driver's image: sections, relocations, imports, and the rights of each section's pages.
 
+mod export;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use export::{Export, exports};
 
 use crate::mm::{self, Access, Owner};
 use alloc::{format, string::String, string::ToString, vec::Vec};

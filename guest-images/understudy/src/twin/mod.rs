@@ -14,6 +14,7 @@ mod filter;
 mod io_targets;
 mod netadapter;
 mod ntoskrnl;
+mod offers;
 mod pnp;
 mod queues;
 mod requests;

@@ -49,6 +49,7 @@ fn a_file_is_known_in_any_case_and_what_is_not_offered_has_no_address() {
         ("NTOSKRNL.exe", "memcpy"),
         ("ntoskrnl.exe", "DbgPrintEx"),
         ("wdfldr.sys", "WdfVersionBind"),
+        ("hal.dll", "KeStallExecutionProcessor"),
         ("ndis.sys", "NdisFRegisterFilterDriver"),
     ] {
         assert!(nt::resolve(file, function).is_some(), "{file}!{function}");

@@ -80,13 +80,23 @@ static WDF_TABLE: Once<Box<[usize]>> = Once::new();
 pub(crate) fn wdf_table() -> *const WDFFUNC {
     let table = WDF_TABLE.call_once(|| {
         let mut table: Box<[usize]> = (0..WDF_FUNCTIONS).map(stub).collect();
-        for (name, function) in offered().into_iter().chain(offered_requests()) {
+        for (name, function) in all() {
             let index = FUNCTION_NAMES.iter().position(|known| *known == name);
             table[index.unwrap_or_else(|| panic!("no KMDF function {name}"))] = function;
         }
         table
     });
     table.as_ptr().cast()
+}
+
+fn all() -> impl Iterator<Item = (&'static str, usize)> {
+    offered().into_iter().chain(offered_requests())
+}
+
+/// The names of what is offered.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|(name, _)| name)
 }
 
 /// The class extension's table, to be copied into a client's array.

@@ -5,13 +5,11 @@ mod filter;
 mod lists;
 mod system;
 
-/// The address of an exported function.
-pub(crate) fn resolve(name: &str) -> Option<usize> {
-    macro_rules! exports {
-        ($($name:literal => $function:path,)*) => {
-            match name { $($name => Some($function as *const () as usize),)* _ => None }
-        };
-    }
+use crate::pe::{Export, exports};
+use alloc::vec::Vec;
+
+/// Every function.
+pub(crate) fn all() -> Vec<Export> {
     exports! {
         "NdisFRegisterFilterDriver" => filter::register,
         "NdisFDeregisterFilterDriver" => filter::deregister,

@@ -5,7 +5,7 @@ use crate::ke::{Irql, raise};
 use crate::mm::{self, Owner};
 use crate::ndis::miniport::{self, Miniport};
 use crate::ndis::protocol::{self, Frames};
-use crate::ndis::{binding, books, exports, flow, stack};
+use crate::ndis::{binding, books, flow, stack};
 use crate::pe::Image;
 use crate::verifier::owners::Service;
 use alloc::collections::BTreeMap;
@@ -132,7 +132,7 @@ pub(super) fn module() -> NDIS_HANDLE {
 }
 
 pub(super) fn import(name: &str) -> usize {
-    exports::resolve(name).expect("an export")
+    crate::nt::resolve("NDIS.SYS", name).expect("an export")
 }
 
 pub(super) type OnLists = unsafe extern "win64" fn(NDIS_HANDLE, *mut NET_BUFFER_LIST, u32, u32);
