@@ -3,7 +3,7 @@
 use crate::build;
 use crate::live::Live;
 use crate::terminal::Terminal;
-use crate::{foreign, guest};
+use crate::{foreign, guest, inspect};
 use anyhow::Result;
 use clap::Args;
 use lab::base::evidence::{Evidence, RunFolder};
@@ -131,6 +131,7 @@ pub(crate) fn demo(options: &Options) -> Result<bool> {
     }
     if let Some(why) = unloadable {
         // Nothing of the driver has run: nothing was judged.
+        foreign.iter().for_each(inspect::explain);
         return kept.and(Err(failure::Machine(format!("{why}; again: {}", options.replay())).into()));
     }
     if let Some(first) = violations.first() {

@@ -8,6 +8,7 @@
 //! | 1 | `Fault` | a broken rule, a test that fails, sources that do not compile, an image that was changed |
 //! | 2 | `Usage` | a flag, a name, a combination of options that is wrong |
 //! | 3 | `Setup`, `Machine` | no QEMU; no space, no folder for temporary files, a driver that cannot be loaded |
+//! | 4 | | `cargo rig inspect`: the driver needs what understudy does not offer |
 //! | 130 | | Ctrl-C, SIGTERM, SIGHUP |
 //! | 141 | | the reader of the output has gone (`cargo rig test --list \| head`) |
 

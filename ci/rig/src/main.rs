@@ -16,6 +16,7 @@ mod fat;
 mod foreign;
 mod guest;
 mod image;
+mod inspect;
 mod kdnet;
 mod live;
 mod manual;
@@ -47,7 +48,8 @@ use understudy_rules::rule;
         1  the run found a fault\n    \
         2  wrong usage\n    \
         3  the run could not take place: something is missing (ci/setup gets it), no\n       \
-           space is left, or a driver cannot be loaded\n  \
+           space is left, or a driver cannot be loaded\n    \
+        4  `inspect`: the driver needs what understudy does not offer\n  \
         130  interrupted\n  \
         141  the reader of the output has gone"
 )]
@@ -104,6 +106,8 @@ enum Command {
     Image(image::Options),
     /// Print the rules of understudy: name, where each comes from, and when it is broken
     Rules,
+    /// Print what a driver needs that understudy does not offer, from its files alone
+    Inspect(inspect::Options),
     /// Print completions of `cargo rig` for a shell
     #[command(after_help = "Examples:\n  \
         source <(cargo rig completions bash)\n  \
@@ -130,9 +134,10 @@ fn main() -> ExitCode {
         command = command.version(&*manual::version().leak());
     }
     let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let is_inspection = matches!(arguments.command, Command::Inspect(_));
     match carry_out(arguments.command) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(failure::FAULT),
+        Ok(false) => ExitCode::from(if is_inspection { failure::NOT_OFFERED } else { failure::FAULT }),
         Err(error) => {
             left::stand_aside_if_interrupted();
             eprintln!("rig: {}", failure::one_line(&error));
@@ -174,6 +179,7 @@ fn carry_out(command: Command) -> Result<bool> {
             }
             Ok(true)
         }
+        Command::Inspect(options) => inspect::inspect(&options),
         Command::Completions { shell } => {
             manual::completions(Arguments::command(), shell, &mut std::io::stdout())?;
             Ok(true)

@@ -12,6 +12,7 @@ use crate::build;
 use crate::exit::{self, Class};
 use crate::foreign;
 use crate::guest;
+use crate::inspect;
 use crate::trials;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -262,6 +263,7 @@ fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> 
     match loaded {
         // A driver that was loaded and failed is for the scenarios to judge.
         Err(error) if exit::class(&error) != Class::Fault => {
+            inspect::explain(foreign);
             Err(error.context(format!("no scenario can run (logs: {})", evidence.folder().display())))
         }
         _ => Ok(()),

@@ -147,6 +147,8 @@ macro_rules! functions {
                 /// # Safety
                 /// The table was filled by the class extension; the arguments are as its documentation
                 /// demands, the caller's IRQL too.
+                // a call through the table, as the kit's inline functions make it
+                #[inline(always)]
                 pub unsafe fn $name(&self $(, $argument: $type)*) $(-> $result)? {
                     // SAFETY: the entry at this index has this type, and both are function pointers or null.
                     let function = unsafe { transmute::<WDFFUNC, $pfn>(self.table[index::$name]) };

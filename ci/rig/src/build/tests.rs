@@ -1,6 +1,6 @@
 //! The driver's build as a whole, and the image check against images with one fault each.
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 use driver_package::authenticode::checksum;
 
@@ -26,6 +26,12 @@ fn build_driver(workspace: &Workspace, variant: Variant, out: &Path) -> Vec<u8> 
 static IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let workspace = Workspace::find().expect("a workspace");
     build_driver(&workspace, Variant::Shipped, &workspace.out())
+});
+
+/// Its test build.
+static TEST_IMAGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let workspace = Workspace::find().expect("a workspace");
+    build_driver(&workspace, Variant::Test, &workspace.out().join("test-builds"))
 });
 
 /// The NIC's driver, image and INF, in a folder; it has no symbols.
@@ -60,7 +66,7 @@ fn another_folder_gives_the_same_driver() {
 fn a_test_build_has_mutants_and_bench_and_leaves_the_shipped_one_as_it_is() {
     LazyLock::force(&IMAGE);
     let workspace = Workspace::find().expect("a workspace");
-    let test = build_driver(&workspace, Variant::Test, &workspace.out().join("test-builds"));
+    let test = &*TEST_IMAGE;
     let shipped_again = build_driver(&workspace, Variant::Shipped, &workspace.out());
     assert!(shipped_again == *IMAGE, "the test build overwrites the shipped driver");
     // The test bench's interface class in memory, and the INF keyword that chooses a mutant.
@@ -69,7 +75,7 @@ fn a_test_build_has_mutants_and_bench_and_leaves_the_shipped_one_as_it_is() {
     let keyword: Vec<u8> = "Mutant".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (what, bytes) in [("test bench", class), ("mutants", keyword)] {
         let has = |image: &[u8]| image.windows(bytes.len()).any(|part| part == bytes);
-        assert!(has(&test), "nothing shows the {what} in a test build");
+        assert!(has(test), "nothing shows the {what} in a test build");
         assert!(!has(&IMAGE), "the shipped driver has the {what}");
     }
 }
@@ -173,4 +179,61 @@ fn installed_targets_are_accepted() {
 #[test]
 fn a_text_file_is_refused() {
     assert!(matches!(image::check(b"not an image", &MODULES), Err(ImageFault::Malformed(_))));
+}
+
+/// The names that follow `opening` in the sources below a folder.
+fn named(folder: &Path, opening: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            names.extend(named(&path, opening));
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a source");
+        let behind = text.split(opening).skip(1).map(str::trim_start);
+        names.extend(
+            behind.map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect::<String>()),
+        );
+    }
+    names
+}
+
+#[test]
+fn inspection_finds_the_functions_that_the_sources_call() {
+    // the test build has every function of the sources
+    let image = driver_inspect::Image::read(&TEST_IMAGE).expect("a proper image");
+    let found = driver_inspect::compare(&image, &crate::inspect::offers().expect("the page"));
+    assert_eq!(found.missing(), 0, "{found:?}");
+    let of = |title: &str| {
+        let asked = found.tables.iter().find(|asked| asked.module == title).expect("a bound framework");
+        asked.offered.clone()
+    };
+    let workspace = Workspace::find().expect("a workspace");
+    let [driver, kernel] =
+        ["driver/netadapter/src", "driver/kernel/src"].map(|name| workspace.root().join(name));
+    // methods of the table, as `net().NetAdapterStart(`
+    let methods: BTreeSet<String> =
+        named(&driver, "net().").into_iter().filter(|name| name.starts_with("Net")).collect();
+    assert_eq!(of("NetAdapterCx 2.1"), methods);
+    let opening = "call_unsafe_wdf_function_binding!(";
+    let (kmdf, own) = (of("KmdfLibrary 1.31"), named(&driver, opening));
+    let all: BTreeSet<String> = own.union(&named(&kernel, opening)).cloned().collect();
+    assert!(kmdf.is_subset(&all), "{:?}", kmdf.difference(&all).collect::<Vec<_>>());
+    assert!(own.len() > 10 && own.is_subset(&kmdf), "{:?}", own.difference(&kmdf).collect::<Vec<_>>());
+}
+
+#[test]
+fn inspection_of_a_damaged_image_ends_with_facts_or_one_line() {
+    for at in (0..IMAGE.len()).step_by(IMAGE.len() / 150).chain(0..0x180) {
+        let mut image = IMAGE.clone();
+        image[at] ^= 0xff;
+        let read = driver_inspect::Image::read(&image);
+        assert!(read.is_ok() || read.is_err_and(|fault| !fault.to_string().contains('\n')), "byte {at}");
+        image.truncate(at);
+        assert!(
+            driver_inspect::Image::read(&image).map(|image| image.bindings.len() <= 2).unwrap_or(true),
+            "{at}"
+        );
+    }
 }

@@ -9,6 +9,8 @@ pub const FAULT: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The run could not take place: something is missing, or the machine refused it.
 pub const SETUP: u8 = 3;
+/// A driver that was inspected needs what understudy does not offer.
+pub const NOT_OFFERED: u8 = 4;
 /// The run was interrupted (128 + SIGINT, as shells report it).
 pub const INTERRUPTED: u8 = 130;
 /// Nobody reads the output any more (128 + SIGPIPE, as shells report it). Not 0: the run was not brought to its end.
