@@ -120,7 +120,7 @@ fn read(bytes: &[u8], framework: Framework, image: &Image) -> Option<Binding> {
     let address = u64_at(bytes, 0x20)?;
     // the count comes before the table's address in the one, behind it in the other
     let functions = word(if framework == Framework::Kmdf { 0x1c } else { 0x28 })?;
-    // before 1.11 KMDF filled an array of the driver's, as class extensions do (findings/kmdf-1-9-own-table.sh)
+    // before 1.11 KMDF filled an array of the driver's, as class extensions do (findings/kmdf-1-9-fills-the-drivers-own-table.sh)
     let is_pointer = framework == Framework::Kmdf && (major, minor) >= (1, 11);
     let table = if is_pointer { Table::Pointer(address) } else { Table::Array(address) };
     let inside = address.checked_sub(image.base).and_then(|offset| u32::try_from(offset).ok())?;
