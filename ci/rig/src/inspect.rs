@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use driver_inspect::{Asked, Comparison, Image, Offers, OffersFault, compare};
+use driver_inspect::{Asked, Comparison, Image, Offers, OffersFault, bindings, compare};
 use driver_package::Inf;
 use lab::base::console;
 use lab::base::evidence::write_whole;
@@ -90,7 +90,7 @@ impl Inspection {
             self.name,
             if self.image.signed { "signed" } else { "not signed" }
         ));
-        for binding in &self.image.bindings {
+        for binding in bindings(&self.image) {
             line(format!("  binds {}, {} functions", binding.title(), binding.functions));
         }
         if let Some((_, _, file)) = &self.image.symbols {
@@ -132,7 +132,7 @@ impl Inspection {
 
     fn json(&self) -> Result<String> {
         let asked = |asked: &Asked| json!({ "module": asked.module, "offered": asked.offered, "missing": asked.missing });
-        let bindings = self.image.bindings.iter().map(|binding| {
+        let bindings = bindings(&self.image).into_iter().map(|binding| {
             json!({
                 "framework": binding.framework.component(),
                 "version": [binding.major, binding.minor, binding.build],

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use syn::{Item, UseTree, Visibility};
 
 /// The crates from the bottom up, each with its rooms from the bottom up. The compiler keeps the order of the crates.
-const FLOORS: [(&str, &str, &[&str]); 3] = [
+const FLOORS: [(&str, &str, &[&str]); 4] = [
+    ("driver_inspect", "ci/rig/inspect/src", &["image", "binding", "calls", "offers", "compare"]),
     (
         "lab",
         "ci/rig/lab/src",
@@ -45,14 +46,15 @@ const FLOORS: [(&str, &str, &[&str]); 3] = [
             "binding",
             "stuck",
             "hang",
+            "trespass",
         ],
     ),
     (
         "rig",
         "ci/rig/src",
         &[
-            "exit", "fat", "browser", "terminal", "live", "build", "package", "guest", "foreign", "kdnet",
-            "image", "demo", "debug", "trials", "test", "manual",
+            "exit", "fat", "browser", "terminal", "live", "build", "package", "guest", "foreign", "inspect",
+            "kdnet", "image", "demo", "debug", "trials", "test", "manual",
         ],
     ),
 ];

@@ -94,7 +94,8 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// The bindings of an image, in the order of their structures.
-pub(crate) fn find(image: &Image) -> Vec<Binding> {
+#[must_use]
+pub fn bindings(image: &Image) -> Vec<Binding> {
     let names = Framework::ALL.map(|framework| {
         let units = framework.component().encode_utf16().chain([0]);
         units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()

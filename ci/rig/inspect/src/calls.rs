@@ -155,7 +155,6 @@ mod tests {
             imports: Vec::new(),
             signed: false,
             symbols: None,
-            bindings: Vec::new(),
         };
         find(&image, &binding).into_iter().collect()
     }

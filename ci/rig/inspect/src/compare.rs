@@ -1,6 +1,6 @@
 //! What a driver asks for, beside what is offered.
 
-use crate::binding::Binding;
+use crate::binding::{Binding, Framework, bindings};
 use crate::calls;
 use crate::image::Image;
 use crate::offers::Offers;
@@ -52,8 +52,7 @@ pub fn compare(image: &Image, offers: &Offers) -> Comparison {
         .map(|(module, functions)| split(module.clone(), functions, offers.of(&module)))
         .collect();
     let mut refused = Vec::new();
-    let tables = image
-        .bindings
+    let tables = bindings(image)
         .iter()
         .map(|binding| {
             refused.extend(refusal(binding, offers));
@@ -100,8 +99,8 @@ fn known_version(title: &str, binding: &Binding) -> bool {
         return false;
     };
     match binding.framework {
-        crate::binding::Framework::Kmdf => (binding.major, binding.minor) == (major, minor),
+        Framework::Kmdf => (binding.major, binding.minor) == (major, minor),
         // every earlier one of the same major version
-        crate::binding::Framework::NetAdapterCx => binding.major == major && binding.minor <= minor,
+        Framework::NetAdapterCx => binding.major == major && binding.minor <= minor,
     }
 }

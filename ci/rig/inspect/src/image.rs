@@ -1,6 +1,5 @@
 //! Headers, sections and imports of an image.
 
-use crate::binding::{self, Binding};
 use object::{
     LittleEndian as LE,
     pe::{
@@ -78,8 +77,6 @@ pub struct Image {
     pub signed: bool,
     /// GUID and age of its symbols, and the name of their file.
     pub symbols: Option<([u8; 16], u32, String)>,
-    /// The frameworks that it binds.
-    pub bindings: Vec<Binding>,
 }
 
 impl Image {
@@ -101,17 +98,14 @@ impl Image {
         }
         let symbols = symbols(&pe);
         let signature = pe.data_directories().get(IMAGE_DIRECTORY_ENTRY_SECURITY);
-        let mut image = Self {
+        Ok(Self {
             base: optional.image_base.get(LE),
             entry: optional.address_of_entry_point.get(LE),
             sections: sections(&pe, file)?,
             imports: imports(&pe)?,
             signed: signature.is_some_and(|directory| directory.size.get(LE) != 0),
             symbols,
-            bindings: Vec::new(),
-        };
-        image.bindings = binding::find(&image);
-        Ok(image)
+        })
     }
 
     /// The bytes at an address that the image was linked for, up to the end of what the file holds of that section.
