@@ -56,7 +56,10 @@ pub(crate) struct Log;
 
 impl fmt::Write for Log {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(|byte| put(COM1, byte));
+        // what a driver prints, or has ruined, does nothing to a terminal
+        for byte in text.bytes() {
+            put(COM1, if byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t') { b'.' } else { byte });
+        }
         Ok(())
     }
 }

@@ -5,6 +5,12 @@ use crate::hal::{cpu, power, serial};
 use crate::ke::Registers;
 use agent_protocol::{MOST_STACK, Message, Processor, QueueView, Violation};
 use alloc::{boxed::Box, string::String};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// How many bytes of a violation's texts are reported.
+const LONGEST: usize = 4096;
+/// How many stops have begun: a fault may come while one is reported, as that looks at what a driver has ruined.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
 
 /// Exit value of a bug check at the debug-exit device.
 pub(crate) const EXIT_BUG_CHECK: u8 = 0x20;
@@ -15,17 +21,28 @@ pub(crate) fn stop(
     registers: &Registers,
     code: BugCheck,
     parameters: [u64; 4],
-    violation: Violation,
+    mut violation: Violation,
     view: Option<QueueView>,
 ) -> ! {
     cpu::interrupts_off();
+    for text in [&mut violation.rule, &mut violation.callback, &mut violation.place] {
+        text.truncate(text.floor_char_boundary(LONGEST));
+    }
     crate::log!(
         "*** STOP {code:#x} {parameters:x?}: {} in {}, {}",
         violation.rule,
         violation.callback,
         violation.place
     );
-    let processor = Some(Box::new(describe(registers)));
+    let again = BEGUN.fetch_add(1, Relaxed);
+    match again {
+        0 => {}
+        // the end of a line that is half written
+        1 => serial::write_line(""),
+        _ => power::exit(EXIT_BUG_CHECK),
+    }
+    let processor = (again == 0).then(|| Box::new(describe(registers)));
+    let view = view.filter(|_| again == 0);
     match serde_json::to_string(&Message::BugCheck {
         violation,
         code: code.number(),

@@ -3,10 +3,12 @@
 //! `println!`, `print!` and `eprintln!` of the rig's crates go through here instead of through the standard library,
 //! where a closed pipe is a panic. When the reader of the output has gone (`| head`), the rig ends in silence with exit
 //! code 141, as a program that SIGPIPE ends; when the output cannot be written (`/dev/full`), with one line and exit code
-//! 3. Both ways every child is ended and every temporary folder removed. Errors of the error output are nobody's to hear.
+//! 3. Both ways every child is ended and every temporary folder removed. Errors of the error output are nobody's to hear. Whatever is printed, a guest's words
+//! too, is made [`visible`].
 
 use super::failure::{PIPE_CLOSED, SETUP};
 use super::left;
+use super::visible::visible;
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::Path;
@@ -41,12 +43,14 @@ pub fn print(text: Arguments<'_>, end: &str, in_test: bool) {
 }
 
 fn to_output(text: Arguments<'_>, end: &str, in_test: bool) {
+    let text = format!("{text}{end}");
+    let text = visible(&text);
     if in_test {
         // The test harness takes what goes this way, and shows it for a test that failed.
-        return std::print!("{text}{end}");
+        return std::print!("{text}");
     }
     let mut output = stdout().lock();
-    let written = output.write_fmt(text).and_then(|()| output.write_all(end.as_bytes()));
+    let written = output.write_all(text.as_bytes());
     drop(output);
     let Err(error) = written else { return };
     // What ends the rig may be under way already.
@@ -59,8 +63,8 @@ fn to_output(text: Arguments<'_>, end: &str, in_test: bool) {
 
 /// Prints to the error output, if there is one.
 pub fn print_error(text: Arguments<'_>, end: &str) {
-    let mut output = stderr().lock();
-    let _ = output.write_fmt(text).and_then(|()| output.write_all(end.as_bytes()));
+    let text = format!("{text}{end}");
+    let _ = stderr().lock().write_all(visible(&text).as_bytes());
 }
 
 /// As the standard library's, but a closed pipe is no panic.

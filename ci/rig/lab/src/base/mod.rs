@@ -15,5 +15,6 @@ pub mod left;
 pub mod line;
 pub mod places;
 pub mod process;
+pub mod visible;
 pub mod wait;
 pub mod workspace;

@@ -323,7 +323,8 @@ impl Port {
             let begins = line.windows(BEGINNING.len()).position(|piece| piece == BEGINNING);
             line = begins.map_or(&[], |at| &line[at..]);
         }
-        match serde_json::from_slice(line) {
+        // What a driver has ruined may be no text any more: the rest of the message is.
+        match serde_json::from_str(&String::from_utf8_lossy(line)) {
             Ok(message) => Ok(Some(message)),
             Err(_) if line.is_empty() => Ok(None),
             Err(_) => Err(String::from_utf8_lossy(line).chars().take(120).collect()),
@@ -388,6 +389,18 @@ mod tests {
         writeln!(guest, r#"{{"say":"done","id":1}}"#).unwrap();
         assert_eq!(agent.finish(&report, SOON).unwrap().queues[0].posted.len(), 9);
         assert_eq!(agent.finish(&pause, SOON).unwrap(), Reply::default());
+    }
+
+    #[test]
+    fn a_bug_check_whose_callback_is_no_text_any_more_is_one() {
+        let (mut agent, mut guest) = guest();
+        let pause = agent.begin(Command::Pause { cancels: 1 }).unwrap();
+        guest.write_all(b"{\"say\":\"bug_check\",\"violation\":{\"rule\":\"PageFault\",\"callback\":\"\xff\\u0000 EvtCancel\",\"where\":\"\"},\"code\":10,\"parameters\":[0,0,0,0]}\n").unwrap();
+        let error = agent.finish(&pause, SOON).unwrap_err();
+        assert!(
+            matches!(&error, AgentError::BugCheck { violation, .. } if violation.callback == "\u{fffd}\0 EvtCancel"),
+            "{error:?}"
+        );
     }
 
     #[test]
