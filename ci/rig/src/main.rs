@@ -7,6 +7,7 @@
 #[macro_use]
 extern crate lab;
 
+mod bench;
 mod browser;
 mod build;
 mod debug;
@@ -93,6 +94,9 @@ enum Command {
         cargo rig test --exact tx-cancel-wire-held-64  this one\n  \
         cargo rig test --driver ../mynic               those for any driver")]
     Test(test::Options),
+    /// Measure how fast the device is
+    #[command(subcommand)]
+    Bench(bench::Options),
     /// Stop in the driver's Cancel callback under gdb; for Windows: print the commands for WinDbg, and check the connection
     Debug(debug::Options),
     /// Prepare Windows from an installation ISO of your own
@@ -172,6 +176,7 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Demo(options) => demo::demo(&options),
         Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
+        Command::Bench(options) => bench::bench(&options),
         Command::Image(options) => image::image(&options),
         Command::Rules => {
             for rule in rule::all() {

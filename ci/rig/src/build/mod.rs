@@ -13,7 +13,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, path::Path, sync::Once};
+use std::path::{Path, PathBuf};
+use std::{fs, sync::Once};
 
 use lab::base::artefact::{Artefact, Built, Driver};
 use lab::base::failure::SetupMissing;
@@ -120,6 +121,12 @@ pub(crate) fn lint(options: Options) -> anyhow::Result<()> {
 fn build_device(workspace: &Workspace, options: &Options) -> anyhow::Result<Artefact> {
     workspace.cargo(Verb::Build, options.verbose, "vhost-device-cancelnic", &["--bins"], &[])?;
     Artefact::of(workspace.target().join("debug/vhost-device-cancelnic"))
+}
+
+/// The device process as it is measured: cargo's profile `release`.
+pub(crate) fn build_fast_device(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    workspace.cargo(Verb::Build, false, "vhost-device-cancelnic", &["--bins", "--release"], &[])?;
+    Ok(workspace.target().join("release/vhost-device-cancelnic"))
 }
 
 const UNDERSTUDY_ARGUMENTS: [&str; 5] = ["--bins", "--target", BARE_TARGET, "--profile", "kernel"];
