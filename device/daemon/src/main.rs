@@ -1,7 +1,7 @@
 //! `vhost-device-cancelnic`: the cancelnic NIC as a vhost-user back end.
 //!
 //! Its life: (1) the command line; (2) both sockets and the capture are opened; (3) the sandbox is
-//! entered; (4) threads start: the log, control clients, wire time; (5) `listening SOCKET` on stdout; (6) one front
+//! entered; (4) threads start: the log, control clients, the worker; (5) `listening SOCKET` on stdout; (6) one front
 //! end is served; (7) it leaves, or someone asks to end, and the sockets are removed.
 //!
 //! Exit codes: 0 ended as it should, 1 a fault of ours, 2 usage, 3 something outside is missing or taken.
@@ -19,9 +19,9 @@ mod sandbox;
 mod shrunk;
 mod sockets;
 mod stop;
-mod timer;
 mod trace;
 mod vring;
+mod worker;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;
@@ -168,7 +168,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     shrunk::guard(&stop)?;
 
     let nic = Nic::new(cli, capture, trace, stop.clone());
-    timer::start(nic.clone()).context("the thread for wire time")?;
+    worker::start(nic.clone()).context("the worker thread")?;
     if let Some(control) = &control {
         let listener = control.listener().try_clone().context("the control socket")?;
         let methods = Control { nic: nic.clone(), stop: stop.clone() };

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use cancelnic_registers::{CommandResult, QueueId, State};
-use virtio_queue::DescriptorChain;
 use vm_memory::GuestMemory;
 
+use crate::chain::{Buffers, Table};
 use crate::control::Control;
-use crate::service::{BYTES_PER_WORK, Service};
+use crate::ring::Run;
+use crate::service::{BYTES_PER_WORK, Service, WORK_PER_RUN};
 use crate::snapshot::Totals;
 use crate::{Broken, Judge, Rings, Rule, Settings, Turn};
 
@@ -24,23 +25,12 @@ pub(crate) struct Base {
     pub(crate) totals: Totals,
     /// Work done since `run` asked last, besides steps: see [`WORK_PER_RUN`](crate::service::WORK_PER_RUN).
     pub(crate) work: usize,
+    /// Somebody calls `run` all the time: no doorbell is needed.
+    pub(crate) is_polled: bool,
+    /// The place for the buffers of one chain.
+    pub(crate) buffers: Buffers,
     refused_now: u64,
     broke_now: Option<Broken>,
-}
-
-/// A chain that was taken from the available ring.
-pub(crate) struct Taken<'a, M: GuestMemory> {
-    /// `None` if it names no descriptor of the table, so that no used element can be written.
-    pub(crate) head: Option<u16>,
-    /// The ring's size.
-    pub(crate) ring: u16,
-    pub(crate) chain: DescriptorChain<&'a M>,
-}
-
-impl<'a, M: GuestMemory> Taken<'a, M> {
-    fn new(ring: u16, chain: DescriptorChain<&'a M>) -> Taken<'a, M> {
-        Taken { head: Some(chain.head_index()).filter(|head| *head < ring), ring, chain }
-    }
 }
 
 impl Base {
@@ -53,6 +43,8 @@ impl Base {
             enabled: false,
             totals: Totals::default(),
             work: 0,
+            is_polled: false,
+            buffers: Buffers::default(),
             refused_now: 0,
             broke_now: None,
         }
@@ -63,12 +55,41 @@ impl Base {
         self.control.state() == State::Running
     }
 
-    /// Lets the judge look at the ring.
+    /// Lets the judge look at what is the driver's and at what is the device's alone.
     pub(crate) fn look<M: GuestMemory>(&mut self, memory: &M, now: Duration) {
         self.judge.at(now);
-        let running = self.is_running() && self.service.broken().is_none();
-        let armed = self.service.ring().and_then(|ring| ring.armed());
-        self.judge.look(memory, running, armed, self.enabled);
+        let (armed, hushed) =
+            self.service.ring().map_or((None, false), |ring| (ring.armed(), ring.is_hushed()));
+        self.judge.look(memory, armed, self.enabled && !hushed);
+    }
+
+    /// Lets the judge see the chains that the driver has published.
+    pub(crate) fn see<M: GuestMemory>(&mut self, memory: &M) {
+        if self.is_running() && self.service.broken().is_none() {
+            self.judge.see(memory);
+        }
+    }
+
+    /// Asks for no doorbell, or for doorbells again. Look for chains afterwards.
+    pub(crate) fn hush<M: GuestMemory>(&mut self, memory: &M, on: bool) {
+        let Some(ring) = self.service.source() else { return };
+        match ring.hush(memory, on) {
+            Ok(true) => self.judge.hushed(on),
+            Ok(false) => {}
+            Err(why) => _ = self.mark_broken(why),
+        }
+    }
+
+    /// Makes the used elements that are owed visible.
+    pub(crate) fn flush<M: GuestMemory>(&mut self, memory: &M) {
+        if let Some(ring) = self.service.ring() {
+            ring.flush(memory);
+        }
+    }
+
+    /// Work that `run` may still do.
+    pub(crate) fn is_tired(&self) -> bool {
+        self.work >= WORK_PER_RUN
     }
 
     /// Enters service with `rings`.
@@ -80,19 +101,17 @@ impl Base {
         }
     }
 
-    /// Takes the next chain from the available ring; if there is none, asks for a doorbell.
+    /// Takes the next chains from the available ring, `most` at most; if there is none, asks for a doorbell. The judge is to
+    /// be told with [`Judge::taken`].
     ///
     /// # Errors
     /// No chain. True if one may have come meanwhile, so that it pays to ask again.
-    pub(crate) fn take<'a, M: GuestMemory>(&mut self, memory: &'a M) -> Result<Taken<'a, M>, bool> {
+    pub(crate) fn take<M: GuestMemory>(&mut self, memory: &M, most: usize) -> Result<Run, bool> {
         let Some(ring) = self.service.source() else { return Err(false) };
-        let (size, index) = (ring.size(), ring.next_index());
-        match ring.take(memory) {
-            Ok(Some(chain)) => {
-                self.judge.taken(memory, index);
-                Ok(Taken::new(size, chain))
-            }
-            Ok(None) => Err(ring.ask_for_doorbell(memory).unwrap_or_else(|why| self.mark_broken(why))),
+        match ring.take(memory, most) {
+            Ok(run) if run.len() > 0 => Ok(run),
+            Ok(_) if self.is_polled => Err(false),
+            Ok(_) => Err(ring.ask_for_doorbell(memory).unwrap_or_else(|why| self.mark_broken(why))),
             Err(why) => Err(self.mark_broken(why)),
         }
     }
@@ -102,10 +121,10 @@ impl Base {
         self.work = self.work.saturating_add(len.div_ceil(BYTES_PER_WORK));
     }
 
-    /// Gives the chain taken last back to the available ring.
-    pub(crate) fn put_back(&mut self) {
+    /// Gives the chains taken last back to the available ring.
+    pub(crate) fn put_back(&mut self, count: usize) {
         if let Some(ring) = self.service.source() {
-            ring.put_back();
+            ring.put_back(count);
         }
     }
 
@@ -113,18 +132,17 @@ impl Base {
     ///
     /// # Errors
     /// What the command is answered with instead.
-    pub(crate) fn take_all<'a, M: GuestMemory>(
+    pub(crate) fn take_all<M: GuestMemory>(
         &mut self,
-        memory: &'a M,
-        mut each: impl FnMut(Taken<'a, M>),
+        memory: &M,
+        mut each: impl FnMut(Table, Option<u16>),
     ) -> Result<usize, CommandResult> {
         let Some(ring) = self.service.source() else { return Err(CommandResult::NotInService) };
-        let size = ring.size();
+        let table = ring.table();
         let mut known: usize = 0;
-        let all = ring.take_all(memory, |chain| {
-            let taken = Taken::new(size, chain);
-            known = known.saturating_add(taken.head.is_some().into());
-            each(taken);
+        let all = ring.take_all(memory, |head| {
+            known = known.saturating_add(head.is_some().into());
+            each(table, head);
         });
         match all {
             Ok(()) => {
@@ -138,7 +156,7 @@ impl Base {
         }
     }
 
-    /// Writes a used element; false if the queue breaks over it.
+    /// Owes a used element, which [`Base::flush`] writes; false if the queue breaks over it.
     pub(crate) fn write_used<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> bool {
         let Some(ring) = self.service.ring() else { return false };
         self.judge.completes(memory, head, len);
@@ -177,6 +195,7 @@ impl Base {
         let wanted = self.service.ring().is_some_and(|ring| ring.wants_interrupt(memory));
         Turn {
             signal: self.control.take_interrupt() | wanted,
+            moved: false,
             again: false,
             deadline,
             refused: std::mem::take(&mut self.refused_now),

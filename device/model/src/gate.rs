@@ -53,9 +53,9 @@ impl GateState {
         }
     }
 
-    /// Whether a piece could pass now.
-    pub(crate) fn lets_through(&self) -> bool {
-        self.open || self.steps > 0
+    /// Pieces that could pass now.
+    pub(crate) fn lets_through(&self) -> usize {
+        if self.open { usize::MAX } else { usize::try_from(self.steps).unwrap_or(usize::MAX) }
     }
 
     /// Lets a piece pass, if it can; true if it did.
@@ -84,9 +84,9 @@ mod tests {
         gate.set(false);
         assert!(!gate.pass());
         gate.step(2);
-        assert!(gate.lets_through());
+        assert_eq!(gate.lets_through(), 2);
         assert!(gate.pass() && gate.pass() && !gate.pass());
-        assert!(!gate.lets_through());
+        assert_eq!(gate.lets_through(), 0);
     }
 
     #[test]

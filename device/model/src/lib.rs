@@ -34,6 +34,7 @@ mod base;
 mod chain;
 mod config;
 mod control;
+mod frame;
 mod gate;
 mod judge;
 mod link;
@@ -48,6 +49,7 @@ mod turn;
 mod tx;
 
 pub use config::{Command, ConfigSpace, Misuse, NetConfig, Written};
+pub use frame::{Frame, Pool};
 pub use gate::{Gate, GateState};
 pub use judge::{Finding, Judge, KEPT, LATE, Negotiated, Rule};
 pub use link::{Link, Speed, Wire};

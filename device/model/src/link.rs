@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use cancelnic_registers::QueueId;
 
+use crate::frame::{Frame, Pool};
+
 /// Shortest frame on the wire without its check sequence (IEEE 802.3), in bytes.
 const SHORTEST: u64 = 60;
 /// Check sequence, preamble and the gap between frames, in bytes.
@@ -16,8 +18,15 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Where frames go and come from. Called under the queue's lock, before the used element is written, so
 /// that whatever the guest knows of is already here.
 pub trait Wire {
-    /// `frame` of transmit queue `queue` has left: its last byte was on the wire at time `at`.
-    fn transmit(&mut self, queue: QueueId, frame: Vec<u8>, at: Duration);
+    /// `frame` of transmit queue `queue` has left: its last byte was on the wire at time `at`. Gives the frame back if only
+    /// its memory is of use any more.
+    fn transmit(&mut self, queue: QueueId, frame: Frame, at: Duration) -> Option<Frame>;
+
+    /// Memory for the next frame of transmit queue `queue`, whose pool is empty: it may fill the pool as well.
+    fn memory(&mut self, queue: QueueId, pool: &mut Pool) -> Frame {
+        let _ = (queue, pool);
+        Frame::default()
+    }
 
     /// Whether [`Wire::taken_back`] is of interest: frames still in the available ring are read for it only.
     fn wants_taken_back(&self) -> bool {
@@ -26,12 +35,12 @@ pub trait Wire {
 
     /// A chain of transmit queue `queue` was taken back at time `at`. Its frame is `None` if the chain is malformed, or
     /// if one cancel has more to read than an honest ring holds.
-    fn taken_back(&mut self, queue: QueueId, frame: Option<Vec<u8>>, at: Duration) {
+    fn taken_back(&mut self, queue: QueueId, frame: Option<&[u8]>, at: Duration) {
         let _ = (queue, frame, at);
     }
 
     /// `frame` was written whole into a buffer of receive queue `queue` at time `at`.
-    fn delivered(&mut self, queue: QueueId, frame: Vec<u8>, at: Duration) {
+    fn delivered(&mut self, queue: QueueId, frame: Frame, at: Duration) {
         let _ = (queue, frame, at);
     }
 }

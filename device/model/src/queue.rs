@@ -6,8 +6,8 @@ use cancelnic_registers::{Caps, CommandWord, Direction, Op, QueueId};
 use vm_memory::GuestMemory;
 
 use crate::base::Base;
+use crate::frame::Frame;
 use crate::rx::Receive;
-use crate::service::WORK_PER_RUN;
 use crate::snapshot::{Inside, Snapshot, Totals};
 use crate::tx::Transmit;
 use crate::{Gate, GateState, Judge, Left, Link, Negotiated, Rings, Rule, StatusRegister, Turn, Wire};
@@ -101,6 +101,12 @@ impl Queue {
     /// Lets the judge look at the ring. Changes nothing else.
     pub fn look<M: GuestMemory>(&mut self, memory: &M, now: Duration) {
         self.base.look(memory, now);
+        self.base.see(memory);
+    }
+
+    /// Whether it is between entering and leaving service.
+    pub fn is_in_service(&self) -> bool {
+        self.base.service.is_in()
     }
 
     /// Whether the queue may fetch and receive. What it owes is done in any case. Call [`Queue::run`] afterwards.
@@ -109,6 +115,12 @@ impl Queue {
             self.base.judge.deaf();
         }
         self.base.enabled = enabled;
+    }
+
+    /// Whether somebody calls [`Queue::run`] all the time, so that no doorbell is needed (REG25). A command or leaving
+    /// service ends that. Call [`Queue::run`] afterwards: chains may have come without a doorbell.
+    pub fn set_polled(&mut self, polled: bool) {
+        self.base.is_polled = polled;
     }
 
     /// Enters service. Base 0 begins a new life: RUNNING, and frames that waited to be received are dropped. Any other
@@ -127,15 +139,22 @@ impl Queue {
     /// [`Turn::again`].
     pub fn run<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Turn {
         self.base.look(memory, now);
-        let mut moved = self.base.service.is_in();
-        let mut work: usize = 0;
-        while moved && work < WORK_PER_RUN {
-            moved = pipeline!(&mut self.pipeline, step(&mut self.base, memory, now, wire))
+        let hush = self.base.is_polled && self.base.enabled && self.base.is_running();
+        self.base.hush(memory, hush);
+        self.base.work = 0;
+        let (mut again, mut moved) = (self.base.service.is_in(), false);
+        while again && !self.base.is_tired() {
+            again = pipeline!(&mut self.pipeline, step(&mut self.base, memory, now, wire))
                 | self.finish_if_idle(memory);
-            work = work.saturating_add(std::mem::take(&mut self.base.work)).saturating_add(1);
+            moved |= again;
+            self.base.work = self.base.work.saturating_add(1);
         }
+        if !again {
+            self.base.see(memory);
+        }
+        let turn = self.turn(memory);
         self.base.control.publish();
-        Turn { again: moved, ..self.turn(memory) }
+        Turn { moved, again, ..turn }
     }
 
     /// Carries out the command in `word`, which [`ConfigSpace::write`](crate::ConfigSpace::write) found for
@@ -149,6 +168,9 @@ impl Queue {
         wire: &mut W,
     ) -> Turn {
         self.base.look(memory, now);
+        // Nothing is written to the used ring once STATE reads STOPPED (C4).
+        self.base.is_polled = false;
+        self.base.hush(memory, false);
         // What has left by now is beyond recall.
         pipeline!(&mut self.pipeline, catch_up(now, wire));
         match self.base.control.take(word, self.base.service.health()) {
@@ -167,8 +189,9 @@ impl Queue {
         }
         pipeline!(&mut self.pipeline, complete(&mut self.base, memory));
         self.finish_if_idle(memory);
+        let turn = self.turn(memory);
         self.base.control.publish();
-        Turn { again: true, ..self.turn(memory) }
+        Turn { moved: true, again: true, ..turn }
     }
 
     /// Leaves service. Before it returns, gates and wire time notwithstanding, frames on or off the wire and a
@@ -178,6 +201,7 @@ impl Queue {
     /// not in service.
     pub fn leave<M: GuestMemory, W: Wire>(&mut self, memory: &M, now: Duration, wire: &mut W) -> Left {
         self.base.look(memory, now);
+        self.base.hush(memory, false);
         let busy = pipeline!(&self.pipeline, oldest_frame());
         let dropped = pipeline!(&mut self.pipeline, wind_up(&mut self.base, memory, now, wire));
         self.finish_if_idle(memory);
@@ -189,6 +213,7 @@ impl Queue {
 
     /// Ends a cancel or a drain when nothing is outstanding any more. True if STATE changed.
     fn finish_if_idle<M: GuestMemory>(&mut self, memory: &M) -> bool {
+        self.base.flush(memory);
         if !pipeline!(&self.pipeline, is_idle(&self.base)) {
             return false;
         }
@@ -223,10 +248,10 @@ impl Queue {
 
     /// A frame (without header) arrives for the guest. False if there was no room for it to wait and it is
     /// dropped. Call [`Queue::run`] afterwards. Frames wait out of service, too. A transmit queue has room for none.
-    pub fn inject(&mut self, frame: Vec<u8>) -> bool {
+    pub fn inject(&mut self, frame: impl Into<Frame>) -> bool {
         match &mut self.pipeline {
             Pipeline::Transmit(_) => false,
-            Pipeline::Receive(receive) => receive.inject(&mut self.base, frame),
+            Pipeline::Receive(receive) => receive.inject(&mut self.base, frame.into()),
         }
     }
 

@@ -1,10 +1,17 @@
-//! One split ring in service, on virtio-queue: which chains are available, and their used elements.
+//! One split ring in service (virtio 1.3 section 2.7): which chains are available, and their used elements. Both are taken
+//! and given in runs: an index is read or written once for many chains.
 
 use std::sync::atomic::{Ordering, fence};
 
-use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemory};
+use virtio_bindings::bindings::virtio_ring::{VRING_AVAIL_F_NO_INTERRUPT, VRING_USED_F_NO_NOTIFY};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
+
+use crate::chain::Table;
+
+/// Chains that are taken or completed at once.
+pub(crate) const RUN: usize = 32;
+/// Entries of the largest ring (virtio 1.3 section 2.7).
+const LARGEST: u16 = 1 << 15;
 
 /// Where a queue's rings are, and where it goes on, as the front end says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,119 +50,248 @@ pub enum Broken {
 /// One ring in service.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    queue: Queue,
-    event_idx: bool,
+    rings: Rings,
+    /// The ring's size less 1: a place in it is the index's last bits.
+    mask: u16,
+    next_avail: u16,
+    /// Index of the next used element that is written.
+    next_used: u16,
+    /// Used elements to be written, in order: at most [`RUN`].
+    owed: Vec<Element>,
     /// Chains taken and neither completed nor skipped.
     outstanding: u16,
     /// Doorbell asked for at this index.
     armed: Option<u16>,
     /// How often one was asked for.
     arms: u64,
-    /// Used elements that nobody was told about.
-    untold: bool,
+    /// The used ring asks for no doorbell.
+    is_hushed: bool,
+    /// Where the used ring ended when the driver's wish for interrupts was looked at last.
+    told: u16,
+}
+
+/// Head and length, as they are in memory.
+type Element = [[u8; 4]; 2];
+
+/// Heads of chains that were taken one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    heads: [[u8; 2]; RUN],
+    len: usize,
+    /// The place in the available ring behind them.
+    end: u16,
+    table: Table,
+}
+
+impl Run {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The place in the available ring behind them.
+    pub(crate) fn end(&self) -> u16 {
+        self.end
+    }
+
+    /// Where their descriptors are.
+    pub(crate) fn table(&self) -> Table {
+        self.table
+    }
+
+    /// The heads; `None` for one that names no descriptor of the table, so that no used element can be written.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = Option<u16>> {
+        let heads = self.heads.iter().take(self.len).map(|head| u16::from_le_bytes(*head));
+        heads.map(|head| Some(head).filter(|head| *head < self.table.entries))
+    }
 }
 
 impl Ring {
     pub(crate) fn enter<M: GuestMemory>(memory: &M, rings: &Rings) -> Result<Ring, Broken> {
-        let size = Broken::Size(rings.size);
-        let mut queue = Queue::new(rings.size).map_err(|_| size)?;
-        queue.try_set_desc_table_address(GuestAddress(rings.desc)).map_err(|_| Broken::Alignment)?;
-        queue.try_set_avail_ring_address(GuestAddress(rings.avail)).map_err(|_| Broken::Alignment)?;
-        queue.try_set_used_ring_address(GuestAddress(rings.used)).map_err(|_| Broken::Alignment)?;
-        queue.set_event_idx(rings.event_idx);
-        queue.set_ready(true);
-        // Address 0 is what virtio-queue takes for "not set".
-        if rings.avail == 0 || !queue.is_valid(memory) {
+        let Rings { size, desc, avail, used, .. } = *rings;
+        if !size.is_power_of_two() || size > LARGEST {
+            return Err(Broken::Size(size));
+        }
+        if !desc.is_multiple_of(16) || !avail.is_multiple_of(2) || !used.is_multiple_of(4) {
+            return Err(Broken::Alignment);
+        }
+        let n = usize::from(size);
+        let lengths = [16, 2, 8].map(|entry: usize| entry.saturating_mul(n));
+        let parts =
+            [(desc, 0, Permissions::Read), (avail, 6, Permissions::Read), (used, 6, Permissions::Write)];
+        let is_there = |((at, more, access), len): ((u64, usize, _), usize)| {
+            memory.check_range(GuestAddress(at), len.saturating_add(more), access)
+        };
+        // Address 0 is what virtio takes for "not set".
+        if avail == 0 || !parts.into_iter().zip(lengths).all(is_there) {
             return Err(Broken::Memory);
         }
-        queue.set_next_avail(rings.base);
         // Not the base: a chain whose head is unknown gets no used element.
-        let used = queue.used_idx(memory, Ordering::Relaxed).map_err(|_| Broken::Memory)?;
-        queue.set_next_used(used.0);
-        Ok(Ring { queue, event_idx: rings.event_idx, outstanding: 0, armed: None, arms: 0, untold: false })
-    }
-
-    pub(crate) fn size(&self) -> u16 {
-        self.queue.size()
+        let next_used = load(memory, used, 2, Ordering::Relaxed).ok_or(Broken::Memory)?;
+        Ok(Ring {
+            rings: *rings,
+            mask: size.wrapping_sub(1),
+            next_avail: rings.base,
+            next_used,
+            owed: Vec::with_capacity(RUN),
+            outstanding: 0,
+            armed: None,
+            arms: 0,
+            is_hushed: false,
+            told: next_used,
+        })
     }
 
     /// Index of the next chain to take.
     pub(crate) fn next_index(&self) -> u16 {
-        self.queue.next_avail()
+        self.next_avail
     }
 
-    /// Where a doorbell was asked for last.
+    /// With VIRTIO_F_EVENT_IDX, the index at which a doorbell was asked for last.
     pub(crate) fn armed(&self) -> Option<u16> {
         self.armed
     }
 
-    /// How often a doorbell was asked for since the ring entered service.
+    /// How often a doorbell was asked for.
     pub(crate) fn arms(&self) -> u64 {
         self.arms
     }
 
-    /// Chains published and not yet taken. Together with those outstanding they are a ring's worth at most,
-    /// or the driver has published over chains that are not its own yet.
+    /// Whether the used ring asks for no doorbell.
+    pub(crate) fn is_hushed(&self) -> bool {
+        self.is_hushed
+    }
+
+    /// Where the descriptors are.
+    pub(crate) fn table(&self) -> Table {
+        Table { address: self.rings.desc, entries: self.rings.size }
+    }
+
+    /// Chains that are available now. More than the driver can have: it has run ahead, and some were
+    /// published over chains that are not its own yet.
     pub(crate) fn available<M: GuestMemory>(&self, memory: &M) -> Result<u16, Broken> {
-        let index = self.queue.avail_idx(memory, Ordering::Acquire).map_err(|_| Broken::Memory)?;
-        let ahead = index.0.wrapping_sub(self.queue.next_avail());
-        let room = self.queue.size().saturating_sub(self.outstanding);
+        let index = load(memory, self.rings.avail, 2, Ordering::Acquire).ok_or(Broken::Memory)?;
+        let ahead = index.wrapping_sub(self.next_avail);
+        let room = self.rings.size.saturating_sub(self.outstanding);
         if ahead > room { Err(Broken::Index) } else { Ok(ahead) }
     }
 
-    /// Takes the next chain.
-    pub(crate) fn take<'a, M: GuestMemory>(
-        &mut self,
-        memory: &'a M,
-    ) -> Result<Option<DescriptorChain<&'a M>>, Broken> {
-        if self.available(memory)? == 0 {
-            return Ok(None);
-        }
-        let mut chains = self.queue.iter(memory).map_err(|_| Broken::Index)?;
-        let chain = chains.next().ok_or(Broken::Memory)?;
-        self.outstanding = self.outstanding.saturating_add(1);
-        Ok(Some(chain))
+    /// Takes the next chains: as many as there are, `most` and [`RUN`] at most.
+    pub(crate) fn take<M: GuestMemory>(&mut self, memory: &M, most: usize) -> Result<Run, Broken> {
+        let available = self.available(memory)?;
+        self.take_known(memory, available, most)
     }
 
-    /// Gives the chain taken last back to the available ring.
-    pub(crate) fn put_back(&mut self) {
-        self.queue.go_to_previous_position();
-        self.outstanding = self.outstanding.saturating_sub(1);
+    /// Takes the next chains, of which `available` are known to be there.
+    fn take_known<M: GuestMemory>(&mut self, memory: &M, available: u16, most: usize) -> Result<Run, Broken> {
+        let len = most.min(RUN).min(available.into());
+        let taken = u16::try_from(len).unwrap_or(u16::MAX);
+        let end = self.next_avail.wrapping_add(taken);
+        let mut run = Run { heads: [[0; 2]; RUN], len, end, table: self.table() };
+        let place = self.next_avail & self.mask;
+        let bytes = run.heads.as_flattened_mut().get_mut(..len.saturating_mul(2)).unwrap_or_default();
+        let (first, rest) = bytes.split_at_mut(bytes.len().min(self.behind(place).saturating_mul(2)));
+        let at = |place: u16| 4u64.saturating_add(u64::from(place).saturating_mul(2));
+        read(memory, self.rings.avail, at(place), first)?;
+        read(memory, self.rings.avail, at(0), rest)?;
+        self.next_avail = end;
+        self.outstanding = self.outstanding.saturating_add(taken);
+        Ok(run)
+    }
+
+    /// Places from `place` to the ring's end.
+    fn behind(&self, place: u16) -> usize {
+        self.rings.size.saturating_sub(place).into()
+    }
+
+    /// Gives the chains taken last back to the available ring.
+    pub(crate) fn put_back(&mut self, count: usize) {
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        self.next_avail = self.next_avail.wrapping_sub(count);
+        self.outstanding = self.outstanding.saturating_sub(count);
     }
 
     /// Takes every chain that is available at this moment, and gives them to `each` in order.
-    pub(crate) fn take_all<'a, M: GuestMemory>(
+    pub(crate) fn take_all<M: GuestMemory>(
         &mut self,
-        memory: &'a M,
-        mut each: impl FnMut(DescriptorChain<&'a M>),
+        memory: &M,
+        mut each: impl FnMut(Option<u16>),
     ) -> Result<(), Broken> {
-        let count = self.available(memory)?;
-        let chains = self.queue.iter(memory).map_err(|_| Broken::Index)?;
-        let mut taken: u16 = 0;
-        for chain in chains.take(usize::from(count)) {
-            each(chain);
-            taken = taken.saturating_add(1);
+        let mut left = self.available(memory)?;
+        while left > 0 {
+            let run = self.take_known(memory, left, RUN)?;
+            run.heads().for_each(&mut each);
+            left = left.saturating_sub(u16::try_from(run.len()).unwrap_or(u16::MAX));
         }
-        self.outstanding = self.outstanding.saturating_add(taken);
-        if taken == count { Ok(()) } else { Err(Broken::Memory) }
+        Ok(())
     }
 
     /// Asks for a doorbell at the next chain; true if one has come meanwhile.
     pub(crate) fn ask_for_doorbell<M: GuestMemory>(&mut self, memory: &M) -> Result<bool, Broken> {
-        let index = self.queue.next_avail();
-        if !self.event_idx || self.armed == Some(index) {
+        let index = self.next_avail;
+        if !self.rings.event_idx || self.armed == Some(index) {
             return Ok(false);
         }
         self.armed = Some(index);
         self.arms = self.arms.saturating_add(1);
-        self.queue.enable_notification(memory).map_err(|_| Broken::Memory)
+        let event = 4u64.saturating_add(u64::from(self.rings.size).saturating_mul(8));
+        store(memory, self.rings.used, event, index, Ordering::Relaxed)?;
+        // The wish must be visible before the index is read, else both sides wait.
+        fence(Ordering::SeqCst);
+        Ok(self.available(memory)? > 0)
     }
 
-    /// Writes a used element and makes it visible.
+    /// Asks for no doorbell at all, or for doorbells again; true if that is a change. With VIRTIO_F_EVENT_IDX nothing is
+    /// to be done: one that is not asked for does not come. Look for chains afterwards.
+    pub(crate) fn hush<M: GuestMemory>(&mut self, memory: &M, on: bool) -> Result<bool, Broken> {
+        if self.rings.event_idx || self.is_hushed == on {
+            return Ok(false);
+        }
+        let flags = if on { VRING_USED_F_NO_NOTIFY } else { 0 };
+        store(memory, self.rings.used, 0, u16::try_from(flags).unwrap_or(0), Ordering::Relaxed)?;
+        self.is_hushed = on;
+        fence(Ordering::SeqCst);
+        Ok(true)
+    }
+
+    /// A used element more. It is in memory after [`Ring::flush`] at the latest.
     pub(crate) fn complete<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> Result<(), Broken> {
+        // A ring may be shorter than a run.
+        if self.owed.len() >= RUN.min(self.rings.size.into()) {
+            self.flush(memory);
+        }
+        if self.owed.is_empty()
+            && !memory.check_range(GuestAddress(self.rings.used), self.used_len(), Permissions::Write)
+        {
+            return Err(Broken::Memory);
+        }
+        self.owed.push([u32::from(head).to_le_bytes(), len.to_le_bytes()]);
         self.skip();
-        self.untold = true;
-        self.queue.add_used(memory, head, len).map_err(|_| Broken::Memory)
+        Ok(())
+    }
+
+    /// Bytes of the used ring.
+    fn used_len(&self) -> usize {
+        usize::from(self.rings.size).saturating_mul(8).saturating_add(4)
+    }
+
+    /// Writes the used elements that are owed, and makes them visible.
+    pub(crate) fn flush<M: GuestMemory>(&mut self, memory: &M) {
+        if self.owed.is_empty() {
+            return;
+        }
+        let place = self.next_used & self.mask;
+        let bytes = self.owed.as_flattened().as_flattened();
+        let (first, rest) = bytes.split_at(bytes.len().min(self.behind(place).saturating_mul(8)));
+        let at = |place: u16| 4u64.saturating_add(u64::from(place).saturating_mul(8));
+        let count = u16::try_from(self.owed.len()).unwrap_or(u16::MAX);
+        let index = self.next_used.wrapping_add(count);
+        // Memory is as it was when the first of them was checked: it is lent for the whole call.
+        let _in_memory = write(memory, self.rings.used, at(place), first)
+            .and_then(|()| write(memory, self.rings.used, at(0), rest))
+            .and_then(|()| store(memory, self.rings.used, 2, index, Ordering::Release));
+        self.next_used = index;
+        self.owed.clear();
     }
 
     /// Gives up on a chain whose head is unknown: it gets no used element.
@@ -166,15 +302,55 @@ impl Ring {
     /// Whether the driver wants an interrupt for what was completed since it was last asked (virtio 1.3
     /// section 2.7.7.2).
     pub(crate) fn wants_interrupt<M: GuestMemory>(&mut self, memory: &M) -> bool {
-        if !std::mem::take(&mut self.untold) {
+        self.flush(memory);
+        let told = std::mem::replace(&mut self.told, self.next_used);
+        let new = self.next_used.wrapping_sub(told);
+        if new == 0 {
             return false;
         }
-        if self.event_idx {
-            return self.queue.needs_notification(memory).unwrap_or(true);
-        }
-        // The element must be visible before the flag is read, else both sides wait.
+        // The elements must be visible before the driver's wish is read, else both sides wait.
         fence(Ordering::SeqCst);
-        let flags: u16 = memory.load(GuestAddress(self.queue.avail_ring()), Ordering::Relaxed).unwrap_or(0);
-        u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT == 0
+        if self.rings.event_idx {
+            let event = 4u64.saturating_add(u64::from(self.rings.size).saturating_mul(2));
+            let event = load(memory, self.rings.avail, event, Ordering::Relaxed);
+            return event.is_none_or(|event| self.next_used.wrapping_sub(event).wrapping_sub(1) < new);
+        }
+        let flags = load(memory, self.rings.avail, 0, Ordering::Relaxed).unwrap_or(0);
+        u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT == 0
     }
+}
+
+fn place(base: u64, offset: u64) -> Option<GuestAddress> {
+    base.checked_add(offset).map(GuestAddress)
+}
+
+fn load<M: GuestMemory>(memory: &M, base: u64, offset: u64, order: Ordering) -> Option<u16> {
+    memory.load(place(base, offset)?, order).ok().map(u16::from_le)
+}
+
+fn store<M: GuestMemory>(
+    memory: &M,
+    base: u64,
+    offset: u64,
+    word: u16,
+    order: Ordering,
+) -> Result<(), Broken> {
+    let at = place(base, offset).ok_or(Broken::Memory)?;
+    memory.store(word.to_le(), at, order).map_err(|_| Broken::Memory)
+}
+
+fn read<M: GuestMemory>(memory: &M, base: u64, offset: u64, into: &mut [u8]) -> Result<(), Broken> {
+    if into.is_empty() {
+        return Ok(());
+    }
+    let at = place(base, offset).ok_or(Broken::Memory)?;
+    memory.read_slice(into, at).map_err(|_| Broken::Memory)
+}
+
+fn write<M: GuestMemory>(memory: &M, base: u64, offset: u64, bytes: &[u8]) -> Result<(), Broken> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let at = place(base, offset).ok_or(Broken::Memory)?;
+    memory.write_slice(bytes, at).map_err(|_| Broken::Memory)
 }

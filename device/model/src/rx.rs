@@ -7,8 +7,10 @@ use std::time::Duration;
 use cancelnic_registers::{CommandResult, NET_HEADER_SIZE, RX_RETURNED, State};
 use vm_memory::GuestMemory;
 
-use crate::base::{Base, Taken, count};
-use crate::chain::{self, Buffers};
+use crate::base::{Base, count};
+use crate::chain::{Buffers, Table};
+use crate::frame::Frame;
+use crate::ring::RUN;
 use crate::snapshot::Inside;
 use crate::{Gate, GateState, Rule, Wire};
 
@@ -20,7 +22,7 @@ pub(crate) struct Receive {
     /// Frames that may wait for buffers, and the bytes that they may have together; more are dropped.
     limit: (usize, usize),
     rx_write: GateState,
-    pending: VecDeque<Vec<u8>>,
+    pending: VecDeque<Frame>,
     /// Bytes in them.
     pending_bytes: usize,
     writing: Option<Writing>,
@@ -34,7 +36,7 @@ pub(crate) struct Receive {
 struct Writing {
     head: u16,
     buffers: Buffers,
-    frame: Vec<u8>,
+    frame: Frame,
     half: usize,
 }
 
@@ -63,7 +65,7 @@ impl Receive {
     }
 
     /// A frame arrives; false if it is dropped.
-    pub(crate) fn inject(&mut self, base: &mut Base, frame: Vec<u8>) -> bool {
+    pub(crate) fn inject(&mut self, base: &mut Base, frame: Frame) -> bool {
         let (frames, bytes) = self.room();
         if frames == 0 || frame.len() > bytes {
             count(&mut base.totals.dropped);
@@ -75,7 +77,7 @@ impl Receive {
     }
 
     /// The frame that has waited longest waits no more.
-    fn next_pending(&mut self) -> Option<Vec<u8>> {
+    fn next_pending(&mut self) -> Option<Frame> {
         let frame = self.pending.pop_front()?;
         self.pending_bytes = self.pending_bytes.saturating_sub(frame.len());
         Some(frame)
@@ -96,46 +98,85 @@ impl Receive {
         wire: &mut W,
     ) -> bool {
         (self.writing.is_some() && self.rx_write.pass() && self.finish_write(base, memory, now, wire))
-            | self.return_next(base, memory)
-            | self.begin_write(base, memory)
+            | self.return_run(base, memory)
+            | self.receive_run(base, memory, now, wire)
     }
 
-    /// Writes header and first half of the next frame, if there are a frame and a buffer and it may.
-    fn begin_write<M: GuestMemory>(&mut self, base: &mut Base, memory: &M) -> bool {
+    /// Writes the next frames, if there are frames and buffers and it may.
+    fn receive_run<M: GuestMemory, W: Wire>(
+        &mut self,
+        base: &mut Base,
+        memory: &M,
+        now: Duration,
+        wire: &mut W,
+    ) -> bool {
         let may = base.is_running() && base.enabled && self.writing.is_none();
-        let Some(next) = self.pending.front().filter(|_| may) else { return false };
-        let needed = next.len().saturating_add(NET_HEADER_SIZE);
-        let Taken { head, ring, chain } = match base.take(memory) {
-            Ok(taken) => taken,
+        let most = self.pending.len().min(RUN);
+        if !may || most == 0 {
+            return false;
+        }
+        let run = match base.take(memory, most) {
+            Ok(run) => run,
             Err(moved) => return moved,
         };
+        base.judge.taken(memory, run.end());
+        let mut left = run.len();
+        for head in run.heads() {
+            if base.is_tired()
+                || self.writing.is_some()
+                || !self.receive(base, memory, now, wire, (run.table(), head))
+            {
+                break;
+            }
+            left = left.saturating_sub(1);
+        }
+        base.put_back(left);
+        true
+    }
+
+    /// Writes the next frame into the buffer at `head`: header and first half, and the rest if the gate is open. False if
+    /// there is no frame that fits: the buffer is good for a shorter one.
+    fn receive<M: GuestMemory, W: Wire>(
+        &mut self,
+        base: &mut Base,
+        memory: &M,
+        now: Duration,
+        wire: &mut W,
+        (table, head): (Table, Option<u16>),
+    ) -> bool {
+        if self.pending.is_empty() {
+            return false;
+        }
         let Some(head) = head else {
             base.judge.note(Rule::MalformedChain, None);
             base.give_up();
             return true;
         };
-        let Ok(buffers) = chain::receive_buffers(memory, ring, chain, &mut base.work) else {
+        let Base { buffers, work, .. } = base;
+        if buffers.walk_receive(memory, table, head, work).is_err() {
             refuse(base, memory, head);
             return true;
-        };
-        if buffers.len() < needed {
-            // The buffer is good for a shorter frame.
-            base.put_back();
-            self.next_pending();
-            count(&mut base.totals.dropped);
-            return true;
         }
-        let Some(frame) = self.next_pending() else { return false };
+        let room = buffers.len().saturating_sub(NET_HEADER_SIZE);
+        let frame = loop {
+            let Some(frame) = self.next_pending() else { return false };
+            if frame.len() <= room {
+                break frame;
+            }
+            count(&mut base.totals.dropped);
+        };
         base.copied(frame.len());
         base.judge.check(memory, head, Rule::BufferChanged);
-        let half = frame.len() >> 1;
-        let first = frame.split_at_checked(half).map_or(&frame[..], |(first, _)| first);
+        let now_on = if self.rx_write.open { frame.len() } else { frame.len() >> 1 };
+        let (first, _) = frame.split_at_checked(now_on).unwrap_or((&frame, &[]));
+        let buffers = &base.buffers;
         let written =
             buffers.write(memory, 0, &HEADER).and_then(|()| buffers.write(memory, NET_HEADER_SIZE, first));
         match written {
+            Ok(()) if self.rx_write.open => received(base, memory, now, wire, head, frame),
             Ok(()) => {
                 base.judge.wrote(memory, head);
-                self.writing = Some(Writing { head, buffers, frame, half });
+                self.writing = Some(Writing { head, buffers: buffers.clone(), frame, half: now_on });
             }
             Err(_) => {
                 count(&mut base.totals.dropped);
@@ -166,14 +207,20 @@ impl Receive {
             refuse(base, memory, head);
             return true;
         }
-        let len = u32::try_from(frame.len().saturating_add(NET_HEADER_SIZE)).unwrap_or(u32::MAX);
-        wire.delivered(base.id, frame, now);
-        if base.write_used(memory, head, len) {
-            count(&mut base.totals.received);
-        } else {
-            count(&mut base.totals.dropped);
-        }
+        received(base, memory, now, wire, head, frame);
         true
+    }
+
+    /// Returns the next buffers that CANCEL took back.
+    fn return_run<M: GuestMemory>(&mut self, base: &mut Base, memory: &M) -> bool {
+        let mut moved = false;
+        for _ in 0..RUN {
+            if !self.return_next(base, memory) {
+                break;
+            }
+            moved = true;
+        }
+        moved
     }
 
     /// Returns the next buffer that CANCEL took back, once nothing before it is outstanding.
@@ -208,7 +255,7 @@ impl Receive {
         _: Duration,
         _: &mut W,
     ) -> Result<usize, CommandResult> {
-        base.take_all(memory, |Taken { head, .. }| self.returning.push_back(head))
+        base.take_all(memory, |_, head| self.returning.push_back(head))
     }
 
     /// After a command: what may be completed is.
@@ -259,6 +306,24 @@ impl Receive {
             writing: self.writing.is_some().into(),
             ..Inside::default()
         }
+    }
+}
+
+/// `frame` is whole in the buffer at `head`.
+fn received<M: GuestMemory, W: Wire>(
+    base: &mut Base,
+    memory: &M,
+    now: Duration,
+    wire: &mut W,
+    head: u16,
+    frame: Frame,
+) {
+    let len = u32::try_from(frame.len().saturating_add(NET_HEADER_SIZE)).unwrap_or(u32::MAX);
+    wire.delivered(base.id, frame, now);
+    if base.write_used(memory, head, len) {
+        count(&mut base.totals.received);
+    } else {
+        count(&mut base.totals.dropped);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{Broken, Rings};
 
 /// Work that one `run` does, so that nobody waits long for the queue's lock: a step of the pipeline, a descriptor looked at
 /// and [`BYTES_PER_WORK`] bytes copied count 1 each. The last chain may exceed it, by a ring's worth of descriptors.
-pub(crate) const WORK_PER_RUN: usize = 2048;
+pub(crate) const WORK_PER_RUN: usize = 1024;
 /// Bytes that cost as much as a descriptor.
 pub(crate) const BYTES_PER_WORK: usize = 512;
 

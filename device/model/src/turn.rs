@@ -11,6 +11,8 @@ pub struct Turn {
     /// Write the queue's call eventfd: used elements that the driver wants to hear of, or C7, whatever
     /// interrupt suppression says. To be done after the call returned: by then STOPPED is readable.
     pub signal: bool,
+    /// Something was done.
+    pub moved: bool,
     /// There is more to do at once: call `run` again. One call does a bounded amount of work, so that a
     /// lock around it can be released in between.
     pub again: bool,

@@ -7,12 +7,13 @@ use std::time::Duration;
 use cancelnic_registers::{CommandResult, QueueId, State, TxOutcome};
 use vm_memory::GuestMemory;
 
-use crate::base::{Base, Taken, count};
-use crate::chain;
+use crate::base::{Base, count};
+use crate::frame::{Frame, Pool};
 use crate::link::Grant;
 use crate::reader::Reader;
+use crate::ring::RUN;
 use crate::snapshot::Inside;
-use crate::{Gate, GateState, Link, Rule, Wire};
+use crate::{Gate, GateState, Link, Rule, Speed, Wire};
 
 #[derive(Debug)]
 pub(crate) struct Transmit {
@@ -20,6 +21,10 @@ pub(crate) struct Transmit {
     /// Chains that it holds between ring and wire.
     fifo_depth: usize,
     link: Link,
+    /// Chains that a stage takes on at once. Where wire time passes between two frames it is one after the other.
+    run: usize,
+    /// Memory for frames.
+    pool: Pool,
     fetch: GateState,
     wire: GateState,
     complete: GateState,
@@ -48,7 +53,7 @@ struct Chain<T> {
 #[derive(Debug)]
 enum Waiting {
     Frame {
-        bytes: Vec<u8>,
+        frame: Frame,
         since: Duration,
     },
     /// Taken back or refused: it passes the wire by, and only waits for its place in the used ring.
@@ -57,7 +62,7 @@ enum Waiting {
 
 #[derive(Debug)]
 struct OnWire {
-    bytes: Vec<u8>,
+    frame: Frame,
     end: Duration,
 }
 
@@ -66,7 +71,9 @@ impl Transmit {
         Transmit {
             id,
             fifo_depth: fifo_depth.max(1).into(),
+            run: if link.speed() == Speed::Unlimited { RUN } else { 1 },
             link,
+            pool: Pool::default(),
             fetch: GateState::default(),
             wire: GateState::default(),
             complete: GateState::default(),
@@ -99,43 +106,97 @@ impl Transmit {
     ) -> bool {
         // Not short of each other: each stage is to have its turn.
         self.leave_wire(now, wire)
-            | self.complete_next(base, memory)
-            | self.enter_wire(now)
-            | self.fetch_next(base, memory, now)
+            | self.complete_run(base, memory)
+            | if self.run > 1 { self.cross_wire(now, wire) } else { self.enter_wire(now) }
+            | self.fetch_run(base, memory, now, wire)
     }
 
-    /// Fetches the next chain, if there is one and it may.
-    fn fetch_next<M: GuestMemory>(&mut self, base: &mut Base, memory: &M, now: Duration) -> bool {
+    /// Fetches the next chains, if there are some and it may.
+    fn fetch_run<M: GuestMemory, W: Wire>(
+        &mut self,
+        base: &mut Base,
+        memory: &M,
+        now: Duration,
+        wire: &mut W,
+    ) -> bool {
         let may = match base.control.state() {
-            State::Running => true,
-            State::Draining => self.owed_to_drain > 0,
-            State::Cancelling | State::Stopped => false,
+            State::Running => usize::MAX,
+            State::Draining => self.owed_to_drain.into(),
+            State::Cancelling | State::Stopped => 0,
         };
-        if !may || !base.enabled || self.waiting.len() >= self.fifo_depth {
+        let most = may.min(self.fifo_depth.saturating_sub(self.waiting.len())).min(self.run);
+        if most == 0 || !base.enabled {
             return false;
         }
         let slot_free_at = self.slot_free_at.take();
-        if !self.fetch.lets_through() {
+        let most = most.min(self.fetch.lets_through());
+        if most == 0 {
             return false;
         }
-        let Taken { head, ring, chain } = match base.take(memory) {
-            Ok(taken) => taken,
+        let run = match base.take(memory, most) {
+            Ok(run) => run,
             Err(moved) => return moved,
         };
-        self.fetch.pass();
-        self.owed_to_drain = self.owed_to_drain.saturating_sub(1);
-        let what = match chain::read_frame(memory, ring, chain, &mut base.work) {
-            Ok(bytes) if head.is_some() => {
-                base.copied(bytes.len());
-                Waiting::Frame { bytes, since: slot_free_at.unwrap_or(now) }
+        let mut left = run.len();
+        let mut buffers = std::mem::take(&mut base.buffers);
+        for head in run.heads() {
+            if base.is_tired() {
+                break;
             }
-            _ => {
-                base.judge.note(Rule::MalformedChain, head);
-                Waiting::PassingBy(TxOutcome::Refused)
-            }
-        };
-        self.waiting.push_back(Chain { head, what });
+            left = left.saturating_sub(1);
+            self.fetch.pass();
+            self.owed_to_drain = self.owed_to_drain.saturating_sub(1);
+            let mut frame = self.pool.take().unwrap_or_else(|| wire.memory(self.id, &mut self.pool));
+            let read =
+                head.map(|head| buffers.read_frame(memory, run.table(), head, &mut frame, &mut base.work));
+            let what = match read {
+                Some(Ok(())) => {
+                    base.copied(frame.len());
+                    Waiting::Frame { frame, since: slot_free_at.unwrap_or(now) }
+                }
+                _ => {
+                    self.pool.give(frame);
+                    base.judge.note(Rule::MalformedChain, head);
+                    Waiting::PassingBy(TxOutcome::Refused)
+                }
+            };
+            self.waiting.push_back(Chain { head, what });
+        }
+        base.buffers = buffers;
+        base.put_back(left);
+        // The frames are near by now.
+        base.judge.taken(memory, run.end());
         true
+    }
+
+    /// The first waiting frames cross a wire on which a frame takes no time, if they may.
+    fn cross_wire<W: Wire>(&mut self, now: Duration, wire: &mut W) -> bool {
+        let mut moved = false;
+        for _ in 0..self.run {
+            match self.waiting.front() {
+                Some(Chain { what: Waiting::Frame { .. }, .. }) if !self.wire.pass() => break,
+                Some(_) => {}
+                None => break,
+            }
+            let Some(Chain { head, what }) = self.waiting.pop_front() else { break };
+            let outcome = match what {
+                Waiting::Frame { frame, .. } => {
+                    self.transmit(frame, now, wire);
+                    TxOutcome::Sent
+                }
+                Waiting::PassingBy(outcome) => outcome,
+            };
+            self.off_wire.push_back(Chain { head, what: outcome });
+            moved = true;
+        }
+        moved
+    }
+
+    /// The last byte of `frame` has left.
+    fn transmit<W: Wire>(&mut self, frame: Frame, at: Duration, wire: &mut W) {
+        if let Some(memory) = wire.transmit(self.id, frame, at) {
+            self.pool.give(memory);
+        }
     }
 
     /// The first waiting frame gets on the wire, if it may.
@@ -145,15 +206,15 @@ impl Transmit {
             return false;
         }
         let passed = self.pass_by();
-        let Some(Chain { what: Waiting::Frame { bytes, since }, .. }) = self.waiting.front() else {
+        let Some(Chain { what: Waiting::Frame { frame, since }, .. }) = self.waiting.front() else {
             return passed;
         };
-        if !self.wire.lets_through() {
+        if self.wire.lets_through() == 0 {
             self.link.withdraw(self.id);
             return passed;
         }
         let ready = self.wire_gate_at.max(*since);
-        match self.link.acquire(self.id, bytes.len(), ready, now) {
+        match self.link.acquire(self.id, frame.len(), ready, now) {
             Grant::Wait { free_at } => {
                 self.wire_free_at = Some(free_at);
                 passed
@@ -162,8 +223,8 @@ impl Transmit {
                 self.wire.pass();
                 let was_full = self.waiting.len() >= self.fifo_depth;
                 self.slot_free_at = was_full.then_some(start);
-                if let Some(Chain { head, what: Waiting::Frame { bytes, .. } }) = self.waiting.pop_front() {
-                    self.on_wire = Some(Chain { head, what: OnWire { bytes, end } });
+                if let Some(Chain { head, what: Waiting::Frame { frame, .. } }) = self.waiting.pop_front() {
+                    self.on_wire = Some(Chain { head, what: OnWire { frame, end } });
                 }
                 true
             }
@@ -188,9 +249,21 @@ impl Transmit {
         let Some(Chain { head, what }) = self.on_wire.take_if(|frame| frame.what.end <= now) else {
             return false;
         };
-        wire.transmit(self.id, what.bytes, what.end);
+        self.transmit(what.frame, what.end, wire);
         self.off_wire.push_back(Chain { head, what: TxOutcome::Sent });
         true
+    }
+
+    /// The next used elements, if the gate lets them through.
+    fn complete_run<M: GuestMemory>(&mut self, base: &mut Base, memory: &M) -> bool {
+        let mut moved = false;
+        for _ in 0..self.run {
+            if !self.complete_next(base, memory) {
+                break;
+            }
+            moved = true;
+        }
+        moved
     }
 
     /// The next used element, if the gate lets it through.
@@ -226,8 +299,9 @@ impl Transmit {
         // While a cancel is under way no frame waits.
         if base.control.state() != State::Cancelling {
             for chain in &mut self.waiting {
-                if let Waiting::Frame { bytes, .. } = &mut chain.what {
-                    wire.taken_back(id, Some(std::mem::take(bytes)), now);
+                if let Waiting::Frame { frame, .. } = &mut chain.what {
+                    wire.taken_back(id, Some(frame), now);
+                    self.pool.give(std::mem::take(frame));
                     chain.what = Waiting::PassingBy(TxOutcome::TakenBack);
                     taken = taken.saturating_add(1);
                 }
@@ -235,9 +309,9 @@ impl Transmit {
         }
         let mut reader = wire.wants_taken_back().then(Reader::default);
         let waiting = &mut self.waiting;
-        let available = base.take_all(memory, |Taken { head, ring, chain }| {
-            if let Some(reader) = reader.as_mut().filter(|_| head.is_some()) {
-                wire.taken_back(id, reader.read(memory, ring, chain), now);
+        let available = base.take_all(memory, |table, head| {
+            if let (Some(reader), Some(head)) = (&mut reader, head) {
+                wire.taken_back(id, reader.read(memory, table, head), now);
             }
             waiting.push_back(Chain { head, what: Waiting::PassingBy(TxOutcome::TakenBack) });
         })?;

@@ -6,6 +6,7 @@
 mod clock;
 mod report;
 mod rows;
+mod run;
 mod service;
 mod slot;
 mod wire;
@@ -36,12 +37,10 @@ use crate::vring::Memory;
 use clock::Clock;
 pub(crate) use report::{gate, gates};
 pub(crate) use rows::names as trace_rows;
+use run::Polling;
 use slot::{Slot, State};
 use wire::Ether;
 
-/// Turns that a thread does for itself before it leaves the rest to the wire-time thread: a guest that
-/// publishes as fast as we fetch must not hold the thread that answers its registers.
-const TURNS: usize = 8;
 /// Bytes of frames that can wait at a receive queue for buffers; more are dropped.
 const MOST_BYTES: usize = 16 << 20;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
@@ -81,6 +80,7 @@ pub(crate) struct Nic {
     queues: Vec<Arc<Slot>>,
     ether: Ether,
     clock: Clock,
+    polling: Polling,
     memory: Memory,
     forget_doorbell: OnceLock<Box<dyn Fn(RawFd) + Send + Sync>>,
     connected: AtomicBool,
@@ -126,6 +126,7 @@ impl Nic {
             queues: queues.into_iter().map(|queue| Arc::new(Slot::new(queue, trace.clone()))).collect(),
             ether: Ether::new(cli.wire, capture),
             clock: Clock::new(cli.clock == ClockKind::Manual),
+            polling: Polling::new(cli.poll),
             memory: Memory::new(GuestMemoryMmap::new()),
             forget_doorbell: OnceLock::new(),
             connected: AtomicBool::new(false),
@@ -227,76 +228,16 @@ impl Nic {
             self.ether.cancel_begins(queue, word.seq(), state.queue.status().read());
         }
         state.command(word, |state| {
-            state.queue.command(&*self.memory(), self.clock.now(), word, &mut &self.ether)
+            let State { queue, hand, .. } = state;
+            queue.command(&*self.memory(), self.clock.now(), word, &mut self.ether.line(hand))
         });
-        self.run_locked(slot, state);
+        self.run_briefly(state);
     }
 
     /// The guest has accepted `features`: the judges hold it to them.
     pub(crate) fn negotiated(&self, features: u64) {
         let negotiated = Negotiated::new(features, self.mtu);
         self.queues.iter().for_each(|slot| slot.lock().queue.negotiated(negotiated));
-    }
-
-    /// The guest has rung a queue's doorbell: the judge hears of it, and the queue runs.
-    pub(crate) fn doorbell(&self, queue: QueueId) {
-        let Some(slot) = self.slot(queue) else { return };
-        let mut state = slot.lock();
-        state.doorbell(|state| state.queue.doorbell(&*self.memory(), self.clock.now()));
-        self.run_locked(slot, state);
-    }
-
-    /// Something has changed for a queue other than by a doorbell.
-    pub(crate) fn run(&self, queue: QueueId) {
-        if let Some(slot) = self.slot(queue) {
-            self.run_locked(slot, slot.lock());
-        }
-    }
-
-    /// Lets the queue do what there is to do, and hands over what came back on the wire.
-    fn run_locked<'a>(&self, slot: &'a Slot, state: MutexGuard<'a, State>) {
-        self.turns(slot, state);
-        let back = slot.id().opposite();
-        if back.direction() == Direction::Rx
-            && let Some(slot) = self.slot(back)
-        {
-            self.turns(slot, slot.lock());
-        }
-    }
-
-    fn turns<'a>(&self, slot: &'a Slot, mut state: MutexGuard<'a, State>) {
-        for _ in 0..TURNS {
-            for frame in self.ether.take_back(slot.id()) {
-                // A frame without room is counted as dropped by the queue.
-                let _fits: bool = state.queue.inject(frame);
-            }
-            let now = self.clock.now();
-            let turn = state.queue.run(&*self.memory(), now, &mut &self.ether);
-            state.deliver(&turn);
-            drop(state);
-            let due = turn.deadline.is_some_and(|deadline| deadline <= now);
-            if let Some(deadline) = turn.deadline.filter(|_| !due) {
-                self.clock.wake_at(deadline);
-            }
-            if !turn.again && !due {
-                return;
-            }
-            slot.give_way();
-            state = slot.lock();
-        }
-        self.clock.wake_at(Duration::ZERO);
-    }
-
-    /// Waits until wire time asks for a queue to be run. For the wire-time thread.
-    pub(crate) fn wait_for_wire_time(&self) {
-        self.clock.wait();
-    }
-
-    /// Runs what wire time asks for.
-    pub(crate) fn wire_time_passed(&self) {
-        for slot in self.queues.iter().filter(|slot| slot.id().direction() == Direction::Tx) {
-            self.run_locked(slot, slot.lock());
-        }
     }
 
     /// Whether wire time passes only when told.

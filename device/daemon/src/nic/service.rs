@@ -9,7 +9,7 @@ use serde_json::json;
 use vmm_sys_util::event::EventNotifier;
 
 use super::Nic;
-use super::slot::Slot;
+use super::slot::{Slot, State};
 use crate::vring::Service;
 
 impl Nic {
@@ -49,26 +49,31 @@ impl Service for QueueService {
         state.mark("enters service", json!({ "size": size, "base": base }));
         let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);
         state.deliver(&turn);
-        nic.run_locked(slot, state);
+        nic.run_briefly(state);
     }
 
     fn leave(&self) -> u16 {
         let Self { nic, slot } = self;
         let mut state = slot.lock();
-        let left = state.queue.leave(&*nic.memory(), nic.clock.now(), &mut &nic.ether);
+        let left = {
+            let State { queue, hand, .. } = &mut *state;
+            queue.leave(&*nic.memory(), nic.clock.now(), &mut nic.ether.line(hand))
+        };
+        state.exchange(&nic.ether);
         state.follow();
         state.signal(left.signal);
         state.mark("leaves service", json!({ "base": left.base }));
         tracing::info!(queue = self.name(), base = left.base, "leaves service");
+        drop(state);
         // Frames that left the wire just now may have come back.
-        nic.run_locked(slot, state);
+        nic.run_later();
         left.base
     }
 
     fn set_enabled(&self, enabled: bool) {
         let mut state = self.slot.lock();
         state.queue.set_enabled(enabled);
-        self.nic.run_locked(&self.slot, state);
+        self.nic.run_briefly(state);
     }
 
     fn set_call(&self, call: Option<EventNotifier>) {

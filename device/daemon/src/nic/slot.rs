@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cancelnic_model::{Queue, Turn};
 use cancelnic_registers::{CommandWord, QueueId};
@@ -10,8 +10,13 @@ use serde_json::Value;
 use vmm_sys_util::event::EventNotifier;
 
 use super::rows::Rows;
+use super::wire::{Ether, Hand};
 use crate::log::OncePerSecond;
 use crate::trace::Trace;
+
+/// How often a thread lets others run before it goes on all the same: threads that come again and again must not keep it
+/// from its work.
+const PATIENCE: usize = 100;
 
 /// A queue of the model behind its lock.
 pub(crate) struct Slot {
@@ -29,6 +34,10 @@ pub(crate) struct State {
     pub(crate) call: Option<EventNotifier>,
     complaints: OncePerSecond,
     rows: Option<Rows>,
+    /// When the doorbell was rung last.
+    rang: Option<Instant>,
+    /// Its frames between it and the wire.
+    pub(crate) hand: Hand,
 }
 
 impl Slot {
@@ -36,7 +45,8 @@ impl Slot {
     pub(crate) fn new(queue: Queue, trace: Option<Arc<Trace>>) -> Slot {
         let id = queue.id();
         let rows = trace.map(|trace| Rows::new(id, trace));
-        let state = State { queue, call: None, complaints: OncePerSecond::default(), rows };
+        let (call, complaints) = (None, OncePerSecond::default());
+        let state = State { queue, call, complaints, rows, rang: None, hand: Hand::default() };
         Slot { id, state: Mutex::new(state), waiting: AtomicUsize::new(0) }
     }
 
@@ -53,9 +63,12 @@ impl Slot {
         state
     }
 
-    /// Between two turns: lets those in who wait.
+    /// Between two turns: lets those in who wait. The lock itself would go to whoever asks first, which is us.
     pub(crate) fn give_way(&self) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
+        for _ in 0..PATIENCE {
+            if self.waiting.load(Ordering::SeqCst) == 0 {
+                return;
+            }
             std::thread::yield_now();
         }
     }
@@ -99,6 +112,22 @@ impl State {
         self.follow();
         if let Some(rows) = &mut self.rows {
             rows.doorbell(began);
+        }
+    }
+
+    /// Whether the doorbell was rung within `limit` before now as well. Called once for each.
+    pub(crate) fn doorbell_came_within(&mut self, limit: Duration) -> bool {
+        let now = Instant::now();
+        let last = self.rang.replace(now);
+        last.is_some_and(|last| now.saturating_duration_since(last) < limit)
+    }
+
+    /// Hands over what was sent, and takes in what came back on the wire.
+    pub(crate) fn exchange(&mut self, ether: &Ether) {
+        ether.exchange(self.queue.id(), &mut self.hand);
+        for frame in self.hand.arrived.drain(..) {
+            // A frame without room is counted as dropped by the queue.
+            let _fits: bool = self.queue.inject(frame);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cancelnic_model::Wire;
+use cancelnic_model::{Frame, Pool, Wire};
 use cancelnic_registers::{Direction, MAX_PAIRS, QueueId, State, StatusWord};
 
 use crate::capture::{Capture, Way};
@@ -30,14 +30,16 @@ struct Pair {
 /// Frames on their way back, in order.
 #[derive(Default)]
 struct Back {
-    frames: VecDeque<Vec<u8>>,
-    /// Bytes in them.
+    frames: VecDeque<Frame>,
+    /// Bytes of memory that they take up.
     bytes: usize,
+    /// Memory of frames that were delivered, for the next to be sent.
+    spare: Pool,
     /// Frames that found no place here.
     lost: u64,
 }
 
-/// Bytes on their way back to a queue, at most: several threads may run a transmit queue before one of them hands over
+/// Bytes of memory that frames on their way back to a queue take up, at most: several threads may run a transmit queue before one of them hands over
 /// what came back.
 const MOST_BACK: usize = 8 << 20;
 
@@ -110,50 +112,84 @@ impl Ether {
         self.pairs.iter().map(|pair| lock(&pair.back).lost).sum()
     }
 
-    /// Takes the frames that came back for `queue`; none come for a transmit queue. To be called under the queue's lock,
-    /// which keeps their order.
-    pub(crate) fn take_back(&self, queue: QueueId) -> VecDeque<Vec<u8>> {
-        match queue.direction() {
-            Direction::Tx => VecDeque::new(),
-            Direction::Rx => {
-                let mut back = lock(&self.pair(queue).back);
-                back.bytes = 0;
-                std::mem::take(&mut back.frames)
+    /// What the guest did with its frames meets the wire: frames that `hand` sent go on their way, those that came back for
+    /// `queue` come into `hand`. Called under the queue's lock, which keeps their order.
+    pub(crate) fn exchange(&self, queue: QueueId, hand: &mut Hand) {
+        if self.kind != WireKind::Loopback || (queue.direction() == Direction::Tx && hand.sent.is_empty()) {
+            return;
+        }
+        let mut back = lock(&self.pair(queue).back);
+        hand.sent.drain(..).for_each(|frame| back.add(frame));
+        if queue.direction() == Direction::Rx {
+            back.bytes = 0;
+            std::mem::swap(&mut back.frames, &mut hand.arrived);
+            while let Some(memory) = hand.done.take() {
+                back.spare.give(memory);
             }
         }
     }
+
+    /// The wire, as the model's queue that `hand` belongs to sees it.
+    pub(crate) fn line<'a>(&'a self, hand: &'a mut Hand) -> Line<'a> {
+        Line { ether: self, hand }
+    }
 }
 
-/// The model's view of the wire; a value for each call, the state is behind it.
-impl Wire for &Ether {
-    fn transmit(&mut self, queue: QueueId, frame: Vec<u8>, _: Duration) {
-        self.record(Way::Outbound, &frame, None);
-        match self.kind {
-            WireKind::Null => {}
-            WireKind::Loopback => lock(&self.pair(queue).back).add(frame),
+/// A queue's frames between two exchanges with the wire. Guarded by the queue's lock, so that no frame costs another one.
+#[derive(Default)]
+pub(crate) struct Hand {
+    /// Sent, and to come back.
+    sent: VecDeque<Frame>,
+    /// Came back, and to be received.
+    pub(crate) arrived: VecDeque<Frame>,
+    /// Memory of frames that were received.
+    done: Pool,
+}
+
+/// See [`Ether::line`].
+pub(crate) struct Line<'a> {
+    ether: &'a Ether,
+    hand: &'a mut Hand,
+}
+
+impl Wire for Line<'_> {
+    fn transmit(&mut self, _: QueueId, frame: Frame, _: Duration) -> Option<Frame> {
+        self.ether.record(Way::Outbound, &frame, None);
+        match self.ether.kind {
+            WireKind::Null => Some(frame),
+            WireKind::Loopback => {
+                self.hand.sent.push_back(frame);
+                None
+            }
         }
+    }
+
+    fn memory(&mut self, queue: QueueId, pool: &mut Pool) -> Frame {
+        std::mem::swap(pool, &mut lock(&self.ether.pair(queue).back).spare);
+        pool.take().unwrap_or_default()
     }
 
     fn wants_taken_back(&self) -> bool {
-        self.capture.is_some()
+        self.ether.capture.is_some()
     }
 
-    fn taken_back(&mut self, queue: QueueId, frame: Option<Vec<u8>>, _: Duration) {
-        let comment = self.comment(queue);
+    fn taken_back(&mut self, queue: QueueId, frame: Option<&[u8]>, _: Duration) {
+        let comment = self.ether.comment(queue);
         match frame {
-            Some(frame) => self.record(Way::TakenBack, &frame, Some(&comment)),
-            None => self.record_unread(),
+            Some(frame) => self.ether.record(Way::TakenBack, frame, Some(&comment)),
+            None => self.ether.record_unread(),
         }
     }
 
-    fn delivered(&mut self, _: QueueId, frame: Vec<u8>, _: Duration) {
-        self.record(Way::Inbound, &frame, None);
+    fn delivered(&mut self, _: QueueId, frame: Frame, _: Duration) {
+        self.ether.record(Way::Inbound, &frame, None);
+        self.hand.done.give(frame);
     }
 }
 
 impl Back {
-    fn add(&mut self, frame: Vec<u8>) {
-        match self.bytes.checked_add(frame.len()) {
+    fn add(&mut self, frame: Frame) {
+        match self.bytes.checked_add(frame.footprint()) {
             Some(bytes) if bytes <= MOST_BACK => {
                 self.bytes = bytes;
                 self.frames.push_back(frame);
@@ -171,41 +207,65 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn transmit(ether: &Ether, queue: QueueId, bytes: &[u8]) -> Option<Frame> {
+        let mut hand = Hand::default();
+        let memory = ether.line(&mut hand).transmit(queue, Frame::from(bytes.to_vec()), Duration::ZERO);
+        ether.exchange(queue, &mut hand);
+        memory
+    }
+
+    fn back(ether: &Ether, queue: QueueId) -> Vec<Vec<u8>> {
+        let mut hand = Hand::default();
+        ether.exchange(queue, &mut hand);
+        hand.arrived.iter().map(|frame| frame.to_vec()).collect()
+    }
+
     #[test]
     fn loopback_gives_frames_back_in_order_once() {
         let ether = Ether::new(WireKind::Loopback, None);
-        (&ether).transmit(QueueId::TX0, vec![1; 60], Duration::ZERO);
-        (&ether).transmit(QueueId::TX0, vec![2; 60], Duration::ZERO);
-        assert_eq!(ether.take_back(QueueId::RX0), [vec![1; 60], vec![2; 60]]);
-        assert!(ether.take_back(QueueId::RX0).is_empty());
+        transmit(&ether, QueueId::TX0, &[1; 60]);
+        transmit(&ether, QueueId::TX0, &[2; 60]);
+        assert_eq!(back(&ether, QueueId::RX0), [vec![1; 60], vec![2; 60]]);
+        assert!(back(&ether, QueueId::RX0).is_empty());
     }
 
     #[test]
     fn loopback_gives_frames_back_to_the_queue_of_the_same_pair() {
         let ether = Ether::new(WireKind::Loopback, None);
         let second = |direction| QueueId::new(direction, 1).unwrap();
-        (&ether).transmit(second(Direction::Tx), vec![1; 60], Duration::ZERO);
-        assert!(ether.take_back(QueueId::RX0).is_empty());
-        assert_eq!(ether.take_back(second(Direction::Rx)), [vec![1; 60]]);
+        transmit(&ether, second(Direction::Tx), &[1; 60]);
+        assert!(back(&ether, QueueId::RX0).is_empty());
+        assert_eq!(back(&ether, second(Direction::Rx)), [vec![1; 60]]);
     }
 
     #[test]
-    fn loopback_keeps_a_bounded_number_of_bytes_and_counts_what_is_lost() {
-        let ether = Ether::new(WireKind::Loopback, None);
-        let frame = vec![0; 65_538];
-        for _ in 0..200 {
-            (&ether).transmit(QueueId::TX0, frame.clone(), Duration::ZERO);
+    fn loopback_keeps_a_bounded_amount_of_memory_and_counts_what_is_lost() {
+        for len in [1, 65_538] {
+            let ether = Ether::new(WireKind::Loopback, None);
+            let kept = MOST_BACK / Frame::from(vec![0; len]).footprint();
+            for _ in 0..kept + 70 {
+                transmit(&ether, QueueId::TX0, &vec![0; len]);
+            }
+            assert_eq!((back(&ether, QueueId::RX0).len(), ether.loopback_lost()), (kept, 70));
+            transmit(&ether, QueueId::TX0, &[1]);
+            assert_eq!(back(&ether, QueueId::RX0).len(), 1);
         }
-        let kept = MOST_BACK / frame.len();
-        assert_eq!((ether.take_back(QueueId::RX0).len(), ether.loopback_lost()), (kept, 200 - kept as u64));
-        (&ether).transmit(QueueId::TX0, frame, Duration::ZERO);
-        assert_eq!(ether.take_back(QueueId::RX0).len(), 1);
     }
 
     #[test]
-    fn null_wire_gives_nothing_back() {
+    fn memory_of_a_frame_that_was_delivered_is_used_for_the_next_that_is_sent() {
+        let ether = Ether::new(WireKind::Loopback, None);
+        let (frame, mut pool, mut hand) = (Frame::from(vec![1; 60]), Pool::default(), Hand::default());
+        let at = frame.as_ptr();
+        ether.line(&mut hand).delivered(QueueId::RX0, frame, Duration::ZERO);
+        ether.exchange(QueueId::RX0, &mut hand);
+        assert_eq!(ether.line(&mut hand).memory(QueueId::TX0, &mut pool).as_ptr(), at);
+    }
+
+    #[test]
+    fn null_wire_gives_the_memory_back_at_once_and_nothing_else() {
         let ether = Ether::new(WireKind::Null, None);
-        (&ether).transmit(QueueId::TX0, vec![1; 60], Duration::ZERO);
-        assert!(ether.take_back(QueueId::RX0).is_empty());
+        assert!(transmit(&ether, QueueId::TX0, &[1; 60]).is_some());
+        assert!(back(&ether, QueueId::RX0).is_empty());
     }
 }

@@ -3,11 +3,13 @@
 //! It changes nothing that the driver could see. It costs two thirds of what the model does for a frame (see
 //! `benches/judge.rs`), so a device may be made without it.
 //!
-//! It is no policeman: a finding stops nothing. It is bounded: 2 KiB of a transmit chain and 64 bytes of a
-//! receive buffer are looked at, twice; the first [`KEPT`] findings of a queue are kept, all are counted.
+//! It is no policeman: a finding stops nothing. It is bounded: 256 bytes of a transmit chain and 64 of a receive buffer are
+//! looked at, twice; the first [`KEPT`] findings of a queue are kept, all are counted. Descriptors are compared whole.
 //!
-//! What it cannot see: a receive buffer that is only read while the device owns it; a used ring written
-//! with what stood there; a reset that no new life of the queue follows; an event index that was not negotiated, which
+//! What it cannot see: a change between the ends of a frame of more than 256 bytes that misses the two windows of 64 bytes,
+//! which are elsewhere in each frame, as every frame has them; one in an indirect table, if the buffers stay as they were; in
+//! one CANCEL, what changed in more chains than an honest ring of 1024 entries has; a receive buffer that is only read while
+//! the device owns it; a used ring written with what stood there; a reset that no new life of the queue follows; an event index that was not negotiated, which
 //! drivers may write (a doorbell that is left out for it is missing); num_buffers of a sent frame's header, which Linux
 //! leaves as it was.
 
@@ -144,9 +146,12 @@ impl Judge {
         self.on
     }
 
-    /// Whatever is found from here on is found at `now`.
+    /// A call on the queue begins: what is found in it is found at `now`.
     pub(crate) fn at(&mut self, now: Duration) {
         self.now = now;
+        if let Some(watch) = &mut self.watch {
+            watch.view.begin();
+        }
     }
 
     /// From here on the driver is held to what was negotiated.
@@ -202,21 +207,12 @@ impl Judge {
         self.left = Some(Left { rings: *watch.view.rings(), base, published, frame: busy.or(waiting) });
     }
 
-    /// Looks at what the driver has done meanwhile. `running`: the device fetches and receives; `armed`: a
-    /// doorbell was asked for at that index; `heard`: the device hears doorbells.
-    pub(crate) fn look<M: GuestMemory>(
-        &mut self,
-        memory: &M,
-        running: bool,
-        armed: Option<u16>,
-        heard: bool,
-    ) {
+    /// Looks at what the driver has done meanwhile. `armed`: a doorbell was asked for at that index; `heard`: the device
+    /// hears doorbells.
+    pub(crate) fn look<M: GuestMemory>(&mut self, memory: &M, armed: Option<u16>, heard: bool) {
         let Some(watch) = &mut self.watch else { return };
         let mut found = Vec::new();
         let Some(published) = watch.view.published(memory) else { return };
-        if running {
-            watch.view.see(memory, published, self.negotiated, &mut found);
-        }
         watch.view.used_header_changed(memory, &mut found);
         watch.view.wrong_flags(memory, &mut found);
         if let Some(first) = watch.bell.look(published, armed, heard, self.now) {
@@ -234,11 +230,17 @@ impl Judge {
         }
     }
 
-    /// The device takes the chain at place `index` of the available ring.
-    pub(crate) fn taken<M: GuestMemory>(&mut self, memory: &M, index: u16) {
+    /// Sees the chains that wait in the available ring.
+    pub(crate) fn see<M: GuestMemory>(&mut self, memory: &M) {
+        let published = self.watch.as_ref().and_then(|watch| watch.view.published(memory));
+        published.into_iter().for_each(|published| self.taken(memory, published));
+    }
+
+    /// The device has taken the chains before place `end` of the available ring.
+    pub(crate) fn taken<M: GuestMemory>(&mut self, memory: &M, end: u16) {
         let Some(watch) = &mut self.watch else { return };
         let mut found = Vec::new();
-        watch.view.see(memory, index.wrapping_add(1), self.negotiated, &mut found);
+        watch.view.see(memory, end, self.negotiated, &mut found);
         self.note_all(found);
     }
 
@@ -280,6 +282,14 @@ impl Judge {
         if watch.view.published(memory).is_some_and(|published| published != index) {
             let head = watch.view.head_at(memory, index);
             self.note(Rule::PublishedWhileCancelling, head);
+        }
+    }
+
+    /// The device asks for no doorbell (flag of the used ring), or for doorbells again.
+    pub(crate) fn hushed(&mut self, on: bool) {
+        if let Some(watch) = &mut self.watch {
+            watch.view.wrote_flags(on.into());
+            watch.bell.deaf();
         }
     }
 

@@ -1,6 +1,7 @@
 //! The judge's own view of a ring in service: who owns which descriptor, what the device's buffers held
 //! when it got them, what the used ring holds.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use cancelnic_registers::{Direction, NET_HEADER_SIZE};
@@ -14,10 +15,14 @@ use crate::Rings;
 
 /// Pieces of a chain that are looked at.
 const PIECES: usize = 64;
-/// Bytes of a transmit chain that are looked at.
-const TX_BYTES: usize = 2048;
-/// Bytes of a receive chain that are looked at, behind the header, whose buffer chains may share.
-const RX_BYTES: usize = 64;
+/// Bytes of a transmit chain that are looked at: all if it has no more, else its first and its last [`WINDOW`], and two of
+/// these between them, which are elsewhere in each chain. Of a receive chain: one behind the header, whose buffer chains may
+/// share.
+const WHOLE: usize = 256;
+/// Bytes that are looked at in one place.
+const WINDOW: usize = 64;
+/// Descriptors and windows that one call on the queue looks at once more: those of 1024 frames, in two pieces each.
+const BUDGET: usize = 1024 * (2 + WHOLE / WINDOW);
 /// Chains that one look takes in: more come with the next, or when the device takes them.
 const CHAINS: usize = 256;
 
@@ -36,6 +41,10 @@ pub(super) struct View {
     used: Used,
     /// Flags of the available ring that were found wrong.
     wrong_flags: u16,
+    /// Where the windows of the next chain are.
+    look: usize,
+    /// What is left of [`BUDGET`].
+    left: usize,
 }
 
 /// A chain that the device owns, or the place for one.
@@ -46,6 +55,8 @@ struct Flight {
     descriptors: Vec<(u16, Raw)>,
     /// Descriptors of an indirect table.
     indirect: Vec<Raw>,
+    /// Where the windows between its ends are.
+    look: usize,
     digest: u64,
 }
 
@@ -105,6 +116,8 @@ impl View {
                 elements,
             },
             wrong_flags: 0,
+            look: 0,
+            left: BUDGET,
         })
     }
 
@@ -183,6 +196,9 @@ impl View {
             next = descriptor.has_next().then_some(raw.next);
         }
         flight.flying = true;
+        // Not a multiple of a window, nor of any usual length.
+        self.look = self.look.wrapping_add(WINDOW + 37);
+        flight.look = self.look;
         flight.digest = self.digest(memory, &flight);
         if let Some(place) = self.flights.get_mut(usize::from(head)) {
             *place = flight;
@@ -214,35 +230,70 @@ impl View {
         Raw::read(memory, self.rings.desc.checked_add(16u64.checked_mul(index.into())?)?)
     }
 
+    /// The bytes of the flight that are looked at.
+    fn windows(&self, flight: &Flight) -> [Range<usize>; 4] {
+        let len = flight
+            .pieces()
+            .fold(0, |sum: usize, raw| sum.saturating_add(usize::try_from(raw.len).unwrap_or(usize::MAX)));
+        let at = |start: usize| start..start.saturating_add(WINDOW);
+        match self.direction {
+            Direction::Rx => [at(NET_HEADER_SIZE), 0..0, 0..0, 0..0],
+            Direction::Tx if len <= WHOLE => [0..len, 0..0, 0..0, 0..0],
+            Direction::Tx => {
+                let between = len.saturating_sub(WINDOW.saturating_mul(3));
+                let half = between >> 1;
+                let place = |from: usize| flight.look.wrapping_add(from).checked_rem(between).unwrap_or(0);
+                let inner = |from: usize| at(WINDOW.saturating_add(place(from)));
+                [at(0), inner(0), inner(half), at(len.saturating_sub(WINDOW))]
+            }
+        }
+    }
+
     /// Of the bytes that are looked at.
     fn digest<M: GuestMemory>(&self, memory: &M, flight: &Flight) -> u64 {
-        let (mut skip, mut left) = match self.direction {
-            Direction::Tx => (0, TX_BYTES),
-            Direction::Rx => (NET_HEADER_SIZE, RX_BYTES),
-        };
+        let mut bytes = [0; WHOLE];
+        if let ([(_, raw)], Direction::Tx) = (&flight.descriptors[..], self.direction)
+            && !raw.is_indirect()
+            && let Some(part) = bytes.get_mut(..usize::try_from(raw.len).unwrap_or(usize::MAX))
+        {
+            // Most frames: one piece, looked at whole.
+            return memory.read_slice(part, GuestAddress(raw.addr)).map_or(0, |()| mix(0, part));
+        }
         let mut digest = 0;
-        let mut bytes = [0; TX_BYTES];
-        for raw in flight.pieces() {
-            let len = usize::try_from(raw.len).unwrap_or(usize::MAX);
-            let jump = len.min(skip);
-            skip = skip.saturating_sub(jump);
-            let look = len.saturating_sub(jump).min(left);
-            let (Some(part), Some(at)) = (bytes.get_mut(..look), add(raw.addr, jump as u64)) else { break };
-            if memory.read_slice(part, GuestAddress(at)).is_err() {
-                break;
-            }
-            digest = mix(digest, part);
-            left = left.saturating_sub(look);
-            if left == 0 {
-                break;
+        for window in self.windows(flight) {
+            // Where the piece begins in the chain.
+            let mut start: usize = 0;
+            for raw in flight.pieces() {
+                let end = start.saturating_add(usize::try_from(raw.len).unwrap_or(usize::MAX));
+                let from = window.start.max(start);
+                let len = window.end.min(end).saturating_sub(from);
+                let offset = u64::try_from(from.saturating_sub(start)).unwrap_or(u64::MAX);
+                let part = bytes.get_mut(..len).filter(|part| !part.is_empty());
+                if let (Some(part), Some(at)) = (part, add(raw.addr, offset)) {
+                    if memory.read_slice(part, GuestAddress(at)).is_err() {
+                        return digest;
+                    }
+                    digest = mix(digest, part);
+                }
+                start = end;
+                if start >= window.end {
+                    break;
+                }
             }
         }
         digest
     }
 
+    /// A call on the queue begins: what it may look at once more.
+    pub(super) fn begin(&mut self) {
+        self.left = BUDGET;
+    }
+
     /// Whether the chain at `head` is as it was when the device got it.
     pub(super) fn check<M: GuestMemory>(&mut self, memory: &M, head: u16, rule: Rule) -> Option<Found> {
         let flight = self.flights.get(usize::from(head)).filter(|flight| flight.flying)?;
+        let pieces = flight.descriptors.len().saturating_add(flight.indirect.len());
+        self.left = self.left.checked_sub(pieces.saturating_add(WHOLE / WINDOW))?;
         let changed = flight
             .descriptors
             .iter()
@@ -283,6 +334,11 @@ impl View {
         scribbled
     }
 
+    /// The device has written the flags of the used ring.
+    pub(super) fn wrote_flags(&mut self, flags: u16) {
+        self.used.flags = flags;
+    }
+
     /// Whether flags and index of the used ring are what the device wrote.
     pub(super) fn used_header_changed<M: GuestMemory>(&mut self, memory: &M, found: &mut Vec<Found>) {
         let (flags, index) =
@@ -291,7 +347,7 @@ impl View {
             && (flags, index) != (self.used.flags, self.used.index)
         {
             found.push((Rule::UsedRingWritten, None));
-            // The device writes its own index again; the flags it never writes.
+            // The device writes its own index again.
             self.used.flags = flags;
         }
     }

@@ -143,11 +143,16 @@ proptest! {
                             && matches!(state(word), State::Stopped | State::Running)
                             && (i > 0 || word.seq() != call.before.seq())
                     };
-                    let before_over = call
-                        .accesses
-                        .iter()
-                        .filter(|access| access.write && access.address == vq.used() + 2 && !over(access.status))
-                        .count();
+                    // A run of elements is visible with the index that is written behind it.
+                    let elements = vq.used() + 4..vq.used() + 4 + 8 * u64::from(vq.size);
+                    let (mut before_over, mut written) = (0, 0);
+                    for access in call.accesses.iter().filter(|access| access.write) {
+                        if elements.contains(&access.address) {
+                            written += access.len / 8;
+                        } else if access.address == vq.used() + 2 && !over(access.status) {
+                            before_over += std::mem::take(&mut written);
+                        }
+                    }
                     let mine = call.used.iter().filter(|used| due.contains(&used.0)).count();
                     prop_assert!(before_over >= mine, "used elements written after STATE changed, in {:?}", call);
                     for used in &call.used {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cancelnic_model::{Link, Rings, Settings, Speed, Wire};
+use cancelnic_model::{Frame, Link, Rings, Settings, Speed, Wire};
 use cancelnic_registers::{Caps, QueueId};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -22,7 +22,9 @@ pub(crate) fn settings(fifo_depth: u16) -> Settings {
 pub(crate) struct Nowhere;
 
 impl Wire for Nowhere {
-    fn transmit(&mut self, _: QueueId, _: Vec<u8>, _: Duration) {}
+    fn transmit(&mut self, _: QueueId, frame: Frame, _: Duration) -> Option<Frame> {
+        Some(frame)
+    }
 }
 
 /// One virtqueue in guest memory.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cancelnic_model::{Gate, Queue, Settings, Turn, Wire};
+use cancelnic_model::{Frame, Gate, Queue, Settings, Turn, Wire};
 use cancelnic_registers::{CommandWord, Direction, Op, QueueId, next_seq};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
@@ -48,14 +48,15 @@ fn fits(bytes: &[u8]) -> bool {
 }
 
 impl Wire for Narrow {
-    fn transmit(&mut self, _: QueueId, bytes: Vec<u8>, _: Duration) {
-        assert!(fits(&bytes), "{}", bytes.len());
+    fn transmit(&mut self, _: QueueId, frame: Frame, _: Duration) -> Option<Frame> {
+        assert!(fits(&frame), "{}", frame.len());
+        Some(frame)
     }
     fn wants_taken_back(&self) -> bool {
         true
     }
-    fn taken_back(&mut self, _: QueueId, bytes: Option<Vec<u8>>, _: Duration) {
-        assert!(bytes.is_none_or(|bytes| fits(&bytes)));
+    fn taken_back(&mut self, _: QueueId, bytes: Option<&[u8]>, _: Duration) {
+        assert!(bytes.is_none_or(fits));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Chains and rings that no honest driver makes.
 
+use cancelnic_model::Frame;
 use cancelnic_registers::{CommandWord, Op, QueueId};
 use vm_memory::{Bytes, GuestAddress};
 
@@ -51,11 +52,12 @@ fn around(lane: usize, descriptors: &[Raw]) -> (World, Vec<(u16, u32)>) {
 struct Sink(Vec<u64>);
 
 impl cancelnic_model::Wire for Sink {
-    fn transmit(&mut self, _: QueueId, bytes: Vec<u8>, _: std::time::Duration) {
-        self.0.push(crate::guest::number(&bytes));
+    fn transmit(&mut self, _: QueueId, frame: Frame, _: std::time::Duration) -> Option<Frame> {
+        self.0.push(crate::guest::number(&frame));
+        Some(frame)
     }
-    fn delivered(&mut self, _: QueueId, bytes: Vec<u8>, _: std::time::Duration) {
-        self.0.push(crate::guest::number(&bytes));
+    fn delivered(&mut self, _: QueueId, frame: Frame, _: std::time::Duration) {
+        self.0.push(crate::guest::number(&frame));
     }
 }
 
@@ -252,12 +254,14 @@ fn indirect_chain_is_sent() {
 struct TakenBack(Vec<Option<usize>>);
 
 impl cancelnic_model::Wire for TakenBack {
-    fn transmit(&mut self, _: QueueId, _: Vec<u8>, _: std::time::Duration) {}
+    fn transmit(&mut self, _: QueueId, frame: Frame, _: std::time::Duration) -> Option<Frame> {
+        Some(frame)
+    }
     fn wants_taken_back(&self) -> bool {
         true
     }
-    fn taken_back(&mut self, _: QueueId, bytes: Option<Vec<u8>>, _: std::time::Duration) {
-        self.0.push(bytes.map(|bytes| bytes.len()));
+    fn taken_back(&mut self, _: QueueId, bytes: Option<&[u8]>, _: std::time::Duration) {
+        self.0.push(bytes.map(<[u8]>::len));
     }
 }
 

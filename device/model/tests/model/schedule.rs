@@ -56,6 +56,11 @@ pub(crate) enum Step {
         lane: usize,
         wanted: bool,
     },
+    /// Somebody runs the queue all the time, and then does not any more.
+    Poll {
+        lane: usize,
+        on: bool,
+    },
 }
 
 fn lane() -> impl Strategy<Value = usize> {
@@ -77,6 +82,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (lane(), any::<bool>()).prop_map(|(lane, on)| Step::Enable { lane, on }),
         3 => (1usize..4).prop_map(|count| Step::Inject { count }),
         1 => (lane(), any::<bool>()).prop_map(|(lane, wanted)| Step::Interrupts { lane, wanted }),
+        2 => (lane(), any::<bool>()).prop_map(|(lane, on)| Step::Poll { lane, on }),
     ]
 }
 
@@ -120,6 +126,10 @@ impl World {
             Step::Inject { count } => (0..count).for_each(|_| self.inject()),
             Step::Interrupts { lane, wanted } => {
                 self.lanes[lane].vq.want_interrupts(&self.memory.inner, wanted);
+            }
+            Step::Poll { lane, on } => {
+                self.queue(lane).set_polled(on);
+                self.run(lane);
             }
         }
     }

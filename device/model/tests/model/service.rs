@@ -390,3 +390,49 @@ fn driver_that_wants_no_interrupts_gets_none() {
         assert!(world.trace.iter().any(|call| call.signal));
     }
 }
+
+#[test]
+fn queue_that_is_polled_asks_for_no_doorbell_until_it_is_not_or_a_command_comes() {
+    let mut world = World::new(Plan::default());
+    let wanted = |world: &World| world.lanes[TX0].vq.doorbell_wanted(&world.memory.inner, 0);
+    assert!(wanted(&world));
+    world.queue(TX0).set_polled(true);
+    world.run(TX0);
+    assert!(!wanted(&world));
+    let chains = world.post(TX0, 3);
+    assert_eq!(world.fates(&chains), [Fate::Sent; 3]);
+    world.queue(TX0).set_polled(false);
+    world.run(TX0);
+    assert!(wanted(&world));
+    world.queue(TX0).set_polled(true);
+    world.run(TX0);
+    world.command(TX0, Op::Cancel);
+    assert_eq!(world.state(TX0), State::Stopped);
+    assert!(wanted(&world), "before STATE read STOPPED");
+    world.queue(TX0).set_polled(true);
+    world.run(TX0);
+    assert!(wanted(&world), "the used ring is left alone while it is stopped");
+    assert_eq!(world.queue(TX0).judge().findings(), []);
+}
+
+#[test]
+fn receive_queue_that_is_polled_asks_for_no_doorbell_though_no_frame_waits() {
+    let mut world = World::new(Plan::default());
+    world.queue(RX0).set_polled(true);
+    world.run(RX0);
+    assert!(!world.lanes[RX0].vq.doorbell_wanted(&world.memory.inner, 0));
+    let base = world.leave(RX0);
+    assert!(world.lanes[RX0].vq.doorbell_wanted(&world.memory.inner, 0));
+    world.enter(RX0, base);
+    assert_eq!(world.queue(RX0).judge().findings(), []);
+}
+
+#[test]
+fn ring_that_is_shorter_than_a_run_is_not_left() {
+    let mut world = World::new(Plan { ring: 2, fifo_depth: 64, ..Plan::default() });
+    for _ in 0..40 {
+        let chains = (0..2).map_while(|_| world.publish(TX0, 1)).collect::<Vec<_>>();
+        world.run(TX0);
+        assert_eq!(world.fates(&chains), vec![Fate::Sent; chains.len()]);
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use cancelnic_model::{Gate, Link, Queue, Settings, Snapshot, Speed, StatusRegister, Turn, Wire};
+use cancelnic_model::{Frame, Gate, Link, Queue, Settings, Snapshot, Speed, StatusRegister, Turn, Wire};
 use cancelnic_registers::{
     Caps, CommandWord, Direction, Op, QueueId, State, StatusWord, TxOutcome, next_seq,
 };
@@ -77,18 +77,19 @@ struct Seen {
 }
 
 impl Wire for Seen {
-    fn transmit(&mut self, _: QueueId, bytes: Vec<u8>, at: Duration) {
-        self.left.push((number(&bytes), at));
+    fn transmit(&mut self, _: QueueId, frame: Frame, at: Duration) -> Option<Frame> {
+        self.left.push((number(&frame), at));
+        Some(frame)
     }
     fn wants_taken_back(&self) -> bool {
         true
     }
-    fn taken_back(&mut self, queue: QueueId, bytes: Option<Vec<u8>>, _: Duration) {
+    fn taken_back(&mut self, queue: QueueId, bytes: Option<&[u8]>, _: Duration) {
         let bytes = bytes.expect("the world's chains are whole");
-        self.taken_back.entry(queue).or_default().push_back(number(&bytes));
+        self.taken_back.entry(queue).or_default().push_back(number(bytes));
     }
-    fn delivered(&mut self, _: QueueId, bytes: Vec<u8>, _: Duration) {
-        self.delivered.push_back(number(&bytes));
+    fn delivered(&mut self, _: QueueId, frame: Frame, _: Duration) {
+        self.delivered.push_back(number(&frame));
     }
 }
 

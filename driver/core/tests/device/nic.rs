@@ -8,7 +8,7 @@ use std::{
 };
 
 use cancelnic_core::{Doorbell, Registers};
-use cancelnic_model::{ConfigSpace, Link, NetConfig, Queue, Rings, Settings, Speed, Turn, Wire};
+use cancelnic_model::{ConfigSpace, Frame, Link, NetConfig, Queue, Rings, Settings, Speed, Turn, Wire};
 use cancelnic_registers::{Caps, Direction, QueueId, SPACE_SIZE, StatusWord};
 
 /// Where work can be held.
@@ -27,9 +27,10 @@ type Writes = Vec<(u32, u32)>;
 struct Sent(Vec<u64>);
 
 impl Wire for Sent {
-    fn transmit(&mut self, queue: QueueId, frame: Vec<u8>, _: Duration) {
+    fn transmit(&mut self, queue: QueueId, frame: Frame, _: Duration) -> Option<Frame> {
         assert_eq!(queue, QueueId::TX0);
         self.0.push(frame::number_of(&frame));
+        Some(frame)
     }
 }
 
