@@ -9,7 +9,7 @@ use framehop::x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{FrameAddress, Module, ModuleSectionInfo, Unwinder as _};
 use object::read::elf::ElfFile64;
 use object::read::pe::PeFile64;
-use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -327,10 +327,10 @@ impl ModuleSectionInfo<Vec<u8>> for Driver {
 struct Kernel<'k, 'd>(&'k ElfFile64<'d>);
 
 impl Kernel<'_, '_> {
-    /// Where it lies: at the addresses that its file says.
+    /// Where its code lies: at the addresses that its file says. The first code, which lies far below, calls no driver.
     fn range(elf: &ElfFile64<'_>) -> Option<Range<u64>> {
-        let ranges = elf.segments().map(|segment| segment.address()..segment.address() + segment.size());
-        ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end))
+        let code = elf.section_by_name(".text")?;
+        Some(code.address()..code.address() + code.size())
     }
 
     fn function(elf: &ElfFile64<'_>, address: u64) -> Option<Place> {
