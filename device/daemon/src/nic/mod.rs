@@ -173,6 +173,11 @@ impl Nic {
         self.connected.store(connected, Ordering::SeqCst);
     }
 
+    /// Whether the guest has set up any queue.
+    fn is_in_service(&self) -> bool {
+        self.queues.iter().any(|slot| self.queue(slot.id()).is_some_and(|queue| queue.in_service))
+    }
+
     fn channel(&self) -> MutexGuard<'_, Option<Channel>> {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +187,8 @@ impl Nic {
         *self.channel() = channel;
     }
 
-    /// Whether there is a link from now on; the guest is interrupted if that is a change. Frames go on: gates hold them.
+    /// Whether there is a link from now on; the guest is interrupted if that is a change and its driver is there: one that
+    /// is not reads the state when it starts, and QEMU 11.1 crashes on the message meanwhile. Frames go on: gates hold them.
     pub(crate) fn set_link(&self, up: bool) -> Result<(), NotTold> {
         let channel = self.channel();
         if channel.is_none() && self.connected.load(Ordering::SeqCst) {
@@ -190,7 +196,9 @@ impl Nic {
         }
         let changed = self.config().set_link(up);
         match &*channel {
-            Some(channel) if changed => channel.config_changed().map_err(NotTold::Unread),
+            Some(channel) if changed && self.is_in_service() => {
+                channel.config_changed().map_err(NotTold::Unread)
+            }
             _ => Ok(()),
         }
     }
