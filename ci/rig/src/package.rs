@@ -25,6 +25,9 @@ const CERTIFICATE: &str = "cancelnic-test.cer";
 const KEPT_CERTIFICATE: &str = "test-certificate.pem";
 /// The script that installs everything.
 const SCRIPT: &str = "install.cmd";
+/// The script that collects the logs of a Windows into one archive.
+const COLLECT: &str = "collect-logs.cmd";
+const COLLECT_SCRIPT: &str = include_str!("../../../guest-images/windows/package/collect-logs.cmd");
 
 /// Arguments of `cargo rig package`.
 #[derive(Debug, clap::Args)]
@@ -111,6 +114,7 @@ fn collect(
         .map(|driver| add(driver, out, certificate, embed, &mut files).with_context(|| driver.name))
         .collect::<Result<Vec<_>>>()?;
     files.push((SCRIPT.to_owned(), script(&packaged).into_bytes()));
+    files.push((COLLECT.to_owned(), COLLECT_SCRIPT.replace('\n', "\r\n").into_bytes()));
     Ok((packaged, files))
 }
 
@@ -232,6 +236,15 @@ fn script(drivers: &[Packaged]) -> String {
     }
     lines.push("bcdedit /set testsigning on".to_owned());
     lines.push(on_failure(&[0]));
+    // what this Windows was started with, not what the next start will have
+    lines.push(r#"reg query HKLM\SYSTEM\CurrentControlSet\Control /v SystemStartOptions | find /i "TESTSIGNING" >nul"#.to_owned());
+    lines.push("if not %errorlevel%==0 (".to_owned());
+    lines.push(
+        "    echo Restart Windows, then run this once more: test signing takes effect at the next start."
+            .to_owned(),
+    );
+    lines.push("    exit /b 3010".to_owned());
+    lines.push(")".to_owned());
     for driver in drivers {
         let inf = format!("{}.inf", driver.name);
         match Installation::of(&driver.inf) {
@@ -252,7 +265,6 @@ fn script(drivers: &[Packaged]) -> String {
         // 259: no such device now; 3010: after a restart
         lines.push(on_failure(&[0, 259, 3010]));
     }
-    lines.push("echo Restart Windows: test signing takes effect at the next start.".to_owned());
     lines.push("exit /b 0".to_owned());
     lines.iter().map(|line| format!("{line}\r\n")).collect()
 }
@@ -417,6 +429,7 @@ mod tests {
             "certutil -addstore -f Root cancelnic-test.cer",
             "certutil -addstore -f TrustedPublisher cancelnic-test.cer",
             "bcdedit /set testsigning on",
+            "if not %errorlevel%==0 (",
             "pnputil /add-driver one.inf /install",
             "netcfg -v -l two.inf -c s -i ms_two",
             "pnputil /add-driver three.inf",

@@ -72,7 +72,11 @@ impl Answers {
             let no_manager = vec![text("DoNotOpenServerManagerAtLogon", "true")];
             specialize.push(("Microsoft-Windows-ServerManager-SvrMgrNc", no_manager));
         }
-        let mut commands = vec![ReportedPhase::Specialize.command()];
+        // now: the first logon installs drivers, which load with a test signature only if Windows was started with this
+        let mut commands = vec![
+            ReportedPhase::Specialize.command(),
+            "cmd.exe /c bcdedit.exe /set testsigning on".to_owned(),
+        ];
         if !self.is_server() {
             // the network page of Windows 11 has no other way past it
             let key = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\OOBE";
