@@ -3,7 +3,7 @@
 use crate::build;
 use crate::live::Live;
 use crate::terminal::Terminal;
-use crate::{foreign, guest, inspect};
+use crate::{foreign, guest, inspect, rules};
 use anyhow::Result;
 use clap::Args;
 use lab::base::evidence::{Evidence, RunFolder};
@@ -41,13 +41,15 @@ pub(crate) struct Options {
     report: Option<PathBuf>,
     #[command(flatten)]
     driver: foreign::Options,
+    #[command(flatten)]
+    rules: rules::Options,
 }
 
 impl Options {
     /// The command line that does the same run again.
     fn replay(&self) -> String {
-        let (guest, driver) = (self.guest.replay(), self.driver.replay());
-        format!("cargo rig demo --frames {} --seed {}{guest}{driver}", self.frames, self.seed)
+        let (guest, driver, rules) = (self.guest.replay(), self.driver.replay(), self.rules.replay());
+        format!("cargo rig demo --frames {} --seed {}{guest}{driver}{rules}", self.frames, self.seed)
     }
 }
 
@@ -55,6 +57,7 @@ impl Options {
 pub(crate) fn demo(options: &Options) -> Result<bool> {
     let json_on_output = console::is_output(options.json.as_deref());
     let foreign = options.driver.find(options.guest.guest)?;
+    let words = options.rules.words(options.guest.guest, &options.driver)?;
     let guest = options.guest.choose()?;
     places::qemu()?;
     // Before anything that takes long: the folder that was asked for, and a place for temporary files.
@@ -74,6 +77,7 @@ pub(crate) fn demo(options: &Options) -> Result<bool> {
     let path = if settings.files.driver(NIC).is_ok() { path::cancel_path } else { path::of_any_driver };
     settings.device.queue_size = path::QUEUE_SIZE;
     settings.kernel.seed = options.seed;
+    settings.kernel.words = words;
     settings.command = options.replay();
     for driver in &settings.files.drivers {
         println!("{:<20} sha256 {}", format!("{}.sys", driver.name), driver.image.sha256);
@@ -123,6 +127,9 @@ pub(crate) fn demo(options: &Options) -> Result<bool> {
     facts.hangs.iter().for_each(|hang| terminal.print(&hang.to_string(), 2));
     facts.stacks.iter().for_each(|stack| terminal.print(&stack.text(), 2));
     facts.crashes.iter().for_each(|crash| terminal.print(&crash.text(), 2));
+    if let Some(warnings) = table::warnings(&facts) {
+        terminal.print(&warnings, 2);
+    }
     if let Some(prints) = table::prints(&facts).filter(|_| !violations.is_empty()) {
         println!("{prints}");
     }

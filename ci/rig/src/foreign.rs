@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const HARDWARE: &str = "pci\\ven_1af4&dev_1041";
 
 /// Options that name such a driver.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[group(id = "which_driver")]
 pub(crate) struct Options {
     /// Run another project's driver of the NIC in place of ours: the folder with its .sys and .inf, or its .sys

@@ -22,6 +22,7 @@ mod kdnet;
 mod live;
 mod manual;
 mod package;
+mod rules;
 mod terminal;
 mod test;
 mod trials;
@@ -32,7 +33,6 @@ use lab::base::artefact::{Artefact, Driver};
 use lab::base::{failure, left};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use understudy_rules::rule;
 
 /// Builds cancelnic, shows it, tests it, debugs it.
 #[derive(Debug, Parser)]
@@ -108,7 +108,7 @@ enum Command {
         cargo rig image list                      the images"
     )]
     Image(image::Options),
-    /// Print the rules of understudy: name, where each comes from, and when it is broken
+    /// Print the rules of understudy: name, * if --rules can set it, where it comes from, when it is broken
     Rules,
     /// Print what a driver needs that understudy does not offer, from its files alone
     Inspect(inspect::Options),
@@ -179,9 +179,7 @@ fn carry_out(command: Command) -> Result<bool> {
         Command::Bench(options) => bench::bench(&options),
         Command::Image(options) => image::image(&options),
         Command::Rules => {
-            for rule in rule::all() {
-                println!("{:<42} {:<24} {}", rule.name, rule.source, rule.when);
-            }
+            rules::print();
             Ok(true)
         }
         Command::Inspect(options) => inspect::inspect(&options),

@@ -10,10 +10,10 @@ mod workers;
 
 use crate::build;
 use crate::exit::{self, Class};
-use crate::foreign;
 use crate::guest;
 use crate::inspect;
 use crate::trials;
+use crate::{foreign, rules};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use durations::Durations;
@@ -72,6 +72,8 @@ pub(crate) struct Options {
     guest: guest::Options,
     #[command(flatten)]
     driver: foreign::Options,
+    #[command(flatten)]
+    rules: rules::Options,
     /// With --guest windows: start a machine for each scenario, also where one could run several
     #[arg(long)]
     boot_each: bool,
@@ -117,8 +119,8 @@ impl Options {
 
     /// The command that runs a scenario again, but for `--exact` and its name.
     fn again(&self, on_image: bool) -> String {
-        let (guest, driver) = (self.guest.replay(), self.driver.replay());
-        let mut again = format!("cargo rig test --seed {}{guest}{driver}", self.seed);
+        let (guest, driver, rules) = (self.guest.replay(), self.driver.replay(), self.rules.replay());
+        let mut again = format!("cargo rig test --seed {}{guest}{driver}{rules}", self.seed);
         if on_image {
             again.push_str(" --boot-each");
         }
@@ -144,6 +146,7 @@ impl Options {
 pub(crate) fn test(options: &Options) -> Result<bool> {
     let junit_on_output = console::is_output(options.junit.as_deref());
     let foreign = options.driver.find(options.guest.guest)?;
+    let words = options.rules.words(options.guest.guest, &options.driver)?;
     let guest = options.guest.choose()?;
     let mut scenarios = options.choose()?;
     if options.list {
@@ -165,6 +168,7 @@ pub(crate) fn test(options: &Options) -> Result<bool> {
         built,
         seed: options.seed,
         foreign,
+        words,
         machines: machines.clone(),
     };
     try_to_load(&circumstances, &folder)?;
@@ -248,6 +252,7 @@ fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> 
     let Some(foreign) = &circumstances.foreign else { return Ok(()) };
     let mut settings = Settings::new(Files::shipped(&circumstances.built));
     settings.kernel.seed = circumstances.seed;
+    settings.kernel.words.clone_from(&circumstances.words);
     settings.files.take_over(foreign)?;
     let evidence = Evidence::new(folder.path().join("load"));
     settings.evidence = Some(evidence.clone());

@@ -28,6 +28,12 @@ impl Features {
         if offered & VERSION_1 == 0 { None } else { Some(Self(offered & KNOWN)) }
     }
 
+    /// Those that were agreed on before, by their bits.
+    #[must_use]
+    pub const fn agreed(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The bits.
     #[must_use]
     pub const fn bits(self) -> u64 {

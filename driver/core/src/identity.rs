@@ -51,12 +51,41 @@ pub struct Identity {
     pub mac: Option<[u8; 6]>,
     /// Largest MTU, bytes without the Ethernet header; 1500 if the device does not say.
     pub mtu: u16,
-    /// Whether there is a link; a device that does not say has one.
-    pub link_up: bool,
+    /// The link at that moment.
+    pub link: Link,
+}
+
+/// The link at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Whether there is one; a device that does not say has one.
+    pub up: bool,
     /// Bits a second, if known.
     pub speed: Option<u64>,
-    /// Whether the link is known to be full duplex.
+    /// Whether it is known to be full duplex.
     pub full_duplex: bool,
+}
+
+impl Link {
+    /// Reads it. At most DISPATCH_LEVEL, after FEATURES_OK. `None` from a device that is gone.
+    #[must_use]
+    pub fn read(registers: &impl Registers, features: Features) -> Option<Self> {
+        let high = registers.read(MAC_HIGH_STATUS);
+        if high == u32::MAX && registers.read(ID_OFFSET as u32) == u32::MAX {
+            return None;
+        }
+        let (speed, duplex) = if features.has(NET_F_SPEED_DUPLEX) {
+            (registers.read(SPEED), registers.read(DUPLEX) & 0xff)
+        } else {
+            (u32::MAX, 0xff)
+        };
+        Some(Self {
+            up: !features.has(NET_F_STATUS) || high >> 16 & STATUS_LINK_UP != 0,
+            // Megabits a second, up to 2^31 - 1; anything else is "unknown".
+            speed: (1..=0x7fff_ffff).contains(&speed).then(|| u64::from(speed) * 1_000_000),
+            full_duplex: duplex == 1,
+        })
+    }
 }
 
 /// virtio_net_config (virtio 1.3 §5.1.4), in words: mac and status, max_virtqueue_pairs and mtu, speed,
@@ -98,18 +127,10 @@ pub fn examine(registers: &impl Registers, features: Features) -> Result<Identit
     let [m4, m5, ..] = high.to_le_bytes();
     let [m0, m1, m2, m3] = low;
     let mtu = if features.has(NET_F_MTU) { (registers.read(PAIRS_MTU) >> 16) as u16 } else { DEFAULT_MTU };
-    let (speed, duplex) = if features.has(NET_F_SPEED_DUPLEX) {
-        (registers.read(SPEED), registers.read(DUPLEX) & 0xff)
-    } else {
-        (u32::MAX, 0xff)
-    };
     Ok(Identity {
         caps,
         mac: features.has(NET_F_MAC).then_some([m0, m1, m2, m3, m4, m5]),
         mtu: if mtu < SMALLEST_MTU { DEFAULT_MTU } else { mtu },
-        link_up: !features.has(NET_F_STATUS) || high >> 16 & STATUS_LINK_UP != 0,
-        // Megabits a second, up to 2^31 - 1; anything else is "unknown".
-        speed: (1..=0x7fff_ffff).contains(&speed).then(|| u64::from(speed) * 1_000_000),
-        full_duplex: duplex == 1,
+        link: Link::read(registers, features).ok_or(Refusal::Gone)?,
     })
 }

@@ -12,6 +12,7 @@ const DRIVER_FEATURE: u32 = 0x0c;
 const CONFIG_MSIX_VECTOR: u32 = 0x10;
 const NUM_QUEUES: u32 = 0x12;
 const DEVICE_STATUS: u32 = 0x14;
+const CONFIG_GENERATION: u32 = 0x15;
 const QUEUE_SELECT: u32 = 0x16;
 const QUEUE_SIZE: u32 = 0x18;
 const QUEUE_MSIX_VECTOR: u32 = 0x1a;
@@ -150,6 +151,12 @@ pub fn queue_capacity(common: &impl Mmio, queue: u16) -> Result<u16, TransportEr
         0 => Err(TransportError::NoQueue(queue)),
         size => Ok(1 << size.ilog2()),
     }
+}
+
+/// A number that differs whenever the device-specific configuration has changed (virtio 1.3 §4.1.4.3.1). At most
+/// DISPATCH_LEVEL.
+pub fn generation(common: &impl Mmio) -> u8 {
+    common.read8(CONFIG_GENERATION)
 }
 
 /// Binds configuration changes to [`VECTOR`].

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use cancelnic_core::{
     Mmio, Registers,
     features::{self, Features, KNOWN, NET_F_MAC, NET_F_MTU, NET_F_SPEED_DUPLEX, NET_F_STATUS, VERSION_1},
-    identity::{Identity, Refusal, examine},
+    identity::{Identity, Link, Refusal, examine},
     transport::{self, RESET_LOOKS, Reset, TransportError},
 };
 use cancelnic_registers::{Caps, Revision};
@@ -233,9 +233,7 @@ fn everything_that_the_device_tells_is_believed() {
         caps: Caps::ALL,
         mac: Some([0x02, 0xca, 0xce, 0x11, 0x22, 0x33]),
         mtu: 9000,
-        link_up: true,
-        speed: Some(10_000_000_000),
-        full_duplex: true,
+        link: Link { up: true, speed: Some(10_000_000_000), full_duplex: true },
     };
     assert_eq!(examine(&space(), all()), Ok(identity));
 }
@@ -246,8 +244,8 @@ fn fields_without_their_feature_are_not_read() {
     space.0[1] &= 0xffff;
     let features = Features::choose(VERSION_1).expect("VERSION_1");
     let identity = examine(&space, features).expect("a good device");
-    assert_eq!((identity.mac, identity.mtu, identity.link_up), (None, 1500, true));
-    assert_eq!((identity.speed, identity.full_duplex), (None, false));
+    assert_eq!((identity.mac, identity.mtu, identity.link.up), (None, 1500, true));
+    assert_eq!((identity.link.speed, identity.link.full_duplex), (None, false));
     assert_eq!(features.bits() & (NET_F_MTU | NET_F_STATUS | NET_F_SPEED_DUPLEX), 0);
 }
 
@@ -258,7 +256,12 @@ fn link_down_and_unknown_speed_are_told() {
     space.0[3] = u32::MAX;
     space.0[4] = 0xff;
     let identity = examine(&space, all()).expect("a good device");
-    assert!(!identity.link_up && !identity.full_duplex && identity.speed.is_none());
+    assert_eq!(identity.link, Link { up: false, speed: None, full_duplex: false });
+}
+
+#[test]
+fn a_device_that_is_gone_tells_no_link() {
+    assert_eq!(Link::read(&Space([u32::MAX; 64]), all()), None);
 }
 
 #[test]

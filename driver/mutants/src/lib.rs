@@ -66,6 +66,10 @@ mutants! {
     ReadsNullInCancel = 23,
     /// The adapter offers no receive filter.
     OffersNoReceiveFilter = 30,
+    /// The device's interface has no reference string.
+    GivesNoReferenceString = 31,
+    /// The interrupt of a configuration change is only acknowledged.
+    ForgetsLinkChange = 32,
     /// EvtCancel finds a list corrupt and fails fast.
     FailsFast = 40,
     /// EvtCancel fails an assertion.

@@ -2,7 +2,10 @@
 
 use core::ptr::null_mut;
 
-use cancelnic_core::{CancelForm, identity::Identity};
+use cancelnic_core::{
+    CancelForm,
+    identity::{Identity, Link},
+};
 use cancelnic_kernel::{
     check,
     kmdf::{
@@ -157,7 +160,7 @@ impl Drop for Configuration {
 /// Tells NetAdapterCx what the adapter can do, and starts it, in PrepareHardware. PASSIVE_LEVEL.
 pub(crate) fn start(context: &DeviceContext, identity: &Identity) -> Result<(), NTSTATUS> {
     let adapter = context.adapter;
-    let speed = identity.speed.unwrap_or(DEFAULT_SPEED);
+    let speed = speed(&identity.link);
     let mtu = u32::from(identity.mtu);
     let mut link_layer = NET_ADAPTER_LINK_LAYER_CAPABILITIES_INIT(speed, speed);
     let mut address = NET_ADAPTER_LINK_LAYER_ADDRESS_INIT(identity.mac.unwrap_or(DEFAULT_MAC));
@@ -169,18 +172,6 @@ pub(crate) fn start(context: &DeviceContext, identity: &Identity) -> Result<(), 
     let mut filter = NET_ADAPTER_RECEIVE_FILTER_CAPABILITIES_INIT(Some(evt_set_receive_filter));
     filter.SupportedPacketFilters = PACKET_FILTERS;
     filter.MaximumMulticastAddresses = MULTICAST_ADDRESSES;
-    let mut link = if identity.link_up {
-        let duplex = if identity.full_duplex { MediaDuplexStateFull } else { MediaDuplexStateUnknown };
-        NET_ADAPTER_LINK_STATE_INIT(
-            speed,
-            MediaConnectStateConnected,
-            duplex,
-            NetAdapterPauseFunctionTypeUnsupported,
-            NetAdapterAutoNegotiationFlagNone,
-        )
-    } else {
-        NET_ADAPTER_LINK_STATE_INIT_DISCONNECTED()
-    };
     // SAFETY: the adapter is alive and not started; the capabilities live over the call.
     unsafe { net().NetAdapterSetLinkLayerCapabilities(adapter, &raw mut link_layer) };
     // SAFETY: the adapter is alive and not started.
@@ -195,10 +186,34 @@ pub(crate) fn start(context: &DeviceContext, identity: &Identity) -> Result<(), 
         // SAFETY: the adapter is alive and not started; the capabilities live over the call.
         unsafe { net().NetAdapterSetReceiveFilterCapabilities(adapter, &raw const filter) };
     }
-    // SAFETY: the adapter is alive; the state lives over the call.
-    unsafe { net().NetAdapterSetLinkState(adapter, &raw mut link) };
+    set_link(context, &identity.link);
     // SAFETY: the adapter is alive, not started, and has its capabilities.
     check(unsafe { net().NetAdapterStart(adapter) })
+}
+
+const fn speed(link: &Link) -> u64 {
+    match link.speed {
+        Some(speed) => speed,
+        None => DEFAULT_SPEED,
+    }
+}
+
+/// Tells NetAdapterCx of the link. At most DISPATCH_LEVEL.
+pub(crate) fn set_link(context: &DeviceContext, link: &Link) {
+    let mut state = if link.up {
+        let duplex = if link.full_duplex { MediaDuplexStateFull } else { MediaDuplexStateUnknown };
+        NET_ADAPTER_LINK_STATE_INIT(
+            speed(link),
+            MediaConnectStateConnected,
+            duplex,
+            NetAdapterPauseFunctionTypeUnsupported,
+            NetAdapterAutoNegotiationFlagNone,
+        )
+    } else {
+        NET_ADAPTER_LINK_STATE_INIT_DISCONNECTED()
+    };
+    // SAFETY: the adapter is alive; the state lives over the call.
+    unsafe { net().NetAdapterSetLinkState(context.adapter, &raw mut state) };
 }
 
 /// EvtSetReceiveFilter. PASSIVE_LEVEL. The device has no filter to set: it delivers every frame that its link carries, which

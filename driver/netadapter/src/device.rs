@@ -7,7 +7,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use cancelnic_core::{features::RING_EVENT_IDX, queue, trace::Event};
+use cancelnic_core::{features::RING_EVENT_IDX, identity::Identity, queue, trace::Event};
 use cancelnic_kernel::{
     check,
     kmdf::{
@@ -16,6 +16,7 @@ use cancelnic_kernel::{
     },
     print::Level,
 };
+use cancelnic_mutants::Mutant;
 use wdk_sys::{
     _WDF_DMA_PROFILE, _WDF_TRI_STATE, BOOLEAN, FILE_64_BYTE_ALIGNMENT, NTSTATUS, PWDFDEVICE_INIT,
     STATUS_DEVICE_HARDWARE_ERROR, STATUS_INVALID_DEVICE_STATE, STATUS_SUCCESS, TRUE, ULONG,
@@ -174,11 +175,18 @@ unsafe extern "C" fn evt_interrupt_isr(interrupt: WDFINTERRUPT, _message: ULONG)
     TRUE as BOOLEAN
 }
 
-/// Wakes the queues that wait; with none waiting there is nothing to do. DISPATCH_LEVEL.
+/// Wakes the queues that wait, and passes a change of the link on. One message is for both, so the configuration's
+/// generation is read each time: a register that the virtual machine keeps itself. DISPATCH_LEVEL.
 unsafe extern "C" fn evt_interrupt_dpc(_interrupt: WDFINTERRUPT, device: WDFOBJECT) {
     // SAFETY: the interrupt's parent is the device, which has this context.
     let context: &DeviceContext = unsafe { context::get(device) };
     context.wakes.notify_armed();
+    if context.mutant.is(Mutant::ForgetsLinkChange) {
+        return;
+    }
+    if let Some(link) = context.hardware().and_then(Hardware::changed_link) {
+        adapter::set_link(context, &link);
+    }
 }
 
 /// Resources were assigned: maps them, looks at the device, starts the adapter. PASSIVE_LEVEL.
@@ -208,7 +216,7 @@ unsafe extern "C" fn evt_prepare_hardware(
 fn refuse(context: &DeviceContext, failure: &Failure) -> NTSTATUS {
     let event = match failure {
         Failure::System(_) | Failure::Transport(_) => report::Event::HardwareFailure,
-        Failure::Pci(_) | Failure::Refused(_) => report::Event::Unsupported,
+        Failure::Pci(_) | Failure::NoMessage | Failure::Refused(_) => report::Event::Unsupported,
     };
     report::event(context.device, event, failure.status(), format_args!("{failure}"));
     failure.status()
@@ -237,8 +245,10 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
     let context: &DeviceContext = unsafe { context::get(device.cast()) };
     let Some(hardware) = context.hardware() else { return STATUS_INVALID_DEVICE_STATE };
     match bring_up(hardware, context.dma) {
-        Ok(virtqueues) => {
+        Ok((virtqueues, identity)) => {
             context.virtqueues.fill(virtqueues);
+            // It may have changed while the power was off.
+            adapter::set_link(context, &identity.link);
             for queue in queue::all() {
                 context.wakes.signals(queue).found();
             }
@@ -251,13 +261,13 @@ unsafe extern "C" fn evt_d0_entry(device: WDFDEVICE, _previous: WDF_POWER_DEVICE
 }
 
 /// Brings the device up with new virtqueues. PASSIVE_LEVEL.
-fn bring_up(hardware: &Hardware, enabler: WDFDMAENABLER) -> Result<Virtqueues, Failure> {
-    let (features, _) = hardware.begin()?;
+fn bring_up(hardware: &Hardware, enabler: WDFDMAENABLER) -> Result<(Virtqueues, Identity), Failure> {
+    let (features, identity) = hardware.begin()?;
     let size = |queue| hardware.queue_size(queue);
     // SAFETY: the enabler lives as long as the device, hence longer than the virtqueues.
     let virtqueues = unsafe { Virtqueues::new(size, enabler, features.has(RING_EVENT_IDX)) }?;
     match hardware.announce(&virtqueues) {
-        Ok(()) => Ok(virtqueues),
+        Ok(()) => Ok((virtqueues, identity)),
         Err(failure) => {
             if hardware.reset().is_quiet() {
                 // SAFETY: the device forgot the addresses; no packet queue has one of them.

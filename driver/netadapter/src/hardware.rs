@@ -4,13 +4,13 @@ use core::{
     fmt,
     mem::size_of,
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use cancelnic_core::{
     Doorbell, Mmio, Registers,
     features::Features,
-    identity::{self, Identity, Refusal},
+    identity::{self, Identity, Link, Refusal},
     pci::{self as pci_core, PciError, Region, Structures},
     queue::{self, PerQueue},
     transport::{self, Reset, TransportError},
@@ -35,6 +35,8 @@ pub(crate) enum Failure {
     System(NTSTATUS),
     /// The registers cannot be found.
     Pci(PciError),
+    /// The system gave no interrupt, or one by a line: nobody would lower that, as the driver acknowledges none.
+    NoMessage,
     /// The device does not come up.
     Transport(TransportError),
     /// The driver does not start this device.
@@ -46,7 +48,7 @@ impl Failure {
     pub(crate) const fn status(&self) -> NTSTATUS {
         match self {
             Self::System(status) => *status,
-            Self::Pci(_) => STATUS_DEVICE_CONFIGURATION_ERROR,
+            Self::Pci(_) | Self::NoMessage => STATUS_DEVICE_CONFIGURATION_ERROR,
             Self::Transport(_) => STATUS_DEVICE_HARDWARE_ERROR,
             Self::Refused(_) => STATUS_REVISION_MISMATCH,
         }
@@ -58,6 +60,7 @@ impl fmt::Display for Failure {
         match self {
             Self::System(status) => write!(f, "the system refused a resource (status {status:#010x})"),
             Self::Pci(error) => error.fmt(f),
+            Self::NoMessage => f.write_str("the device got no message-signalled interrupt (MSISupported)"),
             Self::Transport(error) => error.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
         }
@@ -177,6 +180,10 @@ pub(crate) struct Hardware {
     structures: Structures,
     /// Offsets of the doorbells; known from [`Self::announce`] on.
     doorbells: PerQueue<AtomicU32>,
+    /// The features that were agreed on in [`Self::begin`].
+    features: AtomicU64,
+    /// The generation of the configuration that was read last.
+    generation: AtomicU8,
 }
 
 /// A short busy wait. Any IRQL.
@@ -198,6 +205,12 @@ impl Hardware {
         let config = pci::read_config(device)?;
         // SAFETY: the lists are PrepareHardware's.
         let count = unsafe { pci::count(raw) };
+        // SAFETY: the lists are PrepareHardware's.
+        let mut messages =
+            (0..count).filter_map(|index| unsafe { pci::message_signalled(raw, index) }).peekable();
+        if messages.peek().is_none() || !messages.all(|message| message) {
+            return Err(Failure::NoMessage);
+        }
         let structures = pci_core::find_structures(&config)?;
         let map = |region: Region| -> Result<Window, Failure> {
             // SAFETY: the lists are PrepareHardware's.
@@ -219,12 +232,17 @@ impl Hardware {
             device: map(structures.device)?,
             structures,
             doorbells: PerQueue::new(|_| AtomicU32::new(u32::MAX)),
+            features: AtomicU64::new(0),
+            generation: AtomicU8::new(0),
         })
     }
 
     /// Resets the device, agrees on features, and learns what it is. PASSIVE_LEVEL.
     pub(crate) fn begin(&self) -> Result<(Features, Identity), Failure> {
         let features = transport::begin(&self.common, pause)?;
+        self.features.store(features.bits(), Ordering::Relaxed);
+        // Before the configuration is read: what changes meanwhile is looked at once more.
+        self.generation.store(transport::generation(&self.common), Ordering::Relaxed);
         match identity::examine(self, features) {
             Ok(identity) => Ok((features, identity)),
             Err(refusal) => {
@@ -232,6 +250,15 @@ impl Hardware {
                 Err(refusal.into())
             }
         }
+    }
+
+    /// The link, if the configuration has changed since it was last read. At most DISPATCH_LEVEL, from one thread.
+    pub(crate) fn changed_link(&self) -> Option<Link> {
+        let generation = transport::generation(&self.common);
+        if self.generation.swap(generation, Ordering::Relaxed) == generation {
+            return None;
+        }
+        Link::read(self, Features::agreed(self.features.load(Ordering::Relaxed)))
     }
 
     /// Most descriptors of a queue's virtqueue.

@@ -4,8 +4,9 @@ use core::{mem::size_of, ptr::NonNull};
 
 use cancelnic_core::pci::CONFIG_LEN;
 use wdk_sys::{
-    BUS_INTERFACE_STANDARD, CM_RESOURCE_MEMORY_LARGE_40, CM_RESOURCE_MEMORY_LARGE_48,
-    CM_RESOURCE_MEMORY_LARGE_64, CmResourceTypeMemory, CmResourceTypeMemoryLarge, GUID, NTSTATUS,
+    BUS_INTERFACE_STANDARD, CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_MESSAGE,
+    CM_RESOURCE_MEMORY_LARGE_40, CM_RESOURCE_MEMORY_LARGE_48, CM_RESOURCE_MEMORY_LARGE_64,
+    CmResourceTypeInterrupt, CmResourceTypeMemory, CmResourceTypeMemoryLarge, GUID, NTSTATUS,
     PCI_WHICHSPACE_CONFIG, STATUS_NOT_SUPPORTED, WDFCMRESLIST, call_unsafe_wdf_function_binding,
 };
 
@@ -67,17 +68,37 @@ pub(crate) unsafe fn count(list: WDFCMRESLIST) -> u32 {
     unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetCount, list) }
 }
 
+/// One descriptor of a list.
+///
+/// # Safety
+/// As for [`count`].
+unsafe fn descriptor(list: WDFCMRESLIST, index: u32) -> Option<CM_PARTIAL_RESOURCE_DESCRIPTOR> {
+    // SAFETY: the caller vouches for the list; the framework returns null for an index outside it.
+    let descriptor =
+        unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetDescriptor, list, index) };
+    // SAFETY: a descriptor of the list, valid while PrepareHardware runs, of any alignment.
+    NonNull::new(descriptor).map(|descriptor| unsafe { descriptor.as_ptr().read_unaligned() })
+}
+
+/// Whether an interrupt is message signalled; nothing if the descriptor is of another kind.
+///
+/// # Safety
+/// As for [`count`].
+pub(crate) unsafe fn message_signalled(list: WDFCMRESLIST, index: u32) -> Option<bool> {
+    // SAFETY: the caller vouches for the list.
+    let descriptor = unsafe { descriptor(list, index) }?;
+    let flags = u32::from(descriptor.Flags);
+    (u32::from(descriptor.Type) == CmResourceTypeInterrupt)
+        .then_some(flags & CM_RESOURCE_INTERRUPT_MESSAGE != 0)
+}
+
 /// A memory resource: start and length in bytes, or nothing if the descriptor is of another kind.
 ///
 /// # Safety
 /// As for [`count`].
 pub(crate) unsafe fn memory(list: WDFCMRESLIST, index: u32) -> Option<(u64, u64)> {
-    // SAFETY: the caller vouches for the list; the framework returns null for an index outside it.
-    let descriptor =
-        unsafe { call_unsafe_wdf_function_binding!(WdfCmResourceListGetDescriptor, list, index) };
-    let descriptor = NonNull::new(descriptor)?;
-    // SAFETY: a descriptor of the list, valid while PrepareHardware runs, of any alignment.
-    let descriptor = unsafe { descriptor.as_ptr().read_unaligned() };
+    // SAFETY: the caller vouches for the list.
+    let descriptor = unsafe { descriptor(list, index) }?;
     // SAFETY: plain numbers; whether they mean something is told by the type below.
     let range = unsafe { descriptor.u.Memory };
     let start = range.Start;

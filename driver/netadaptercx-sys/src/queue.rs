@@ -52,6 +52,17 @@ assert_layout!(NET_PACKET_QUEUE_CONFIG: 48 align 8 {
     Size @ 0, EvtStart @ 8, EvtStop @ 0x10, EvtAdvance @ 0x18, EvtSetNotificationEnabled @ 0x20, EvtCancel @ 0x28,
 });
 
+/// The same for a client of version 2.2 or later.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct NET_PACKET_QUEUE_CONFIG_2_5 {
+    /// What it has in common with earlier versions; its `Size` is this structure's.
+    pub Earlier: NET_PACKET_QUEUE_CONFIG,
+    /// NETEXECUTIONCONTEXT of the client's, or null.
+    pub ExecutionContext: *mut core::ffi::c_void,
+}
+assert_layout!(NET_PACKET_QUEUE_CONFIG_2_5: 56 align 8 { Earlier.Size @ 0, Earlier.EvtCancel @ 0x28, ExecutionContext @ 0x30 });
+
 /// A configuration with the three required callbacks; EvtStart and EvtStop absent.
 #[must_use]
 pub const fn NET_PACKET_QUEUE_CONFIG_INIT(

@@ -1,5 +1,5 @@
-//! The class extension's function table for clients of version 2.1: the index of each function, and
-//! the types of those that this project calls.
+//! The class extension's function table, from version 2.0 to 2.5: the index of each function, and
+//! the types of those that this project calls, which are all there in 2.1.
 //!
 //! A later version appends to the table of an earlier one (`NetAdapterCxBindClient` in version.cpp of
 //! the published source serves every stable version from one table), so an index holds for each version that
@@ -25,12 +25,14 @@ use crate::{
 pub const NET_FUNCTION_COUNT_2_0: usize = 75;
 /// Functions in the table of version 2.1, which this project's driver binds.
 pub const NET_FUNCTION_COUNT: usize = 80;
+/// Functions in the table of version 2.5. How many those of 2.2 to 2.4 have is not published.
+pub const NET_FUNCTION_COUNT_2_5: usize = 132;
 
 /// Numbers the functions in the order given, and keeps their names.
 macro_rules! indices {
     ($($name:ident,)*) => {
         /// Names of the functions, by index.
-        pub const NET_FUNCTION_NAMES: [&str; NET_FUNCTION_COUNT] = [$(stringify!($name)),*];
+        pub const NET_FUNCTION_NAMES: [&str; NET_FUNCTION_COUNT_2_5] = [$(stringify!($name)),*];
 
         #[repr(usize)]
         enum Position { $($name),* }
@@ -128,6 +130,59 @@ indices! {
     NetReceiveFilterGetPacketFilter,
     NetReceiveFilterGetMulticastAddressCount,
     NetReceiveFilterGetMulticastAddressList,
+    // from later versions on
+    NetDriverExtensionInitialize,
+    NetAdapterExtensionInitSetDirectOidRequestPreprocessCallback,
+    NetExAdapterInitSetDirectOidPreprocessCallback,
+    NetAdapterExtensionInitSetTxPeerDemuxCallback,
+    NetAdapterDispatchPreprocessedDirectOidRequest,
+    NetExAdapterDispatchPreprocessedDirectOid,
+    NetAdapterExtensionSetNdisPmCapabilities,
+    NetAdapterInitAllocateContext,
+    NetAdapterInitGetTypedContextWorker,
+    NetAdapterOffloadSetTxChecksumCapabilities,
+    NetOffloadIsTxChecksumIPv4Enabled,
+    NetOffloadIsTxChecksumTcpEnabled,
+    NetOffloadIsTxChecksumUdpEnabled,
+    NetAdapterOffloadSetRxChecksumCapabilities,
+    NetOffloadIsRxChecksumIPv4Enabled,
+    NetOffloadIsRxChecksumTcpEnabled,
+    NetOffloadIsRxChecksumUdpEnabled,
+    NetAdapterOffloadSetGsoCapabilities,
+    NetOffloadIsLsoIPv4Enabled,
+    NetOffloadIsLsoIPv6Enabled,
+    NetOffloadIsUsoIPv4Enabled,
+    NetOffloadIsUsoIPv6Enabled,
+    NetAdapterOffloadSetRscCapabilities,
+    NetOffloadIsTcpRscIPv4Enabled,
+    NetOffloadIsTcpRscIPv6Enabled,
+    NetOffloadIsRscTcpTimestampOptionEnabled,
+    NetAdapterOffloadSetIeee8021qTagCapabilities,
+    NetAdapterInitAddTxDemux,
+    NetAdapterGetTxPeerAddressDemux,
+    NetBufferQueueCreate,
+    NetBufferQueueGetExtension,
+    NetBufferQueueGetRing,
+    NetDeviceInitSetResetCapabilities,
+    NetDeviceStoreResetDiagnostics,
+    NetDeviceRequestReset,
+    NetExecutionContextCreate,
+    NetExecutionContextTaskCreate,
+    NetExecutionContextNotify,
+    NetExecutionContextTaskEnqueue,
+    NetExecutionContextTaskWaitCompletion,
+    NetPowerOffloadGetAdapter,
+    NetTxQueueGetDemux8021p,
+    NetAdapterExtensionInitSetPowerPolicyCallbacks,
+    NetAdapterInitSetSelfManagedPowerReferences,
+    NetAdapterLightweightInitAllocate,
+    NetAdapterWifiDestroyPeerAddressDatapath,
+    NetAdapterPauseOffloadCapabilities,
+    NetAdapterResumeOffloadCapabilities,
+    NetAdapterQueryWakeReason,
+    NetTxQueueGetDemuxWmmInfo,
+    NetTxQueueGetDemuxPeerAddress,
+    NetOffloadIsUdpRscEnabled,
 }
 
 /// Declares a function's pointer type and the method that calls it through the table.

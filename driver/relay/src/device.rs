@@ -62,6 +62,7 @@ unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         ..WDF_PNPPOWER_EVENT_CALLBACKS::default()
     });
     init.set_files(Some(evt_file_cleanup));
+    init.secure_names();
     let device = create_device(init)?;
     let passing = WDF_IO_QUEUE_CONFIG {
         DispatchType: _WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchParallel,
@@ -93,7 +94,7 @@ unsafe fn add(init: PWDFDEVICE_INIT) -> Result<(), NTSTATUS> {
         ..WDF_IO_QUEUE_CONFIG::default()
     };
     Queue::new(device, control)?;
-    device.create_interface(&CLASS)
+    device.create_interface(&CLASS, &[])
 }
 
 /// Makes the device object.

@@ -275,6 +275,13 @@ pub enum Message {
         /// IRQL at which it ran.
         irql: u8,
     },
+    /// A rule was broken that only warns: the guest goes on. Each rule once in each callback.
+    Warning {
+        /// Microseconds since the guest's first instruction.
+        us: u64,
+        /// What was broken.
+        violation: Violation,
+    },
     /// A rule was broken: the guest has stopped and powers off after this line.
     BugCheck {
         /// What was broken.

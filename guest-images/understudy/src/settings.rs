@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use spin::{Mutex, Once};
+use understudy_rules::rule::{Level, Levels};
 
 /// The command line, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,14 @@ pub(crate) struct Settings {
     pub wake_ms: u32,
     /// `callback`: how long a driver's callback may go on, in milliseconds; 0: for ever.
     pub callback_ms: u64,
+    /// `rule.NAME=stop|warn|off`, `advice=warn`: what a broken rule does.
+    pub levels: Levels,
+    /// `interrupt=line` rather than a message.
+    pub line_interrupt: bool,
+    /// `netadaptercx=2.MINOR`: the version of NetAdapterCx that this Windows has, and `retarget=1`: it takes no older client.
+    pub class_minor: u32,
+    /// As above.
+    pub retarget: bool,
     /// `param.NAME=VALUE`: adapter keywords.
     pub params: Vec<(String, String)>,
 }
@@ -33,6 +42,10 @@ impl Settings {
             verifier: true,
             wake_ms: 2000,
             callback_ms: 5000,
+            levels: Levels::usual(),
+            line_interrupt: false,
+            class_minor: 1,
+            retarget: false,
             params: Vec::new(),
         }
     }
@@ -60,6 +73,17 @@ impl Settings {
                 ("wake", _) => settings.wake_ms = value.parse().map_err(|_| wrong())?,
                 ("verifier", "0" | "1") => settings.verifier = value == "1",
                 ("callback", _) => settings.callback_ms = value.parse().map_err(|_| wrong())?,
+                ("advice", "warn") => settings.levels = settings.levels.for_a_foreign_driver(),
+                ("interrupt", "line" | "message") => settings.line_interrupt = value == "line",
+                ("netadaptercx", _) => {
+                    let minor = value.strip_prefix("2.").and_then(|minor| minor.parse().ok());
+                    settings.class_minor = minor.filter(|minor| (1..=5).contains(minor)).ok_or_else(wrong)?;
+                }
+                ("retarget", "0" | "1") => settings.retarget = value == "1",
+                _ if key.starts_with("rule.") => {
+                    let set = settings.levels.set(key.trim_start_matches("rule."), value);
+                    set.map_err(|refused| alloc::format!("command line: {word:?}: {refused}"))?;
+                }
                 _ => {
                     let name =
                         key.strip_prefix("param.").filter(|name| !name.is_empty()).ok_or_else(wrong)?;
@@ -120,6 +144,24 @@ pub(crate) fn callback_bound_us() -> Option<u64> {
 #[must_use]
 pub(crate) fn verifier() -> bool {
     get().verifier
+}
+
+/// What a broken rule of that name does.
+#[must_use]
+pub(crate) fn level(rule: &str) -> Level {
+    get().levels.of(rule)
+}
+
+/// Whether the device's interrupt is a line rather than a message.
+#[must_use]
+pub(crate) fn line_interrupt() -> bool {
+    get().line_interrupt
+}
+
+/// The minor version of the NetAdapterCx 2 that this Windows has, and whether it takes no client of an older one.
+#[must_use]
+pub(crate) fn class_version() -> (u32, bool) {
+    (get().class_minor, get().retarget)
 }
 
 /// Milliseconds that completions may lie before a queue whose driver has to notify; 0: not looked at.
@@ -193,9 +235,15 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let settings =
-            Settings::parse("seed=7 as=documented ring=64 verifier=0 wake=0 callback=0 param.Mutant=3")
-                .unwrap();
+        let settings = Settings::parse(
+            "seed=7 as=documented ring=64 verifier=0 wake=0 callback=0 param.Mutant=3 advice=warn \
+                             rule.PoolLeaked=off interrupt=line netadaptercx=2.5 retarget=1",
+        )
+        .unwrap();
+        assert_eq!(settings.levels.of("PoolLeaked"), Level::Off);
+        assert_eq!(settings.levels.of("NotifyWithoutArm"), Level::Warn);
+        assert!(settings.line_interrupt && settings.retarget);
+        assert_eq!(settings.class_minor, 5);
         assert_eq!(
             (settings.seed, settings.ring, settings.verifier, settings.documented, settings.callback_ms),
             (7, 64, false, true, 0)
@@ -216,6 +264,10 @@ mod tests {
             "callback=5s",
             "quiet",
             "param.=1",
+            "rule.PageFault=off",
+            "rule.NoSuchRule=warn",
+            "netadaptercx=2.6",
+            "interrupt=edge",
         ] {
             assert!(Settings::parse(word).unwrap_err().contains(word), "{word}");
         }

@@ -77,11 +77,13 @@ pub struct KernelOptions {
     pub ring: u32,
     /// Driver parameters, over those of the INF.
     pub parameters: BTreeMap<&'static str, u32>,
+    /// Further words of its command line: another machine, or other levels of rules.
+    pub words: Vec<String>,
 }
 
 impl Default for KernelOptions {
     fn default() -> Self {
-        Self { seed: 1, as_documented: true, ring: 256, parameters: BTreeMap::new() }
+        Self { seed: 1, as_documented: true, ring: 256, parameters: BTreeMap::new(), words: Vec::new() }
     }
 }
 
@@ -92,6 +94,9 @@ impl KernelOptions {
         let mut line = format!("seed={} as={playing} ring={} verifier=1", self.seed, self.ring);
         for (name, value) in &self.parameters {
             line.push_str(&format!(" param.{name}={value}"));
+        }
+        for word in &self.words {
+            line.push_str(&format!(" {word}"));
         }
         line
     }
@@ -144,7 +149,8 @@ impl Settings {
         if kernel.parameters != usual.parameters {
             needs.push(Need::Parameters);
         }
-        if (kernel.ring, kernel.as_documented) != (usual.ring, usual.as_documented) {
+        let kept = (kernel.ring, kernel.as_documented) == (usual.ring, usual.as_documented);
+        if !kept || !kernel.words.is_empty() {
             needs.push(Need::Framework);
         }
         if self.mutant.is_some() || self.bench {
@@ -184,10 +190,11 @@ mod tests {
             as_documented: false,
             ring: 64,
             parameters: BTreeMap::from([("Mutant", 2), ("WatchdogMs", 0)]),
+            words: vec!["interrupt=line".into()],
         };
         assert_eq!(
             guest.command_line(),
-            "seed=7 as=source ring=64 verifier=1 param.Mutant=2 param.WatchdogMs=0"
+            "seed=7 as=source ring=64 verifier=1 param.Mutant=2 param.WatchdogMs=0 interrupt=line"
         );
     }
 

@@ -22,6 +22,7 @@ mod stuck;
 pub mod transmit;
 mod trespass;
 mod wake_up;
+mod windows;
 
 pub use scenario::{Circumstances, Failed, Scenario, Trial, command, take_test_build};
 
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Scenario> {
         stuck::all(),
         trespass::all(),
         hang::all(),
+        windows::all(),
     ]
     .into_iter()
     .flatten()

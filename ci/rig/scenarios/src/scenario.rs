@@ -215,7 +215,7 @@ impl Scenario {
     /// Runs it under these circumstances; every session in it leaves its files for `evidence`. The error is [`Failed`],
     /// [`CannotRun`](lab::run::CannotRun), or whatever kept the run from taking place.
     pub fn run(&self, circumstances: &Circumstances, evidence: &Evidence) -> Result<()> {
-        let Circumstances { guest, built, seed, foreign, machines, again } = circumstances;
+        let Circumstances { guest, built, seed, foreign, machines, again, words } = circumstances;
         if let Way::Command(test) = self.kind {
             return test(&Trial { built: built.clone(), evidence: evidence.clone() });
         }
@@ -223,6 +223,7 @@ impl Scenario {
         settings.name = self.name;
         settings.command = format!("{again} --exact {}", self.name);
         settings.kernel.seed = *seed;
+        settings.kernel.words.clone_from(words);
         settings.evidence = Some(evidence.clone());
         if let Some(foreign) = foreign {
             settings.files.take_over(foreign)?;
@@ -324,6 +325,8 @@ pub struct Circumstances {
     pub built: Built,
     /// Seed for what the guest may vary.
     pub seed: u64,
+    /// Words of the guest kernel's command line for levels of rules.
+    pub words: Vec<String>,
     /// Another project's driver in place of ours.
     pub foreign: Option<DriverFiles>,
     /// Machines that run one scenario after another.

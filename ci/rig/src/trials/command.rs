@@ -281,6 +281,7 @@ fn foreign_driver(trial: &Trial) -> Result<()> {
         built: trial.built.clone(),
         seed: 1,
         foreign: Some(foreign),
+        words: vec!["advice=warn".into()],
         machines: None,
     };
     scenario

@@ -1,6 +1,6 @@
 //! The framework's device object.
 
-use core::ptr::null_mut;
+use core::ptr::{null, null_mut};
 
 use wdk_sys::{
     _WDF_DEVICE_FAILED_ACTION, _WDF_FILEOBJECT_CLASS, _WDF_TRI_STATE, BOOLEAN, FILE_DEVICE_SECURE_OPEN, GUID,
@@ -9,7 +9,7 @@ use wdk_sys::{
     WDFOBJECT, call_unsafe_wdf_function_binding,
 };
 
-use crate::check;
+use crate::{check, text::counted};
 
 /// What a device is made from.
 ///
@@ -46,8 +46,7 @@ impl DeviceInit {
         }
     }
 
-    /// Programs open the device: `cleanup` comes when a file's last handle is closed, and names below the device's are as
-    /// closed as the device.
+    /// Programs open the device: `cleanup` comes when a file's last handle is closed.
     pub fn set_files(&mut self, cleanup: PFN_WDF_FILE_CLEANUP) {
         let mut files = WDF_FILEOBJECT_CONFIG {
             Size: size_of::<WDF_FILEOBJECT_CONFIG>() as ULONG,
@@ -65,6 +64,11 @@ impl DeviceInit {
                 WDF_NO_OBJECT_ATTRIBUTES
             );
         }
+    }
+
+    /// Names below the device's are as closed as the device. Not for a network device: NetDeviceInitConfig does it, and
+    /// characteristics after it are undefined.
+    pub fn secure_names(&mut self) {
         // SAFETY: the structure is EvtDriverDeviceAdd's and not used up.
         unsafe {
             call_unsafe_wdf_function_binding!(
@@ -134,19 +138,17 @@ impl Device {
         self.0.cast()
     }
 
-    /// Lets programs and drivers find the device by an interface, once it has started. PASSIVE_LEVEL.
+    /// Lets programs and drivers find the device by an interface, once it has started; files that are opened by it have
+    /// the name `reference` below the device, none if it is empty. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// The framework's status.
-    pub fn create_interface(self, class: &'static GUID) -> Result<(), NTSTATUS> {
-        // SAFETY: the device is alive; the class is a static, no reference string is given.
+    pub fn create_interface(self, class: &'static GUID, reference: &[u16]) -> Result<(), NTSTATUS> {
+        let name = counted(reference);
+        let name = if reference.is_empty() { null() } else { &raw const name };
+        // SAFETY: the device is alive; the class is a static, the name lives over the call and is only read.
         check(unsafe {
-            call_unsafe_wdf_function_binding!(
-                WdfDeviceCreateDeviceInterface,
-                self.0,
-                &raw const *class,
-                null_mut()
-            )
+            call_unsafe_wdf_function_binding!(WdfDeviceCreateDeviceInterface, self.0, &raw const *class, name)
         })
     }
 

@@ -39,7 +39,7 @@ impl Bench {
         let third =
             WDF_IO_QUEUE_CONFIG { EvtIoCanceledOnQueue: Some(evt_io_canceled_on_queue), ..manual_queue() };
         let third = Queue::new(device, third)?;
-        device.create_interface(&CLASS)?;
+        device.create_interface(&CLASS, &super::REFERENCE)?;
         Ok(Self { second, third })
     }
 

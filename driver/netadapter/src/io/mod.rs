@@ -15,6 +15,7 @@ use cancelnic_ioctl::{NIC_INTERFACE, log::event};
 use cancelnic_kernel::{
     guid,
     kmdf::{context, device::Device, journal::Journal, lock::Locked, queue::Queue},
+    text::utf16,
 };
 use cancelnic_mutants::{Mutant, Shown};
 use wdk_sys::{
@@ -47,7 +48,8 @@ impl Interface {
         Queue::new(device, control_queue())?;
         let wait = Queue::new(device, wait_queue())?;
         wait.receives(_WDF_REQUEST_TYPE::WdfRequestTypeDeviceControlInternal)?;
-        device.create_interface(&CLASS)?;
+        let reference: &[u16] = if mutant.is(Mutant::GivesNoReferenceString) { &[] } else { &REFERENCE };
+        device.create_interface(&CLASS, reference)?;
         Ok(Self {
             wait,
             journal: Journal::new(device, POOL_TAG)?,
@@ -74,6 +76,10 @@ impl Interface {
         u32::from(queue == self.wait)
     }
 }
+
+/// `nic`: the reference string of this device's interfaces, by which NetAdapterCx knows requests that are the driver's. By
+/// Microsoft's page NDIS takes those on an interface without one.
+pub(super) const REFERENCE: [u16; 3] = utf16(b"nic");
 
 /// The interface's class as the framework takes it.
 static CLASS: GUID = guid(NIC_INTERFACE);

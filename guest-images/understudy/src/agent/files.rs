@@ -41,9 +41,9 @@ pub(super) fn open(id: u32, number: u32, device: String) {
             }
             let name =
                 if device.starts_with('{') { interface::first_link(&device) } else { Some(device.clone()) };
-            let found = name.and_then(|name| names::resolve(&format!("\\??\\{name}")));
-            let object = found.ok_or_else(|| format!("nothing is named {device:?}"))?;
-            Ok(match File::open(object, true) {
+            let name = name.map(|name| format!("\\??\\{name}")).unwrap_or_default();
+            let object = names::resolve(&name).ok_or_else(|| format!("nothing is named {device:?}"))?;
+            Ok(match File::open(object, names::below(&name), true) {
                 Ok(made) => {
                     FILES.with(|files| files.push((number, made)));
                     outcome(0, 0, &[])

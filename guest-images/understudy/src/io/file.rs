@@ -20,6 +20,8 @@ const CLEANUP_BOUND_US: u64 = 5_000_000;
 /// An open file.
 pub(crate) struct File {
     object: *mut FILE_OBJECT,
+    /// What the file object's name points to.
+    _name: Box<[u16]>,
     device: *mut DEVICE_OBJECT,
     mode: i8,
     /// Requests that have not completed; each holds the file object.
@@ -45,18 +47,23 @@ impl Drop for File {
 static FILES: IrqLock<Vec<Arc<File>>> = IrqLock::new(Vec::new());
 
 impl File {
-    /// IRP_MJ_CREATE, waited for; `program`: from user mode. PASSIVE_LEVEL.
+    /// IRP_MJ_CREATE of that name below the device, waited for; `program`: from user mode. PASSIVE_LEVEL.
     ///
     /// # Errors
     /// The driver's status.
-    pub(crate) fn open(device: *mut DEVICE_OBJECT, program: bool) -> Result<Arc<Self>, NTSTATUS> {
+    pub(crate) fn open(device: *mut DEVICE_OBJECT, name: &str, program: bool) -> Result<Arc<Self>, NTSTATUS> {
         // SAFETY: all zero bytes are a valid file object: numbers and nullable pointers.
         let mut object: Box<FILE_OBJECT> = Box::new(unsafe { core::mem::zeroed() });
         object.Type = 5;
         object.Size = size_of::<FILE_OBJECT>() as i16;
         object.DeviceObject = device;
+        let mut name: Box<[u16]> = name.encode_utf16().collect();
+        object.FileName.Buffer = name.as_mut_ptr();
+        object.FileName.Length = (2 * name.len()) as u16;
+        object.FileName.MaximumLength = object.FileName.Length;
         let file = Arc::new(Self {
             object: Box::into_raw(object),
+            _name: name,
             device,
             mode: if program { USER } else { KERNEL },
             outstanding: IrqLock::new(0),

@@ -29,9 +29,16 @@ pub(crate) fn text(guid: &GUID) -> String {
     )
 }
 
-/// Registers an instance, not enabled. One device has each class once. Returns whether it was new.
-pub(crate) fn register(class: GUID, device: *mut DEVICE_OBJECT, service: &str, owner: Owner) -> bool {
-    let link = format!("ROOT#{service}#0000#{}", text(&class));
+/// Registers an instance of that service and reference string, not enabled. One device has each class once. Returns whether
+/// it was new.
+pub(crate) fn register(
+    class: GUID,
+    device: *mut DEVICE_OBJECT,
+    (service, reference): (&str, &str),
+    owner: Owner,
+) -> bool {
+    let below = if reference.is_empty() { String::new() } else { format!("\\{reference}") };
+    let link = format!("ROOT#{service}#0000#{}{below}", text(&class));
     let made = Interface { class, device, link, owner, enabled: false };
     INTERFACES.with(|interfaces| {
         let known = interfaces.iter().any(|known| known.class == class && known.device == device);

@@ -94,6 +94,12 @@ pub(crate) fn resolve(name: &str) -> Option<*mut DEVICE_OBJECT> {
     }
 }
 
+/// The name of a file below its device: for a link of an interface with a reference string that string, as the system hands
+/// on what stands behind the link's last `}`.
+pub(crate) fn below(name: &str) -> &str {
+    name.rfind("}\\").map_or("", |at| &name[at + 1..])
+}
+
 /// Links of a driver that are left, in words.
 pub(crate) fn report(owner: Owner) -> Vec<String> {
     LINKS

@@ -95,7 +95,11 @@ pub(super) unsafe fn read(
         return bad("ServiceName is not the INF's service");
     }
     if entry.mandatory != (all.Flags & NDIS_FILTER_DRIVER_MANDATORY != 0) {
-        return bad("the INF's FilterRunType and the MANDATORY flag differ");
+        let place = format!(
+            "NdisFRegisterFilterDriver: the INF's FilterRunType is {}",
+            if entry.mandatory { 1 } else { 2 }
+        );
+        super::violation::judge("FilterRunTypeDiffers", place);
     }
     Ok(all)
 }

@@ -38,14 +38,25 @@ const STATIC: [&str; 10] = [
 
 /// Stops for a broken rule.
 pub(super) fn stop(rule: &'static str, place: String) -> ! {
+    let (code, first) = bug_check(rule);
+    trace::stop(code, [first, 0, 0, 0], rule, place)
+}
+
+/// Stops or warns for a broken rule that a run can go on after.
+pub(super) fn judge(rule: &'static str, place: String) {
+    let (code, first) = bug_check(rule);
+    trace::judge(code, [first, 0, 0, 0], rule, place);
+}
+
+/// The bug check of a rule and its first parameter.
+fn bug_check(rule: &str) -> (BugCheck, u64) {
     let parameter = |table: &[(&str, u64)]| table.iter().find(|(name, _)| *name == rule).map(|found| found.1);
-    let (code, first) = match (parameter(&VERIFIED), parameter(&CHECKED)) {
+    match (parameter(&VERIFIED), parameter(&CHECKED)) {
         (Some(first), _) => (BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION, first),
         (_, Some(first)) => (BugCheck::BUGCODE_NDIS_DRIVER, first),
         _ if STATIC.contains(&rule) => (BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION, 0),
         _ => (BugCheck::BUGCODE_NDIS_DRIVER, 0),
-    };
-    trace::stop(code, [first, 0, 0, 0], rule, place)
+    }
 }
 
 /// The value, or the end.
@@ -65,6 +76,6 @@ pub(super) fn require_irql(rule: &'static str, function: &str, most: Irql) {
 pub(super) fn require_flag(function: &str, flags: u32) {
     let now = crate::ke::irql();
     if flags & 1 != 0 && now != Irql::DISPATCH {
-        stop("Flags_Irql", format!("{function} with the DISPATCH_LEVEL flag at IRQL {now}"));
+        judge("Flags_Irql", format!("{function} with the DISPATCH_LEVEL flag at IRQL {now}"));
     }
 }

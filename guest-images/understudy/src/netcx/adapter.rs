@@ -590,6 +590,9 @@ pub(crate) unsafe extern "win64" fn stop(globals: *mut NET_DRIVER_GLOBALS, adapt
         above.stops();
     }
     adapter.started.store(false, Relaxed);
+    if super::require::client_is_2_2() {
+        return;
+    }
     // before 2.2 the framework forgets the capabilities
     adapter.capabilities.with(|slot| *slot = None);
     adapter.filtering.with(|slot| *slot = None);

@@ -246,11 +246,7 @@ impl Ec {
             }
             let held = client.is_to_be_held();
             if !on_worker && (held || rounds == BUDGET || self.inner.with(|inner| inner.task.is_some())) {
-                self.inner.with(|inner| {
-                    inner.owner = Owner::Scheduled;
-                    inner.on_worker = true;
-                });
-                self.worker.set();
+                self.hand_over();
                 return;
             }
             rounds += 1;
@@ -264,9 +260,19 @@ impl Ec {
                 // the worker may poll at DISPATCH_LEVEL just as well; the verifier alternates by itself
                 let raise =
                     on_worker && !held && !crate::settings::verifier() && self.seed >> (rounds % 61) & 2 != 0;
-                let old = raise.then(|| crate::ke::raise(Irql::DISPATCH));
+                let mut old = raise.then(|| crate::ke::raise(Irql::DISPATCH));
                 self.polls.fetch_add(1, Relaxed);
                 let work = client.poll(mode);
+                if documented && !work && !armed {
+                    // As documented EvtSetNotificationEnabled comes at PASSIVE_LEVEL: a DPC leaves it to the worker.
+                    if !on_worker {
+                        self.hand_over();
+                        return;
+                    }
+                    if let Some(old) = old.take() {
+                        crate::ke::lower(old);
+                    }
+                }
                 if !work && !armed {
                     client.arm(mode);
                     self.inner.with(|inner| inner.armed = inner.mode == mode);
@@ -285,6 +291,15 @@ impl Ec {
                 return;
             }
         }
+    }
+
+    /// The DPC leaves the rest to the worker.
+    fn hand_over(&self) {
+        self.inner.with(|inner| {
+            inner.owner = Owner::Scheduled;
+            inner.on_worker = true;
+        });
+        self.worker.set();
     }
 
     /// Falls asleep unless there is a reason to go on.

@@ -3,16 +3,17 @@
 use super::adapter;
 use super::config;
 use super::queue::{Queue, QueueInit};
-use super::require::{enter, require_not_null, require_size, violation};
+use super::require::{self, client_is_2_2, enter, require_not_null, require_size, violation};
 use crate::ke::Irql;
+use crate::verifier::trace;
 use crate::wdf::class::ClassExtension;
 use crate::wdf::object::{self, Attributes, get, get_ptr};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use cancelnic_registers::Direction;
 use netadaptercx_sys::{
     NET_DRIVER_GLOBALS, NET_EXTENSION, NET_EXTENSION_QUERY, NET_FUNCTION_COUNT, NET_FUNCTION_COUNT_2_0,
-    NET_FUNCTION_NAMES, NET_PACKET_QUEUE_CONFIG, NET_RING_COLLECTION, NETPACKETQUEUE, PNETRXQUEUE_INIT,
-    PNETTXQUEUE_INIT, index,
+    NET_FUNCTION_COUNT_2_5, NET_FUNCTION_NAMES, NET_PACKET_QUEUE_CONFIG, NET_PACKET_QUEUE_CONFIG_2_5,
+    NET_RING_COLLECTION, NETPACKETQUEUE, PNETRXQUEUE_INIT, PNETTXQUEUE_INIT, index,
 };
 use spin::Once;
 use understudy_rules::netcx::element::{Fragment, Packet};
@@ -28,15 +29,27 @@ impl ClassExtension for NetAdapterCx {
     }
 
     fn functions(&self, version: WDF_VERSION) -> Option<usize> {
-        match (version.Major, version.Minor, version.Build) {
-            (2, 0, 0) => Some(NET_FUNCTION_COUNT_2_0),
-            (2, 1, 0) => Some(NET_FUNCTION_COUNT),
-            _ => None,
+        let (newest, retarget) = crate::settings::class_version();
+        if (version.Major, version.Build) != (2, 0) || version.Minor > newest {
+            return None;
+        }
+        match version.Minor {
+            older if retarget && older < newest => None,
+            0 => Some(NET_FUNCTION_COUNT_2_0),
+            1 => Some(NET_FUNCTION_COUNT),
+            _ => Some(NET_FUNCTION_COUNT_2_5),
         }
     }
 
-    fn versions(&self) -> &'static str {
-        "2.0 and 2.1"
+    fn versions(&self) -> String {
+        match crate::settings::class_version() {
+            (newest, true) => format!("2.{newest}, as clients of earlier ones have to be retargeted"),
+            (newest, false) => format!("2.0 to 2.{newest}"),
+        }
+    }
+
+    fn bound(&self, version: WDF_VERSION) {
+        require::client_is(version.Minor);
     }
 
     fn offered(&self) -> &'static [(usize, usize)] {
@@ -158,9 +171,22 @@ fn create(
     }
     require_not_null(function, configuration);
     require_not_null(function, queue);
-    // SAFETY: checked for NULL; the structure is the driver's.
+    let size = if client_is_2_2() {
+        size_of::<NET_PACKET_QUEUE_CONFIG_2_5>()
+    } else {
+        size_of::<NET_PACKET_QUEUE_CONFIG>()
+    };
+    // SAFETY: checked for NULL.
+    require_size(function, unsafe { (*configuration).Size }, size);
+    if client_is_2_2() {
+        // SAFETY: a client from 2.2 on has the longer structure, as its size was checked.
+        let context = unsafe { (*configuration.cast::<NET_PACKET_QUEUE_CONFIG_2_5>()).ExecutionContext };
+        if !context.is_null() {
+            trace::not_offered("an execution context of the driver's");
+        }
+    }
+    // SAFETY: checked for NULL; the structure is the driver's, and begins as it did in 2.0.
     let configuration = unsafe { *configuration };
-    require_size(function, configuration.Size, size_of::<NET_PACKET_QUEUE_CONFIG>());
     let missing = [
         (configuration.EvtAdvance.is_none(), 2, "EvtAdvance"),
         (configuration.EvtCancel.is_none() && direction == Direction::Rx, 3, "EvtCancel"),

@@ -5,7 +5,21 @@
 use crate::ke::Irql;
 use crate::verifier::{BugCheck, trace};
 use alloc::{format, string::String};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use netadaptercx_sys::NET_DRIVER_GLOBALS;
+
+/// The client's version is 2 and this. There is one adapter, hence one client.
+static CLIENT_MINOR: AtomicU32 = AtomicU32::new(0);
+
+/// A client of version 2 and this minor one is bound.
+pub(super) fn client_is(minor: u32) {
+    CLIENT_MINOR.store(minor, Relaxed);
+}
+
+/// From 2.2 on structures of queues are longer, and NetAdapterStop keeps the capabilities.
+pub(super) fn client_is_2_2() -> bool {
+    CLIENT_MINOR.load(Relaxed) >= 2
+}
 
 /// Stops for a parameter rule: `code` is the first parameter, `p2` and `p3` as the rule has them.
 pub(super) fn violation(code: u64, rule: &str, p2: u64, p3: u64, place: String) -> ! {
@@ -26,7 +40,7 @@ pub(super) fn enter(function: &str, globals: *mut NET_DRIVER_GLOBALS, most: Irql
     }
 }
 
-/// Code 8: the structure's Size must be exactly that of version 2.0.
+/// Code 8: the structure's Size must be exactly that of the client's version.
 pub(super) fn require_size(function: &str, given: u32, expected: usize) {
     if given as usize != expected {
         violation(

@@ -1,10 +1,12 @@
-//! The device on the bus: its identity, its resources in an order that differs with the seed, its message interrupt.
+//! The device on the bus: its identity, its resources with private descriptors between them that differ with the seed, its
+//! interrupt.
 
 use crate::hal::pci::{self, Bar, Function};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Irql, interrupt, vectors};
 use crate::mm::Owner;
 use crate::netcx::watch;
+use crate::verifier::trace;
 use crate::wdf::interrupt::Interrupt;
 use crate::wdf::object::{self, Attributes};
 use crate::wdf::resources::ResourceList;
@@ -25,8 +27,13 @@ use wdk_offline::{
 /// virtio-net, modern.
 const VENDOR: u16 = 0x1af4;
 const DEVICE: u16 = 0x1041;
-/// CmResourceShareDeviceExclusive.
+/// CmResourceShareDeviceExclusive, CmResourceShareShared.
 const EXCLUSIVE: u8 = 1;
+const SHARED: u8 = 3;
+/// CmResourceTypeDevicePrivate.
+const DEVICE_PRIVATE: u8 = 129;
+/// CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE.
+const CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE: u32 = 0;
 /// CM_RESOURCE_MEMORY_PREFETCHABLE.
 const PREFETCHABLE: u16 = 4;
 /// Vendor-specific capability: virtio's structures.
@@ -82,22 +89,15 @@ fn memory(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
     }
 }
 
-fn interrupt(
-    message: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1,
-) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
-    CM_PARTIAL_RESOURCE_DESCRIPTOR {
-        Type: CmResourceTypeInterrupt as u8,
-        ShareDisposition: EXCLUSIVE,
-        Flags: (CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED) as u16,
-        u: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1 {
-            MessageInterrupt: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4 {
-                __bindgen_anon_1: message,
-            },
-        },
-    }
+/// One message, or a line that stays raised until the device is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Message,
+    Line,
 }
 
-fn message_interrupts() -> (CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_DESCRIPTOR) {
+/// The raw and the translated descriptor of the device's interrupt.
+fn interrupts(signal: Signal) -> [CM_PARTIAL_RESOURCE_DESCRIPTOR; 2] {
     type Message = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1;
     let vector = u32::from(vectors::DEVICE_VECTOR);
     let raw = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1__bindgen_ty_1 {
@@ -106,27 +106,53 @@ fn message_interrupts() -> (CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_
         Vector: vector,
         Affinity: 1,
     };
+    // a line has level, vector and affinity in both halves
     let translated = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_3 {
         Level: vector >> 4,
         Vector: vector,
         Affinity: 1,
     };
-    (interrupt(Message { Raw: raw }), interrupt(Message { Translated: translated }))
+    let (share, flags, raw) = match signal {
+        Signal::Message => {
+            (EXCLUSIVE, CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED, Message { Raw: raw })
+        }
+        Signal::Line => (SHARED, CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE, Message { Translated: translated }),
+    };
+    [raw, Message { Translated: translated }].map(|half| CM_PARTIAL_RESOURCE_DESCRIPTOR {
+        Type: CmResourceTypeInterrupt as u8,
+        ShareDisposition: share,
+        Flags: flags as u16,
+        u: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1 {
+            MessageInterrupt: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4 {
+                __bindgen_anon_1: half,
+            },
+        },
+    })
 }
 
-/// Any order of the memory descriptors, the interrupt anywhere between them: what the seed makes it.
+/// A descriptor that is the bus driver's alone.
+fn private(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    CM_PARTIAL_RESOURCE_DESCRIPTOR { Type: DEVICE_PRIVATE, ..memory(bar) }
+}
+
+/// The memory in the order of its BARs, as Microsoft promises, then the interrupt. What the seed varies is what a bus driver
+/// may: a private descriptor behind any of them.
 fn arranged(
     bars: &[Bar],
     interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR,
-    mut seed: u64,
+    seed: u64,
 ) -> Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]> {
-    let mut descriptors: Vec<CM_PARTIAL_RESOURCE_DESCRIPTOR> = bars.iter().map(memory).collect();
-    for at in (1..descriptors.len()).rev() {
-        descriptors.swap(at, (seed % (at as u64 + 1)) as usize);
-        seed /= at as u64 + 1;
+    let mut descriptors = Vec::new();
+    for (at, bar) in bars.iter().enumerate() {
+        descriptors.push(memory(bar));
+        if seed >> at & 1 != 0 {
+            descriptors.push(private(bar));
+        }
     }
-    let position = (seed % (descriptors.len() as u64 + 1)) as usize;
-    descriptors.insert(position, interrupt);
+    descriptors.push(interrupt);
+    if let Some(last) = bars.last().filter(|_| seed >> bars.len() & 1 != 0) {
+        descriptors.push(private(last));
+    }
     descriptors.into_boxed_slice()
 }
 
@@ -142,7 +168,8 @@ pub(super) fn assign(device: Handle) -> Result<(Handle, Handle), String> {
     let table = bars.iter().find(|known| known.index == bar).ok_or("the MSI-X table is in no memory BAR")?;
     let msix = crate::mm::map_mmio(table.address + offset, 16, Owner::UNDERSTUDY);
 
-    let (raw_interrupt, translated_interrupt) = message_interrupts();
+    let signal = if crate::settings::line_interrupt() { Signal::Line } else { Signal::Message };
+    let [raw_interrupt, translated_interrupt] = interrupts(signal);
     let list = |interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR| {
         let payload = Arc::new(ResourceList(arranged(&bars, interrupt, crate::settings::seed())));
         object::create("PnP", payload, Some(device), Attributes::NONE)
@@ -195,6 +222,9 @@ pub(super) fn release() {
 
 /// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
 pub(super) fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
+    if crate::settings::line_interrupt() {
+        trace::not_offered("an interrupt by a line, which the driver has taken");
+    }
     interrupt::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
     write_msix(true);
     if let Some(function) = pci::nic() {
@@ -241,37 +271,45 @@ mod tests {
         Bar { index: 4, address: 0x38_0000_0000, size: 0x4000, prefetchable: true },
     ];
 
-    /// Where each memory range begins in the list of that seed; `None` is the interrupt.
+    /// What each descriptor of the list of that seed is: where a memory range begins, `None` for the interrupt. Private ones
+    /// are left out.
     fn order(seed: u64) -> Vec<Option<i64>> {
-        let list = arranged(&BARS, message_interrupts().0, seed);
+        let list = arranged(&BARS, interrupts(Signal::Message)[0], seed);
         let start = |of: &CM_PARTIAL_RESOURCE_DESCRIPTOR| {
             // SAFETY: plain numbers, of whichever kind the descriptor is.
             (of.Type == CmResourceTypeMemory as u8).then_some(unsafe { of.u.Memory.Start.QuadPart })
         };
-        list.iter().map(start).collect()
+        list.iter().filter(|of| of.Type != DEVICE_PRIVATE).map(start).collect()
     }
 
     #[test]
-    fn every_seed_has_each_resource_once() {
-        let all: Vec<Option<i64>> =
-            core::iter::once(None).chain(BARS.iter().map(|bar| Some(bar.address as i64))).collect();
+    fn memory_comes_in_the_order_of_its_bars_and_the_interrupt_behind_it_whatever_the_seed() {
+        let all: Vec<Option<i64>> = BARS.iter().map(|bar| Some(bar.address as i64)).chain([None]).collect();
         for seed in (0..100).chain([u64::MAX]) {
-            let mut found = order(seed);
-            found.sort_unstable();
-            assert_eq!(found, all, "seed {seed}");
+            assert_eq!(order(seed), all, "seed {seed}");
         }
     }
 
     #[test]
-    fn seeds_reach_every_order_of_the_resources() {
-        let orders: BTreeSet<Vec<Option<i64>>> = (0..24).map(order).collect();
-        assert_eq!(orders.len(), 24);
+    fn seeds_put_a_private_descriptor_behind_each() {
+        let kinds =
+            |seed| arranged(&BARS, interrupts(Signal::Message)[0], seed).iter().map(|of| of.Type).collect();
+        let found: BTreeSet<Vec<u8>> = (0..16).map(kinds).collect();
+        assert_eq!(found.len(), 16);
+        assert!(found.iter().any(|kinds| kinds.last() == Some(&DEVICE_PRIVATE)));
     }
 
     #[test]
     fn a_device_without_memory_has_its_interrupt_alone() {
         for seed in 0..3 {
-            assert_eq!(arranged(&[], message_interrupts().0, seed).len(), 1);
+            assert_eq!(arranged(&[], interrupts(Signal::Message)[0], seed).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_line_is_shared_and_no_message() {
+        for half in interrupts(Signal::Line) {
+            assert_eq!((half.ShareDisposition, half.Flags), (SHARED, 0));
         }
     }
 
@@ -286,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_interrupt_is_one_message_whose_level_is_its_vectors() {
-        let (raw, translated) = message_interrupts();
+        let [raw, translated] = interrupts(Signal::Message);
         for half in [&raw, &translated] {
             assert_eq!(half.Type, CmResourceTypeInterrupt as u8);
             assert_eq!(u32::from(half.Flags), CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED);

@@ -96,7 +96,7 @@ fn require_nothing_left(service: &Service) {
     }
     for (rule, left) in kinds {
         if !left.is_empty() {
-            trace::stop(
+            trace::judge(
                 BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
                 [0x62, 0, 0, left.len() as u64],
                 rule,

@@ -16,7 +16,7 @@ pub(crate) mod window;
 
 pub(crate) use codes::BugCheck;
 pub(crate) use locks::{held_locks, lock_acquired, lock_released};
-pub(crate) use require::{require_irql, violation};
+pub(crate) use require::{judge, require_irql, violation};
 
 use crate::ke::hooks::{self, Hooks, Misuse};
 use alloc::format;

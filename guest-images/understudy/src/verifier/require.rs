@@ -9,6 +9,11 @@ pub(crate) fn violation(rule: &str, p1: u64, p2: u64, place: String) -> ! {
     trace::stop(BugCheck::WDF_VIOLATION, [p1, p2, 0, 0], rule, place)
 }
 
+/// Stops or warns, with a WDF violation of that rule.
+pub(crate) fn judge(rule: &str, p1: u64, p2: u64, place: String) {
+    trace::judge(BugCheck::WDF_VIOLATION, [p1, p2, 0, 0], rule, place);
+}
+
 /// Stops unless the IRQL is at most `most`.
 pub(crate) fn require_irql(function: &str, most: Irql) {
     let now = crate::ke::irql();

@@ -5,7 +5,8 @@ use crate::ke::Registers;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::thread;
 use agent_protocol::{Message, QueueView, Violation};
-use alloc::{format, string::String};
+use alloc::{collections::BTreeSet, format, string::String};
+use understudy_rules::rule::Level;
 
 /// One call into the driver that has not returned.
 #[derive(Clone, Copy)]
@@ -223,6 +224,33 @@ pub(crate) fn note(queue: &'static str, what: &str) {
         what: what.into(),
         irql: irql.number(),
     });
+}
+
+/// Warnings that the rig has: rule and callback.
+static WARNED: IrqLock<BTreeSet<(String, String)>> = IrqLock::new(BTreeSet::new());
+
+/// A rule is broken that a run can go on after, in the name of the current callback: stops, or warns, or neither, as its
+/// level is.
+pub(crate) fn judge(code: BugCheck, parameters: [u64; 4], rule: &str, place: String) {
+    judge_in(current(), code, parameters, rule, place);
+}
+
+/// The same, in a callback which has returned.
+pub(crate) fn judge_in(callback: String, code: BugCheck, parameters: [u64; 4], rule: &str, place: String) {
+    match crate::settings::level(rule) {
+        Level::Stop => stop_in(callback, code, parameters, rule, place),
+        Level::Warn => warn(callback, rule, place),
+        Level::Off => {}
+    }
+}
+
+fn warn(callback: String, rule: &str, place: String) {
+    let key = (String::from(rule), callback.clone());
+    if WARNED.with(|warned| warned.insert(key)) {
+        crate::log!("warning: {rule} in {callback}, {place}");
+        let violation = Violation { rule: rule.into(), callback, place };
+        output::push(Message::Warning { us: crate::ke::now_us(), violation });
+    }
 }
 
 /// Stops the machine for a broken rule, in the name of the current callback.

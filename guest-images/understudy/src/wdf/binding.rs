@@ -154,7 +154,7 @@ pub(crate) unsafe extern "win64" fn version_bind_class(
             ),
         );
     };
-    if request.FunctionTableCount as usize != count {
+    if request.FunctionTableCount as usize > count {
         let (asked, major, minor) = (request.FunctionTableCount, version.Major, version.Minor);
         return refuse_bind(
             STATUS_INVALID_PARAMETER,
@@ -165,6 +165,8 @@ pub(crate) unsafe extern "win64" fn version_bind_class(
         client.class_bound = true;
         client.net as u64
     });
+    extension.bound(version);
+    let count = request.FunctionTableCount as usize;
     let table = functions::class_table(extension);
     // SAFETY: the client's array has FunctionTableCount entries, ClassBindInfo is the address of its globals pointer.
     unsafe {

@@ -1,5 +1,6 @@
 //! The class extension above KMDF: one at most, known by what it registers at boot.
 
+use alloc::string::String;
 use spin::Once;
 use wdk_offline::loader::WDF_VERSION;
 
@@ -8,11 +9,14 @@ pub(crate) trait ClassExtension: Sync {
     /// ClassName of WDF_CLASS_BIND_INFO.
     fn name(&self) -> &'static str;
 
-    /// How many functions a version's table has; `None`: that version is not offered.
+    /// How many functions a version's table has, of which a client takes all or the first; `None`: that version is not offered.
     fn functions(&self, version: WDF_VERSION) -> Option<usize>;
 
     /// The versions that are offered, in words.
-    fn versions(&self) -> &'static str;
+    fn versions(&self) -> String;
+
+    /// A client of that version is bound.
+    fn bound(&self, version: WDF_VERSION);
 
     /// Index and address of each function that is offered.
     fn offered(&self) -> &'static [(usize, usize)];

@@ -6,10 +6,10 @@ use super::lock::CallbackLock;
 use super::object::{self, Attributes, Typed, get_ptr};
 use super::queue::Queue;
 use crate::hal::pci;
-use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, device, interface};
+use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, api, device, interface};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::verifier::{require_irql, trace, violation};
+use crate::verifier::{judge, require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -285,6 +285,10 @@ pub(crate) unsafe extern "win64" fn set_characteristics(
     const FUNCTION: &str = "WdfDeviceInitSetCharacteristics";
     require_irql(FUNCTION, Irql::PASSIVE);
     let init = get_ptr::<DeviceInit, _>(init, FUNCTION);
+    if init.net.load(Relaxed) {
+        let place = format!("{FUNCTION}: the device is NetAdapterCx's, which has set them");
+        judge("CharacteristicsAfterNetDeviceInitConfig", 0, characteristics.into(), place);
+    }
     let before = if or == 0 { 0 } else { init.characteristics.load(Relaxed) };
     init.characteristics.store(before | characteristics, Relaxed);
 }
@@ -299,12 +303,9 @@ pub(crate) unsafe extern "win64" fn create_device_interface(
     const FUNCTION: &str = "WdfDeviceCreateDeviceInterface";
     require_irql(FUNCTION, Irql::PASSIVE);
     let device = get_ptr::<Device, _>(device, FUNCTION);
-    if !reference.is_null() {
-        trace::not_offered("WdfDeviceCreateDeviceInterface with a reference string");
-    }
     let service = device.bus.service();
     // SAFETY: the driver passes the address of a GUID.
-    interface::register(unsafe { *class }, device.wdm, service.name, service.owner);
+    interface::register(unsafe { *class }, device.wdm, (service.name, &api::text(reference)), service.owner);
     if device.bus.stage() == Stage::Working {
         interface::set_enabled(device.wdm, true);
     }

@@ -32,6 +32,12 @@ fn complete(irp: Irp, status: NTSTATUS) -> NTSTATUS {
     status
 }
 
+/// Whether a file was opened without a name below its device.
+fn is_nameless(file: *mut FILE_OBJECT) -> bool {
+    // SAFETY: the file object of a request lives until the request is completed; a driver's own request may have none.
+    unsafe { file.as_ref() }.is_some_and(|file| file.FileName.Length == 0)
+}
+
 /// The framework's dispatch routine for every IRP of a device.
 pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     // SAFETY: the extension of a framework device holds its WDFDEVICE.
@@ -40,6 +46,16 @@ pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     let location = irp.current();
     // SAFETY: the current location lies in the IRP.
     let (major, file) = unsafe { ((*location).MajorFunction, (*location).FileObject) };
+    if device.net && crate::settings::documented() && is_nameless(file) {
+        // As documented NDIS takes what comes by an interface without a reference string: the driver hears of none of it.
+        let ndis = if matches!(major, MJ_CREATE | MJ_CLEANUP | MJ_CLOSE) {
+            STATUS_SUCCESS
+        } else {
+            trace::set_reason("NDIS takes requests on a device interface without a reference string");
+            STATUS_INVALID_DEVICE_REQUEST
+        };
+        return complete(irp, ndis);
+    }
     match major {
         MJ_CREATE => create(&device, raw, irp, file),
         MJ_CLEANUP => {

@@ -18,7 +18,7 @@ use wdk_offline::{
 /// Entries of the KMDF table.
 pub(crate) const WDF_FUNCTIONS: usize = 458;
 /// Most entries that a class extension's table may have: those of NetAdapterCx 2.1.
-const CLASS_FUNCTIONS: usize = netadaptercx_sys::NET_FUNCTION_COUNT;
+const CLASS_FUNCTIONS: usize = netadaptercx_sys::NET_FUNCTION_COUNT_2_5;
 /// Bytes of one trap stub.
 const STUB: usize = 16;
 

@@ -4,7 +4,7 @@ use crate::base::line::{self, NoLine};
 use anyhow::{Context, Result};
 pub use cancelnic_registers::QueueId;
 pub use control_protocol::{AdvanceClock, Finding, Inject, Queue, Quit, Rule, State, Stats};
-use control_protocol::{GetQueue, GetStats, Method, SetGate, StepGate, rpc};
+use control_protocol::{GetQueue, GetStats, Method, SetGate, SetLink, StepGate, rpc};
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -79,6 +79,11 @@ impl Control {
         }
         self.before = self.call(&GetStats {})?;
         Ok(self.before.queues.iter().all(is_at_rest))
+    }
+
+    /// Whether there is a link from now on.
+    pub fn set_link(&mut self, up: bool) -> Result<()> {
+        self.call(&SetLink { up }).map(drop)
     }
 
     /// Opens or closes a gate.

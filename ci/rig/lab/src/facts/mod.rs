@@ -68,6 +68,15 @@ pub struct Print {
     pub text: String,
 }
 
+/// A rule that was broken and only warns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// From the start of the run.
+    pub at: Duration,
+    /// What was broken.
+    pub violation: Violation,
+}
+
 /// A stretch of frames that left the wire while receive was up: places in the capture's outbound order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
@@ -160,6 +169,8 @@ pub struct Facts {
     pub seed: u64,
     /// Whether the NIC's driver is another project's: it need not print its counts as ours does.
     pub foreign_driver: bool,
+    /// Whether the guest refused to load the drivers, as it had to: none of them has run queues.
+    pub load_refused: bool,
     /// What the guest said of itself; `None` if it never came up.
     pub greeting: Option<Greeting>,
     /// The steps, in order.
@@ -170,6 +181,8 @@ pub struct Facts {
     pub states: Vec<Sample>,
     /// What the drivers printed, in order.
     pub prints: Vec<Print>,
+    /// Rules that were broken and only warn, in order.
+    pub warnings: Vec<Warning>,
     /// Numbers that the rig gave to the sender.
     pub offered: Ids,
     /// Numbers that the rig injected at the device, for receive.

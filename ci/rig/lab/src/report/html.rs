@@ -10,6 +10,7 @@ use crate::facts::Facts;
 use crate::facts::hang::Hang;
 use crate::guest::crash::Crash;
 use crate::guest::symbols::Stack;
+use agent_protocol::Violation;
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -56,6 +57,7 @@ pub(super) fn page(
                 main {
                     h2 { "What became of the frames" }
                     (strip::strip(runs))
+                    (warnings(&report.warnings))
                     @if report.verdict != "good" { (self::prints(&report.prints)) }
                     @for stack in &report.stacks { (self::stack(stack)) }
                     @for hang in &report.hangs { (self::hang(hang)) }
@@ -124,6 +126,16 @@ fn cause(report: &Report, facts: &Facts) -> Markup {
 
 /// Faults behind the first one that are shown.
 const SHOWN: usize = 12;
+
+/// Rules that were broken and do not count.
+fn warnings(warnings: &[Violation]) -> Markup {
+    html! {
+        @if !warnings.is_empty() {
+            h2 { "Warnings" }
+            ul { @for warning in warnings { li { (fault_line(warning)) } } }
+        }
+    }
+}
 
 /// The drivers' own lines: of a driver that gave up, they have the reason.
 fn prints(prints: &[Print]) -> Markup {

@@ -54,6 +54,9 @@ pub struct Report {
     pub findings: Vec<QueueFinding>,
     /// What was wrong, the cause first.
     pub violations: Vec<Violation>,
+    /// Rules that were broken and only warn, in order; left out if there was none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Violation>,
     /// The lines that the drivers printed, in order.
     pub prints: Vec<Print>,
     /// Queues that were not given back; left out if there was none.
@@ -244,6 +247,7 @@ impl Report {
                 })
                 .collect(),
             violations: violations.to_vec(),
+            warnings: facts.warnings.iter().map(|warning| warning.violation.clone()).collect(),
             prints: facts
                 .prints
                 .iter()

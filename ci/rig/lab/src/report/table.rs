@@ -158,6 +158,12 @@ pub fn queues(facts: &Facts, style: Style, width: usize) -> String {
     text
 }
 
+/// Rules that were broken and only warn, a line each; `None` if there is none.
+pub fn warnings(facts: &Facts) -> Option<String> {
+    let lines = facts.warnings.iter().map(|warning| format!("\nwarning: {}", fault_line(&warning.violation)));
+    (!facts.warnings.is_empty()).then(|| lines.collect::<String>().trim_start().to_owned())
+}
+
 /// The lines that the drivers printed, the last ones; `None` if there is none.
 pub fn prints(facts: &Facts) -> Option<String> {
     const SHOWN: usize = 12;

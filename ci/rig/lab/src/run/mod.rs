@@ -11,6 +11,7 @@ mod end;
 pub mod filter;
 mod judged;
 mod kept;
+mod link;
 pub mod programs;
 pub mod requests;
 mod stack;

@@ -90,6 +90,11 @@ impl Run {
         self.open(&class(if self.settings.bench { NIC_BENCH_INTERFACE } else { NIC_INTERFACE }))
     }
 
+    /// What the NIC's driver has noted of requests.
+    pub fn nic_log(&mut self, nic: File) -> Result<Vec<Logged>> {
+        read_log(self, NIC, nic, nic::LOG)
+    }
+
     /// Opens the relay's interface; a test build is told its fault.
     pub fn open_relay(&mut self) -> Result<File> {
         let relay = self.open(&class(RELAY_INTERFACE))?;

@@ -1,6 +1,6 @@
 //! What the guest said, put on the rig's clock.
 
-use crate::facts::{Callback, Facts, Print};
+use crate::facts::{Callback, Facts, Print, Warning};
 use crate::session::Session;
 use agent_protocol::Message;
 use std::time::{Duration, Instant};
@@ -25,6 +25,9 @@ pub(super) fn collect(session: &Session, started: Instant, ended_lives: &[usize]
                 what,
                 irql,
             }),
+            Message::Warning { us, violation } => {
+                facts.warnings.push(Warning { at: session.greeting.since(started, us), violation });
+            }
             _ => {}
         }
     }

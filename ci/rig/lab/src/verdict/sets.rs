@@ -178,6 +178,9 @@ pub(super) fn driver_agrees(facts: &Facts, found: &mut Vec<Violation>) {
     if facts.foreign_driver && [TX, RX].iter().all(|queue| facts.driver.total(*queue).is_none()) {
         return;
     }
+    if facts.load_refused && facts.offered.is_empty() {
+        return;
+    }
     let (tx, rx) = (&facts.tx, &facts.rx);
     let on_hardware = tx.sent.len() + tx.taken_back.len();
     let expected = [

@@ -101,6 +101,11 @@ const PARAMETERS: &[Rule] = &[
     rule("AdapterInitAlreadyUsed", Windows, "code 40: an init structure used twice"),
     rule("InvalidQueueHandle", Windows, "code 44: a queue of the other direction"),
     rule("NetDeviceInitConfigMissing", Windows, "NetAdapterInitAllocate without NetDeviceInitConfig"),
+    goes_on(
+        "CharacteristicsAfterNetDeviceInitConfig",
+        Documents,
+        "WdfDeviceInitSetCharacteristics after NetDeviceInitConfig, which is undefined",
+    ),
 ];
 
 const BOOKS: &[Rule] = &[
@@ -197,9 +202,9 @@ const OBJECTS: &[Rule] = &[
     goes_on("PoolLeaked", Verifier, "pool memory left behind at unload"),
     goes_on("MappingLeaked", Verifier, "a mapping left behind at unload"),
     goes_on("InterfaceReferenceLeaked", Documents, "a reference to the bus interface left behind at unload"),
-    goes_on("BindingLeaked", Documents, "a framework binding left behind at unload"),
-    goes_on("ObjectLeaked", Verifier, "a framework object left behind at unload, or referenced"),
-    goes_on("DeviceLeaked", Documents, "a device object left behind at unload"),
+    rule("BindingLeaked", Documents, "a framework binding left behind at unload"),
+    rule("ObjectLeaked", Verifier, "a framework object left behind at unload, or referenced"),
+    rule("DeviceLeaked", Documents, "a device object left behind at unload"),
     goes_on("SymbolicLinkLeaked", Documents, "a symbolic link left behind at unload"),
 ];
 
@@ -313,6 +318,7 @@ const FILTERS: &[Rule] = &[
     rule("EventNotPassedOnOnce", Documents, "a network or device event swallowed or repeated"),
     rule("NdisFDeregisterFilterDriver", Verifier, "a filter driver goes without deregistering"),
     goes_on("ControlDeviceWithoutSecurity", Advice, "a control device without DefaultSDDLString"),
+    goes_on("FilterRunTypeDiffers", Advice, "the INF's FilterRunType and the MANDATORY flag differ"),
     rule("DeviceExtensionWritten", Windows, "NDIS's part of a control device's extension was written"),
     rule("InvalidDeviceHandle", Windows, "not the handle of a control device"),
     rule("Irql_Filter_Driver_Function", Verifier, "a filter function above its IRQL"),

@@ -4,7 +4,7 @@ use crate::io::{api, device, names};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::modules;
-use crate::ndis::violation::{require_irql, stop};
+use crate::ndis::violation::{judge, require_irql, stop};
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use ndis_sys::*;
@@ -66,7 +66,7 @@ pub(super) unsafe extern "win64" fn register(
         return NDIS_STATUS_INVALID_PARAMETER;
     }
     if given.DefaultSDDLString.is_null() {
-        stop(
+        judge(
             "ControlDeviceWithoutSecurity",
             format!("{FUNCTION}: no DefaultSDDLString: anybody may open it"),
         );

@@ -252,18 +252,14 @@ impl Queue {
     /// A notification from the driver. Any IRQL.
     pub(crate) fn notify(&self) {
         if !self.started.load(Relaxed) {
-            self.stop_now(
-                "NotifyAfterStop",
-                format!("{}: the queue's handle was used after EvtStop", self.name),
-            );
+            let place = format!("{}: the queue's handle was used after EvtStop", self.name);
+            trace::stop(BugCheck::WDF_VIOLATION, [0; 4], "NotifyAfterStop", place);
         }
         let armed = self.arms.answer();
         // a cancelled queue may wait for the device by the driver's own means
         if !armed && !self.cancelled.load(Relaxed) && !watch::device_failed() {
-            self.stop_now(
-                "NotifyWithoutArm",
-                format!("{}: no SetNotificationEnabled since the last one", self.name),
-            );
+            let place = format!("{}: no SetNotificationEnabled since the last one", self.name);
+            trace::judge(BugCheck::WDF_VIOLATION, [0; 4], "NotifyWithoutArm", place);
         }
         self.muted.store(false, Relaxed);
         self.unseen.with(Unseen::awake);
@@ -273,11 +269,6 @@ impl Queue {
     /// Both rings as they are now.
     fn snapshot(&self) -> Snapshot {
         Snapshot { packets: self.packets.copy(), fragments: self.fragments.copy() }
-    }
-
-    /// Stops in the name of whatever callback runs now.
-    fn stop_now(&self, rule: &str, place: String) -> ! {
-        trace::stop(BugCheck::WDF_VIOLATION, [0; 4], rule, place)
     }
 
     /// Stops for a rule of this queue, in the name of its last callback.
@@ -317,7 +308,7 @@ impl Queue {
         }
         let after = self.snapshot();
         if let Err(broken) = verifier::check(self.direction, &before, &after) {
-            self.stop_in(what, broken);
+            self.judge_rings(what, broken);
         }
         let moved = |before: &verifier::Ring, after: &verifier::Ring| {
             before.header.distance(before.header.begin, after.header.begin)
@@ -329,8 +320,14 @@ impl Queue {
         moved
     }
 
-    fn stop_in(&self, what: &str, broken: verifier::Broken) -> ! {
-        self.stop(broken.rule, broken.code, format!("{} in {what}: {}", self.name, broken.place))
+    /// A ring check has failed: stops, or for a rule of ours as its level is.
+    fn judge_rings(&self, what: &str, broken: verifier::Broken) {
+        let place = format!("{} in {what}: {}", self.name, broken.place);
+        if broken.code != 0 {
+            self.stop(broken.rule, broken.code, place);
+        }
+        let callback = format!("{} {}", self.name, self.last.with(|last| *last));
+        trace::judge_in(callback, BugCheck::WDF_VIOLATION, [0; 4], broken.rule, place);
     }
 
     /// Whether the call moved an index that a report wants to see.

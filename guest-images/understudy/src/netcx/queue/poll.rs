@@ -93,7 +93,7 @@ impl Client for Queue {
                 if self.direction == Direction::Tx
                     && let Err(broken) = verifier::tx_fragments_followed(&self.snapshot())
                 {
-                    self.stop_in("EvtStop", broken);
+                    self.judge_rings("EvtStop", broken);
                 }
             }
         }

@@ -378,5 +378,5 @@ impl Io {
 
 /// Opens a file on a driver's device, as a program does.
 pub(super) fn open(driver: &Driver) -> Arc<File> {
-    File::open(driver.object(), true).expect("the device can be opened")
+    File::open(driver.object(), "", true).expect("the device can be opened")
 }

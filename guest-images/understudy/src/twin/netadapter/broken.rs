@@ -5,7 +5,7 @@ use super::nic::*;
 use super::send_frames;
 use crate::ke::delay_us;
 use crate::ndis::stack;
-use crate::twin::machine::stops_with;
+use crate::twin::machine::{on_a_machine, stops_with};
 use core::mem::transmute;
 use core::sync::atomic::Ordering::SeqCst;
 use netadaptercx_sys::*;
@@ -96,6 +96,8 @@ broken! {
         started(LeavesOutTheConfiguration) => "NetDeviceInitConfigMissing";
     an_adapter_without_datapath_callbacks_is_named:
         started(ForgetsTheCallbacks) => "InvalidDatapathCallbacks";
+    characteristics_after_net_device_init_config_are_named:
+        started(SetsCharacteristicsLate) => "CharacteristicsAfterNetDeviceInitConfig";
     two_adapters_from_one_init_are_named: started(CreatesTwoFromOneInit) => "AdapterInitAlreadyUsed";
 }
 
@@ -116,6 +118,22 @@ fn a_notification_that_nobody_asked_for_is_named() {
             net!(NetRxQueueNotifyMoreReceivedPacketsAvailable:
                  PFN_NETRXQUEUENOTIFYMORERECEIVEDPACKETSAVAILABLE(queue));
         }
+    });
+}
+
+#[test]
+fn a_rule_that_is_set_to_warn_or_off_does_not_end_the_run() {
+    let line = "rule.NotifyWithoutArm=warn rule.CharacteristicsAfterNetDeviceInitConfig=off";
+    crate::settings::start(line, &[]).expect("rules that can be set so");
+    on_a_machine!(|| {
+        up(Does::SetsCharacteristicsLate);
+        let queue = RX.with(|rx| rx.queue) as NETPACKETQUEUE;
+        for _ in 0..2 {
+            net!(NetRxQueueNotifyMoreReceivedPacketsAvailable:
+                 PFN_NETRXQUEUENOTIFYMORERECEIVEDPACKETSAVAILABLE(queue));
+        }
+        wire_brings(0..4);
+        stack::pause(1);
     });
 }
 

@@ -48,6 +48,7 @@ pub(super) enum Does {
     CallsAtDispatch,
     LeavesOutTheConfiguration,
     ForgetsTheCallbacks,
+    SetsCharacteristicsLate,
     CreatesTwoFromOneInit,
     HasAnotherVersionsSize,
 }

@@ -206,6 +206,10 @@ pub(super) unsafe extern "win64" fn device_add(_driver: WDFDRIVER, mut init: PWD
     if !does(Does::LeavesOutTheConfiguration) {
         assert_eq!(net!(NetDeviceInitConfig: PFN_NETDEVICEINITCONFIG(init)), STATUS_SUCCESS);
     }
+    if does(Does::SetsCharacteristicsLate) {
+        // SAFETY: KMDF checks what it is given.
+        unsafe { device::set_characteristics(null_mut(), init, 0x100, 1) };
+    }
     let mut callbacks = WDF_PNPPOWER_EVENT_CALLBACKS {
         Size: size_of::<WDF_PNPPOWER_EVENT_CALLBACKS>() as u32,
         EvtDevicePrepareHardware: Some(prepare),

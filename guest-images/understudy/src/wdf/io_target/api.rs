@@ -79,7 +79,7 @@ pub(crate) unsafe extern "win64" fn open(
         BY_NAME => {
             let name = api::text(&raw const params.TargetDeviceName);
             let Some(to) = names::resolve(&name) else { return STATUS_OBJECT_NAME_NOT_FOUND };
-            match File::open(to, false) {
+            match File::open(to, names::below(&name), false) {
                 Ok(file) => (to, Some(file.clone()), file.object()),
                 Err(status) => return status,
             }

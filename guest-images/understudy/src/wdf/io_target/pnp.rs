@@ -3,7 +3,7 @@
 use super::{State, TARGETS, Target};
 use crate::io::STATUS_INVALID_DEVICE_STATE;
 use crate::mm::Owner;
-use crate::verifier::violation;
+use crate::verifier::judge;
 use alloc::{sync::Arc, sync::Weak, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
 use wdk_offline::{DEVICE_OBJECT, NTSTATUS};
@@ -73,7 +73,7 @@ pub(crate) fn require_stopped(owner: Owner) {
     let all = (0..count).filter_map(|at| TARGETS.with(|targets| targets.get(at).and_then(Weak::upgrade)));
     for target in all.filter(|target| target.owner == owner && !target.local) {
         if target.inner.with(|inner| inner.state == State::Started) {
-            violation(
+            judge(
                 "TargetNotStopped",
                 6,
                 target.handle.load(Relaxed),

@@ -3,7 +3,7 @@
 use super::{Place, Request, get, of_context};
 use crate::io::{Irp, STATUS_CANCELLED};
 use crate::ke::Irql;
-use crate::verifier::{require_irql, violation, window};
+use crate::verifier::{judge, require_irql, violation, window};
 use crate::wdf::object::{self};
 use crate::wdf::queue::Queue;
 use alloc::{format, sync::Arc};
@@ -219,7 +219,7 @@ pub(crate) unsafe extern "win64" fn cancel_sent_request(
     let request = get(request, FUNCTION);
     let safe = object::references(raw, FUNCTION) != 0 || request.inner.with(|inner| inner.in_stop);
     if !safe {
-        violation(
+        judge(
             "CancelledWithoutReference",
             6,
             raw,

@@ -4,7 +4,7 @@ use super::{Format, Place, Request, Routine, Waiter, get};
 use crate::io::{Irp, STATUS_MORE_PROCESSING_REQUIRED};
 use crate::ke::Irql;
 use crate::ke::{Event, Timer};
-use crate::verifier::{require_irql, violation, window};
+use crate::verifier::{judge, require_irql, violation, window};
 use crate::wdf::io_target::{self, Target};
 use crate::wdf::object::{self};
 use alloc::{boxed::Box, format, sync::Arc};
@@ -242,7 +242,7 @@ pub(crate) unsafe extern "win64" fn send(
         );
     }
     if request.inner.with(|inner| inner.used) {
-        violation(
+        judge(
             "RequestNotReused",
             6,
             request.handle(),
