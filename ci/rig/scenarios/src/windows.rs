@@ -180,7 +180,8 @@ pub(crate) fn all() -> Vec<Scenario> {
             LINK_IGNORED,
             &["StepFailed"],
             link_changes,
-        ),
+        )
+        .needs(&[Need::Callbacks]),
         caught(
             "caught-interface-without-reference-string",
             "as documented NDIS takes the requests on an interface without a reference string",

@@ -4,15 +4,17 @@ use super::life::{self, pass_one, power, removal};
 use super::stage::expect_refused;
 use super::status::{CANCELLED, SUCCESS};
 use super::waiting::{await_waiting, wait};
-use crate::scenario::{Scenario, bench, caught};
+use crate::scenario::{Scenario, bench, caught, endured};
 use anyhow::{Result, ensure};
 use cancelnic_ioctl::nic;
 use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour};
 use cancelnic_ioctl::relay::{Send, phase};
 use cancelnic_mutants::Mutant;
+use lab::facts::Facts;
 use lab::guest::need::Need;
 use lab::run::Run;
 use lab::run::requests::Requests;
+use lab::settings::Settings;
 use zerocopy::IntoBytes;
 
 const SLOT: u32 = 1;
@@ -123,6 +125,19 @@ fn at_once(run: &mut Run) -> Result<()> {
     let status = run.control("how things stand", nic, nic::WAIT, wait.as_bytes(), room)?.status;
     run.expect("status", status, SUCCESS)?;
     run.close(nic)
+}
+
+/// The rule warns, and does not end the run.
+fn warning(settings: &mut Settings) {
+    bench(settings);
+    settings.kernel.words.push("rule.CancelledWithoutReference=warn".into());
+}
+
+/// Once, though the callback may come again.
+fn warned_once(facts: &Facts) -> Result<()> {
+    let rules: Vec<_> = facts.warnings.iter().map(|warning| &warning.violation.rule).collect();
+    ensure!(rules == ["CancelledWithoutReference"], "{rules:?}");
+    Ok(())
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
@@ -266,5 +281,12 @@ pub(crate) fn all() -> Vec<Scenario> {
             at_once,
         ),
     ];
-    all.into_iter().map(|scenario| scenario.prepare(bench)).collect()
+    let warned = endured(
+        "rule-that-warns-does-not-stop",
+        "a rule that is set to warn is in the report once, and the run goes on",
+        Mutant::CancelsWithoutReference,
+        recall,
+    );
+    let on_bench = all.into_iter().map(|scenario| scenario.prepare(bench));
+    on_bench.chain([warned.prepare(warning).shows(warned_once)]).collect()
 }
