@@ -174,6 +174,9 @@ impl Wire for Line<'_> {
     }
 
     fn taken_back(&mut self, queue: QueueId, frame: Option<&[u8]>, _: Duration) {
+        if !self.wants_taken_back() {
+            return;
+        }
         let comment = self.ether.comment(queue);
         match frame {
             Some(frame) => self.ether.record(Way::TakenBack, frame, Some(&comment)),

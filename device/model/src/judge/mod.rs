@@ -1,7 +1,7 @@
 //! The judge: watches what a driver does with a queue, any driver in any guest, and names what it must
 //! not do. It sees what the device sees: the rings, the buffers, the doorbells and the command words.
-//! It changes nothing that the driver could see. It costs two thirds of what the model does for a frame (see
-//! `benches/judge.rs`), so a device may be made without it.
+//! It changes nothing that the driver could see. What it costs is in `device/README.md`, so a device may
+//! be made without it.
 //!
 //! It is no policeman: a finding stops nothing. It is bounded: 256 bytes of a transmit chain and 64 of a receive buffer are
 //! looked at, twice; the first [`KEPT`] findings of a queue are kept, all are counted. Descriptors are compared whole.
