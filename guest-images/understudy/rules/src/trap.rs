@@ -65,7 +65,7 @@ pub struct Trap {
 pub enum Memory {
     /// No more than the error code says.
     Any,
-    /// It may be paged out: a section PAGE, or paged pool.
+    /// It may be paged out: a section PAGE.
     Paged,
     /// A section that has gone after DriverEntry.
     Discarded,
