@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A KMDF 1.9 driver has a table of its own that the framework fills; from 1.11 on it has a pointer to the framework's.
+# A KMDF 1.9 driver has a table of its own that the framework fills; a driver of today has a pointer to the framework's.
 #
 # Package: pydivert 2.1.0 (PyPI), which holds WinDivert64.sys, a signed driver that binds KMDF 1.9. It is read, not run.
-# Both versions bind with the same structure of 0x30 bytes (WDF_BIND_INFO: Size, Component, Version, FuncCount, FuncTable,
-# Module), and published headers declare FuncTable in the same way. What is behind it differs, and nothing in the structure
-# says so: drivers of today load a pointer from that address and call through it ("mov rax, [FuncTable]; call [rax+8*n]").
+# Both bind with the same structure of 0x30 bytes (WDF_BIND_INFO: Size, Component, Version, FuncCount, FuncTable, Module), whose
+# FuncTable is declared in the same way. What is behind it differs, and no field says so: the framework goes by FuncCount
+# (microsoft/Windows-Driver-Frameworks, fxlibrarycommon.cpp: up to 438 functions, those of 1.13, it copies; beyond, it stores
+# a pointer). Drivers of today load a pointer from that address and call through it ("mov rax, [FuncTable]; call [rax+8*n]").
 # Seen: the driver calls in place, "call [FuncTable+8*n]", and nowhere loads a pointer from FuncTable. A loader that stores
-# one pointer there, as is right for 1.11 and later, leaves 395 of its 396 functions null.
+# one pointer there, as is right for drivers of today, leaves 395 of its 396 functions null.
 # Output:
 #   KMDF 1.9.7600, 396 functions, structure of 0x30 bytes
 #   calls in place: 59, of 39 functions; loads of a pointer: 0

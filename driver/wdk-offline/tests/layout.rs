@@ -144,7 +144,15 @@ fn error_log_packet() {
 #[test]
 fn loader_structures() {
     use std::mem::offset_of;
-    use wdk_offline::loader::{WDF_BIND_INFO, WDF_CLASS_BIND_INFO, WDF_VERSION};
+    use wdk_offline::loader::{
+        WDF_BIND_INFO, WDF_BIND_INFO2, WDF_CLASS_BIND_INFO, WDF_CLASS_BIND_INFO2, WDF_VERSION,
+    };
+    assert_eq!(size_of::<WDF_BIND_INFO2>(), 0x58);
+    assert_eq!(offset_of!(WDF_BIND_INFO2, ClientVersionHigherThanFramework), 0x38);
+    assert_eq!(offset_of!(WDF_BIND_INFO2, StructTable), 0x50);
+    assert_eq!(size_of::<WDF_CLASS_BIND_INFO2>(), 0x78);
+    assert_eq!(offset_of!(WDF_CLASS_BIND_INFO2, MinimumVersionRequired), 0x50);
+    assert_eq!(offset_of!(WDF_CLASS_BIND_INFO2, StructTable), 0x70);
     assert_eq!(size_of::<WDF_VERSION>(), 12);
     assert_eq!(size_of::<WDF_BIND_INFO>(), 0x30);
     assert_eq!(offset_of!(WDF_BIND_INFO, Component), 0x8);

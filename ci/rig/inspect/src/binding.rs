@@ -4,6 +4,7 @@
 //! the second forms (`fxldr.h` of kits from KMDF 1.25 on) begin in the same way and are longer.
 
 use crate::image::Image;
+use wdk_offline::loader::KMDF_MOST_COPIED;
 
 /// A framework with a table of functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,11 @@ impl Framework {
         }
     }
 
-    /// Sizes that the structure can have: of its first form, and of the longest that is known or to be expected.
-    const fn sizes(self) -> std::ops::RangeInclusive<u32> {
+    /// The sizes of the structure's two forms.
+    const fn sizes(self) -> [u32; 2] {
         match self {
-            Self::Kmdf => 0x30..=0x58,
-            Self::NetAdapterCx => 0x50..=0x78,
+            Self::Kmdf => [0x30, 0x58],
+            Self::NetAdapterCx => [0x50, 0x78],
         }
     }
 }
@@ -76,12 +77,6 @@ impl Binding {
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}.{}", self.framework.component(), self.major, self.minor)
-    }
-
-    /// Whether it is the second form of the structure.
-    #[must_use]
-    pub fn is_second_form(&self) -> bool {
-        self.size != *self.framework.sizes().start()
     }
 }
 
@@ -121,8 +116,8 @@ fn read(bytes: &[u8], framework: Framework, image: &Image) -> Option<Binding> {
     let address = u64_at(bytes, 0x20)?;
     // the count comes before the table's address in the one, behind it in the other
     let functions = word(if framework == Framework::Kmdf { 0x1c } else { 0x28 })?;
-    // before 1.11 KMDF filled an array of the driver's, as class extensions do (findings/kmdf-1-9-fills-the-drivers-own-table.sh)
-    let is_pointer = framework == Framework::Kmdf && (major, minor) >= (1, 11);
+    // an older driver has an array of its own, as a class extension's client has
+    let is_pointer = framework == Framework::Kmdf && functions > KMDF_MOST_COPIED;
     let table = if is_pointer { Table::Pointer(address) } else { Table::Array(address) };
     let inside = address.checked_sub(image.base).and_then(|offset| u32::try_from(offset).ok())?;
     image.sections.iter().find(|section| section.place.contains(&inside))?;

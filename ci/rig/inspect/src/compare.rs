@@ -1,6 +1,6 @@
 //! What a driver asks for, beside what is offered.
 
-use crate::binding::{Binding, Framework, bindings};
+use crate::binding::{Binding, bindings};
 use crate::calls;
 use crate::image::Image;
 use crate::offers::Offers;
@@ -78,19 +78,10 @@ fn split(module: String, functions: BTreeSet<String>, offered: Option<&BTreeSet<
 fn refusal(binding: &Binding, offers: &Offers) -> Option<String> {
     let title = binding.title();
     let (known, _) = offers.of_framework(binding.framework.component())?;
-    if binding.is_second_form() {
-        return Some(format!(
-            "{title}: the bind structure's second form ({:#x} bytes) is not offered",
-            binding.size
-        ));
-    }
-    (binding.build != 0 || !known_version(known, binding)).then(|| {
-        let build = if binding.build == 0 { String::new() } else { format!(".{}", binding.build) };
-        format!("{title}{build} is not offered, only {known}")
-    })
+    (!known_version(known, binding)).then(|| format!("{title} is not offered, only {known} and earlier"))
 }
 
-/// Whether the version is the listed one, or one whose table begins the same way.
+/// Whether the version is the listed one, or an earlier one, whose table is the beginning of it.
 fn known_version(title: &str, binding: &Binding) -> bool {
     let listed = title.rsplit(' ').next().and_then(|version| version.split_once('.'));
     let Some((major, minor)) =
@@ -98,9 +89,5 @@ fn known_version(title: &str, binding: &Binding) -> bool {
     else {
         return false;
     };
-    match binding.framework {
-        Framework::Kmdf => (binding.major, binding.minor) == (major, minor),
-        // every earlier one of the same major version
-        Framework::NetAdapterCx => binding.major == major && binding.minor <= minor,
-    }
+    binding.major == major && binding.minor <= minor
 }

@@ -4,6 +4,7 @@
 //! Each test is a process of its own ([`machine`]), so that a broken rule may end it as it ends a machine. Threads are
 //! the dispatcher's own; time passes when nobody can run. [`orders`] walks every order of two threads.
 
+mod bind;
 mod buffers;
 mod driver;
 mod machine;

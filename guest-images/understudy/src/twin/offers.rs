@@ -31,7 +31,7 @@ fn page() -> String {
         section(&mut page, module, &names, None);
     }
     let names = functions::names().collect();
-    section(&mut page, "KmdfLibrary 1.31", &names, Some(FUNCTION_NAMES.len()));
+    section(&mut page, "KmdfLibrary 1.33", &names, Some(FUNCTION_NAMES.len()));
     let names = NetAdapterCx.offered().iter().map(|&(index, _)| NetAdapterCx.function_name(index)).collect();
     section(&mut page, "NetAdapterCx 2.1", &names, Some(netadaptercx_sys::NET_FUNCTION_COUNT));
     page

@@ -5,7 +5,10 @@ use super::{class, functions};
 use crate::ke::Irql;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{boxed::Box, format, string::String};
-use wdk_offline::loader::{KMDF_1_31_FUNCTION_COUNT, WDF_BIND_INFO, WDF_CLASS_BIND_INFO};
+use wdk_offline::loader::{
+    KMDF_FUNCTION_COUNTS, KMDF_MOST_COPIED, WDF_BIND_INFO, WDF_BIND_INFO2, WDF_CLASS_BIND_INFO,
+    WDF_CLASS_BIND_INFO2,
+};
 use wdk_offline::{
     DRIVER_OBJECT, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_GLOBALS, WDFFUNC,
@@ -27,7 +30,22 @@ fn refuse_bind(status: NTSTATUS, why: &str) -> NTSTATUS {
     status
 }
 
-/// WdfVersionBind: PASSIVE_LEVEL. Size, component, version and function count must be those of KMDF 1.31.
+/// The newest minor version of KMDF 1 whose clients bind: it has the functions of 1.31.
+const NEWEST: u32 = 33;
+
+/// Tells a stub of the second form that the framework is not older than the driver: its own constants hold.
+///
+/// # Safety
+/// The pointer is the structure's: null, or a variable of the driver's stub.
+unsafe fn not_higher(higher: *mut u8) {
+    if !higher.is_null() {
+        // SAFETY: the caller vouches for it.
+        unsafe { higher.write(0) };
+    }
+}
+
+/// WdfVersionBind: PASSIVE_LEVEL. Any version of KMDF up to 1.33 binds, with either form of the structure; the INF may
+/// declare an older one.
 pub(crate) unsafe extern "win64" fn version_bind(
     driver: *mut DRIVER_OBJECT,
     _registry_path: *mut UNICODE_STRING,
@@ -37,10 +55,11 @@ pub(crate) unsafe extern "win64" fn version_bind(
     require_irql("WdfVersionBind", Irql::PASSIVE);
     // SAFETY: the driver passes its static bind request.
     let request = unsafe { &*info };
-    if request.Size as usize != size_of::<WDF_BIND_INFO>() {
+    let is_second = request.Size as usize == size_of::<WDF_BIND_INFO2>();
+    if !is_second && request.Size as usize != size_of::<WDF_BIND_INFO>() {
         return refuse_bind(
             STATUS_INFO_LENGTH_MISMATCH,
-            &format!("WDF_BIND_INFO.Size {:#x}, not 0x30", request.Size),
+            &format!("WDF_BIND_INFO.Size {:#x}, neither 0x30 nor 0x58", request.Size),
         );
     }
     // SAFETY: as above, zero-terminated by contract.
@@ -49,30 +68,30 @@ pub(crate) unsafe extern "win64" fn version_bind(
         return refuse_bind(STATUS_OBJECT_NAME_NOT_FOUND, &format!("no framework library {component:?}"));
     }
     let version = request.Version;
-    if (version.Major, version.Minor, version.Build) != (1, 31, 0) {
+    if version.Major != 1 || version.Minor > NEWEST {
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
-            &format!("KMDF {}.{} is not here, only 1.31", version.Major, version.Minor),
+            &format!("KMDF {}.{} is not here, only 1.0 to 1.{NEWEST}", version.Major, version.Minor),
         );
     }
     let Some(service) = crate::verifier::owners::by_driver(driver) else {
         return refuse_bind(STATUS_INVALID_PARAMETER, "WdfVersionBind with a driver object that is nobody's");
     };
-    if service.package.kmdf != Some((1, 31)) {
+    if !service.package.kmdf.is_some_and(|(major, minor)| major == 1 && minor <= version.Minor) {
         let declared = service.package.kmdf.map(|(major, minor)| format!("KMDF {major}.{minor}"));
         let declared = declared.unwrap_or_else(|| "no KMDF".into());
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
-            &format!("the INF declares {declared}, the driver binds 1.31"),
+            &format!("the INF declares {declared}, the driver binds 1.{}", version.Minor),
         );
     }
     if still_bound(service.owner).is_some() {
         violation("BoundTwice", 0, 0, format!("WdfVersionBind by {}", service.name));
     }
-    if request.FuncCount != KMDF_1_31_FUNCTION_COUNT {
+    if !KMDF_FUNCTION_COUNTS.contains(&request.FuncCount) {
         return refuse_bind(
             STATUS_INVALID_PARAMETER,
-            &format!("KMDF 1.31 has 458 functions, not {}", request.FuncCount),
+            &format!("no version of KMDF has {} functions", request.FuncCount),
         );
     }
     let made = Box::into_raw(Box::new(WDF_DRIVER_GLOBALS {
@@ -88,9 +107,18 @@ pub(crate) unsafe extern "win64" fn version_bind(
         handle: 0,
     };
     CLIENTS.with(|clients| clients.push(client));
-    // SAFETY: FuncTable is the address of the client's table pointer, `globals` of its globals pointer.
+    let table = functions::wdf_table();
+    // SAFETY: FuncTable is the client's array of FuncCount functions where it has one, else the address of its table
+    // pointer; `globals` is the address of its globals pointer; the second form is as long as its Size says.
     unsafe {
-        *request.FuncTable.cast::<*const WDFFUNC>() = functions::wdf_table();
+        if request.FuncCount <= KMDF_MOST_COPIED {
+            core::ptr::copy_nonoverlapping(table, request.FuncTable.cast(), request.FuncCount as usize);
+        } else {
+            *request.FuncTable.cast::<*const WDFFUNC>() = table;
+        }
+        if is_second {
+            not_higher((*info.cast::<WDF_BIND_INFO2>()).ClientVersionHigherThanFramework);
+        }
         *globals = made;
     }
     STATUS_SUCCESS
@@ -130,10 +158,11 @@ pub(crate) unsafe extern "win64" fn version_bind_class(
     require_irql("WdfVersionBindClass", Irql::PASSIVE);
     // SAFETY: the driver passes its static class bind request.
     let request = unsafe { &*class };
-    if request.Size as usize != size_of::<WDF_CLASS_BIND_INFO>() {
+    let is_second = request.Size as usize == size_of::<WDF_CLASS_BIND_INFO2>();
+    if !is_second && request.Size as usize != size_of::<WDF_CLASS_BIND_INFO>() {
         return refuse_bind(
             STATUS_INFO_LENGTH_MISMATCH,
-            &format!("WDF_CLASS_BIND_INFO.Size {:#x}, not 0x50", request.Size),
+            &format!("WDF_CLASS_BIND_INFO.Size {:#x}, neither 0x50 nor 0x78", request.Size),
         );
     }
     // SAFETY: as above, zero-terminated by contract.
@@ -168,8 +197,12 @@ pub(crate) unsafe extern "win64" fn version_bind_class(
     extension.bound(version);
     let count = request.FunctionTableCount as usize;
     let table = functions::class_table(extension);
-    // SAFETY: the client's array has FunctionTableCount entries, ClassBindInfo is the address of its globals pointer.
+    // SAFETY: the client's array has FunctionTableCount entries, ClassBindInfo is the address of its globals pointer; the
+    // second form is as long as its Size says.
     unsafe {
+        if is_second {
+            not_higher((*class.cast::<WDF_CLASS_BIND_INFO2>()).ClientVersionHigherThanFramework);
+        }
         core::ptr::copy_nonoverlapping(table.as_ptr(), request.FunctionTable.cast::<usize>(), count);
         *request.ClassBindInfo.cast::<u64>() = net;
     }

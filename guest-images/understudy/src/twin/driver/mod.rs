@@ -149,7 +149,7 @@ pub(super) struct Driver {
     device: u64,
 }
 
-fn package(name: &str) -> Package {
+pub(super) fn package(name: &str) -> Package {
     Package {
         kind: Kind::Root,
         description: name.into(),
