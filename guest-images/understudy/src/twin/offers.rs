@@ -33,7 +33,7 @@ fn page() -> String {
     let names = functions::names().collect();
     section(&mut page, "KmdfLibrary 1.33", &names, Some(FUNCTION_NAMES.len()));
     let names = NetAdapterCx.offered().iter().map(|&(index, _)| NetAdapterCx.function_name(index)).collect();
-    section(&mut page, "NetAdapterCx 2.1", &names, Some(netadaptercx_sys::NET_FUNCTION_COUNT));
+    section(&mut page, "NetAdapterCx 2.5", &names, Some(netadaptercx_sys::NET_FUNCTION_NAMES.len()));
     page
 }
 
