@@ -47,14 +47,15 @@ const FLOORS: [(&str, &str, &[&str]); 4] = [
             "stuck",
             "hang",
             "trespass",
+            "windows",
         ],
     ),
     (
         "rig",
         "ci/rig/src",
         &[
-            "exit", "fat", "browser", "terminal", "live", "build", "package", "guest", "foreign", "inspect",
-            "kdnet", "image", "demo", "debug", "trials", "test", "manual",
+            "exit", "fat", "browser", "terminal", "live", "build", "package", "guest", "foreign", "rules",
+            "inspect", "kdnet", "image", "demo", "debug", "trials", "test", "manual", "bench",
         ],
     ),
 ];

@@ -138,7 +138,7 @@ pub(crate) enum ClockKind {
 pub(crate) enum Judging {
     /// What it must not do is named.
     On,
-    /// Nobody looks: a frame takes half the time or less.
+    /// Nobody looks: a frame takes less time (device/README.md).
     Off,
 }
 

@@ -188,7 +188,7 @@ impl Nic {
     }
 
     /// Whether there is a link from now on; the guest is interrupted if that is a change and its driver is there: one that
-    /// is not reads the state when it starts, and QEMU 11.1 crashes on the message meanwhile. Frames go on: gates hold them.
+    /// is not reads the state when it starts. Frames go on: gates hold them.
     pub(crate) fn set_link(&self, up: bool) -> Result<(), NotTold> {
         let channel = self.channel();
         if channel.is_none() && self.connected.load(Ordering::SeqCst) {
