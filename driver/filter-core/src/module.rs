@@ -2,7 +2,10 @@
 //!
 //! Rules: CP24 to CP26 (`driver/docs/cancel-path.md`).
 
-use cancelnic_ioctl::{Header, filter::MOST_HELD};
+use cancelnic_ioctl::{
+    Header,
+    filter::{LONGEST_HOLD_MS, MOST_HELD},
+};
 use cancelnic_mutants::{Mutant, Shown};
 
 use crate::{AT_DISPATCH, Chain, Counters, List, Lock, Outcome, Stack, Way};
@@ -29,6 +32,8 @@ enum Gate {
         by: usize,
         /// Lists that may pass all the same.
         more: u64,
+        /// When it opens by itself, in the caller's milliseconds.
+        until: u64,
     },
 }
 
@@ -64,6 +69,15 @@ impl<L: List> Books<L> {
     /// Whether lists go straight down: nothing before them waits.
     fn is_clear(&self) -> bool {
         self.gate == Gate::Open && self.held.is_empty() && !self.draining
+    }
+
+    /// Opens a gate that has been closed for too long: whether it does. Asks what time it is only if one is closed.
+    fn look_at_the_clock(&mut self, now: impl FnOnce() -> u64) -> bool {
+        let over = matches!(self.gate, Gate::Closed { until, .. } if until <= now());
+        if over {
+            self.gate = Gate::Open;
+        }
+        over
     }
 
     fn queue(&mut self, lists: Chain<L>, way: Way) {
@@ -161,14 +175,15 @@ impl<K> Module<K> {
         Self { books }
     }
 
-    /// Overlying drivers send. They go down, are queued, or, unless the module runs, come back as paused. At most
-    /// DISPATCH_LEVEL.
-    pub fn send<L: List>(&self, lists: Chain<L>, way: Way, stack: &impl Stack<L>)
+    /// Overlying drivers send. They go down, are queued, or, unless the module runs, come back as paused. `now` tells the
+    /// time in milliseconds, which may open the gate. At most DISPATCH_LEVEL.
+    pub fn send<L: List>(&self, lists: Chain<L>, way: Way, now: impl FnOnce() -> u64, stack: &impl Stack<L>)
     where
         K: Lock<Books<L>>,
     {
         let count = lists.len() as u64;
         let next = self.books.with(|books| {
+            books.look_at_the_clock(now);
             if books.state != State::Running && !books.mutant.is(Mutant::SendsWhilePaused) {
                 books.counters.refused += count;
                 Next::Refused(lists)
@@ -284,12 +299,24 @@ impl<K> Module<K> {
         self.leave(stack);
     }
 
-    /// Closes the gate: from now on sends are queued, until it is opened, `by` goes, or more than [`MOST_HELD`] are.
-    pub fn hold<L: List>(&self, by: usize)
+    /// Closes the gate at `now`, in milliseconds: from now on sends are queued, until it is opened, `by` goes, more than
+    /// [`MOST_HELD`] are queued, or [`LONGEST_HOLD_MS`] have passed.
+    pub fn hold<L: List>(&self, by: usize, now: u64)
     where
         K: Lock<Books<L>>,
     {
-        self.books.with(|books| books.gate = Gate::Closed { by, more: 0 });
+        let until = now.saturating_add(LONGEST_HOLD_MS);
+        self.books.with(|books| books.gate = Gate::Closed { by, more: 0, until });
+    }
+
+    /// Opens a gate that has been closed for too long, as a send does. At most DISPATCH_LEVEL.
+    pub fn look_at_the_clock<L: List>(&self, now: impl FnOnce() -> u64, stack: &impl Stack<L>)
+    where
+        K: Lock<Books<L>>,
+    {
+        if self.books.with(|books| books.look_at_the_clock(now)) {
+            self.drain(stack);
+        }
     }
 
     /// Whoever is called `by` has gone: the gate opens if they have closed it. At most DISPATCH_LEVEL.
@@ -314,8 +341,8 @@ impl<K> Module<K> {
         self.books.with(|books| {
             books.gate = match (books.gate, count) {
                 (Gate::Open, _) | (_, None) => Gate::Open,
-                (Gate::Closed { by, more }, Some(count)) => {
-                    Gate::Closed { by, more: more.saturating_add(count) }
+                (Gate::Closed { by, more, until }, Some(count)) => {
+                    Gate::Closed { by, more: more.saturating_add(count), until }
                 }
             };
         });

@@ -27,7 +27,7 @@ const OTHER_DRIVER: u64 = 2 << 56 | 7;
 fn holding(mutant: Mutant) -> Arc<World<Plain>> {
     let world = World::new(Plain(Mutex::new(Books::new())), false, Box::new(|| ()));
     world.module.restart::<Nbl>();
-    world.module.hold::<Nbl>(1);
+    world.module.hold::<Nbl>(1, 0);
     world.module.show_mutant::<Nbl>(mutant.number());
     world
 }

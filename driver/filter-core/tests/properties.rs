@@ -5,7 +5,7 @@ mod world;
 use std::{collections::BTreeMap, sync::Mutex};
 
 use cancelnic_filter_core::{Books, List as _, Lock, Outcome};
-use cancelnic_ioctl::filter::MOST_HELD;
+use cancelnic_ioctl::filter::{LONGEST_HOLD_MS, MOST_HELD};
 use proptest::{collection::vec, prelude::*};
 use world::{Nbl, World};
 
@@ -113,7 +113,7 @@ impl Play {
             }
             Step::Complete { count, backwards } => world.complete(count, backwards, Outcome::Success),
             Step::Cancel { id } => self.cancel(IDS[id]),
-            Step::Hold => world.module.hold::<Nbl>(1),
+            Step::Hold => world.module.hold::<Nbl>(1, 0),
             Step::Release(count) => {
                 let before = self.held();
                 world.module.release(count, &*world);
@@ -191,7 +191,7 @@ fn the_gate_opens_when_whoever_closed_it_last_goes() {
     play.act(&Step::Send { count: 3, id: 0 });
     play.world.module.gone(2, &*play.world);
     assert_eq!(play.held(), [1, 2, 3], "somebody else went");
-    play.world.module.hold::<Nbl>(2);
+    play.world.module.hold::<Nbl>(2, 0);
     play.world.module.gone(1, &*play.world);
     assert_eq!(play.held(), [1, 2, 3], "the gate is another's by now");
     play.world.module.gone(2, &*play.world);
@@ -199,6 +199,22 @@ fn the_gate_opens_when_whoever_closed_it_last_goes() {
     assert_eq!(play.world.around().sent, [1, 2, 3]);
     play.act(&Step::Send { count: 1, id: 0 });
     assert_eq!(play.held(), [], "it is open");
+    play.end();
+}
+
+#[test]
+fn the_gate_opens_when_it_has_been_closed_for_too_long() {
+    let mut play = Play::new(false);
+    play.act(&Step::Restart);
+    play.world.module.hold::<Nbl>(1, 5);
+    play.act(&Step::Send { count: 3, id: 0 });
+    play.world.module.look_at_the_clock(|| LONGEST_HOLD_MS + 4, &*play.world);
+    assert_eq!(play.held(), [1, 2, 3]);
+    play.act(&Step::Release(Some(1)));
+    play.world.module.look_at_the_clock(|| LONGEST_HOLD_MS + 5, &*play.world);
+    assert_eq!(play.held(), []);
+    assert_eq!(play.world.around().sent, [1, 2, 3]);
+    play.world.module.look_at_the_clock(|| panic!("nobody asks for the time of an open gate"), &*play.world);
     play.end();
 }
 

@@ -58,7 +58,7 @@ fn pause(world: &Loomed, over: &Notify) {
 fn a_list_that_is_cancelled_and_released_ends_once() {
     loom::model(|| {
         let (world, _) = running(false);
-        world.module.hold::<Nbl>(1);
+        world.module.hold::<Nbl>(1, 0);
         let lists = world.send(1..=2, ID);
         let threads = [
             spawn(&world, |world| world.module.cancel(ID, world)),
@@ -91,7 +91,7 @@ fn a_list_that_is_cancelled_and_completed_below_ends_once() {
 fn a_list_that_is_cancelled_while_the_module_pauses_ends_once() {
     loom::model(|| {
         let (world, over) = running(false);
-        world.module.hold::<Nbl>(1);
+        world.module.hold::<Nbl>(1, 0);
         let lists = world.send(1..=1, ID);
         let own = world.originate(2..=2, ID);
         let cancel = spawn(&world, |world| world.module.cancel(ID, world));
@@ -143,7 +143,7 @@ fn nothing_is_sent_after_a_pause() {
 fn lists_go_down_in_order_while_the_queue_is_emptied() {
     loom::model(|| {
         let (world, _) = running(false);
-        world.module.hold::<Nbl>(1);
+        world.module.hold::<Nbl>(1, 0);
         world.send(1..=2, ID);
         let release = spawn(&world, |world| world.module.release(None, world));
         world.send(3..=3, ID);
@@ -157,7 +157,7 @@ fn lists_go_down_in_order_while_the_queue_is_emptied() {
 fn two_releases_do_not_send_a_list_twice_and_keep_the_order() {
     loom::model(|| {
         let (world, _) = running(true);
-        world.module.hold::<Nbl>(1);
+        world.module.hold::<Nbl>(1, 0);
         world.send(1..=3, ID);
         let release = spawn(&world, |world| world.module.release(Some(2), world));
         world.module.release(Some(1), &*world);
@@ -170,7 +170,7 @@ fn two_releases_do_not_send_a_list_twice_and_keep_the_order() {
 fn a_release_that_races_a_pause_loses_nothing() {
     loom::model(|| {
         let (world, over) = running(false);
-        world.module.hold::<Nbl>(1);
+        world.module.hold::<Nbl>(1, 0);
         let lists = world.send(1..=1, ID);
         let own = world.originate(2..=2, OTHER);
         let release = spawn(&world, |world| {
@@ -188,7 +188,7 @@ fn a_release_that_races_a_pause_loses_nothing() {
 fn two_cancels_of_one_id_complete_a_list_once() {
     loom::model(|| {
         let (world, _) = running(false);
-        world.module.hold::<Nbl>(1);
+        world.module.hold::<Nbl>(1, 0);
         let lists = world.send(1..=2, ID);
         let kept = world.send(3..=3, OTHER);
         let cancel = spawn(&world, |world| world.module.cancel(ID, world));

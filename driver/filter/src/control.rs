@@ -16,7 +16,7 @@ use cancelnic_ioctl::{
     read,
 };
 use cancelnic_kernel::{
-    check,
+    check, clock,
     text::{counted, utf16},
 };
 use ndis_sys::{
@@ -194,7 +194,7 @@ fn control(
         }
         filter::HOLD => {
             let select: Select = read(asked).map_err(refused)?;
-            to(select.module)?.sends.hold(file);
+            to(select.module)?.sends.hold(file, clock::milliseconds());
             Ok(0)
         }
         filter::RELEASE => {
@@ -242,7 +242,9 @@ fn control(
 }
 
 fn to(index: u32) -> Result<Reference, NTSTATUS> {
-    Reference::to(index).ok_or(STATUS_DEVICE_DOES_NOT_EXIST)
+    let module = Reference::to(index).ok_or(STATUS_DEVICE_DOES_NOT_EXIST)?;
+    module.look_at_the_clock();
+    Ok(module)
 }
 
 /// Puts an answer at the beginning of the output.

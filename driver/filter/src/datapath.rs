@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use cancelnic_filter_core::Way;
+use cancelnic_kernel::clock;
 use ndis_sys::{
     NDIS_HANDLE, NDIS_PORT_NUMBER, NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL, NDIS_RECEIVE_FLAGS_RESOURCES,
     NDIS_RETURN_FLAGS_DISPATCH_LEVEL, NET_BUFFER_LIST, NdisFIndicateReceiveNetBufferLists,
@@ -25,7 +26,7 @@ pub(crate) unsafe extern "win64" fn send(
     let filter = unsafe { Filter::of(context) };
     // SAFETY: NDIS passes lists that are now this driver's.
     let lists = unsafe { taken(lists) };
-    filter.sends.send(lists, Way { port, flags }, filter);
+    filter.sends.send(lists, Way { port, flags }, clock::milliseconds, filter);
 }
 
 /// FilterSendNetBufferListsComplete. At most DISPATCH_LEVEL.

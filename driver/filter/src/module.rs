@@ -7,7 +7,7 @@ use core::{
 };
 
 use cancelnic_filter_core::{Books, Chain, Lock as _, Module, Stack, Way};
-use cancelnic_kernel::{check, print::Level};
+use cancelnic_kernel::{check, clock, print::Level};
 use ndis_sys::{
     NDIS_EVENT, NDIS_FILTER_ATTACH_PARAMETERS, NDIS_FILTER_ATTRIBUTES, NDIS_FILTER_ATTRIBUTES_REVISION_1,
     NDIS_FILTER_PAUSE_PARAMETERS, NDIS_FILTER_RESTART_PARAMETERS, NDIS_HANDLE, NDIS_OBJECT_HEADER,
@@ -110,6 +110,11 @@ impl Filter {
     /// Whether a program wants lists to go past the module from the next restart on.
     pub(crate) fn wants_bypass(&self) -> bool {
         self.wants_bypass.load(Ordering::Relaxed) != 0
+    }
+
+    /// Opens a gate that has been closed for too long. At most DISPATCH_LEVEL.
+    pub(crate) fn look_at_the_clock(&self) {
+        self.sends.look_at_the_clock(clock::milliseconds, self);
     }
 
     /// The last handle of a file is closed: what its program has set goes with it. At most DISPATCH_LEVEL.

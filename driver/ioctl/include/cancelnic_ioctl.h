@@ -311,7 +311,10 @@
 #define CANCELNIC_FILTER_SEND 0x8cace040u
 
 /*
- Closes the gate: sends, overlying drivers' and the filter's own, are queued. Input CancelnicFilterSelect, no output.
+ Closes the gate: sends, overlying drivers' and the filter's own, are queued. Input CancelnicFilterSelect, no output. The gate
+ belongs to the file that has closed it last. It opens by itself when the last handle of that file is closed, which also
+ happens to a program that dies; when more than CANCELNIC_FILTER_MOST_HELD lists are queued; and CANCELNIC_FILTER_LONGEST_HOLD_MS after this
+ request, with the next send or control request that comes to the module.
  */
 #define CANCELNIC_FILTER_HOLD 0x8cace044u
 
@@ -341,7 +344,8 @@
  Takes a module out of the way of lists, or puts it in again. Input CancelnicFilterBypass, no output. Succeeds when NDIS has been
  asked to pause and restart the stack, during which it happens: CancelnicFilterCounters.bypassed says when it has. With the status
  of NdisFRestartFilter if NDIS does not take that on. A module that is bypassed sees no list and sends none of its own
- (CANCELNIC_FILTER_SEND ends with STATUS_DEVICE_NOT_READY); its gate stays as it is.
+ (CANCELNIC_FILTER_SEND ends with STATUS_DEVICE_NOT_READY); its gate stays as it is. It is put in again when the last handle of the
+ file that has taken it out is closed.
  */
 #define CANCELNIC_FILTER_BYPASS 0x8cace05cu
 
@@ -354,6 +358,16 @@
  Most own lists of a module that may be outstanding.
  */
 #define CANCELNIC_FILTER_MOST_OUTSTANDING 16384u
+
+/*
+ Most lists that a closed gate holds: with more, it opens.
+ */
+#define CANCELNIC_FILTER_MOST_HELD 32768ull
+
+/*
+ Longest time that a gate stays closed, in milliseconds.
+ */
+#define CANCELNIC_FILTER_LONGEST_HOLD_MS 60000ull
 
 /*
  Shortest frame of CancelnicFilterSend, in bytes.

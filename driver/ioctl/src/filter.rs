@@ -15,8 +15,9 @@ use crate::{Header, Input, control_code};
 /// or with more than [`MOST_OUTSTANDING`] own lists outstanding; STATUS_DEVICE_NOT_READY unless the module runs.
 pub const SEND: u32 = control_code(0x810);
 /// Closes the gate: sends, overlying drivers' and the filter's own, are queued. Input [`Select`], no output. The gate
-/// belongs to the file that has closed it last: it opens by itself when the last handle of that file is closed, which also
-/// happens to a program that dies, and when more than [`MOST_HELD`] lists are queued.
+/// belongs to the file that has closed it last. It opens by itself when the last handle of that file is closed, which also
+/// happens to a program that dies; when more than [`MOST_HELD`] lists are queued; and [`LONGEST_HOLD_MS`] after this
+/// request, with the next send or control request that comes to the module.
 pub const HOLD: u32 = control_code(0x811);
 /// Lets queued sends go on their way. Input [`Release`], no output.
 pub const RELEASE: u32 = control_code(0x812);
@@ -40,7 +41,9 @@ pub const MOST_GROUPS: usize = 8;
 /// Most own lists of a module that may be outstanding.
 pub const MOST_OUTSTANDING: u32 = 16_384;
 /// Most lists that a closed gate holds: with more, it opens.
-pub const MOST_HELD: u64 = 2 * MOST_OUTSTANDING as u64;
+pub const MOST_HELD: u64 = 32_768;
+/// Longest time that a gate stays closed, in milliseconds.
+pub const LONGEST_HOLD_MS: u64 = 60_000;
 /// Shortest frame of [`Send`], in bytes.
 pub const SHORTEST: u32 = 60;
 /// Longest frame of [`Send`], in bytes.

@@ -228,6 +228,8 @@ fn constants() -> Vec<(String, u64)> {
         filter::BYPASS,
         filter::MOST_GROUPS,
         filter::MOST_OUTSTANDING,
+        filter::MOST_HELD,
+        filter::LONGEST_HOLD_MS,
         filter::SHORTEST,
         filter::LONGEST,
         filter::MOST_LISTED,

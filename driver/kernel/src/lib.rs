@@ -1,13 +1,15 @@
 //! What this project's kernel drivers share.
 //!
 //! Linking this crate brings the runtime: memory routines from the kernel and the panic handler. The rest
-//! is used by name: [`print`] for lines to a debugger, [`pool`] for memory, [`text`] for the kernel's strings,
+//! is used by name: [`print`] for lines to a debugger, [`pool`] for memory, [`text`] for the kernel's strings, [`clock`] for time,
 //! [`log`] for records that programs read, and with the feature `kmdf` what a KMDF driver needs around its callbacks.
 //!
 //! It knows no device and no protocol. On other systems there is only what calls no kernel, for tests.
 #![warn(clippy::multiple_unsafe_ops_per_block)]
 #![no_std]
 
+#[cfg(target_os = "windows")]
+pub mod clock;
 #[cfg(all(target_os = "windows", feature = "kmdf"))]
 pub mod kmdf;
 pub mod log;

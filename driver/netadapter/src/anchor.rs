@@ -8,9 +8,10 @@ use core::{
 };
 
 use cancelnic_core::trace::{Event, Progress, Trace};
+use cancelnic_kernel::clock;
 use cancelnic_registers::QueueId;
 
-use crate::{clock, context::DeviceContext};
+use crate::context::DeviceContext;
 
 /// Devices that are listed; further ones work like any other, unseen by the debugger.
 const DEVICES: usize = 8;

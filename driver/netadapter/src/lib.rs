@@ -23,7 +23,6 @@
 mod adapter;
 mod anchor;
 mod class;
-mod clock;
 mod context;
 mod device;
 mod driver;

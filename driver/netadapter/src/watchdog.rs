@@ -7,11 +7,12 @@ use cancelnic_core::{
     outcome::Waiting,
     watchdog::{Expiry, Watchdog as Deadlines},
 };
-use cancelnic_kernel::kmdf::{device::Device, timer::Timer};
+use cancelnic_kernel::{
+    clock,
+    kmdf::{device::Device, timer::Timer},
+};
 use cancelnic_registers::QueueId;
 use wdk_sys::{NTSTATUS, PFN_WDF_TIMER};
-
-use crate::clock;
 
 /// Value of the INF keyword `WatchdogMs` unless the registry has another.
 pub(crate) const DEFAULT_MILLISECONDS: u32 = 2000;

@@ -132,7 +132,7 @@ impl<K: Lock<Books<Nbl>>> World<K> {
     /// Overlying drivers send these numbers, each list with this ID.
     pub(crate) fn send(&self, numbers: impl IntoIterator<Item = u64>, id: u64) -> Vec<Nbl> {
         let lists: Vec<Nbl> = numbers.into_iter().map(|number| Nbl::new(number, id, false)).collect();
-        self.module.send(handed_over(&lists), Way { port: 0, flags: 1 }, self);
+        self.module.send(handed_over(&lists), Way { port: 0, flags: 1 }, || 0, self);
         lists
     }
 

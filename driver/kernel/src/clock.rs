@@ -5,7 +5,8 @@ use wdk_sys::{LARGE_INTEGER, ntddk::KeQueryPerformanceCounter};
 const MICROSECONDS: u64 = 1_000_000;
 
 /// Microseconds since some moment of the past. Any IRQL.
-pub(crate) fn microseconds() -> u64 {
+#[must_use]
+pub fn microseconds() -> u64 {
     let mut frequency = LARGE_INTEGER::default();
     // SAFETY: the frequency lives over the call, which writes it.
     let ticks = unsafe { KeQueryPerformanceCounter(&raw mut frequency) };
@@ -20,6 +21,7 @@ pub(crate) fn microseconds() -> u64 {
 }
 
 /// The same in milliseconds. Any IRQL.
-pub(crate) fn milliseconds() -> u64 {
+#[must_use]
+pub fn milliseconds() -> u64 {
     microseconds() / 1000
 }
