@@ -168,7 +168,7 @@ impl Symbols {
                 Some(image) => Frame {
                     address: format!("{}+{:#x}", image.file, address - image.base),
                     image: Some(image.file.clone()),
-                    places: places.remove(&(&*image.file, offset(image, lookup))).unwrap_or_default(),
+                    places: places.get(&(&*image.file, offset(image, lookup))).cloned().unwrap_or_default(),
                 },
                 None => Frame {
                     address: format!("{address:#x}"),
