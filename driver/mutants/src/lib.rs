@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 macro_rules! mutants {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
-        /// One deliberate fault. From 1: cancelnic.sys, packets; from 101: cancelnic.sys, requests; from 201:
+        /// One deliberate fault. From 1: cancelnic.sys, packets; from 101: cancelnic.sys, the rest; from 201:
         /// cancelnic-lwf.sys; from 301: cancelnic-relay.sys.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
@@ -64,6 +64,18 @@ mutants! {
     PanicsInCancel = 22,
     /// EvtCancel reads through a null pointer.
     ReadsNullInCancel = 23,
+    /// EvtCancel writes to pool memory that it has freed.
+    WritesFreedPool = 24,
+    /// EvtCancel writes one byte behind its pool memory.
+    WritesBehindPool = 25,
+    /// EvtCancel writes one byte before its pool memory.
+    WritesBeforePool = 26,
+    /// EvtCancel frees pool memory twice.
+    FreesPoolTwice = 27,
+    /// EvtCancel calls itself until 40,000 bytes of stack are used.
+    RecursesInCancel = 28,
+    /// EvtCancel has 40,000 bytes of locals.
+    HasLargeLocals = 29,
     /// The adapter offers no receive filter.
     OffersNoReceiveFilter = 30,
     /// The device's interface has no reference string.
@@ -107,6 +119,12 @@ mutants! {
     ForgetsCleanup = 107,
     /// A request is used after it was completed.
     UsesCompletedRequest = 108,
+    /// A request's buffer is written after it was completed.
+    WritesCompletedBuffer = 109,
+    /// EvtInterruptIsr loops for ever.
+    LoopsInInterrupt = 110,
+    /// The buffer of a WDFMEMORY is read after it was deleted.
+    ReadsDeletedMemory = 111,
 
     /// A held list that a cancel hits is completed twice.
     CompletesListTwice = 201,
@@ -258,7 +276,7 @@ mod tests {
         assert!(Mutant::ALL.is_sorted_by_key(|mutant| mutant.number()));
         let ends = [
             (Mutant::KeepsAPacket, "cancelnic"),
-            (Mutant::UsesCompletedRequest, "cancelnic"),
+            (Mutant::ReadsDeletedMemory, "cancelnic"),
             (Mutant::CompletesListTwice, "cancelnic-lwf"),
             (Mutant::ForgetsTheGate, "cancelnic-lwf"),
             (Mutant::CancelsWithoutReference, "cancelnic-relay"),

@@ -169,6 +169,14 @@ fn create_interrupt(device: Device) -> Result<(), NTSTATUS> {
 
 /// The message arrived. A message needs no acknowledgement and is ours alone: the DPC does the rest. DIRQL.
 unsafe extern "C" fn evt_interrupt_isr(interrupt: WDFINTERRUPT, _message: ULONG) -> BOOLEAN {
+    #[cfg(feature = "test-build")]
+    {
+        // SAFETY: the interrupt object is the one that this callback belongs to.
+        let device = unsafe { call_unsafe_wdf_function_binding!(WdfInterruptGetDevice, interrupt) };
+        // SAFETY: the interrupt's device, which has this context.
+        let context: &DeviceContext = unsafe { context::get(device.cast()) };
+        misbehave::in_interrupt(&context.mutant);
+    }
     // SAFETY: the interrupt object is the one that this callback belongs to.
     // FALSE means that the DPC is queued already and has yet to run, which is fine.
     let _ = unsafe { call_unsafe_wdf_function_binding!(WdfInterruptQueueDpcForIsr, interrupt) };

@@ -92,7 +92,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             "caught-filter-completes-twice",
             "a filter that completes a list twice is caught",
             Mutant::CompletesListTwice,
-            &["ListCompletedTwice", "NotANetBufferList"],
+            &["ListCompletedTwice", "NotANetBufferList", "UseAfterFree"],
             cancel_some,
         )
         .prepare(no_watchdog)

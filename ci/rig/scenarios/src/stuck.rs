@@ -55,6 +55,57 @@ fn crash_is_named(facts: &Facts) -> Result<()> {
     named(facts, "tx0 EvtCancel", "cancelnic::queue::tx_cancel", &words)
 }
 
+fn interrupt_loop_is_named(facts: &Facts) -> Result<()> {
+    let words = ["has not returned in 50", "it goes on at IRQL 7", "at cancelnic::misbehave::in_interrupt, "];
+    named(facts, "device EvtInterruptIsr", "cancelnic::device::evt_interrupt_isr", &words)
+}
+
+/// What is wrong with the memory, and where.
+fn in_memory(facts: &Facts, words: &[&str]) -> Result<()> {
+    named(facts, "tx0 EvtCancel", "cancelnic::queue::tx_cancel", words)
+}
+
+fn freed_write_is_named(facts: &Facts) -> Result<()> {
+    let block = "write to byte 0 of a freed block: 112 bytes, tag bugb, freed in tx0 EvtCancel at cancelnic::misbehave::";
+    in_memory(facts, &[block, "; at cancelnic::misbehave::"])
+}
+
+fn write_behind_is_named(facts: &Facts) -> Result<()> {
+    in_memory(facts, &["write to byte 1 behind the last of 112 bytes, tag bugb; at cancelnic::misbehave::"])
+}
+
+fn write_before_is_named(facts: &Facts) -> Result<()> {
+    in_memory(facts, &["(112 bytes, tag bugb): a guard was written, byte 1 before its first"])
+}
+
+fn second_free_is_named(facts: &Facts) -> Result<()> {
+    in_memory(facts, &["was freed already (freed twice): 112 bytes, tag bugb, freed in tx0 EvtCancel at "])
+}
+
+fn deleted_read_is_named(facts: &Facts) -> Result<()> {
+    in_memory(facts, &["read of byte 0 of a freed block: 112 bytes, tag KMmm, freed in tx0 EvtCancel"])
+}
+
+fn recursion_is_named(facts: &Facts) -> Result<()> {
+    let words = [
+        "bytes of kernel stack in use since tx0 EvtCancel began",
+        "; there are 24576, at cancelnic::misbehave::recurse",
+    ];
+    let fault = facts.violations.first().context("no fault")?;
+    ensure!(words.iter().all(|words| fault.place.contains(words)), "{}", fault.place);
+    let used: u32 = fault.place.split(' ').next().and_then(|used| used.parse().ok()).context("no depth")?;
+    ensure!((24_576..24_576 + 2 * 4096).contains(&used), "{used} bytes");
+    let [stack] = &facts.stacks[..] else { anyhow::bail!("not one stack: {:?}", facts.stacks) };
+    let lines = stack.lines();
+    let frames = lines.iter().filter(|line| line.starts_with("cancelnic::misbehave::recurse, ")).count();
+    ensure!(frames >= 10, "{frames} frames in:\n{}", stack.text());
+    Ok(())
+}
+
+fn locals_are_named(facts: &Facts) -> Result<()> {
+    in_memory(facts, &["bytes of kernel stack in use since tx0 EvtCancel began, and the next frame has 400"])
+}
+
 /// Another project's driver has its PDB beside it, under its own name or the linker's; one of another build is refused.
 fn foreign_symbols(trial: &Trial) -> Result<()> {
     let built = &trial.built;
@@ -139,5 +190,77 @@ pub(crate) fn all() -> Vec<Scenario> {
         )
         .prepare(no_watchdog)
         .shows(crash_is_named),
+        caught(
+            "caught-loop-in-interrupt",
+            "an endless loop in EvtInterruptIsr is named with callback, function, file, line and the device's IRQL",
+            Mutant::LoopsInInterrupt,
+            &["CallbackDoesNotReturn"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(interrupt_loop_is_named),
+        caught(
+            "caught-freed-pool-written",
+            "a write to pool memory after its end is named where it is made, with where it was freed",
+            Mutant::WritesFreedPool,
+            &["UseAfterFree"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(freed_write_is_named),
+        caught(
+            "caught-write-behind-pool",
+            "a write one byte behind pool memory is named where it is made",
+            Mutant::WritesBehindPool,
+            &["PoolOverrun"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(write_behind_is_named),
+        caught(
+            "caught-write-before-pool",
+            "a write one byte before pool memory is named when that is freed",
+            Mutant::WritesBeforePool,
+            &["BadPoolFree"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(write_before_is_named),
+        caught(
+            "caught-pool-freed-twice",
+            "pool memory that is freed twice is named with where it was freed before",
+            Mutant::FreesPoolTwice,
+            &["BadPoolFree"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(second_free_is_named),
+        caught(
+            "caught-deleted-memory-read",
+            "a read of a WDFMEMORY's buffer after its deletion is named where it is made",
+            Mutant::ReadsDeletedMemory,
+            &["UseAfterFree"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(deleted_read_is_named),
+        caught(
+            "caught-recursion-in-cancel",
+            "a recursion that uses more than 24 KB of kernel stack is named with its depth and its frames",
+            Mutant::RecursesInCancel,
+            &["KernelStackOverflow"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(recursion_is_named),
+        caught(
+            "caught-large-locals-in-cancel",
+            "a frame that does not fit on 24 KB of kernel stack is named before it is used",
+            Mutant::HasLargeLocals,
+            &["KernelStackOverflow"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(locals_are_named),
     ]
 }

@@ -296,15 +296,19 @@ impl Interface {
         }
         self.journal.note(event::COMPLETING, tag, result.err().unwrap_or(STATUS_SUCCESS), 0);
         #[cfg(feature = "test-build")]
-        let handle = request.handle();
+        let (handle, buffer) = (request.handle(), request.output(0).ok().map(<[u8]>::as_mut_ptr));
         request.finish(result);
         #[cfg(feature = "test-build")]
-        self.misuse(handle, result);
+        self.misuse(handle, buffer, result);
     }
 
     /// What a mutant does with a request that is completed.
     #[cfg(feature = "test-build")]
-    fn misuse(&self, handle: WDFREQUEST, result: Result<usize, NTSTATUS>) {
+    fn misuse(&self, handle: WDFREQUEST, buffer: Option<*mut u8>, result: Result<usize, NTSTATUS>) {
+        if let Some(buffer) = buffer.filter(|_| self.mutant.is(Mutant::WritesCompletedBuffer)) {
+            // SAFETY: it is not the driver's any more, which is the fault.
+            unsafe { buffer.write_volatile(1) };
+        }
         if self.mutant.is(Mutant::CompletesRequestTwice) {
             // SAFETY: it is not the driver's any more, which is the fault.
             unsafe { Request::owned(handle) }.finish(result);

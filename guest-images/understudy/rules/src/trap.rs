@@ -28,6 +28,16 @@ const STATUS_BREAKPOINT: u64 = 0x8000_0003;
 const STATUS_ACCESS_VIOLATION: u64 = 0xc000_0005;
 const STATUS_ASSERTION_FAILURE: u64 = 0xc000_0420;
 
+/// What a page fault with this error code was about, in words.
+#[must_use]
+pub fn access(error: u64) -> &'static str {
+    match (error & 16 != 0, error & 2 != 0) {
+        (true, _) => "execution of",
+        (false, true) => "write to",
+        (false, false) => "read of",
+    }
+}
+
 /// How the processor came to leave the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
@@ -150,13 +160,7 @@ impl Trap {
 
     fn page_fault(&self, memory: Memory) -> Stop {
         let (present, write, execute) = (self.error & 1 != 0, self.error & 2 != 0, self.error & 16 != 0);
-        let access = if execute {
-            "execution of"
-        } else if write {
-            "write to"
-        } else {
-            "read of"
-        };
+        let access = access(self.error);
         let address = self.address;
         let high = address >> 63 != 0;
         if memory == Memory::Paged && self.irql >= DISPATCH_LEVEL {

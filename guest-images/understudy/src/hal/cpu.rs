@@ -41,6 +41,11 @@ pub(crate) fn without_interrupts<R>(section: impl FnOnce() -> R) -> R {
     interrupts::without_interrupts(section)
 }
 
+/// As [`without_interrupts`]; on the host, other threads do not come in between at its end either.
+pub(crate) fn undisturbed<R>(section: impl FnOnce() -> R) -> R {
+    without_interrupts(section)
+}
+
 /// Waits for the next interrupt.
 pub(crate) fn halt() {
     hlt();
@@ -57,16 +62,25 @@ pub(crate) fn counter() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// Where the stack ends that is in use, roughly.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let value: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
 /// Where a thread stands that does not run.
 pub(crate) struct Context {
     stack_pointer: u64,
-    _stack: Vec<u64>,
+    stack: Vec<u64>,
 }
 
 impl Context {
     /// That of the flow that runs now.
     pub(crate) const fn running() -> Self {
-        Self { stack_pointer: 0, _stack: Vec::new() }
+        Self { stack_pointer: 0, stack: Vec::new() }
     }
 
     /// That of a thread which begins in `thread_entry(id)`, with interrupts off at DISPATCH_LEVEL.
@@ -85,7 +99,12 @@ impl Context {
             ((image + 24) as *mut u32).write(0x1f80);
             ((image + 512) as *mut u64).write(registers as u64);
         }
-        Self { stack_pointer: image as u64, _stack: stack }
+        Self { stack_pointer: image as u64, stack }
+    }
+
+    /// The first byte of its stack, a page's; `None` of the flow that the machine has begun with.
+    pub(crate) fn stack_end(&self) -> Option<usize> {
+        (!self.stack.is_empty()).then(|| self.stack.as_ptr() as usize)
     }
 
     /// What `switch_context` has left, where there is such a thing.

@@ -8,8 +8,8 @@ use x86_64::instructions::tables::load_tss;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable};
 use x86_64::structures::tss::TaskStateSegment;
 
-/// A double fault and a non-maskable interrupt come with a stack that has run over, too.
-const ON_OWN_STACK: [usize; 2] = [2, 8];
+/// A page fault, a double fault and a non-maskable interrupt come with a stack that has run over, too.
+const ON_OWN_STACK: [usize; 3] = [2, 8, 14];
 /// Bytes of each of these stacks: a report is made on it.
 const STACK: usize = 64 * 1024;
 

@@ -3,8 +3,9 @@
 use super::STATUS_MORE_PROCESSING_REQUIRED;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::pool::Lent;
 use crate::verifier::{BugCheck, require_irql, trace};
-use alloc::{boxed::Box, collections::BTreeMap, format, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst};
 use wdk_offline::{IO_STACK_LOCATION, IRP, NTSTATUS, PDRIVER_CANCEL, PIO_COMPLETION_ROUTINE};
@@ -20,8 +21,8 @@ type Origin = Box<dyn FnOnce(Irp) + Send>;
 
 /// A live IRP.
 struct Record {
-    /// The IRP and its stack locations, in words.
-    memory: Vec<u64>,
+    /// The IRP and its stack locations.
+    memory: Lent,
     origin: Option<Origin>,
     /// Whoever looks at it from outside (CancelIoEx) keeps it alive.
     pins: u32,
@@ -47,8 +48,8 @@ impl Irp {
     /// A new IRP with `stack` locations; `origin` runs when it has come all the way up. Up to DISPATCH_LEVEL.
     pub(crate) fn new(stack: u8, origin: Option<Origin>) -> Self {
         let bytes = size_of::<IRP>() + usize::from(stack) * size_of::<IO_STACK_LOCATION>();
-        let mut memory = vec![0_u64; bytes.div_ceil(8)];
-        let irp = memory.as_mut_ptr().cast::<IRP>();
+        let memory = Lent::new(b"Irp ", bytes, true);
+        let irp = memory.start().cast::<IRP>();
         LIVE.with(|live| live.insert(irp as usize, Record { memory, origin, pins: 0, freed: false }));
         let this = Self(irp);
         // SAFETY: the fresh memory holds the IRP and `stack` locations behind it; all zero is valid for both.
@@ -98,16 +99,14 @@ impl Irp {
         self.0
     }
 
-    /// Gives it back. Poisoned first, so that a late use shows.
+    /// Gives it back: a late use shows.
     pub(crate) fn free(self) {
         let gone = LIVE.with(|live| {
             let record = live.get_mut(&(self.0 as usize))?;
             record.freed = true;
             (record.pins == 0).then(|| live.remove(&(self.0 as usize))).flatten()
         });
-        if let Some(mut gone) = gone {
-            gone.memory.fill(0xdddd_dddd_dddd_dddd);
-        }
+        drop(gone.map(|gone| gone.memory));
     }
 
     /// Keeps it from being given back; `false` if it is over already.

@@ -2,7 +2,8 @@
 //! program's own addresses.
 
 use super::Irp;
-use alloc::{boxed::Box, vec, vec::Vec};
+use crate::verifier::pool::Lent;
+use alloc::vec::Vec;
 use ndis_sys::{MDL, MDL_MAPPED_TO_SYSTEM_VA};
 use understudy_rules::io::method::Method;
 use wdk_offline::NTSTATUS;
@@ -18,10 +19,10 @@ pub(super) struct Transfer {
     /// The program's input; METHOD_NEITHER: in place.
     input: Vec<u8>,
     /// What both ways share, or the copy of the input alone.
-    system: Vec<u8>,
+    system: Lent,
     /// The program's output buffer.
-    output: Vec<u8>,
-    mdl: Option<Box<MDL>>,
+    output: Lent,
+    mdl: Option<Lent>,
 }
 
 /// Where a transfer's buffers are; null where its method has none.
@@ -56,9 +57,6 @@ impl Place {
     }
 }
 
-// SAFETY: the MDL's pointers are addresses in the vectors beside it.
-unsafe impl Send for Transfer {}
-
 impl Transfer {
     /// For a request with this code, input, and room for output.
     pub(super) fn new(code: u32, input: &[u8], output_len: usize) -> Self {
@@ -68,15 +66,15 @@ impl Transfer {
             Method::InDirect | Method::OutDirect => input.len(),
             Method::Neither => 0,
         };
-        let mut system = vec![0; system_len];
+        let mut system = Lent::new(b"IoSb", system_len, true);
         if method != Method::Neither {
             system[..input.len()].copy_from_slice(input);
         }
-        let mut output: Vec<u8> = vec![0; output_len];
+        let output = Lent::new(b"IoUb", output_len, true);
         let direct = matches!(method, Method::InDirect | Method::OutDirect) && output_len != 0;
         let mdl = direct.then(|| {
-            let address = output.as_mut_ptr() as usize;
-            Box::new(MDL {
+            let address = output.start() as usize;
+            let described = MDL {
                 Next: core::ptr::null_mut(),
                 Size: size_of::<MDL>() as i16,
                 MdlFlags: MDL_MAPPED_TO_SYSTEM_VA,
@@ -85,7 +83,11 @@ impl Transfer {
                 StartVa: (address & !(PAGE - 1)) as *mut _,
                 ByteCount: output_len as u32,
                 ByteOffset: (address & (PAGE - 1)) as u32,
-            })
+            };
+            let mdl = Lent::new(b"Mdl ", size_of::<MDL>(), true);
+            // SAFETY: fresh, and large and aligned enough.
+            unsafe { mdl.start().cast::<MDL>().write(described) };
+            mdl
         });
         Self { method, input: input.to_vec(), system, output, mdl }
     }
@@ -94,10 +96,10 @@ impl Transfer {
     pub(super) fn place(&mut self) -> Place {
         let null = core::ptr::null_mut();
         Place {
-            system: if self.system.is_empty() { null } else { self.system.as_mut_ptr() },
+            system: self.system.start(),
             input: if self.method == Method::Neither { self.input.as_mut_ptr() } else { null },
-            output: self.output.as_mut_ptr(),
-            mdl: self.mdl.as_deref_mut().map_or(core::ptr::null_mut(), |mdl| &raw mut *mdl),
+            output: self.output.start(),
+            mdl: self.mdl.as_ref().map_or(core::ptr::null_mut(), |mdl| mdl.start().cast()),
             lengths: (self.input.len() as u32, self.output.len() as u32),
         }
     }

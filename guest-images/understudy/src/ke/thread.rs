@@ -77,6 +77,11 @@ pub(crate) fn waiting(thread: u64) -> Option<super::Registers> {
     })
 }
 
+/// The first byte of the running thread's stack, where it ends.
+pub(crate) fn stack_end() -> Option<usize> {
+    SCHEDULER.with(|scheduler| scheduler.threads[scheduler.current].context.stack_end())
+}
+
 /// Whether a thread waits.
 pub(crate) fn waits(thread: u64) -> bool {
     SCHEDULER.with(|scheduler| {

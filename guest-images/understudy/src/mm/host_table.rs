@@ -11,6 +11,9 @@ pub(super) fn unmap(_virt: usize) {}
 /// Nobody is kept from anything here.
 pub(super) fn protect(_virt: usize, _access: Access) {}
 
+/// As above.
+pub(super) fn restore(_virt: usize) {}
+
 /// Nobody looks them up.
 pub(super) fn readable(_virt: usize) -> Option<u64> {
     None

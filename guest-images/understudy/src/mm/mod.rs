@@ -11,6 +11,7 @@ mod heap;
 pub(crate) mod paged;
 #[cfg_attr(not(target_os = "none"), path = "host_table.rs")]
 mod table;
+pub(crate) mod watched;
 
 use crate::ke::irqlock::IrqLock;
 use address::PAGE;
@@ -60,12 +61,6 @@ pub(crate) fn start(heap: Range<usize>, kept: &[Range<usize>]) {
 #[must_use]
 pub(crate) fn is_ram(at: u64, len: u64) -> bool {
     at.checked_add(len).is_some_and(|end| end <= 1 << 32) && is_readable(DIRECT + at as usize, len as usize)
-}
-
-/// Whether the address is one that the heap gave out: then [`virt_to_phys`] holds, and what follows it follows there.
-#[must_use]
-pub(crate) fn is_direct(address: usize) -> bool {
-    (DIRECT..DEVICES).contains(&address)
 }
 
 /// `count` pages in one piece: virtual and physical address.
@@ -170,6 +165,12 @@ pub(crate) fn protect(virt: usize, len: usize, access: Access) {
     for page in (0..len).step_by(PAGE) {
         table::protect(virt + page, access);
     }
+}
+
+/// Makes a page that [`protect`] has taken every right from writable again, though any lock may be held: in an exception,
+/// with interrupts off.
+pub(crate) fn restore(page: usize) {
+    table::restore(page);
 }
 
 /// Whether `len` bytes from `virt` on may be read.

@@ -142,6 +142,15 @@ pub(super) fn protect(virt: usize, access: Access) {
     });
 }
 
+/// Makes a page writable that was protected, with interrupts off and whoever holds [`CHANGING`]: its table is there, and
+/// nobody else changes its entry.
+pub(super) fn restore(virt: usize) {
+    let leaf = leaf(virt);
+    // SAFETY: the entry is the page's own, and interrupts are off on the only processor.
+    unsafe { *leaf = *leaf & ADDRESS | bits(Access::Write) };
+    tlb::flush(VirtAddr::new_truncate(virt as u64));
+}
+
 /// The physical address of the page at `virt`, if code may read it.
 pub(super) fn readable(virt: usize) -> Option<u64> {
     let mut table = &raw const page_root as u64;

@@ -90,7 +90,7 @@ fn kernel() -> Vec<Export> {
         "IoReleaseCancelSpinLock" => api::release_cancel_spin_lock,
         "IoGetDeviceInterfaces" => io_get_device_interfaces,
         "PsGetCurrentThreadId" => api::current_thread_id,
-        "__chkstk" => chkstk,
+        "__chkstk" => crate::verifier::stack::probe,
         "memcpy" => memcpy,
         "memmove" => memcpy,
         "memset" => memset,
@@ -98,7 +98,7 @@ fn kernel() -> Vec<Export> {
     }
 }
 
-/// A function of three arguments: the return address becomes the fourth, and with it the driver is known.
+/// A function of at most three arguments: the return address becomes the fourth, and with it the driver is known.
 macro_rules! with_caller {
     ($($entry:ident => $function:path,)*) => {$(
         #[unsafe(naked)]
@@ -111,6 +111,7 @@ with_caller! {
     ex_allocate_pool2 => ex_allocate_pool2_for,
     mm_map_io_space_ex => mm_map_io_space_ex_for,
     io_allocate_error_log_entry => io_allocate_error_log_entry_for,
+    ex_free_pool_with_tag => ex_free_pool_with_tag_for,
     io_create_symbolic_link => crate::io::api::create_symbolic_link_for,
 }
 
@@ -156,9 +157,9 @@ unsafe extern "win64" fn ex_allocate_pool2_for(
     .cast()
 }
 
-unsafe extern "win64" fn ex_free_pool_with_tag(block: *mut c_void, tag: u32) {
+unsafe extern "win64" fn ex_free_pool_with_tag_for(block: *mut c_void, tag: u32, _unused: u64, caller: u64) {
     require_irql("ExFreePoolWithTag", Irql::DISPATCH);
-    if let Err(place) = crate::verifier::pool::free(block.cast(), tag) {
+    if let Err(place) = crate::verifier::pool::free_by(block.cast(), tag, caller) {
         trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, tag.into(), block as u64], "BadPoolFree", place);
     }
 }
@@ -317,12 +318,6 @@ unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
     if let Err(place) = crate::verifier::pool::free(entry.cast(), ERROR_LOG_TAG) {
         trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, 0, entry as u64], "BadPoolFree", place);
     }
-}
-
-/// The compiler's stack probe: stacks here are whole and mapped, so there is nothing to probe. Keeps RAX.
-#[unsafe(naked)]
-unsafe extern "win64" fn chkstk() {
-    naked_asm!("ret")
 }
 
 unsafe extern "win64" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {

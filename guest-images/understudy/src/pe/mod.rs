@@ -21,12 +21,19 @@ use object::read::pe::{ImageNtHeaders as _, ImageOptionalHeader as _, ImageThunk
 const PAGE: usize = 4096;
 /// Where images run: high, as on Windows, and never at their preferred address. Each driver has a place of its own.
 const PLACES: usize = 0xffff_f800_1234_0000;
+/// No image comes near to it; understudy's own is behind it.
+const END_OF_PLACES: u64 = 0xffff_f900_0000_0000;
 /// Distance of two images.
 const DISTANCE: usize = 0x1000_0000;
 
 /// What the compiler gives the security cookie, and where IMAGE_LOAD_CONFIG_DIRECTORY64 has its address.
 const DEFAULT_COOKIE: u64 = 0x2b99_2ddf_a232;
 const COOKIE_IN_LOAD_CONFIG: usize = 0x58;
+
+/// Whether an address is where images are loaded, and nothing else is.
+pub(crate) fn is_place(address: u64) -> bool {
+    (PLACES as u64..END_OF_PLACES).contains(&address)
+}
 
 /// A loaded image.
 #[derive(Debug)]

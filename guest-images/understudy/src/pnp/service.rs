@@ -70,6 +70,7 @@ pub(super) fn stop(service: &Arc<Service>) {
 
 /// A driver that leaves something behind leaks it at every unload.
 fn require_nothing_left(service: &Service) {
+    pool::check_freed();
     let owner = service.owner;
     let objects: Vec<String> =
         object::live(owner).into_iter().map(|(handle, kind)| format!("{kind} {handle:?}")).collect();

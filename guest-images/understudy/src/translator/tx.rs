@@ -239,7 +239,7 @@ impl Sender {
         if len == 0 || len > self.longest {
             return Ok(Translation::Ignored);
         }
-        let reachable = pieces.iter().all(|piece| crate::mm::is_direct(piece.address));
+        let reachable = pieces.iter().all(|piece| crate::mm::watched::physical(piece.address).is_some());
         if pieces.len() > self.most_fragments || !reachable {
             return Ok(Translation::Bounced(buffer.copy().map_err(fault)?));
         }
@@ -268,7 +268,8 @@ impl Sender {
                         ..Fragment::default()
                     };
                     let address = piece.address - offset;
-                    queue.write_fragment(index, fragment, (address, crate::mm::virt_to_phys(address)));
+                    let physical = crate::mm::watched::physical(address).unwrap_or_default();
+                    queue.write_fragment(index, fragment, (address, physical));
                 }
                 packet.fragment_count = pieces.len() as u16;
             }

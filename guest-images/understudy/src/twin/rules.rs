@@ -305,6 +305,47 @@ fn pool_memory_has_guards_a_tag_and_an_owner() {
 }
 
 #[test]
+fn a_freed_block_that_was_written_is_named_at_the_next_unload() {
+    stops_with!("FreedPoolWritten", || {
+        let driver = Driver::load("late");
+        let block = pool::alloc(driver.service.owner, u32::from_le_bytes(*b"Test"), 24, true);
+        pool::free(block, 0).unwrap();
+        pool::check_freed();
+        // SAFETY: freed memory that is kept, which is to be hit.
+        unsafe { block.add(23).write(1) };
+        pool::check_freed();
+    });
+}
+
+#[test]
+fn a_freed_block_that_was_written_is_named_when_it_has_been_kept_for_long() {
+    stops_with!("FreedPoolWritten", || {
+        let owner = Driver::load("later").service.owner;
+        let block = pool::alloc(owner, 1, 4096, false);
+        pool::free(block, 0).unwrap();
+        // SAFETY: freed memory that is kept, which is to be hit.
+        unsafe { block.write(1) };
+        for _ in 0..200 {
+            pool::free(pool::alloc(owner, 1, 4096, false), 0).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_block_that_was_freed_twice_tells_what_it_was() {
+    on_a_machine!(|| {
+        let owner = Driver::load("twice").service.owner;
+        let block = pool::alloc(owner, u32::from_le_bytes(*b"Test"), 24, true);
+        pool::free(block, 0).unwrap();
+        let told = pool::free(block, 0).unwrap_err();
+        assert!(told.ends_with("(freed twice): 24 bytes, tag Test, freed in no callback"), "{told}");
+        // SAFETY: inside the block that is kept.
+        let told = pool::free(unsafe { block.add(8) }, 0).unwrap_err();
+        assert!(told.contains("inside one that is gone: 24 bytes, tag Test"), "{told}");
+    });
+}
+
+#[test]
 fn one_allocation_of_a_driver_fails_when_the_rig_wants_it() {
     on_a_machine!(|| {
         let owner = Driver::load("starved").service.owner;

@@ -19,12 +19,20 @@ impl BugCheck {
     pub(crate) const MULTIPLE_IRP_COMPLETE_REQUESTS: Self = Self(0x44);
     /// BUGCODE_NDIS_DRIVER.
     pub(crate) const BUGCODE_NDIS_DRIVER: Self = Self(0x7C);
+    /// UNEXPECTED_KERNEL_MODE_TRAP.
+    pub(crate) const UNEXPECTED_KERNEL_MODE_TRAP: Self = Self(0x7F);
+    /// SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION.
+    pub(crate) const SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION: Self = Self(0xC1);
     /// BAD_POOL_CALLER.
     pub(crate) const BAD_POOL_CALLER: Self = Self(0xC2);
     /// DRIVER_VERIFIER_DETECTED_VIOLATION.
     pub(crate) const DRIVER_VERIFIER_DETECTED_VIOLATION: Self = Self(0xC4);
     /// DRIVER_VERIFIER_IOMANAGER_VIOLATION.
     pub(crate) const DRIVER_VERIFIER_IOMANAGER_VIOLATION: Self = Self(0xC9);
+    /// PAGE_FAULT_IN_FREED_SPECIAL_POOL.
+    pub(crate) const PAGE_FAULT_IN_FREED_SPECIAL_POOL: Self = Self(0xCC);
+    /// PAGE_FAULT_BEYOND_END_OF_ALLOCATION.
+    pub(crate) const PAGE_FAULT_BEYOND_END_OF_ALLOCATION: Self = Self(0xCD);
     /// WDF_VIOLATION.
     pub(crate) const WDF_VIOLATION: Self = Self(0x10D);
     /// DPC_WATCHDOG_VIOLATION.

@@ -1,24 +1,27 @@
 //! An exception, judged: a driver's, or understudy's own.
 
-use super::{BugCheck, owners, trace, watchdog};
+use super::{BugCheck, owners, pool, stack, trace, watchdog};
 use crate::ke::Registers;
 use crate::ke::frame::Exception;
 use crate::mm::paged;
 use crate::pe::Kind;
 use alloc::{format, string::String};
-use understudy_rules::trap::{Cause, Memory, Trap, exception_name};
+use understudy_rules::trap::{Cause, Memory, Trap, access, exception_name};
 
 /// The vectors of a non-maskable interrupt and of a page fault.
 const NMI: u8 = 2;
 const PAGE_FAULT: u8 = 14;
 /// Of a page fault's error code: the page is there.
 const PRESENT: u64 = 1;
+/// First parameter of UNEXPECTED_KERNEL_MODE_TRAP: what Windows meets at the end of a stack.
+const DOUBLE_FAULT: u64 = 8;
 
 /// Ends the run for an exception, or lets the code go on whose page comes in. Interrupts are off.
 pub(super) fn judge(exception: &Exception) {
     let Exception { cause, vector, error, address, rflags, frame, irql } = *exception;
     let fault = cause == Cause::Exception && vector == PAGE_FAULT;
-    if fault && error & PRESENT == 0 && paged::page_in(address as usize, irql) {
+    let absent = fault && error & PRESENT == 0;
+    if absent && (stack::passes(exception) || paged::page_in(address as usize, irql)) {
         return;
     }
     let registers = Registers::of(frame, irql);
@@ -43,9 +46,27 @@ pub(super) fn judge(exception: &Exception) {
     let callback = trace::current();
     let interrupt = cause == Cause::Exception && vector == NMI;
     if !interrupt && (owners::in_driver(frame.rip) || callback != "none") {
+        if absent {
+            in_our_memory(exception, &callback, &at);
+        }
         end(&Registers { rip: trap.instruction(), ..registers }, callback, &trap, fault)
     }
     crate::hal::power::fatal(&format!("{name} in understudy itself"))
+}
+
+/// Ends the run for an access to a page that is missing on purpose: of a stack, or of the pool.
+fn in_our_memory(exception: &Exception, callback: &str, at: &str) {
+    let Exception { error, address, frame, irql, .. } = *exception;
+    if let Some(stack::Overflow { registers, place }) = stack::overflow(exception, callback) {
+        let parameters = [DOUBLE_FAULT, address, registers.rip, 0];
+        let code = BugCheck::UNEXPECTED_KERNEL_MODE_TRAP;
+        trace::stop_at(&registers, callback.into(), code, parameters, "KernelStackOverflow", place);
+    }
+    if let Some((code, rule, block)) = pool::fault(address as usize) {
+        let place = format!("{} {block}; at {at}", access(error));
+        let parameters = [address, error >> 1 & 1, frame.rip, 0];
+        trace::stop_at(&Registers::of(frame, irql), callback.into(), code, parameters, rule, place);
+    }
 }
 
 /// Ends the run for an interrupt of a device that nobody has connected. Interrupts are off.

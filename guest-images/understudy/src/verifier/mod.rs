@@ -10,6 +10,7 @@ pub(crate) mod output;
 pub(crate) mod owners;
 pub(crate) mod pool;
 mod require;
+pub(crate) mod stack;
 pub(crate) mod trace;
 mod watchdog;
 pub(crate) mod window;

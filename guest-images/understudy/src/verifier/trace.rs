@@ -1,6 +1,6 @@
 //! Every call into the driver goes through here: it is timed for the report, and IRQL and locks are compared after it.
 
-use super::{BugCheck, bugcheck, held_locks, output};
+use super::{BugCheck, bugcheck, held_locks, output, stack};
 use crate::ke::Registers;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::thread;
@@ -84,6 +84,14 @@ fn leave(queue: &'static str, what: &'static str) {
     });
 }
 
+/// The innermost callback on this thread: its queue and its name; no words if there is none.
+pub(super) fn innermost() -> (&'static str, &'static str) {
+    let thread = crate::ke::current_thread();
+    ACTIVE.with(|active| {
+        active.innermost(thread).map_or(("", "no callback"), |frame| (frame.queue, frame.what))
+    })
+}
+
 /// The innermost callback on this thread: `tx0 EvtCancel`.
 pub(crate) fn current() -> String {
     let thread = crate::ke::current_thread();
@@ -160,7 +168,7 @@ pub(crate) fn active_elsewhere() -> bool {
 fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {
     let before = (crate::ke::irql(), held_locks());
     enter(queue, what);
-    let result = run();
+    let result = stack::guarded(run);
     let after = (crate::ke::irql(), held_locks());
     if after.0 != before.0 {
         stop(

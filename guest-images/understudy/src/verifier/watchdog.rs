@@ -5,7 +5,7 @@
 //! whose host is busy elsewhere, has no callback that takes long. Code with interrupts off it does not see: there the
 //! rig sends an NMI.
 
-use super::{BugCheck, owners, trace};
+use super::{BugCheck, owners, stack, trace};
 use crate::ke::{self, Irql, Registers, now_us, thread};
 use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,6 +17,7 @@ const LONGEST_TICK_US: u64 = 20_000;
 
 /// The clock ticks; it has interrupted code with these registers at `irql`. Interrupts are off.
 pub(super) fn tick(registers: &dyn Fn() -> Registers, irql: Irql) {
+    stack::driver_goes_on(registers);
     let now = now_us();
     let passed = now.saturating_sub(LAST.swap(now, Relaxed)).min(LONGEST_TICK_US);
     let Some(bound) = crate::settings::callback_bound_us() else { return };

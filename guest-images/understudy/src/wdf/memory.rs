@@ -2,8 +2,9 @@
 
 use super::object::{self, Attributes, Typed, get_ptr};
 use crate::ke::Irql;
+use crate::verifier::pool::Lent;
 use crate::verifier::{require_irql, violation};
-use alloc::{format, sync::Arc, vec, vec::Vec};
+use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
@@ -14,8 +15,8 @@ use wdk_offline::{
 pub(crate) struct Memory {
     buffer: *mut u8,
     len: usize,
-    /// The bytes, if they are its own, with a guard behind them.
-    own: Option<Vec<u64>>,
+    /// The bytes, if they are its own.
+    own: Option<Lent>,
     /// Formatted requests that use it.
     uses: AtomicU32,
 }
@@ -36,9 +37,6 @@ unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
-/// What stands behind an own buffer's last byte, in words.
-const GUARD: u64 = 0xfdfd_fdfd_fdfd_fdfd;
-
 impl Memory {
     /// Over a buffer of a received request.
     pub(crate) fn over(buffer: *mut u8, len: usize) -> Arc<Self> {
@@ -46,9 +44,8 @@ impl Memory {
     }
 
     fn new(len: usize) -> Self {
-        let mut own = vec![GUARD; len.div_ceil(8) + 1];
-        let buffer = own.as_mut_ptr().cast::<u8>();
-        Self { buffer, len, own: Some(own), uses: AtomicU32::new(0) }
+        let own = Lent::new(b"KMmm", len, false);
+        Self { buffer: own.start(), len, own: Some(own), uses: AtomicU32::new(0) }
     }
 
     /// First byte.
@@ -74,22 +71,6 @@ impl Memory {
     /// Whether a formatted request uses it.
     pub(crate) fn is_used(&self) -> bool {
         self.uses.load(Relaxed) != 0
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let Some(own) = &self.own else { return };
-        // the guard's own word, and what is left of the last word of the buffer
-        let bytes = own.iter().flat_map(|word| word.to_le_bytes()).skip(self.len);
-        if bytes.into_iter().any(|byte| byte != 0xfd) {
-            violation(
-                "MemoryOverrun",
-                0,
-                self.buffer as u64,
-                format!("WDFMEMORY of {} bytes: its end was passed", self.len),
-            );
-        }
     }
 }
 

@@ -6,9 +6,9 @@ pub(crate) use super::attributes::Attributes;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
+use crate::verifier::pool::Lent;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
-use core::alloc::Layout;
 use core::any::Any;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -17,6 +17,8 @@ use wdk_offline::{
     PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY, WDFOBJECT,
 };
 
+/// Bytes of the largest context (the framework's own bound is that of a signed number of 32 bits).
+const MOST_CONTEXT: usize = i32::MAX as usize;
 /// First parameter of WDF_VIOLATION for a wrong handle.
 const INVALID_HANDLE: u64 = 5;
 
@@ -75,8 +77,7 @@ fn of<T: Typed>(payload: &Arc<dyn Payload>) -> Option<Arc<T>> {
 struct Context {
     /// UniqueType of the type info.
     kind: u64,
-    memory: *mut u8,
-    layout: Layout,
+    memory: Lent,
 }
 
 /// A framework object.
@@ -94,11 +95,6 @@ pub(crate) struct Object {
     /// Deleted: it goes with the last reference.
     deleted: AtomicBool,
 }
-
-// SAFETY: the raw pointers are context memory that only the driver touches.
-unsafe impl Send for Object {}
-// SAFETY: as above.
-unsafe impl Sync for Object {}
 
 impl Kinded for Object {
     fn kind(&self) -> &'static str {
@@ -184,12 +180,10 @@ fn context(info: PCWDF_OBJECT_CONTEXT_TYPE_INFO, size_override: usize) -> Contex
     // SAFETY: the caller has checked the pointer for null; the type info is a static of the driver.
     let info = unsafe { &*info };
     let size = info.ContextSize.max(size_override).max(1);
-    let layout = Layout::from_size_align(size, 16).unwrap_or_else(|_| {
+    if size > MOST_CONTEXT {
         violation("ContextTooLarge", 0, size as u64, format!("a context of {size} bytes"));
-    });
-    // SAFETY: the layout's size is at least 1.
-    let memory = unsafe { alloc::alloc::alloc_zeroed(layout) };
-    Context { kind: info.UniqueType as u64, memory, layout }
+    }
+    Context { kind: info.UniqueType as u64, memory: Lent::new(b"KMcx", size, true) }
 }
 
 /// WdfObjectGetTypedContextWorker: any IRQL.
@@ -207,7 +201,7 @@ pub(crate) unsafe extern "win64" fn get_typed_context(
         contexts
             .iter()
             .find(|context| context.kind == kind)
-            .map_or(core::ptr::null_mut(), |context| context.memory.cast())
+            .map_or(core::ptr::null_mut(), |context| context.memory.start().cast())
     })
 }
 
@@ -350,14 +344,8 @@ fn destroy(handle: Handle, object: &Arc<Object>) {
     }
     let removed = OBJECTS.with(|table| table.remove(handle));
     if let Ok(removed) = removed {
-        for context in removed.contexts.with(core::mem::take) {
-            // SAFETY: allocated with this layout in `context`, freed only here; poisoned first, so that a late
-            // use shows.
-            unsafe {
-                core::ptr::write_bytes(context.memory, 0xdd, context.layout.size());
-                alloc::alloc::dealloc(context.memory, context.layout);
-            }
-        }
+        // the contexts go here, whoever still holds the object: a late use shows
+        drop(removed.contexts.with(core::mem::take));
     }
 }
 

@@ -280,6 +280,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             TWICE,
             at_once,
         ),
+        caught(
+            "caught-buffer-written-after-completion",
+            "an interface that writes a request's buffer after its completion is caught",
+            Mutant::WritesCompletedBuffer,
+            &["UseAfterFree"],
+            at_once,
+        ),
     ];
     let warned = endured(
         "rule-that-warns-does-not-stop",

@@ -58,6 +58,17 @@ pub(crate) fn without_interrupts<R>(section: impl FnOnce() -> R) -> R {
     result
 }
 
+/// As [`without_interrupts`], but no place at which a thread may be pre-empted: memory that comes and goes is no subject
+/// of the tests that try every order.
+pub(crate) fn undisturbed<R>(section: impl FnOnce() -> R) -> R {
+    let were_on = ON.swap(false, SeqCst);
+    let result = section();
+    if were_on {
+        interrupts_on();
+    }
+    result
+}
+
 /// An interrupt is wanted.
 pub(super) fn request(vector: u8) {
     PENDING[usize::from(vector)].store(true, SeqCst);
@@ -92,6 +103,11 @@ pub(crate) fn pass(us: u64) {
 /// The processor's counter: a thousand steps in a microsecond.
 pub(crate) fn counter() -> u64 {
     NOW_US.load(SeqCst) * 1000
+}
+
+/// Nobody looks at a host thread's stack.
+pub(crate) fn stack_pointer() -> usize {
+    0
 }
 
 /// What a thread waits at while it has not the baton.
@@ -140,6 +156,11 @@ impl Context {
         let spawned = std::thread::Builder::new().name(alloc::format!("ke {id}")).spawn(begin);
         spawned.expect("the host has a thread");
         Self(gate)
+    }
+
+    /// A host thread's stack is the host's.
+    pub(crate) fn stack_end(&self) -> Option<usize> {
+        None
     }
 
     /// A host thread's registers are not looked at.
