@@ -104,7 +104,7 @@ impl Context {
 
     /// The first byte of its stack, a page's; `None` of the flow that the machine has begun with.
     pub(crate) fn stack_end(&self) -> Option<usize> {
-        (!self.stack.is_empty()).then(|| self.stack.as_ptr() as usize)
+        (!self.stack.is_empty()).then_some(self.stack.as_ptr() as usize)
     }
 
     /// What `switch_context` has left, where there is such a thing.
