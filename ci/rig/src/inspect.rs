@@ -189,6 +189,6 @@ pub(crate) fn inspect(options: &Options) -> Result<bool> {
 pub(crate) fn explain(driver: &DriverFiles) {
     let Ok(found) = Inspection::of(&driver.image.path, None) else { return };
     for missing in found.missing() {
-        eprintln!("rig: {} needs what understudy does not offer: {missing}", found.name);
+        println!("{} needs what understudy does not offer: {missing}", found.name);
     }
 }

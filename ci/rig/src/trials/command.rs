@@ -148,6 +148,8 @@ fn missing_import(trial: &Trial) -> Result<()> {
     let mut test = Use::of(trial, "test", &["--driver".as_ref(), folder.path().as_os_str()], &[])?;
     let ended = test.end()?;
     ended.expect(SETUP, "imports that understudy does not offer: ntoskrnl.exe!KeBugCheckE9")?;
+    let inspected = "other.sys needs what understudy does not offer: ntoskrnl.exe: KeBugCheckE9";
+    ensure!(ended.output.contains(inspected), "not inspected:\n{}", ended.output);
     ensure!(!ended.output.contains("running"), "scenarios were run:\n{}", ended.output);
     test.nothing_left()
 }
