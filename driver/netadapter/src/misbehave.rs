@@ -63,11 +63,11 @@ fn pool(mutant: &Shown) {
     }
     if behind {
         // SAFETY: one byte too far, which is the purpose.
-        unsafe { block.add(SIZE).write_volatile(1) };
+        unsafe { block.wrapping_add(SIZE).write_volatile(1) };
     }
     if before {
         // SAFETY: one byte too far, which is the purpose.
-        unsafe { block.sub(1).write_volatile(1) };
+        unsafe { block.wrapping_sub(1).write_volatile(1) };
     }
     // SAFETY: allocated above.
     unsafe { ExFreePoolWithTag(block.cast(), TAG) };
