@@ -33,9 +33,11 @@ fn complete(irp: Irp, status: NTSTATUS) -> NTSTATUS {
 }
 
 /// Whether a file was opened without a name below its device.
-fn is_nameless(file: *mut FILE_OBJECT) -> bool {
+fn is_nameless(file: *mut FILE_OBJECT, device: *mut DEVICE_OBJECT) -> bool {
     // SAFETY: the file object of a request lives until the request is completed; a driver's own request may have none.
-    unsafe { file.as_ref() }.is_some_and(|file| file.FileName.Length == 0)
+    let file = unsafe { file.as_ref() };
+    // a request that another driver passes on as it is has the file of that driver's device: no page tells of it
+    file.is_some_and(|file| file.DeviceObject == device && file.FileName.Length == 0)
 }
 
 /// The framework's dispatch routine for every IRP of a device.
@@ -46,7 +48,7 @@ pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     let location = irp.current();
     // SAFETY: the current location lies in the IRP.
     let (major, file) = unsafe { ((*location).MajorFunction, (*location).FileObject) };
-    if device.net && crate::settings::documented() && is_nameless(file) {
+    if device.net && crate::settings::documented() && is_nameless(file, object) {
         // As documented NDIS takes what comes by an interface without a reference string: the driver hears of none of it.
         let ndis = if matches!(major, MJ_CREATE | MJ_CLEANUP | MJ_CLOSE) {
             STATUS_SUCCESS
