@@ -29,9 +29,9 @@ pub(crate) fn offers() -> Result<Offers, OffersFault> {
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cargo rig inspect mynic.sys                what it needs that understudy does not offer\n  \
-    cargo rig inspect mynic.sys mynic.inf      with what its INF says\n  \
-    cargo rig inspect mynic.sys --json -       for programs\n\n\
+    cargo rig inspect mynic.sys            what it needs and is not offered\n  \
+    cargo rig inspect mynic.sys mynic.inf  with what its INF says\n  \
+    cargo rig inspect mynic.sys --json -   for programs\n\n\
     Exit codes: 0 all is offered; 4 something is not; 2 and 3 as everywhere.")]
 pub(crate) struct Options {
     /// The driver

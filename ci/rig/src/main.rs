@@ -95,7 +95,11 @@ enum Command {
         cargo rig test --driver ../mynic               those for any driver")]
     Test(test::Options),
     /// Measure how fast the device is
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+        cargo rig bench device --quick    one short round beside DPDK's vhost driver"
+    )]
     Bench(bench::Options),
     /// Stop in the driver's Cancel callback under gdb; for Windows: print the commands for WinDbg, and check the connection
     Debug(debug::Options),
@@ -109,6 +113,8 @@ enum Command {
     )]
     Image(image::Options),
     /// Print the rules of understudy: name, * if --rules can set it, where it comes from, when it is broken
+    #[command(after_help = "Examples:\n  \
+        cargo rig rules | grep Cancel    the rules with that in their names or lines")]
     Rules,
     /// Print what a driver needs that understudy does not offer, from its files alone
     Inspect(inspect::Options),

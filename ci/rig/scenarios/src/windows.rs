@@ -130,7 +130,7 @@ fn cancelled_at(facts: &Facts, irql: u8) -> Result<()> {
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = of_any_driver([
         good(
-            "netadaptercx-2.5-as-source",
+            "netadaptercx-2-5-as-source",
             "on a Windows with a newer NetAdapterCx, which takes older clients as the source does, everything runs",
             newest_as_source,
             life,
@@ -153,7 +153,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     ]);
     all.extend([
         good(
-            "netadaptercx-2.5-as-documented",
+            "netadaptercx-2-5-as-documented",
             "a newer NetAdapterCx that wants its clients retargeted refuses the driver in one line, and nothing is left",
             newest_as_documented,
             older_client_is_refused,

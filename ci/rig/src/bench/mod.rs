@@ -24,8 +24,8 @@ use std::process::Command;
 pub(crate) enum Options {
     /// The device process beside DPDK's vhost driver, both under DPDK's dpdk-testpmd; then CANCEL
     #[command(after_help = "Examples:\n  \
-        cargo rig bench device             at least five rounds; the history is in target/bench\n  \
-        cargo rig bench device --quick     one short round: whether it runs, not how fast it is")]
+        cargo rig bench device          five rounds; the history is in target/bench\n  \
+        cargo rig bench device --quick  one short round, to see that it runs")]
     Device(Device),
 }
 
