@@ -61,7 +61,7 @@ impl Inspection {
     fn of(driver: &Path, inf: Option<&Path>) -> Result<Self> {
         let name = driver.file_name().unwrap_or(driver.as_os_str()).to_string_lossy().into_owned();
         let refuse = |path: &Path, why: String| Machine(format!("{}: {why}", path.display()));
-        let image = read(driver).and_then(|bytes| Image::read(&bytes).map_err(|fault| fault.to_string()));
+        let image = read(driver).and_then(|bytes| Image::read(bytes).map_err(|fault| fault.to_string()));
         let image = image.map_err(|why| refuse(driver, why))?;
         let parsed = |inf: &Path| {
             let parsed = read(inf).and_then(|bytes| Inf::parse(&bytes).map_err(|fault| fault.to_string()));

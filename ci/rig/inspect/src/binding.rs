@@ -88,7 +88,10 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
-/// The bindings of an image, in the order of their structures.
+/// Most bindings that are read. A driver binds KMDF and a few class extensions; for each the code is read once.
+const MOST: usize = 8;
+
+/// The bindings of an image, in the order of their structures, [`MOST`] at most.
 #[must_use]
 pub fn bindings(image: &Image) -> Vec<Binding> {
     let names = Framework::ALL.map(|framework| {
@@ -98,13 +101,15 @@ pub fn bindings(image: &Image) -> Vec<Binding> {
     let structures = image
         .sections
         .iter()
-        .flat_map(|section| (0..section.bytes.len()).step_by(8).map(move |at| &section.bytes[at..]));
+        .map(|section| image.bytes(section))
+        .flat_map(|bytes| (0..bytes.len()).step_by(8).map(move |at| &bytes[at..]));
     structures
         .filter_map(|bytes| {
             let named = image.at(u64_at(bytes, 8).filter(|&name| name != 0)?)?;
             let which = names.iter().position(|name| named.starts_with(name))?;
             read(bytes, Framework::ALL[which], image)
         })
+        .take(MOST)
         .collect()
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn find(image: &Image, binding: &Binding) -> BTreeSet<usize> {
         let mut reader = Reader { binding, known: BTreeMap::new(), found: &mut found };
         let mut facts = InstructionInfoFactory::new();
         for instruction in
-            &mut Decoder::with_ip(64, &section.bytes, image.address(section), DecoderOptions::NONE)
+            &mut Decoder::with_ip(64, image.bytes(section), image.address(section), DecoderOptions::NONE)
         {
             reader.step(&instruction, &mut facts);
         }
@@ -137,7 +137,7 @@ mod tests {
             writable: false,
             executable: true,
             discardable: false,
-            bytes: code,
+            data: 0..code.len(),
         };
         let binding = Binding {
             framework: Framework::Kmdf,
@@ -149,6 +149,7 @@ mod tests {
             table,
         };
         let image = Image {
+            file: code,
             base: BASE,
             entry: 0x1000,
             sections: vec![section],

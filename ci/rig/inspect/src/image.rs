@@ -10,8 +10,10 @@ use object::{
 };
 use std::ops::Range;
 
-/// Most imports and sections that are read: a real driver has some hundred.
-const MOST: usize = 20_000;
+/// Most imports that are read: a real driver has some hundred.
+const MOST_IMPORTS: usize = 20_000;
+/// Most sections of an image that Windows loads (PE format, COFF file header).
+const MOST_SECTIONS: usize = 96;
 
 /// Why a file is no driver's image.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +27,15 @@ pub enum ImageFault {
     /// A user-mode image.
     #[error("subsystem {0}, not native (1): no driver")]
     Subsystem(u16),
-    /// More of something than a driver has.
-    #[error("more than {MOST} {0}")]
-    TooMany(&'static str),
+    /// More imports than a driver has.
+    #[error("more than {MOST_IMPORTS} imports")]
+    Imports,
+    /// More sections than an image can have.
+    #[error("{0} sections, more than {MOST_SECTIONS}")]
+    Sections(usize),
+    /// Sections share bytes of the file.
+    #[error("the sections have more bytes than the file")]
+    Overlap,
 }
 
 impl From<object::Error> for ImageFault {
@@ -58,13 +66,14 @@ pub struct Section {
     pub executable: bool,
     /// Gone after DriverEntry.
     pub discardable: bool,
-    /// Its bytes in the file.
-    pub(crate) bytes: Vec<u8>,
+    /// Where its bytes are in the file; the rest of its place is zero.
+    pub(crate) data: Range<usize>,
 }
 
 /// What an image's file says.
 #[derive(Debug, Clone)]
 pub struct Image {
+    pub(crate) file: Vec<u8>,
     /// The address that it was linked for.
     pub(crate) base: u64,
     /// Entry point, from the image's beginning.
@@ -84,8 +93,8 @@ impl Image {
     ///
     /// # Errors
     /// [`ImageFault`]: it is none, or none of a driver.
-    pub fn read(file: &[u8]) -> Result<Self, ImageFault> {
-        let pe = PeFile64::parse(file)?;
+    pub fn read(file: Vec<u8>) -> Result<Self, ImageFault> {
+        let pe = PeFile64::parse(&*file)?;
         let headers = pe.nt_headers();
         let machine = headers.file_header.machine.get(LE);
         if machine != IMAGE_FILE_MACHINE_AMD64 {
@@ -98,21 +107,22 @@ impl Image {
         }
         let symbols = symbols(&pe);
         let signature = pe.data_directories().get(IMAGE_DIRECTORY_ENTRY_SECURITY);
-        Ok(Self {
-            base: optional.image_base.get(LE),
-            entry: optional.address_of_entry_point.get(LE),
-            sections: sections(&pe, file)?,
-            imports: imports(&pe)?,
-            signed: signature.is_some_and(|directory| directory.size.get(LE) != 0),
-            symbols,
-        })
+        let (base, entry) = (optional.image_base.get(LE), optional.address_of_entry_point.get(LE));
+        let (sections, imports) = (sections(&pe, &file)?, imports(&pe)?);
+        let signed = signature.is_some_and(|directory| directory.size.get(LE) != 0);
+        Ok(Self { file, base, entry, sections, imports, signed, symbols })
     }
 
     /// The bytes at an address that the image was linked for, up to the end of what the file holds of that section.
     pub(crate) fn at(&self, address: u64) -> Option<&[u8]> {
         let offset = u32::try_from(address.checked_sub(self.base)?).ok()?;
         let section = self.sections.iter().find(|section| section.place.contains(&offset))?;
-        section.bytes.get((offset - section.place.start) as usize..)
+        self.bytes(section).get((offset - section.place.start) as usize..)
+    }
+
+    /// A section's bytes in the file.
+    pub(crate) fn bytes(&self, section: &Section) -> &[u8] {
+        self.file.get(section.data.clone()).unwrap_or_default()
     }
 
     /// Where a section begins, as an address.
@@ -123,24 +133,29 @@ impl Image {
 
 fn sections(pe: &PeFile64<'_>, file: &[u8]) -> Result<Vec<Section>, ImageFault> {
     let table = pe.section_table();
-    if table.len() > MOST {
-        return Err(ImageFault::TooMany("sections"));
+    if table.len() > MOST_SECTIONS {
+        return Err(ImageFault::Sections(table.len()));
     }
     let section = |header: &object::pe::ImageSectionHeader| {
         let flags = header.characteristics.get(LE);
         let start = header.virtual_address.get(LE);
-        let mut bytes = header.pe_data(file).unwrap_or_default().to_vec();
-        bytes.truncate(header.virtual_size.get(LE) as usize);
+        let (at, len) = header.pe_file_range();
+        let (at, end) = ((at as usize).min(file.len()), at.saturating_add(len) as usize);
         Section {
             name: String::from_utf8_lossy(header.raw_name()).into_owned(),
             place: start..start.saturating_add(header.virtual_size.get(LE)),
             writable: flags & IMAGE_SCN_MEM_WRITE != 0,
             executable: flags & IMAGE_SCN_MEM_EXECUTE != 0,
             discardable: flags & IMAGE_SCN_MEM_DISCARDABLE != 0,
-            bytes,
+            data: at..end.min(file.len()),
         }
     };
-    Ok(table.iter().map(section).collect())
+    let sections: Vec<Section> = table.iter().map(section).collect();
+    // each byte is looked at once for all sections, whatever a file claims
+    if sections.iter().map(|section| section.data.len()).sum::<usize>() > file.len() {
+        return Err(ImageFault::Overlap);
+    }
+    Ok(sections)
 }
 
 fn imports(pe: &PeFile64<'_>) -> Result<Vec<Import>, ImageFault> {
@@ -160,8 +175,8 @@ fn imports(pe: &PeFile64<'_>) -> Result<Vec<Import>, ImageFault> {
                 let (_, name) = table.hint_name(thunk.address())?;
                 String::from_utf8_lossy(name).into_owned()
             };
-            if imports.len() == MOST {
-                return Err(ImageFault::TooMany("imports"));
+            if imports.len() == MOST_IMPORTS {
+                return Err(ImageFault::Imports);
             }
             imports.push(Import { module: module.clone(), function });
         }

@@ -202,7 +202,7 @@ fn named(folder: &Path, opening: &str) -> BTreeSet<String> {
 #[test]
 fn inspection_finds_the_functions_that_the_sources_call() {
     // the test build has every function of the sources
-    let image = driver_inspect::Image::read(&TEST_IMAGE).expect("a proper image");
+    let image = driver_inspect::Image::read(TEST_IMAGE.clone()).expect("a proper image");
     let found = driver_inspect::compare(&image, &crate::inspect::offers().expect("the page"));
     assert_eq!(found.missing(), 0, "{found:?}");
     let of = |title: &str| {
@@ -228,14 +228,32 @@ fn inspection_of_a_damaged_image_ends_with_facts_or_one_line() {
     for at in (0..IMAGE.len()).step_by(IMAGE.len() / 150).chain(0..0x180) {
         let mut image = IMAGE.clone();
         image[at] ^= 0xff;
-        let read = driver_inspect::Image::read(&image);
+        let read = driver_inspect::Image::read(image.clone());
         assert!(read.is_ok() || read.is_err_and(|fault| !fault.to_string().contains('\n')), "byte {at}");
         image.truncate(at);
         assert!(
-            driver_inspect::Image::read(&image)
+            driver_inspect::Image::read(image)
                 .map(|image| driver_inspect::bindings(&image).len() <= 2)
                 .unwrap_or(true),
             "{at}"
         );
     }
+}
+
+#[test]
+fn inspection_refuses_sections_that_claim_the_whole_file_each() {
+    let mut image = IMAGE.clone();
+    let word = |image: &[u8], at: usize| usize::from(u16::from_le_bytes([image[at], image[at + 1]]));
+    let headers = word(&image, 0x3c);
+    let first = headers + 24 + word(&image, headers + 20);
+    let whole = u32::try_from(image.len()).expect("a small image").to_le_bytes();
+    for section in 0..word(&image, headers + 6) {
+        let header = first + 40 * section;
+        // VirtualSize, SizeOfRawData, PointerToRawData
+        for (field, value) in [(8, whole), (16, whole), (20, [0; 4])] {
+            image[header + field..][..4].copy_from_slice(&value);
+        }
+    }
+    let refused = driver_inspect::Image::read(image).expect_err("sections that overlap");
+    assert_eq!(refused.to_string(), "the sections have more bytes than the file");
 }
