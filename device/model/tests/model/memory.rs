@@ -1,13 +1,13 @@
 //! Guest memory that writes down every access of the device, and what the queue's status register read at
 //! that moment: what another processor could have seen.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use cancelnic_model::StatusRegister;
 use cancelnic_registers::StatusWord;
 use vm_memory::bitmap::BS;
 use vm_memory::guest_memory::{GuestMemorySliceIterator, Result};
-use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 /// One access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct Access {
     pub write: bool,
     /// The watched status register, when the access began.
     pub status: StatusWord,
+    /// The watched used ring's index, when the access began.
+    pub used_idx: u16,
 }
 
 impl Access {
@@ -29,6 +31,7 @@ impl Access {
 pub(crate) struct Watched {
     pub inner: GuestMemoryMmap<()>,
     register: RefCell<StatusRegister>,
+    used_idx: Cell<GuestAddress>,
     log: RefCell<Vec<Access>>,
 }
 
@@ -37,13 +40,15 @@ impl Watched {
         Watched {
             inner: GuestMemoryMmap::from_ranges(&[(GuestAddress(0), bytes)]).unwrap(),
             register: RefCell::default(),
+            used_idx: Cell::default(),
             log: RefCell::default(),
         }
     }
 
-    /// From here on, `register` is looked at on every access.
-    pub(crate) fn watch(&self, register: StatusRegister) {
+    /// From here on, `register` and the index of the used ring at `used` are looked at on every access.
+    pub(crate) fn watch(&self, register: StatusRegister, used: u64) {
         self.register.replace(register);
+        self.used_idx.set(GuestAddress(used + 2));
     }
 
     /// The accesses since the last call.
@@ -71,6 +76,7 @@ impl GuestMemory for Watched {
             len: count,
             write: access != Permissions::Read,
             status: self.register.borrow().read(),
+            used_idx: self.inner.read_obj(self.used_idx.get()).map_or(0, u16::from_le),
         });
         GuestMemory::get_slices(&self.inner, addr, count, access)
     }

@@ -195,7 +195,7 @@ impl World {
     ) -> Turn {
         let this = &mut self.lanes[lane];
         let before = this.status.read();
-        self.memory.watch(this.status.clone());
+        self.memory.watch(this.status.clone(), this.vq.used());
         self.memory.accesses();
         let outstanding: Vec<u64> = this.out.iter().copied().collect();
         // Chains get on the wire in order: those off it are the oldest.
