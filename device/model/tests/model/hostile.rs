@@ -78,7 +78,6 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Frames that come from such a guest mean nothing.
 /// The queue under attack.
 struct Victim {
     memory: Watched,
@@ -123,6 +122,38 @@ impl Victim {
     fn rest(&self, mut run: impl FnMut(&Watched) -> Turn) {
         let runs = (0..100).take_while(|_| run(&self.memory).again).count();
         assert!(runs < 100, "it never rests");
+    }
+}
+
+/// Only a driver that publishes over a chain that is out can have more used elements owed at once than its ring holds.
+#[test]
+fn no_used_element_is_written_over_one_that_is_not_visible_yet() {
+    const RING: u16 = 2;
+    let memory = Watched::new(0x20000);
+    let mut vq = Virtqueue::new(0x1000, RING, false);
+    let mut rx = Queue::new(QueueId::RX0, &settings(4));
+    rx.set_enabled(true);
+    rx.set_gate(Gate::RxWrite, false, Duration::ZERO);
+    let _ = rx.enter(&memory, Duration::ZERO, &vq.rings(0));
+    (0..RING).for_each(|index| vq.put_descriptor(&memory.inner, index, (vq.buffer(index), 2048, 2, 0)));
+    vq.publish(&memory.inner, 0);
+    (0..3).for_each(|number| assert!(rx.inject(frame(number, 60))));
+    let _ = rx.run(&memory, Duration::ZERO, &mut Narrow);
+    assert_eq!(rx.inside().writing, 1);
+    vq.publish(&memory.inner, 1);
+    vq.publish(&memory.inner, 0);
+    rx.set_gate(Gate::RxWrite, true, Duration::ZERO);
+    memory.accesses();
+    let _ = rx.run(&memory, Duration::ZERO, &mut Narrow);
+    assert_eq!(rx.totals().received, 3);
+    let mut hidden = 0;
+    for access in memory.accesses().iter().filter(|access| access.write) {
+        if access.address == vq.used() + 2 {
+            hidden = 0;
+        } else if access.touches(vq.used() + 4, 8 * u64::from(RING)) {
+            hidden += access.len / 8;
+        }
+        assert!(hidden <= usize::from(RING), "{hidden} elements at once");
     }
 }
 
