@@ -1,9 +1,10 @@
 //! Deliberately broken drivers: each runs a path that the same driver without its fault passes, and must be caught.
 
-use crate::scenario::{Scenario, caught, no_watchdog};
+use crate::scenario::{Scenario, caught, caused, no_watchdog};
 use anyhow::Result;
 use cancelnic_mutants::Mutant;
 use lab::device::control::State;
+use lab::facts::Facts;
 use lab::guest::need::Need;
 use lab::run::{RX, RX_WRITE, Run, TX, WIRE};
 
@@ -38,6 +39,12 @@ fn cancel_and_restart(run: &mut Run) -> Result<()> {
     run.await_guest("10 sent and received", |tx, rx| tx.sent.len() == 10 && rx.received.len() == 10)
 }
 
+/// Whoever sees it first: the guest's kernel when they go back, or the device when it writes the next byte.
+fn returned_early(facts: &Facts) -> Result<()> {
+    let place = "255 buffers returned while the device's STATE is CANCELLING";
+    caused(facts, "rx0 EvtCancel", &[place]).or_else(|_| caused(facts, RX.name(), &["descriptor "]))
+}
+
 pub(crate) fn all() -> Vec<Scenario> {
     vec![
         caught(
@@ -47,7 +54,14 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["QueueNotDrained"],
             cancel_64,
         )
-        .prepare(no_watchdog),
+        .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "tx0 EvtSetNotificationEnabled",
+                &["tx0: 1 packets and 1 fragments kept while the device is silent"],
+            )
+        }),
         caught(
             "caught-rx-buffers-before-stopped",
             "a driver that returns receive buffers while the device still writes is caught",
@@ -55,7 +69,8 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["RxBufferReturnedEarly", "ReceiveBufferTouched"],
             cancel_half_written,
         )
-        .prepare(no_watchdog),
+        .prepare(no_watchdog)
+        .shows(returned_early),
         caught(
             "caught-wait-in-cancel",
             "a driver that waits in EvtCancel, at DISPATCH_LEVEL, is caught",
@@ -63,7 +78,10 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["WaitAtDispatch"],
             cancel_64,
         )
-        .prepare(no_watchdog),
+        .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(facts, "tx0 EvtCancel", &["KeDelayExecutionThread at IRQL 2", "misbehave::in_cancel"])
+        }),
         caught(
             "caught-resume-forgotten",
             "a driver that does not resume a cancelled queue at its restart is caught",
@@ -72,6 +90,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_and_restart,
         )
         .prepare(no_watchdog)
+        .shows(|facts| caused(facts, "EvtStart", &["STATE is STOPPED after the start"]))
         .needs(&[Need::Fates]),
     ]
 }

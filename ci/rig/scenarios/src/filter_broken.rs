@@ -1,7 +1,7 @@
 //! Deliberately broken filters: each runs a path that the same driver without its fault passes, and must be caught.
 
 use super::filter::{A, B, C, holding, lists, null_id, stale_id};
-use crate::scenario::{Scenario, caught, no_watchdog};
+use crate::scenario::{Scenario, caught, caused, no_watchdog};
 use anyhow::Result;
 use cancelnic_mutants::Mutant;
 use lab::guest::need::Need;
@@ -96,6 +96,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_some,
         )
         .prepare(no_watchdog)
+        .shows(|facts| caused(facts, "cancelnic-lwf FilterCancelSendNetBufferLists", &[]))
         .needs(&[Need::Fates, Need::Protocol]),
         caught(
             "caught-filter-forgets-to-pass-on",
@@ -105,6 +106,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_some,
         )
         .prepare(no_watchdog)
+        .shows(|facts| caused(facts, "none", &["went no further than module 2"]))
         .needs(&[Need::Fates, Need::Protocol]),
         caught(
             "caught-filter-keeps-stale-id",
@@ -113,7 +115,14 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["StaleIdHits"],
             stale_id,
         )
-        .prepare(no_watchdog),
+        .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "FilterSendNetBufferListsComplete",
+                &["cancelled once more with 0x100000000000001, held now: []"],
+            )
+        }),
         caught(
             "caught-filter-matches-null",
             "a filter that takes NULL for a cancellation ID is caught",
@@ -122,6 +131,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             null_id,
         )
         .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-lwf FilterCancelSendNetBufferLists",
+                &["with ID 0x0 is NDIS_STATUS_SEND_ABORTED, called from cancelnic_lwf::"],
+            )
+        })
         .needs(&[Need::Protocol]),
         caught(
             "caught-filter-ignores-high-byte",
@@ -131,6 +147,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_other_high_byte,
         )
         .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-lwf FilterCancelSendNetBufferLists",
+                &["with ID 0xe000000000000001 is NDIS_STATUS_SEND_ABORTED, called from cancelnic_lwf::"],
+            )
+        })
         .needs(&[Need::Fates, Need::Protocol]),
         caught(
             "caught-filter-reorders-the-rest",
@@ -140,6 +163,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_some,
         )
         .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-lwf dispatch routine",
+                &["on after one that had come later", "send_down"],
+            )
+        })
         .needs(&[Need::Fates, Need::Protocol]),
         caught(
             "caught-filter-loses-held-on-pause",
@@ -149,6 +179,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             pause_with_lists_held,
         )
         .prepare(no_watchdog)
+        .shows(|facts| caused(facts, "none", &["module 2 is paused and holds 4 lists of others"]))
         .needs(&[Need::Protocol]),
         caught(
             "caught-filter-completes-own-up",
@@ -158,6 +189,9 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_own,
         )
         .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(facts, "cancelnic-lwf dispatch routine", &["is Module(2)'s own", "complete_up"])
+        })
         .needs(&[Need::Fates]),
         caught(
             "caught-filter-sets-no-status",
@@ -167,6 +201,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             cancel_some,
         )
         .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-lwf FilterCancelSendNetBufferLists",
+                &["Status was not written before the completion"],
+            )
+        })
         .needs(&[Need::Fates, Need::Protocol]),
         caught(
             "caught-filter-sends-while-paused",
@@ -176,6 +217,9 @@ pub(crate) fn all() -> Vec<Scenario> {
             send_while_paused,
         )
         .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(facts, "cancelnic-lwf FilterSendNetBufferLists", &["the module is Paused", "send_down"])
+        })
         .needs(&[Need::Protocol]),
         caught(
             "caught-filter-forgets-the-gate",
@@ -185,6 +229,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             program_goes,
         )
         .prepare(no_watchdog)
+        .shows(|facts| caused(facts, "expect [gate closed, held]", &["expected [0, 0], saw [1, 3]"]))
         .needs(&[Need::Protocol]),
         caught(
             "caught-filter-pauses-at-once",
@@ -193,6 +238,13 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["PausedWithOwnListsOut"],
             pause_with_own_lists_out,
         )
-        .prepare(no_watchdog),
+        .prepare(no_watchdog)
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-lwf FilterPause",
+                &["NdisFPauseComplete while 4 of the module's lists are out"],
+            )
+        }),
     ]
 }

@@ -17,6 +17,7 @@ use lab::report::table::{Style, fault_line, step_line};
 use lab::run::{Guest, Judged, Run, judged};
 use lab::session::pool::{self, Pool};
 use lab::settings::Settings;
+use lab::verdict::judge;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -119,6 +120,15 @@ pub(crate) fn on_bench(name: &'static str, description: &'static str, body: Body
 /// A scenario's watchdog must not fire while the rig holds a gate.
 pub(crate) fn no_watchdog(settings: &mut Settings) {
     settings.kernel.parameters.insert("WatchdogMs", 0);
+}
+
+/// The run's first fault is in this callback, or step, and its place holds these words: it is the one that was meant.
+pub(crate) fn caused(facts: &Facts, callback: &str, words: &[&str]) -> Result<()> {
+    let faults = judge(facts);
+    let cause = faults.first().context("no fault")?;
+    let meant = cause.callback == callback && words.iter().all(|words| cause.place.contains(words));
+    ensure!(meant, "not in {callback:?} with {words:?}, but {}", fault_line(cause));
+    Ok(())
 }
 
 impl Scenario {

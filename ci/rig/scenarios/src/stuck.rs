@@ -2,7 +2,7 @@
 //! those come from.
 
 use super::broken::cancel_64;
-use crate::scenario::{Scenario, Trial, caught, command, no_watchdog};
+use crate::scenario::{Scenario, Trial, caught, caused, command, no_watchdog};
 use agent_protocol::{LoadedImage, Processor};
 use anyhow::{Context, Result, ensure};
 use cancelnic_mutants::Mutant;
@@ -16,11 +16,8 @@ use object::read::pe::PeFile64;
 /// The fault names this callback, a source of the driver, and holds these words; the stack comes from the callback's own
 /// function.
 pub(crate) fn named(facts: &Facts, callback: &str, function: &str, words: &[&str]) -> Result<()> {
-    let fault = facts.violations.first().context("no fault")?;
-    ensure!(fault.callback == callback, "in {}", fault.callback);
-    for words in words.iter().chain(&["driver/netadapter/src/"]) {
-        ensure!(fault.place.contains(words), "no {words:?} in {:?}", fault.place);
-    }
+    caused(facts, callback, words)?;
+    caused(facts, callback, &["driver/netadapter/src/"])?;
     let [stack] = &facts.stacks[..] else { anyhow::bail!("not one stack: {:?}", facts.stacks) };
     ensure!(stack.notes.is_empty(), "{:?}", stack.notes);
     let lines = stack.lines();

@@ -1,7 +1,7 @@
 //! What differs between Windows and Windows: its version, the interrupt that a device gets, a link that comes and goes, and
 //! Microsoft's pages where its sources do otherwise. Each such difference is here in both forms.
 
-use crate::scenario::{Scenario, caught, endured, good, of_any_driver, usual};
+use crate::scenario::{Scenario, caught, caused, endured, good, of_any_driver, usual};
 use anyhow::{Result, ensure};
 use cancelnic_mutants::Mutant;
 use lab::facts::Facts;
@@ -181,6 +181,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["StepFailed"],
             link_changes,
         )
+        .shows(|facts| caused(facts, "the driver reports link down", &["it has reported link up"]))
         .needs(&[Need::Callbacks]),
         caught(
             "caught-interface-without-reference-string",
@@ -188,7 +189,8 @@ pub(crate) fn all() -> Vec<Scenario> {
             NO_REFERENCE,
             &["ScenarioFailed"],
             request_reaches_the_driver,
-        ),
+        )
+        .shows(|facts| caused(facts, "", &["status 0xc0000010"])),
         endured(
             "interface-without-reference-string-as-source",
             "by the source requests on an interface without a reference string are the driver's",

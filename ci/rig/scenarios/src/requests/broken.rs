@@ -4,7 +4,7 @@ use super::life::{self, pass_one, power, removal};
 use super::stage::expect_refused;
 use super::status::{CANCELLED, SUCCESS};
 use super::waiting::{await_waiting, wait};
-use crate::scenario::{Scenario, bench, caught, endured};
+use crate::scenario::{Scenario, bench, caught, caused, endured};
 use anyhow::{Result, ensure};
 use cancelnic_ioctl::nic;
 use cancelnic_ioctl::nic::{CancelEvent, Wait, behaviour};
@@ -150,7 +150,14 @@ pub(crate) fn all() -> Vec<Scenario> {
             Mutant::CancelsWithoutReference,
             &["CancelledWithoutReference"],
             recall,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtIoDeviceControl",
+                &["WdfRequestCancelSentRequest: the driver holds no reference"],
+            )
+        }),
         caught(
             "caught-stop-not-acknowledged",
             "a relay that forgets to acknowledge a stop is caught",
@@ -158,6 +165,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["StopNotAcknowledged"],
             power,
         )
+        .shows(|facts| caused(facts, "none", &["power transition of a WDFQUEUE: the driver still has"]))
         .needs(&[Need::Sleep]),
         caught(
             "caught-acknowledged-outside-stop",
@@ -165,49 +173,86 @@ pub(crate) fn all() -> Vec<Scenario> {
             Mutant::AcknowledgesOutside,
             &["StopAcknowledgeMisused"],
             recall_passed,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtIoDeviceControl",
+                &["WdfRequestStopAcknowledge: outside EvtIoStop"],
+            )
+        }),
         caught(
             "caught-sent-without-reuse",
             "a relay that sends a completed request again without reusing it is caught",
             Mutant::ResendsWithoutReuse,
             &["RequestNotReused", "SentAgainWithoutReuse"],
             reuse,
-        ),
+        )
+        .shows(|facts| caused(facts, "WdfRequestSend", &["status 0xc0000120"])),
         caught(
             "caught-sent-while-sent",
             "a relay that sends a request which is under way is caught",
             Mutant::SendsTwice,
             &["RequestAlreadySent"],
             busy,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtIoDeviceControl",
+                &["WdfIoTargetFormatRequestForInternalIoctl: WDFREQUEST"],
+            )
+        }),
         caught(
             "caught-handle-of-another-kind",
             "a relay that passes a handle of another kind is caught",
             Mutant::PassesWrongHandle,
             &["InvalidHandle"],
             recall,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtIoDeviceControl",
+                &["WdfRequestCancelSentRequest: the handle is a WDFIOTARGET"],
+            )
+        }),
         caught(
             "caught-purge-ignored",
             "a relay that ignores EvtIoStop with Purge is caught",
             Mutant::IgnoresPurge,
             &["RequestNeverCompleted"],
             removal,
-        ),
+        )
+        .shows(|facts| caused(facts, "none", &["power transition of a WDFQUEUE: the driver still has"])),
         caught(
             "caught-completed-after-recall",
             "a relay that completes a request again after its recall is caught",
             Mutant::CompletesAfterCancel,
             TWICE,
             recall_passed,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtIoDeviceControl",
+                &["WdfRequestCompleteWithInformation: WDFREQUEST", "Relay::cancel"],
+            )
+        }),
         caught(
             "caught-deleted-while-sent",
             "a relay that deletes a request which is under way is caught",
             Mutant::DeletesSent,
             &["RequestDeletedWhileSent"],
             busy,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtIoDeviceControl",
+                &["a WDFREQUEST is deleted while it is sent", "send::dispose"],
+            )
+        }),
         caught(
             "caught-target-without-power",
             "a relay that leaves its target running without power is caught",
@@ -215,6 +260,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["TargetNotStopped", "TargetRunsWithoutPower"],
             power,
         )
+        .shows(|facts| caused(facts, "none", &["EvtDeviceD0Exit has returned, and a WDFIOTARGET"]))
         .needs(&[Need::Sleep]),
         caught(
             "caught-local-target-closed",
@@ -222,42 +268,64 @@ pub(crate) fn all() -> Vec<Scenario> {
             Mutant::ClosesLocalTarget,
             &["InvalidHandle"],
             removal,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "cancelnic-relay EvtDeviceSelfManagedIoCleanup",
+                &["WdfIoTargetClose: the device's own WDFIOTARGET"],
+            )
+        }),
         caught(
             "caught-completed-while-cancelable",
             "an interface that completes a request without unmarking it is caught",
             Mutant::CompletesWhileCancelable,
             &["RequestCompletedWhileCancelable"],
             complete,
-        ),
+        )
+        .shows(|facts| {
+            caused(facts, "device EvtIoDeviceControl", &["WdfRequestCompleteWithInformation: WDFREQUEST"])
+        }),
         caught(
             "caught-completed-twice",
             "an interface that completes a request twice is caught",
             Mutant::CompletesRequestTwice,
             TWICE,
             complete,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "device EvtIoDeviceControl",
+                &["WdfRequestCompleteWithInformation: WDFREQUEST", "misuse"],
+            )
+        }),
         caught(
             "caught-cancelled-request-lost",
             "an interface that never completes a cancelled request is caught",
             Mutant::LosesCancelledRequest,
             &["RecalledRequestLost"],
             recall,
-        ),
+        )
+        .shows(|facts| caused(facts, "EvtRequestCancel", &["completions: 0"])),
         caught(
             "caught-marked-twice",
             "an interface that marks a request cancelable twice is caught",
             Mutant::MarksRequestTwice,
             &["RequestNotMarkable"],
             recall,
-        ),
+        )
+        .shows(|facts| caused(facts, "device EvtIoInternalDeviceControl", &["WdfRequestMarkCancelable: "])),
         caught(
             "caught-cleanup-forgotten",
             "an interface that leaves the requests of a closed file waiting is caught",
             Mutant::ForgetsCleanup,
             &["RequestNeverCompleted"],
             cleanup,
-        ),
+        )
+        .shows(|facts| {
+            caused(facts, "none", &["1 requests of a file are outstanding 5 s after its IRP_MJ_CLEANUP"])
+        }),
         caught(
             "caught-event-forgotten",
             "an interface that does not tell those who wait for a cancel event is caught",
@@ -265,6 +333,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             &["WaiterNotTold"],
             event,
         )
+        .shows(|facts| caused(facts, "EvtCancel", &["completions: 0"]))
         .needs(&[Need::Pause]),
         caught(
             "caught-information-too-long",
@@ -272,21 +341,42 @@ pub(crate) fn all() -> Vec<Scenario> {
             Mutant::ReportsTooMuchWritten,
             &["RequestInformationTooLong"],
             at_once,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "device EvtIoDeviceControl",
+                &["WdfRequestCompleteWithInformation: Information 4200"],
+            )
+        }),
         caught(
             "caught-used-after-completion",
             "an interface that uses a request after its completion is caught",
             Mutant::UsesCompletedRequest,
             TWICE,
             at_once,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "device EvtIoDeviceControl",
+                &["WdfRequestIsCanceled: the WDFREQUEST has been deleted"],
+            )
+        }),
         caught(
             "caught-buffer-written-after-completion",
             "an interface that writes a request's buffer after its completion is caught",
             Mutant::WritesCompletedBuffer,
             &["UseAfterFree"],
             at_once,
-        ),
+        )
+        .shows(|facts| {
+            caused(
+                facts,
+                "device EvtIoDeviceControl",
+                &["write to byte 0 of a freed block: ", "freed in device EvtIoDeviceControl; at ", "misuse"],
+            )
+        }),
     ];
     let warned = endured(
         "rule-that-warns-does-not-stop",
