@@ -168,8 +168,7 @@ pub struct InjectFrame {
 }
 
 /// Whether there is a link: bit 0 of `status`. The guest gets a configuration interrupt if that is a change and
-/// any queue is in service. It moves no
-/// frame, and holds none.
+/// any queue is in service. It moves no frame, and holds none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetLink {

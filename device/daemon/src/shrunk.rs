@@ -1,6 +1,6 @@
-//! Guest memory that is not there. A front end can share less than it says, or shrink the file behind it
-//! later, or the machine can be short of huge pages; an access then raises SIGBUS, which would take the process down. Here
-//! the missing page is replaced by an empty one, so that the access ends, and the process is asked to end.
+//! Guest memory that is not there. A front end can share less than it claims, or shrink the file behind it later, or the
+//! machine can be short of huge pages; an access then raises SIGBUS, which would take the process down. Here the missing page
+//! is replaced by an empty one, so that the access ends, and the process is asked to end.
 
 use std::ffi::c_void;
 use std::sync::{Arc, OnceLock};

@@ -34,7 +34,7 @@ pub struct Rings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// Not a power of 2 from 1 to 32768.
-    #[error("ring size {0} is no power of 2 up to 32768")]
+    #[error("ring size {0} is not a power of 2 from 1 to 32768")]
     Size(u16),
     /// One of the three parts is not aligned (virtio 1.3 section 2.7).
     #[error("a ring is not aligned")]

@@ -39,8 +39,8 @@ struct Back {
     lost: u64,
 }
 
-/// Bytes of memory that frames on their way back to a queue take up, at most: several threads may run a transmit queue before one of them hands over
-/// what came back.
+/// Bytes of memory that frames on their way back to a queue take up, at most: several threads may run a transmit queue
+/// before one of them hands over what came back.
 const MOST_BACK: usize = 8 << 20;
 
 /// A CANCEL of a transmit queue.

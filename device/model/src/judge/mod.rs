@@ -9,9 +9,9 @@
 //! What it cannot see: a change between the ends of a frame of more than 256 bytes that misses the two windows of 64 bytes,
 //! which are elsewhere in each frame, as every frame has them; one in an indirect table, if the buffers stay as they were; in
 //! one CANCEL, what changed in more chains than an honest ring of 1024 entries has; a receive buffer that is only read while
-//! the device owns it; a used ring written with what stood there; a reset that no new life of the queue follows; an event index that was not negotiated, which
-//! drivers may write (a doorbell that is left out for it is missing); num_buffers of a sent frame's header, which Linux
-//! leaves as it was.
+//! the device owns it; a used ring written with the bytes that it held; a reset that no new life of the queue follows; an
+//! event index that was not negotiated, which drivers may write (a doorbell that is left out for it is missing); num_buffers
+//! of a sent frame's header, which Linux leaves as it was.
 
 mod bell;
 mod frame;
