@@ -6,7 +6,8 @@
 //! page or more probes each page on its way down ([`probe`], which the compiler calls `__chkstk`). understudy's frames,
 //! and what the processor stores for an interrupt, may pass it: the page comes back for them, and is missing again when
 //! the driver goes on (the clock looks). A callback inside a callback, be it of a DPC or an interrupt that has come in
-//! between, has 24 KB to itself, so none of them uses up another's. The last page of a thread's stack is always missing.
+//! between, has 24 KB to itself, so none of them uses up another's. The last page of a thread's stack is always
+//! missing: whoever meets it, callbacks inside callbacks have used the whole stack up.
 
 use crate::hal::cpu;
 use crate::ke::frame::Exception;
@@ -34,8 +35,8 @@ struct Guard {
     top: AtomicUsize,
     /// It is there, for frames that are not the driver's.
     lifted: AtomicBool,
-    /// The thread's last page is missing.
-    closed: AtomicBool,
+    /// The thread's last page, which is missing; 0: it is not yet.
+    closed: AtomicUsize,
 }
 
 static GUARDS: [Guard; THREADS] = [const {
@@ -43,7 +44,7 @@ static GUARDS: [Guard; THREADS] = [const {
         page: AtomicUsize::new(0),
         top: AtomicUsize::new(0),
         lifted: AtomicBool::new(false),
-        closed: AtomicBool::new(false),
+        closed: AtomicUsize::new(0),
     }
 }; THREADS];
 
@@ -75,14 +76,17 @@ fn of_this_thread() -> Option<&'static Guard> {
 /// Runs a callback that may use [`BUDGET`] bytes of stack.
 pub(super) fn guarded<R>(run: impl FnOnce() -> R) -> R {
     let Some(guard) = of_this_thread() else { return run() };
-    if !guard.closed.swap(true, Relaxed)
+    if guard.closed.load(Relaxed) == 0
         && let Some(last) = ke::thread::stack_end()
     {
+        guard.closed.store(last, Relaxed);
         mm::protect(last, PAGE, mm::Access::None);
     }
     let top = cpu::stack_pointer();
     let (page, began) = guard.take();
-    guard.set(((top - BUDGET) & !(PAGE - 1)) - PAGE, top);
+    let missing = ((top - BUDGET) & !(PAGE - 1)) - PAGE;
+    // where the thread's stack ends before 24 KB do, its last page is the guard: what lies below is not the thread's
+    guard.set(if missing > guard.closed.load(Relaxed) { missing } else { 0 }, top);
     let result = run();
     guard.take();
     if page != 0 && cpu::stack_pointer() > page + 2 * PAGE {
@@ -149,8 +153,18 @@ pub(super) fn passes(exception: &Exception) -> bool {
     }
 }
 
-/// The driver's overflow that the page fault is, if it is one.
+/// The overflow that the page fault is, if it is one: a driver's beyond its guard, or anybody's beyond the end of a thread.
 pub(super) fn overflow(exception: &Exception, callback: &str) -> Option<Overflow> {
+    let page = exception.address as usize & !(PAGE - 1);
+    if page != 0 && GUARDS.iter().any(|guard| guard.closed.load(Relaxed) == page) {
+        mm::restore(page);
+        let registers = Registers::of(exception.frame, exception.irql);
+        let at = super::owners::describe(registers.rip);
+        let place = format!(
+            "callbacks inside callbacks have used up a whole thread's stack, the last one {callback}, at {at}"
+        );
+        return Some(Overflow { registers, place });
+    }
     let (guard, registers) = met(exception)?;
     let registers = registers?;
     // the report has the frames above, which begin there
