@@ -244,7 +244,7 @@ unsafe extern "win64" fn rtl_copy_unicode_string(to: *mut UNICODE_STRING, from: 
         let bytes = from.Length.min((*to).MaximumLength);
         core::ptr::copy(from.Buffer.cast::<u8>(), (*to).Buffer.cast::<u8>(), usize::from(bytes));
         (*to).Length = bytes;
-        if bytes + 2 <= (*to).MaximumLength {
+        if (*to).MaximumLength - bytes >= 2 {
             (*to).Buffer.add(usize::from(bytes) / 2).write(0);
         }
     }

@@ -169,6 +169,16 @@ fn a_string_is_copied_as_far_as_there_is_room_and_ended_where_there_is_more() {
 }
 
 #[test]
+fn the_longest_string_is_not_ended_behind_its_room() {
+    let from = mm::leak_unicode(&"x".repeat(0x7fff - 1));
+    let from = UNICODE_STRING { Length: 0xfffe, ..from };
+    let mut units = vec![0x55_u16; 0x8001];
+    let mut to = UNICODE_STRING { Length: 0, MaximumLength: 0xffff, Buffer: units.as_mut_ptr() };
+    nt!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, &raw const from);
+    assert_eq!((to.Length, units[0x7ffe], units[0x7fff]), (0xfffe, 0, 0x55));
+}
+
+#[test]
 fn a_copy_of_no_string_is_empty() {
     let mut to = mm::leak_unicode("abc");
     nt!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, null());
