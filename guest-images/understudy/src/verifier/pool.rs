@@ -284,8 +284,14 @@ fn text(tag: u32) -> String {
 
 /// Blocks of a driver that are left, in words.
 pub(crate) fn report(owner: Owner) -> Vec<String> {
-    let count = BLOCKS.with(|blocks| blocks.len());
-    let each = (0..count).filter_map(|at| BLOCKS.with(|blocks| blocks.values().nth(at).copied()));
+    // taken one by one, so that nothing is allocated with interrupts off
+    let mut last = 0;
+    let each = core::iter::from_fn(|| {
+        let (start, block) =
+            BLOCKS.with(|blocks| blocks.range(last + 1..).next().map(|(&at, &of)| (at, of)))?;
+        last = start;
+        Some(block)
+    });
     each.filter(|block| block.owner == owner).map(|block| block.describe()).collect()
 }
 
