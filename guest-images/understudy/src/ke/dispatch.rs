@@ -95,11 +95,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         self.stop();
-        let removed = TIMERS.with(|timers| {
-            let at = timers.iter().position(|timer| Arc::ptr_eq(timer, &self.0));
-            at.map(|at| timers.swap_remove(at))
-        });
-        drop(removed);
+        TIMERS.remove(&self.0);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A lock for short critical sections that every IRQL may enter: interrupts stay off inside. One processor.
 
 use crate::hal::cpu::without_interrupts;
+use alloc::{sync::Arc, vec::Vec};
 use core::cell::UnsafeCell;
 
 /// Data that is only touched with interrupts off. Not recursive.
@@ -36,5 +37,16 @@ impl<T> IrqLock<T> {
     pub(crate) fn try_with<R>(&self, section: impl FnOnce(&mut T) -> R) -> Option<R> {
         let busy = self.busy.load(core::sync::atomic::Ordering::Relaxed);
         (!busy).then(|| self.with(section))
+    }
+}
+
+impl<T> IrqLock<Vec<Arc<T>>> {
+    /// Takes `gone` out of the list, if it is there; it may end here, with interrupts on.
+    pub(crate) fn remove(&self, gone: &Arc<T>) {
+        let found = self.with(|list| {
+            let at = list.iter().position(|known| Arc::ptr_eq(known, gone))?;
+            Some(list.remove(at))
+        });
+        drop(found);
     }
 }

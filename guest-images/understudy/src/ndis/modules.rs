@@ -109,11 +109,7 @@ pub(super) fn register(driver: Arc<FilterDriver>) {
 
 /// Forgets a driver, whose modules have been detached. PASSIVE_LEVEL.
 pub(super) fn deregister(driver: &Arc<FilterDriver>) {
-    let gone = DRIVERS.with(|drivers| {
-        let at = drivers.iter().position(|known| Arc::ptr_eq(known, driver));
-        at.map(|at| drivers.remove(at))
-    });
-    drop(gone);
+    DRIVERS.remove(driver);
 }
 
 /// Adds a module at the bottom: the first registered stands at the top. PASSIVE_LEVEL.
@@ -123,9 +119,5 @@ pub(super) fn add(module: Arc<Module>) {
 
 /// Takes a module out. PASSIVE_LEVEL.
 pub(super) fn remove(module: &Arc<Module>) {
-    let gone = MODULES.with(|modules| {
-        let at = modules.iter().position(|known| Arc::ptr_eq(known, module));
-        at.map(|at| modules.remove(at))
-    });
-    drop(gone);
+    MODULES.remove(module);
 }

@@ -321,11 +321,7 @@ impl Node {
             self.handle.store(0, Relaxed);
             object::delete(handle);
         }
-        let gone = NODES.with(|nodes| {
-            let at = nodes.iter().position(|node| Arc::ptr_eq(node, self));
-            at.map(|at| nodes.remove(at))
-        });
-        drop(gone);
+        NODES.remove(self);
     }
 }
 

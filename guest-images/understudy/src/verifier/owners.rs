@@ -116,11 +116,7 @@ pub(crate) fn section_of(address: u64) -> Option<Section> {
 
 /// Takes a driver off the list: its code runs no more.
 pub(crate) fn remove(service: &Arc<Service>) {
-    let gone = SERVICES.with(|services| {
-        let at = services.iter().position(|known| Arc::ptr_eq(known, service));
-        at.map(|at| services.remove(at))
-    });
-    drop(gone);
+    SERVICES.remove(service);
 }
 
 /// Where the drivers' images are.

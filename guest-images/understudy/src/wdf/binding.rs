@@ -30,6 +30,22 @@ fn refuse_bind(status: NTSTATUS, why: &str) -> NTSTATUS {
     status
 }
 
+/// Whether a bind structure of that size is of its second, longer form.
+///
+/// # Errors
+/// It is of neither: the bind's status.
+fn is_second<First, Second>(name: &str, size: u32) -> Result<bool, NTSTATUS> {
+    let sizes = [size_of::<First>(), size_of::<Second>()];
+    let form = sizes.iter().position(|&known| known == size as usize).ok_or_else(|| {
+        let [first, second] = sizes;
+        refuse_bind(
+            STATUS_INFO_LENGTH_MISMATCH,
+            &format!("{name}.Size {size:#x}, neither {first:#x} nor {second:#x}"),
+        )
+    })?;
+    Ok(form == 1)
+}
+
 /// The newest minor version of KMDF 1 whose clients bind: it has the functions of 1.31.
 const NEWEST: u32 = 33;
 
@@ -55,13 +71,10 @@ pub(crate) unsafe extern "win64" fn version_bind(
     require_irql("WdfVersionBind", Irql::PASSIVE);
     // SAFETY: the driver passes its static bind request.
     let request = unsafe { &*info };
-    let is_second = request.Size as usize == size_of::<WDF_BIND_INFO2>();
-    if !is_second && request.Size as usize != size_of::<WDF_BIND_INFO>() {
-        return refuse_bind(
-            STATUS_INFO_LENGTH_MISMATCH,
-            &format!("WDF_BIND_INFO.Size {:#x}, neither 0x30 nor 0x58", request.Size),
-        );
-    }
+    let is_second = match is_second::<WDF_BIND_INFO, WDF_BIND_INFO2>("WDF_BIND_INFO", request.Size) {
+        Ok(is_second) => is_second,
+        Err(refused) => return refused,
+    };
     // SAFETY: as above, zero-terminated by contract.
     let component = unsafe { wide(request.Component) };
     if component != "KmdfLibrary" {
@@ -158,13 +171,11 @@ pub(crate) unsafe extern "win64" fn version_bind_class(
     require_irql("WdfVersionBindClass", Irql::PASSIVE);
     // SAFETY: the driver passes its static class bind request.
     let request = unsafe { &*class };
-    let is_second = request.Size as usize == size_of::<WDF_CLASS_BIND_INFO2>();
-    if !is_second && request.Size as usize != size_of::<WDF_CLASS_BIND_INFO>() {
-        return refuse_bind(
-            STATUS_INFO_LENGTH_MISMATCH,
-            &format!("WDF_CLASS_BIND_INFO.Size {:#x}, neither 0x50 nor 0x78", request.Size),
-        );
-    }
+    let is_second =
+        match is_second::<WDF_CLASS_BIND_INFO, WDF_CLASS_BIND_INFO2>("WDF_CLASS_BIND_INFO", request.Size) {
+            Ok(is_second) => is_second,
+            Err(refused) => return refused,
+        };
     // SAFETY: as above, zero-terminated by contract.
     let name = unsafe { wide(request.ClassName) };
     let Some(extension) = class::get().filter(|extension| extension.name() == name) else {
