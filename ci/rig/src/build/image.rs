@@ -1,27 +1,19 @@
 //! Whether a file is a proper x64 driver image, told from its headers alone.
 
+use driver_inspect::{Image, Import};
 use driver_package::authenticode::checksum;
 use object::{
     LittleEndian as LE,
-    pe::{
-        IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, IMAGE_DLLCHARACTERISTICS_NX_COMPAT, IMAGE_FILE_MACHINE_AMD64,
-        IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE,
-    },
+    pe::{IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, IMAGE_DLLCHARACTERISTICS_NX_COMPAT},
     read::pe::PeFile64,
 };
 
 /// Why an image would not load, or should not.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ImageFault {
-    /// The headers cannot be read.
-    #[error("not a 64-bit PE image: {0}")]
-    Malformed(String),
-    /// Another processor.
-    #[error("machine {0:#x} is not x64")]
-    Machine(u16),
-    /// A user-mode image.
-    #[error("subsystem {0} is not native")]
-    Subsystem(u16),
+    /// Not a driver's image.
+    #[error(transparent)]
+    Image(#[from] driver_inspect::ImageFault),
     /// Execution of data is not ruled out.
     #[error("not marked NX compatible")]
     Executable,
@@ -55,15 +47,15 @@ pub(crate) enum ImageFault {
 /// What a checked image says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ImageFacts {
-    /// Imports, `module!function`.
-    pub imports: Vec<String>,
+    /// Its imports.
+    pub imports: Vec<Import>,
     /// Count of base relocations.
     pub relocations: usize,
 }
 
 impl From<object::Error> for ImageFault {
     fn from(error: object::Error) -> Self {
-        Self::Malformed(error.to_string())
+        Self::Image(error.into())
     }
 }
 
@@ -72,17 +64,9 @@ impl From<object::Error> for ImageFault {
 /// # Errors
 /// The first fault found.
 pub(super) fn check(image: &[u8], modules: &[&str]) -> Result<ImageFacts, ImageFault> {
+    let Image { entry, sections, imports, .. } = Image::read(image.to_vec())?;
     let file = PeFile64::parse(image)?;
-    let headers = file.nt_headers();
-    let machine = headers.file_header.machine.get(LE);
-    if machine != IMAGE_FILE_MACHINE_AMD64 {
-        return Err(ImageFault::Machine(machine));
-    }
-    let optional = &headers.optional_header;
-    let subsystem = optional.subsystem.get(LE);
-    if subsystem != IMAGE_SUBSYSTEM_NATIVE {
-        return Err(ImageFault::Subsystem(subsystem));
-    }
+    let optional = &file.nt_headers().optional_header;
     let characteristics = optional.dll_characteristics.get(LE);
     if characteristics & IMAGE_DLLCHARACTERISTICS_NX_COMPAT == 0 {
         return Err(ImageFault::Executable);
@@ -91,19 +75,10 @@ pub(super) fn check(image: &[u8], modules: &[&str]) -> Result<ImageFacts, ImageF
         return Err(ImageFault::NotRelocatable);
     }
 
-    let entry = optional.address_of_entry_point.get(LE);
-    let mut entry_is_code = false;
-    for section in file.section_table().iter() {
-        let flags = section.characteristics.get(LE);
-        let executable = flags & IMAGE_SCN_MEM_EXECUTE != 0;
-        if executable && flags & IMAGE_SCN_MEM_WRITE != 0 {
-            let name = String::from_utf8_lossy(section.raw_name()).into_owned();
-            return Err(ImageFault::WritableCode(name));
-        }
-        let start = section.virtual_address.get(LE);
-        let end = start.saturating_add(section.virtual_size.get(LE));
-        entry_is_code |= executable && (start..end).contains(&entry);
+    if let Some(section) = sections.iter().find(|section| section.executable && section.writable) {
+        return Err(ImageFault::WritableCode(section.name.clone()));
     }
+    let entry_is_code = sections.iter().any(|section| section.executable && section.place.contains(&entry));
     if !entry_is_code {
         return Err(ImageFault::EntryPoint(entry));
     }
@@ -112,7 +87,10 @@ pub(super) fn check(image: &[u8], modules: &[&str]) -> Result<ImageFacts, ImageF
     if relocations == 0 {
         return Err(ImageFault::NotRelocatable);
     }
-    let imports = imports(&file, modules)?;
+    let allowed = |module: &str| modules.iter().any(|allowed| allowed.eq_ignore_ascii_case(module));
+    if let Some(Import { module, function }) = imports.iter().find(|import| !allowed(&import.module)) {
+        return Err(ImageFault::Import { module: module.clone(), function: function.clone() });
+    }
 
     let (found, expected) = (optional.check_sum.get(LE), checksum(image, checksum_offset(&file)));
     if found != expected {
@@ -130,32 +108,6 @@ fn relocations(file: &PeFile64<'_>, image: &[u8]) -> Result<usize, ImageFault> {
         }
     }
     Ok(count)
-}
-
-/// Collects the imports and refuses those from other modules.
-fn imports(file: &PeFile64<'_>, modules: &[&str]) -> Result<Vec<String>, ImageFault> {
-    use object::read::pe::ImageThunkData as _;
-
-    let mut names = Vec::new();
-    let Some(table) = file.import_table()? else { return Ok(names) };
-    let mut descriptors = table.descriptors()?;
-    while let Some(descriptor) = descriptors.next()? {
-        let module = String::from_utf8_lossy(table.name(descriptor.name.get(LE))?).into_owned();
-        let mut thunks = table.thunks(descriptor.original_first_thunk.get(LE))?;
-        while let Some(thunk) = thunks.next::<object::pe::ImageNtHeaders64>()? {
-            let function = if thunk.is_ordinal() {
-                format!("#{}", thunk.ordinal())
-            } else {
-                let (_, name) = table.hint_name(thunk.address())?;
-                String::from_utf8_lossy(name).into_owned()
-            };
-            if !modules.iter().any(|allowed| allowed.eq_ignore_ascii_case(&module)) {
-                return Err(ImageFault::Import { module, function });
-            }
-            names.push(format!("{module}!{function}"));
-        }
-    }
-    Ok(names)
 }
 
 /// Where the checksum stands in the file.

@@ -83,13 +83,11 @@ fn a_test_build_has_mutants_and_bench_and_leaves_the_shipped_one_as_it_is() {
 #[test]
 fn the_driver_imports_the_loader_and_the_kernel() {
     let facts = image::check(&IMAGE, &MODULES).expect("a proper image");
+    let imports: Vec<String> =
+        facts.imports.iter().map(|import| format!("{}!{}", import.module, import.function)).collect();
     for import in ["WDFLDR.SYS!WdfVersionBind", "WDFLDR.SYS!WdfVersionBindClass", "ntoskrnl.exe!KeBugCheckEx"]
     {
-        assert!(
-            facts.imports.iter().any(|found| found == import),
-            "{import} is not among {:?}",
-            facts.imports
-        );
+        assert!(imports.iter().any(|found| found == import), "{import} is not among {imports:?}");
     }
 }
 
@@ -113,13 +111,13 @@ fn an_unchanged_image_passes() {
 fn another_machine_is_refused() {
     let result =
         check_changed(|bytes, headers| bytes[headers + 4..headers + 6].copy_from_slice(&[0x64, 0xaa]));
-    assert_eq!(result, Err(ImageFault::Machine(0xaa64)));
+    assert_eq!(result, Err(ImageFault::Image(driver_inspect::ImageFault::Machine(0xaa64))));
 }
 
 #[test]
 fn a_console_program_is_refused() {
     let result = check_changed(|bytes, headers| bytes[headers + 24 + 68] = 3);
-    assert_eq!(result, Err(ImageFault::Subsystem(3)));
+    assert_eq!(result, Err(ImageFault::Image(driver_inspect::ImageFault::Subsystem(3))));
 }
 
 #[test]
@@ -178,7 +176,10 @@ fn installed_targets_are_accepted() {
 
 #[test]
 fn a_text_file_is_refused() {
-    assert!(matches!(image::check(b"not an image", &MODULES), Err(ImageFault::Malformed(_))));
+    assert!(matches!(
+        image::check(b"not an image", &MODULES),
+        Err(ImageFault::Image(driver_inspect::ImageFault::Malformed(_)))
+    ));
 }
 
 /// The names that follow `opening` in the sources below a folder.
