@@ -42,7 +42,8 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
     let used = [kernel, module.map_or(0..0, |module| range(module.address, module.size))];
     let heap = heap(info, &used);
     let line = command_line(info);
-    mm::start(heap, &used);
+    let [kernel, bundle] = used;
+    mm::start(heap, &[kernel, bundle, hal::pci::start(), hal::apic::IO_APIC]);
     let line = String::from(core::str::from_utf8(&line.0[..line.1]).unwrap_or_default());
     let bundle: &'static [u8] = module.map_or(&[], |module| {
         // SAFETY: the module's RAM is not the heap's, so it stays as QEMU put it.
@@ -58,7 +59,6 @@ extern "C" fn kernel_main(info: *const StartInfo) -> ! {
         fatal(&error);
     }
     crate::log!("understudy: {line:?}, bundle of {} bytes", bundle.len());
-    hal::pci::start();
     verifier::start();
     netcx::start();
     translator::start();

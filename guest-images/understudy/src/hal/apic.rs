@@ -2,6 +2,7 @@
 
 use super::physical::DIRECT;
 use super::{port, power};
+use core::ops::Range;
 use x86_64::registers::model_specific::Msr;
 
 /// Registers of the local APIC.
@@ -16,7 +17,9 @@ const INITIAL: u32 = 0x838;
 const COUNT: u32 = 0x839;
 const DIVIDE: u32 = 0x83e;
 const SELF: u32 = 0x83f;
-const IOAPIC: usize = DIRECT + 0xfec0_0000;
+/// Where the I/O APIC is.
+pub(crate) const IO_APIC: Range<usize> = 0xfec0_0000..0xfec0_1000;
+const IOAPIC: usize = DIRECT + IO_APIC.start;
 
 /// The vector of an interrupt that is none.
 pub(crate) const SPURIOUS_VECTOR: u8 = 0xff;

@@ -2,10 +2,13 @@
 
 use super::physical::DIRECT;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// PCIEXBAR of the q35 host bridge.
 const PCIEXBAR: u32 = 0x60;
+/// Bytes of configuration space for 256 buses, the most that it has.
+const CONFIG_LONGEST: usize = 0x1000_0000;
 static ECAM: AtomicUsize = AtomicUsize::new(0);
 
 /// Number of the function that drivers are for; [`NONE`] before it has been found.
@@ -34,8 +37,8 @@ pub(crate) struct Bar {
     pub prefetchable: bool,
 }
 
-/// Finds the configuration space.
-pub(crate) fn start() {
+/// Finds the configuration space: where firmware has put it, as physical addresses.
+pub(crate) fn start() -> Range<usize> {
     let read = |offset: u32| {
         super::port::write32(0xcf8, 0x8000_0000 | offset);
         super::port::read32(0xcfc)
@@ -44,7 +47,14 @@ pub(crate) fn start() {
     if low & 1 == 0 {
         super::power::fatal("the machine has no PCI Express configuration space; q35 is needed");
     }
-    ECAM.store(DIRECT + (low & 0xf000_0000) as usize, Relaxed);
+    if read(PCIEXBAR + 4) != 0 {
+        super::power::fatal("firmware has put the PCI Express configuration space above 4 GiB");
+    }
+    // 256 MiB, 128 MiB or 64 MiB, which is what the address is a multiple of
+    let size = CONFIG_LONGEST >> (low >> 1 & 3).min(2);
+    let base = low as usize & !(size - 1);
+    ECAM.store(DIRECT + base, Relaxed);
+    base..base + size
 }
 
 /// The function that drivers are for, once it has been found.

@@ -45,16 +45,12 @@ impl Owner {
     }
 }
 
-/// Where devices are that understudy itself uses, at DIRECT: configuration space, the I/O APIC.
-#[cfg(target_os = "none")]
-const OWN_DEVICES: [Range<usize>; 2] = [0xb000_0000..0xc000_0000, 0xfec0_0000..0xfec0_1000];
-
 /// Hands the RAM at `heap` (physical) to the heap. What is neither there nor in `kept` is mapped no more, and of the
 /// kernel's image nothing can be written and executed.
 #[cfg(target_os = "none")]
 pub(crate) fn start(heap: Range<usize>, kept: &[Range<usize>]) {
     heap::start(DIRECT + heap.start.next_multiple_of(PAGE), DIRECT + heap.end);
-    table::start(&[&[heap], kept, &OWN_DEVICES].concat());
+    table::start(&[&[heap], kept].concat());
 }
 
 /// Whether `len` bytes from physical address `at` on may be read at [`DIRECT`].
