@@ -94,6 +94,8 @@ mutants! {
     CallsInitCode = 44,
     /// EvtCancel, at DISPATCH_LEVEL, calls a function of the section PAGE.
     CallsPagedCode = 45,
+    /// EvtCancel, at DISPATCH_LEVEL, reads paged pool.
+    ReadsPagedPool = 46,
     /// EvtCancel writes a constant.
     WritesAConstant = 47,
     /// EvtCancel executes pool memory.

@@ -141,6 +141,7 @@ pub(crate) fn in_interrupt(mutant: &Shown) {
 
 /// In EvtDevicePrepareHardware.
 pub(crate) fn in_prepare_hardware(mutant: &Shown) {
+    trespass::in_prepare_hardware(mutant);
     while mutant.is(Mutant::SleepsInPrepareHardware) {
         sleep(SECOND);
     }

@@ -4,7 +4,8 @@
 use cancelnic_mutants::{Mutant, Shown};
 use core::arch::asm;
 use core::hint::black_box;
-use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
+use core::ptr::{null_mut, with_exposed_provenance, with_exposed_provenance_mut};
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use wdk_sys::ntddk::ExAllocatePool2;
 
 /// FAST_FAIL_CORRUPT_LIST_ENTRY.
@@ -15,9 +16,25 @@ const LOW: usize = 0x3_0000;
 const PHYSICAL: usize = 0x300_0000;
 /// POOL_FLAG_NON_PAGED.
 const NON_PAGED: u64 = 0x40;
+/// POOL_FLAG_PAGED.
+const PAGED: u64 = 0x100;
 const TAG: u32 = u32::from_le_bytes(*b"Tres");
 
 static CONSTANT: u32 = 7;
+static PAGED_BLOCK: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+
+/// In EvtDevicePrepareHardware, at PASSIVE_LEVEL.
+pub(crate) fn in_prepare_hardware(mutant: &Shown) {
+    if mutant.is(Mutant::ReadsPagedPool) {
+        // SAFETY: at most APC_LEVEL; size and tag are not 0.
+        let block = unsafe { ExAllocatePool2(PAGED, 64, TAG) }.cast::<u8>();
+        if !block.is_null() {
+            // SAFETY: just allocated, and used where paged pool may be.
+            unsafe { block.write_volatile(7) };
+        }
+        PAGED_BLOCK.store(block, Relaxed);
+    }
+}
 
 /// In EvtCancel, at DISPATCH_LEVEL.
 pub(crate) fn in_cancel(mutant: &Shown) {
@@ -42,6 +59,10 @@ pub(crate) fn in_cancel(mutant: &Shown) {
     }
     if mutant.is(Mutant::CallsPagedCode) {
         paged();
+    }
+    if mutant.is(Mutant::ReadsPagedPool) {
+        // SAFETY: as above.
+        let _ = unsafe { PAGED_BLOCK.load(Relaxed).read_volatile() };
     }
     if mutant.is(Mutant::WritesAConstant) {
         let constant = black_box((&raw const CONSTANT).cast_mut());

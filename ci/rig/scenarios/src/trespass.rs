@@ -70,6 +70,15 @@ pub(crate) fn all() -> Vec<Scenario> {
         .prepare(no_watchdog)
         .shows(|facts| in_cancel(facts, &["execution of pageable 0x", "at IRQL 2 in section PAGE"])),
         caught(
+            "caught-paged-pool-at-dispatch",
+            "paged pool, which EvtDevicePrepareHardware may use, is not there at DISPATCH_LEVEL",
+            Mutant::ReadsPagedPool,
+            &["PagedMemoryAtDispatch"],
+            cancel_64,
+        )
+        .prepare(no_watchdog)
+        .shows(|facts| in_cancel(facts, &["read of pageable 0x", " at IRQL 2 at ", "in_cancel"])),
+        caught(
             "caught-constant-written",
             "a write to .rdata is named with the section",
             Mutant::WritesAConstant,

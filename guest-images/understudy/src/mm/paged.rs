@@ -1,4 +1,4 @@
-//! Memory that may be paged out: sections PAGE of drivers.
+//! Memory that may be paged out: sections PAGE of drivers, and paged pool.
 //!
 //! It is out whenever IRQL has been at DISPATCH_LEVEL since its last use, as under Driver Verifier's forced IRQL
 //! checking: below that level the access's page fault brings it in, at that level and above it the run ends. A driver

@@ -7,6 +7,7 @@ use crate::io::api;
 use crate::ke;
 use crate::ke::Irql;
 use crate::pe::{Export, exports};
+use crate::verifier::pool::{self, Kind};
 use crate::verifier::{BugCheck, require_irql, trace};
 use alloc::{format, string::String, vec::Vec};
 use core::arch::naked_asm;
@@ -137,7 +138,8 @@ unsafe extern "win64" fn ex_allocate_pool2_for(
 ) -> *mut c_void {
     const FUNCTION: &str = "ExAllocatePool2";
     require_irql(FUNCTION, Irql::DISPATCH);
-    if flags & NON_PAGED == 0 {
+    let kind = if flags & NON_PAGED == 0 { Kind::Paged } else { Kind::NonPaged };
+    if kind == Kind::Paged {
         require_irql("ExAllocatePool2 of paged pool", Irql::APC);
     }
     if tag == 0 || size == 0 {
@@ -148,18 +150,16 @@ unsafe extern "win64" fn ex_allocate_pool2_for(
             format!("{size} bytes with tag {tag:#x}"),
         );
     }
-    crate::verifier::pool::alloc(
-        crate::verifier::owners::owner_of(caller),
-        tag,
-        size,
-        flags & UNINITIALIZED == 0,
-    )
-    .cast()
+    let owner = crate::verifier::owners::owner_of(caller);
+    pool::alloc_of(kind, owner, tag, size, flags & UNINITIALIZED == 0).cast()
 }
 
 unsafe extern "win64" fn ex_free_pool_with_tag_for(block: *mut c_void, tag: u32, _unused: u64, caller: u64) {
     require_irql("ExFreePoolWithTag", Irql::DISPATCH);
-    if let Err(place) = crate::verifier::pool::free_by(block.cast(), tag, caller) {
+    if pool::is_paged(block.cast()) {
+        require_irql("ExFreePoolWithTag of paged pool", Irql::APC);
+    }
+    if let Err(place) = pool::free_by(block.cast(), tag, caller) {
         trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, tag.into(), block as u64], "BadPoolFree", place);
     }
 }
@@ -300,8 +300,7 @@ unsafe extern "win64" fn io_allocate_error_log_entry_for(
     if object.is_null() || usize::from(size) < size_of::<IO_ERROR_LOG_PACKET>() || size > ERROR_LOG_MOST {
         return core::ptr::null_mut();
     }
-    crate::verifier::pool::alloc(crate::verifier::owners::owner_of(caller), ERROR_LOG_TAG, size.into(), true)
-        .cast()
+    pool::alloc(crate::verifier::owners::owner_of(caller), ERROR_LOG_TAG, size.into(), true).cast()
 }
 
 unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
@@ -315,7 +314,7 @@ unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
             packet.ErrorCode, packet.FinalStatus, packet.UniqueErrorValue
         ),
     );
-    if let Err(place) = crate::verifier::pool::free(entry.cast(), ERROR_LOG_TAG) {
+    if let Err(place) = pool::free(entry.cast(), ERROR_LOG_TAG) {
         trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, 0, entry as u64], "BadPoolFree", place);
     }
 }

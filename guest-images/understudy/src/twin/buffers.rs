@@ -4,6 +4,7 @@ use super::driver::{CODE, Callbacks, Driver, Io, Request, open, status};
 use super::machine::{on_a_machine, stops_with};
 use crate::io::names;
 use crate::ke::irqlock::IrqLock;
+use crate::ke::{Irql, raise};
 use crate::mm::Owner;
 use crate::wdf::memory;
 use crate::wdf::request::buffers;
@@ -11,7 +12,7 @@ use alloc::sync::Arc;
 use core::ptr::null_mut;
 use std::boxed::Box;
 use std::vec::Vec;
-use wdk_offline::{NTSTATUS, STATUS_SUCCESS};
+use wdk_offline::{_POOL_TYPE, NTSTATUS, STATUS_SUCCESS};
 
 const TOO_SMALL: NTSTATUS = status(0xC000_0023);
 
@@ -186,5 +187,16 @@ fn a_file_on_a_device_that_goes_gets_no_more_answers() {
         file.close();
         driver.node.remove(false, &[]);
         assert!(driver.node.device().is_none());
+    });
+}
+
+#[test]
+fn memory_of_paged_pool_that_is_made_at_dispatch_level_is_named() {
+    stops_with!("IrqlTooHigh", || {
+        raise(Irql::DISPATCH);
+        let mut made = null_mut();
+        let paged = _POOL_TYPE::PagedPool;
+        // SAFETY: the place for the handle is the test's; the rest is absent.
+        unsafe { memory::create(null_mut(), null_mut(), paged, 0, 8, &raw mut made, null_mut()) };
     });
 }

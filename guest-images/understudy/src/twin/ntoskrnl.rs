@@ -116,6 +116,17 @@ fn paged_pool_at_dispatch_level_is_named() {
 }
 
 #[test]
+fn paged_pool_that_is_freed_at_dispatch_level_is_named() {
+    stops_with!("IrqlTooHigh", || {
+        let driver = Driver::load("pool");
+        let block = allocate(PAGED, 8, TAG);
+        assert_eq!(pool::report(driver.service.owner), ["8 bytes of paged pool, tag Test"]);
+        raise(Irql::DISPATCH);
+        free(block, TAG);
+    });
+}
+
+#[test]
 fn a_block_without_a_tag_is_named() {
     stops_with!("PoolAllocation", || {
         allocate(NON_PAGED, 8, 0);

@@ -46,7 +46,7 @@ pub(super) fn judge(exception: &Exception) {
     let callback = trace::current();
     let interrupt = cause == Cause::Exception && vector == NMI;
     if !interrupt && (owners::in_driver(frame.rip) || callback != "none") {
-        if absent {
+        if absent && !paged::contains(address as usize) {
             in_our_memory(exception, &callback, &at);
         }
         end(&Registers { rip: trap.instruction(), ..registers }, callback, &trap, fault)
@@ -54,7 +54,7 @@ pub(super) fn judge(exception: &Exception) {
     crate::hal::power::fatal(&format!("{name} in understudy itself"))
 }
 
-/// Ends the run for an access to a page that is missing on purpose: of a stack, or of the pool.
+/// Ends the run for an access to a page that is missing on purpose: of a stack, or beside or behind a block of the pool.
 fn in_our_memory(exception: &Exception, callback: &str, at: &str) {
     let Exception { error, address, frame, irql, .. } = *exception;
     if let Some(stack::Overflow { registers, place }) = stack::overflow(exception, callback) {

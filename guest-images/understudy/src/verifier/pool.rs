@@ -5,11 +5,13 @@
 //! its pages that are not its own hold a pattern, which is looked at when it is freed. Where no page is to be had (see
 //! [`watched`]), and on the host, it has the pattern on both sides, is filled when it is freed, waits among the blocks
 //! freed last, and is looked at once more when it leaves them, or when a driver unloads.
+//!
+//! The pages of a block of paged pool are pageable: not there at DISPATCH_LEVEL and above.
 
 use super::{BugCheck, owners, trace, violation};
 use crate::hal::cpu::undisturbed;
 use crate::ke::irqlock::IrqLock;
-use crate::mm::{Owner, watched};
+use crate::mm::{Access, Owner, paged, watched};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::{format, string::String, vec::Vec};
 use core::alloc::Layout;
@@ -26,12 +28,22 @@ const ALIGNMENT: usize = 16;
 /// Bytes that freed blocks without a page of their own may keep.
 const MOST_KEPT: usize = 256 * 1024;
 
+/// Of which pool a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// There at every IRQL.
+    NonPaged,
+    /// There below DISPATCH_LEVEL alone, if it has pages to itself.
+    Paged,
+}
+
 /// What is known of a block, also when it is gone.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     size: usize,
     tag: u32,
     owner: Owner,
+    kind: Kind,
     /// The pages that it has to itself, if it has.
     pages: Option<(usize, usize)>,
 }
@@ -76,7 +88,8 @@ impl Block {
     }
 
     fn describe(&self) -> String {
-        format!("{} bytes, tag {}", self.size, text(self.tag))
+        let paged = if self.kind == Kind::Paged { " of paged pool" } else { "" };
+        format!("{} bytes{paged}, tag {}", self.size, text(self.tag))
     }
 }
 
@@ -124,22 +137,35 @@ fn place(block: &mut Block) -> Option<usize> {
     (!base.is_null()).then(|| base as usize + block.lead())
 }
 
-/// Allocates `size` bytes for a driver, zeroed if asked, else filled with a pattern. Null without memory, or when the
-/// rig wants that.
+/// Allocates `size` bytes of nonpaged pool for a driver, zeroed if asked, else filled with a pattern. Null without memory,
+/// or when the rig wants that.
 pub(crate) fn alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
+    alloc_of(Kind::NonPaged, owner, tag, size, zeroed)
+}
+
+/// As [`alloc`], of either pool.
+pub(crate) fn alloc_of(kind: Kind, owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
     if super::fault::strikes(owner) {
         return core::ptr::null_mut();
     }
     let made = undisturbed(|| {
-        let mut block = Block { size, tag, owner, pages: None };
+        let mut block = Block { size, tag, owner, kind, pages: None };
         let start = place(&mut block)?;
         block.guards(start).into_iter().for_each(|guard| fill(guard, GUARD_BYTE));
         fill(start..start + size, if zeroed { 0 } else { FRESH });
+        if let (Kind::Paged, Some((first, last))) = (kind, block.pages) {
+            paged::add(first, last - first, Access::Write);
+        }
         Some((start, block))
     });
     let Some((start, block)) = made else { return core::ptr::null_mut() };
     BLOCKS.with(|blocks| blocks.insert(start, block));
     start as *mut u8
+}
+
+/// Whether a block is of paged pool.
+pub(crate) fn is_paged(block: *mut u8) -> bool {
+    BLOCKS.with(|blocks| blocks.get(&(block as usize)).is_some_and(|block| block.kind == Kind::Paged))
 }
 
 /// Frees a block of the framework's. `tag` 0 matches any.
@@ -174,6 +200,9 @@ fn release(block: *mut u8, known: Option<Block>, tag: u32, by: u64) -> Result<()
     };
     if tag != 0 && tag != known.tag {
         return Err(format!("{block:p} has tag {}, freed with {}", text(known.tag), text(tag)));
+    }
+    if let (Kind::Paged, Some((first, last))) = (known.kind, known.pages) {
+        paged::remove(first, last - first);
     }
     let [before, behind] = known.guards(start);
     let damage =
@@ -309,10 +338,16 @@ unsafe impl Sync for Lent {}
 impl Lent {
     /// So many bytes, all zero, or a pattern that nobody relies on. No byte has no address.
     pub(crate) fn new(tag: &[u8; 4], len: usize, zeroed: bool) -> Self {
+        Self::of(Kind::NonPaged, tag, len, zeroed)
+    }
+
+    /// As [`Self::new`], of either pool.
+    pub(crate) fn of(kind: Kind, tag: &[u8; 4], len: usize, zeroed: bool) -> Self {
         if len == 0 {
             return Self { start: core::ptr::null_mut(), len };
         }
-        let start = undisturbed(|| alloc(Owner::UNDERSTUDY, u32::from_le_bytes(*tag), len, zeroed));
+        let tag = u32::from_le_bytes(*tag);
+        let start = undisturbed(|| alloc_of(kind, Owner::UNDERSTUDY, tag, len, zeroed));
         assert!(!start.is_null(), "no memory for {len} bytes");
         Self { start, len }
     }

@@ -2,13 +2,14 @@
 
 use super::object::{self, Attributes, Typed, get_ptr};
 use crate::ke::Irql;
-use crate::verifier::pool::Lent;
+use crate::verifier::pool::{Kind, Lent};
 use crate::verifier::{require_irql, violation};
 use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
-    NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFMEMORY,
+    NTSTATUS, POOL_TYPE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES,
+    WDFMEMORY,
 };
 
 /// A memory object.
@@ -43,8 +44,8 @@ impl Memory {
         Arc::new(Self { buffer, len, own: None, uses: AtomicU32::new(0) })
     }
 
-    fn new(len: usize) -> Self {
-        let own = Lent::new(b"KMmm", len, false);
+    fn new(kind: Kind, len: usize) -> Self {
+        let own = Lent::of(kind, b"KMmm", len, false);
         Self { buffer: own.start(), len, own: Some(own), uses: AtomicU32::new(0) }
     }
 
@@ -74,11 +75,19 @@ impl Memory {
     }
 }
 
-/// WdfMemoryCreate: up to DISPATCH_LEVEL.
+/// POOL_COLD_ALLOCATION, a flag of a POOL_TYPE.
+const COLD: POOL_TYPE = 0x100;
+
+/// Of which pool memory of that type is (FxIsPagedPoolType: PagedPool and PagedPoolCacheAligned are paged).
+fn kind_of(pool: POOL_TYPE) -> Kind {
+    if matches!(pool & !COLD, 1 | 5) { Kind::Paged } else { Kind::NonPaged }
+}
+
+/// WdfMemoryCreate: up to DISPATCH_LEVEL; of paged pool, which it takes from the kernel, up to APC_LEVEL.
 pub(crate) unsafe extern "win64" fn create(
     globals: *mut WDF_DRIVER_GLOBALS,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
-    _pool: i32,
+    pool: POOL_TYPE,
     _tag: u32,
     size: usize,
     memory: *mut WDFMEMORY,
@@ -86,6 +95,10 @@ pub(crate) unsafe extern "win64" fn create(
 ) -> NTSTATUS {
     const FUNCTION: &str = "WdfMemoryCreate";
     require_irql(FUNCTION, Irql::DISPATCH);
+    let kind = kind_of(pool);
+    if kind == Kind::Paged {
+        require_irql("WdfMemoryCreate of paged pool", Irql::APC);
+    }
     if size == 0 {
         return STATUS_INVALID_PARAMETER;
     }
@@ -94,7 +107,7 @@ pub(crate) unsafe extern "win64" fn create(
         Err(status) => return status,
     };
     let parent = attributes.parent().unwrap_or_else(|| super::client::of(globals, FUNCTION));
-    let made = Arc::new(Memory::new(size));
+    let made = Arc::new(Memory::new(kind, size));
     let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     // SAFETY: the driver passes the places for handle and, if it wants it, address.
     unsafe {

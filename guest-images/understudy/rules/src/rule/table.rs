@@ -174,7 +174,7 @@ const KERNEL: &[Rule] = &[
         Windows,
         "another int instruction, or an interrupt that nobody has connected",
     ),
-    rule("PagedMemoryAtDispatch", Verifier, "a section PAGE used at DISPATCH_LEVEL or above"),
+    rule("PagedMemoryAtDispatch", Verifier, "paged pool, or a section PAGE, used at DISPATCH_LEVEL or above"),
     rule("DiscardedSectionUsed", Windows, "a section INIT, or a discardable one, used after DriverEntry"),
     rule("PageFault", Windows, "the driver used an address without memory"),
     rule("Exception", Windows, "the driver raised an exception of the processor"),
