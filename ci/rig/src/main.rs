@@ -98,7 +98,7 @@ enum Command {
     #[command(
         subcommand,
         after_help = "Examples:\n  \
-        cargo rig bench device --quick    one short round beside DPDK's vhost driver"
+        cargo rig bench device --quick    whether it runs, in seconds"
     )]
     Bench(bench::Options),
     /// Stop in the driver's Cancel callback under gdb; for Windows: print the commands for WinDbg, and check the connection

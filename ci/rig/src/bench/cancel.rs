@@ -28,11 +28,12 @@ pub(super) struct Row {
 type Kinds<'a> = BTreeMap<(bool, bool), &'a Row>;
 
 /// Measures it.
-pub(super) fn measure(workspace: &Workspace, quick: bool) -> Result<Vec<Row>> {
+pub(super) fn measure(workspace: &Workspace, profile: &str, quick: bool) -> Result<Vec<Row>> {
     let mut command = Command::new("cargo");
     command
         .current_dir(workspace.root())
         .args(["bench", "--quiet", "--package", "vhost-device-cancelnic", "--bench", "cancel"])
+        .args(["--profile", profile])
         .arg("--target-dir")
         .arg(workspace.target())
         .arg("--")

@@ -1,5 +1,6 @@
 //! `cargo rig bench`: how fast the device is, beside DPDK's vhost driver in the same run. Rounds take turns, so that whatever
-//! else the machine does meets both; what is compared is the ratio within a round.
+//! else the machine does meets both; what is compared is the ratio within a round. `--quick` shows whether it runs: one round of
+//! a second with the short frames, the device as scenarios run it, and no entry in the history.
 
 mod cancel;
 mod rates;
@@ -25,14 +26,15 @@ pub(crate) enum Options {
     /// The device process beside DPDK's vhost driver, both under DPDK's dpdk-testpmd; then CANCEL
     #[command(after_help = "Examples:\n  \
         cargo rig bench device          five rounds; the history is in target/bench\n  \
-        cargo rig bench device --quick  one short round, to see that it runs")]
+        cargo rig bench device --quick  whether it runs, with the unoptimised device")]
     Device(Device),
 }
 
 /// How to measure the device.
 #[derive(Debug, Args)]
 pub(crate) struct Device {
-    /// One round of a second each
+    /// See whether it runs: one round of a second each, short frames only, with the device as scenarios run it (cargo's
+    /// profile dev), so that nothing is compiled for it; the rates mean nothing and are not kept
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
     /// Rounds: in each, every back end has every load once
@@ -48,12 +50,13 @@ pub(crate) fn bench(options: &Options) -> Result<bool> {
     let Options::Device(options) = options;
     let workspace = Workspace::find()?;
     get_what_is_needed(&workspace)?;
-    let device = build::build_fast_device(&workspace)?;
-    let (rounds, seconds) = if options.quick { (1, 1) } else { (options.rounds, options.seconds) };
+    let (profile, rounds, seconds) =
+        if options.quick { ("dev", 1, 1) } else { ("release", options.rounds, options.seconds) };
+    let device = build::device_in(&workspace, profile, false)?;
     let mut rates = Rates::default();
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
-        for load in LOADS {
+        for load in LOADS.into_iter().filter(|load| !options.quick || load.is_short()) {
             for back_end in BackEnd::ALL {
                 let folder = Folder::new()?;
                 let measured = measure(&workspace, &device, back_end, load, seconds, folder.path())
@@ -63,8 +66,11 @@ pub(crate) fn bench(options: &Options) -> Result<bool> {
         }
     }
     println!("{}", rates.table());
-    let cancels = cancel::measure(&workspace, options.quick)?;
+    let cancels = cancel::measure(&workspace, profile, options.quick)?;
     println!("{}", cancel::table(&cancels));
+    if options.quick {
+        return Ok(true);
+    }
     let history = workspace.target().join("bench/device.jsonl");
     let entry = json!({
         "at": chrono::Utc::now().to_rfc3339(),

@@ -33,6 +33,13 @@ pub(super) const LOADS: [Load; 4] = [
     Load { round: true, len: 1500 },
 ];
 
+impl Load {
+    /// Whether its frames are short.
+    pub(super) fn is_short(self) -> bool {
+        self.len < 1500
+    }
+}
+
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {} bytes", if self.round { "io" } else { "txonly" }, self.len)

@@ -119,14 +119,15 @@ pub(crate) fn lint(options: Options) -> anyhow::Result<()> {
 
 /// The device process, for the host.
 fn build_device(workspace: &Workspace, options: &Options) -> anyhow::Result<Artefact> {
-    workspace.cargo(Verb::Build, options.verbose, "vhost-device-cancelnic", &["--bins"], &[])?;
-    Artefact::of(workspace.target().join("debug/vhost-device-cancelnic"))
+    Artefact::of(device_in(workspace, "dev", options.verbose)?)
 }
 
-/// The device process as it is measured: cargo's profile `release`.
-pub(crate) fn build_fast_device(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    workspace.cargo(Verb::Build, false, "vhost-device-cancelnic", &["--bins", "--release"], &[])?;
-    Ok(workspace.target().join("release/vhost-device-cancelnic"))
+/// The device process, built with cargo's profile `release` (as it is measured) or `dev` (as scenarios run it).
+pub(crate) fn device_in(workspace: &Workspace, profile: &str, verbose: bool) -> anyhow::Result<PathBuf> {
+    let (folder, flag) = if profile == "dev" { ("debug", None) } else { (profile, Some("--release")) };
+    let arguments: Vec<&str> = ["--bins"].into_iter().chain(flag).collect();
+    workspace.cargo(Verb::Build, verbose, "vhost-device-cancelnic", &arguments, &[])?;
+    Ok(workspace.target().join(folder).join("vhost-device-cancelnic"))
 }
 
 const UNDERSTUDY_ARGUMENTS: [&str; 5] = ["--bins", "--target", BARE_TARGET, "--profile", "kernel"];
