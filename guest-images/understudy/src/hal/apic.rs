@@ -62,8 +62,22 @@ pub(crate) fn start(serial_vector: u8) {
     write(LINT0, 0x1_0000);
     // NMI: a hung guest tells where it is
     write(LINT1, 0x400);
-    // IRQ 3, edge, to processor 0
-    for (register, value) in [(0x10 + 3 * 2 + 1, 0), (0x10 + 3 * 2, u32::from(serial_vector))] {
+    // IRQ 3, edge
+    redirect(3, u32::from(serial_vector));
+}
+
+/// Bits of a redirection entry: level-triggered, low; masked.
+const LEVEL: u32 = 0xa000;
+const MASKED: u32 = 0x1_0000;
+
+/// Sends a line of the I/O APIC that stays low until its device is asked to this vector, or nowhere.
+pub(crate) fn set_line(line: u8, vector: Option<u8>) {
+    redirect(line.into(), LEVEL | vector.map_or(MASKED, u32::from));
+}
+
+/// Writes a line's redirection entry, to processor 0.
+fn redirect(line: u32, low: u32) {
+    for (register, value) in [(0x10 + line * 2 + 1, 0), (0x10 + line * 2, low)] {
         // SAFETY: the I/O APIC stands at its fixed place, which is mapped.
         unsafe {
             (IOAPIC as *mut u32).write_volatile(register);

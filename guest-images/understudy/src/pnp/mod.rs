@@ -1,13 +1,15 @@
 //! The PnP manager's part: which drivers the bundle holds, in which order they and their devices come and go.
 //!
-//! Up: the filter's service, as Windows starts it at boot; the NIC with its data path; root-enumerated devices.
-//! Down: the reverse. Runs on the agent's PnP thread alone.
+//! Up: filters and services without a device, as Windows starts them at boot; NICs with their data path; other devices on the
+//! bus; root-enumerated ones. Down: the reverse. Runs on the agent's PnP thread alone.
 
 mod failure;
+mod hardware;
 mod node;
 mod resources;
 mod service;
 
+use crate::hal::pci::Function;
 use crate::ndis::stack;
 use crate::translator::datapath;
 use crate::verifier::owners;
@@ -21,40 +23,67 @@ pub(crate) use node::Node;
 use node::nic;
 use understudy_rules::inf::{self, Kind, Package};
 
-/// A driver of the bundle: its file's name and bytes, and what its INF says.
-type Found = (&'static str, &'static [u8], Package);
+/// A driver of the bundle: its file's name and bytes, what its INF says, and the functions on the bus that it is for.
+type Found = (&'static str, &'static [u8], Package, Vec<Function>);
 
 /// The drivers in the bundle, in the order in which they are loaded.
 fn packages() -> Result<Vec<Found>, String> {
-    let identity = resources::find()?;
+    let (functions, bus): (Vec<_>, Vec<_>) = hardware::functions().into_iter().unzip();
     let files = crate::settings::files();
-    let mut found = Vec::new();
-    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".inf")) {
-        let package = inf::select(text, &identity).map_err(|error| format!("{name}: {error}"))?;
-        if package.kind == Kind::Pci && !package.msi {
-            return Err(format!(
-                "{name}: without MSISupported the device gets a line interrupt, which understudy does not have"
-            ));
-        }
+    let mut found: Vec<Found> = Vec::new();
+    let mut taken: Vec<(Function, &str)> = Vec::new();
+    for (name, text) in files.iter().filter(|(name, _)| is_inf(name)) {
+        let package = inf::select(text, Some(&bus)).map_err(|error| format!("{name}: {error}"))?;
         let (file, bytes) = files
             .iter()
             .find(|(file, _)| file.eq_ignore_ascii_case(&package.binary))
             .ok_or_else(|| format!("{name}: the bundle holds no {}", package.binary))?;
+        let mine: Vec<Function> = package.functions.iter().map(|&at| functions[at]).collect();
+        for &function in &mine {
+            if let Some((_, other)) = taken.iter().find(|(known, _)| *known == function) {
+                return Err(format!("{other} and {name} are both for the device {}", package.matched));
+            }
+            taken.push((function, name));
+        }
+        let same = |(_, _, other, _): &&Found| other.service.eq_ignore_ascii_case(&package.service);
+        if let Some((other, ..)) = found.iter().find(same) {
+            return Err(format!("{name}: the service {} is that of {other} already", package.service));
+        }
         crate::log!("{} as {}: {}", package.description, package.matched, package.binary);
-        found.push((*file, *bytes, package));
+        found.push((*file, *bytes, package, mine));
     }
     if found.is_empty() {
         return Err("the bundle holds no INF".into());
     }
-    found.sort_by_key(|(_, _, package)| match package.kind {
-        Kind::Filter => 0,
-        Kind::Pci => 1,
-        Kind::Root => 2,
+    crate::mm::grant(hardware::memory(taken.into_iter().map(|(function, _)| function)));
+    found.sort_by_key(|(_, _, package, _)| match package.kind {
+        Kind::Filter | Kind::Service => 0,
+        _ if package.net => 1,
+        Kind::Pci => 2,
+        Kind::Root => 3,
     });
     Ok(found)
 }
 
-/// Loads every driver of the bundle and brings its device up, the NIC's to a running data path.
+fn is_inf(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, kind)| kind.eq_ignore_ascii_case("inf"))
+}
+
+/// Loads a driver and starts its devices, one after the other.
+fn bring_up(file: (&str, &[u8]), package: Package, functions: &[Function]) -> Result<(), NotLoaded> {
+    let kind = package.kind;
+    let service = service::start(file, package)?;
+    let start = |function| Node::add(&service, function)?.start();
+    let started = match kind {
+        // NDIS attaches a filter when the NIC's stack starts
+        Kind::Filter | Kind::Service => Ok(()),
+        Kind::Pci => functions.iter().try_for_each(|&function| start(Some(function))),
+        Kind::Root => start(None),
+    };
+    started.map_err(NotLoaded::Failed)
+}
+
+/// Loads every driver of the bundle and brings its devices up, the NIC's to a running data path.
 ///
 /// # Errors
 /// One line; whatever had been set up is taken down again.
@@ -64,16 +93,8 @@ pub(crate) fn load() -> Result<(), NotLoaded> {
     }
     let found = packages().map_err(NotLoaded::Refused)?;
     datapath::forget_books();
-    for (file, bytes, package) in found {
-        let kind = package.kind;
-        let up = service::start((file, bytes), package).and_then(|service| match kind {
-            // NDIS attaches it when the NIC's stack starts
-            Kind::Filter => Ok(()),
-            Kind::Pci | Kind::Root => {
-                Node::add(&service).and_then(|node| node.start()).map_err(NotLoaded::Failed)
-            }
-        });
-        if let Err(error) = up {
+    for (file, bytes, package, functions) in found {
+        if let Err(error) = bring_up((file, bytes), package, &functions) {
             let (NotLoaded::Refused(why) | NotLoaded::Failed(why)) = &error;
             crate::log!("load of {file}: {why}");
             take_down();
@@ -125,33 +146,39 @@ pub(crate) fn power_nic(on: bool) -> Result<(), String> {
     to_power(&node, on)
 }
 
-fn node_of(service: &str) -> Result<Arc<Node>, String> {
-    let found = node::all().into_iter().find(|node| node.service.name.eq_ignore_ascii_case(service));
-    found.ok_or_else(|| format!("no device of a service {service:?}"))
+fn nodes_of(service: &str) -> Result<Vec<Arc<Node>>, String> {
+    let named = |node: &Arc<Node>| node.service.name.eq_ignore_ascii_case(service);
+    let found: Vec<_> = node::all().into_iter().filter(named).collect();
+    if found.is_empty() { Err(format!("no device of a service {service:?}")) } else { Ok(found) }
 }
 
-/// Takes the device of a service out of D0, or back.
+/// Takes the devices of a service out of D0, or back.
 ///
 /// # Errors
-/// There is no such device, it is in another state, or a callback failed.
+/// There is none, one is in another state, or a callback failed.
 pub(crate) fn power(service: &str, on: bool) -> Result<(), String> {
-    to_power(&*node_of(service)?, on)
+    nodes_of(service)?.iter().try_for_each(|node| to_power(node, on))
 }
 
-/// Removes the device of a service and unloads its driver; the rest stays.
+/// Removes the devices of a service and unloads its driver; the rest stays.
 ///
 /// # Errors
-/// There is no such device, a driver above refuses, or a callback failed on the way.
+/// There is none, a driver above refuses, or a callback failed on the way.
 pub(crate) fn remove(service: &str, surprise: bool) -> Result<(), String> {
-    let node = node_of(service)?;
-    let object = node.device().map_or(core::ptr::null_mut(), |(_, device)| device.object());
-    let targets = if surprise {
-        io_target::pnp::open_on(object)
-    } else {
-        io_target::pnp::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
-    };
-    node.remove(surprise, &targets);
-    service::stop(&node.service);
+    let nodes = nodes_of(service)?;
+    let mut targets = Vec::new();
+    for node in &nodes {
+        let object = node.device().map_or(core::ptr::null_mut(), |(_, device)| device.object());
+        targets.push(if surprise {
+            io_target::pnp::open_on(object)
+        } else {
+            io_target::pnp::query_remove(object).map_err(|status| failed("EvtIoTargetQueryRemove", status))?
+        });
+    }
+    for (node, targets) in nodes.iter().zip(targets) {
+        node.remove(surprise, &targets);
+    }
+    service::stop(&nodes[0].service);
     trace::take_reason().map_or(Ok(()), Err)
 }
 

@@ -1,7 +1,9 @@
 //! A device stack: one device on a bus with its function driver, led up and down in KMDF's order.
 
 use super::failure::{check, failed};
+use super::hardware::Hardware;
 use super::resources;
+use crate::hal::pci::Function;
 use crate::io::pdo::Pdo;
 use crate::io::{file, interface};
 use crate::ke::irqlock::IrqLock;
@@ -18,7 +20,6 @@ use crate::wdf::object::{self, Attributes};
 use crate::wdf::{client, driver, interrupt, queue};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use understudy_rules::inf::Kind;
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER};
 
@@ -37,6 +38,10 @@ pub(crate) struct Node {
     handle: AtomicU64,
     /// Raw and translated resources, while assigned.
     lists: IrqLock<Option<(Handle, Handle)>>,
+    /// The function on the PCI bus; `None` of a root-enumerated device.
+    function: Option<Function>,
+    /// What of it is started, while resources are assigned.
+    hardware: IrqLock<Option<Arc<Hardware>>>,
 }
 
 /// The device stacks, in the order in which they were started.
@@ -50,7 +55,7 @@ pub(super) fn all() -> Vec<Arc<Node>> {
 
 /// The NIC's stack, if it is there.
 pub(super) fn nic() -> Option<Arc<Node>> {
-    NODES.with(|nodes| nodes.iter().find(|node| node.service.package.kind == Kind::Pci).cloned())
+    NODES.with(|nodes| nodes.iter().find(|node| node.service.package.net).cloned())
 }
 
 impl Bus for Node {
@@ -60,6 +65,10 @@ impl Bus for Node {
 
     fn pdo(&self) -> &Pdo {
         &self.pdo
+    }
+
+    fn function(&self) -> Option<Function> {
+        self.function
     }
 
     fn stage(&self) -> Stage {
@@ -85,11 +94,12 @@ impl Bus for Node {
 }
 
 impl Node {
-    /// Adds a device for a driver that has just been loaded: EvtDriverDeviceAdd. PASSIVE_LEVEL.
+    /// Adds a device, at that place of the bus if it is on one, for a driver that has been loaded: EvtDriverDeviceAdd.
+    /// PASSIVE_LEVEL.
     ///
     /// # Errors
     /// The driver's status, or what it forgot. [`Self::remove`] takes away what there is.
-    pub(crate) fn add(service: &Arc<Service>) -> Result<Arc<Self>, String> {
+    pub(crate) fn add(service: &Arc<Service>, function: Option<Function>) -> Result<Arc<Self>, String> {
         let pdo = Pdo::new().map_err(|status| failed("IoCreateDevice of the bus", status))?;
         let node = Arc::new(Self {
             service: service.clone(),
@@ -97,6 +107,8 @@ impl Node {
             stage: AtomicU8::new(Stage::Added as u8),
             handle: AtomicU64::new(0),
             lists: IrqLock::new(None),
+            function,
+            hardware: IrqLock::new(None),
         });
         let listed = node.clone();
         NODES.with(|nodes| nodes.push(listed));
@@ -114,6 +126,10 @@ impl Node {
         object::delete(init_handle);
         check("EvtDriverDeviceAdd", status)?;
         node.device().map(|_| node.clone()).ok_or_else(|| "EvtDriverDeviceAdd created no device".into())
+    }
+
+    fn hardware(&self) -> Option<Arc<Hardware>> {
+        self.hardware.with(|slot| slot.clone())
     }
 
     fn set_stage(&self, stage: Stage) {
@@ -150,10 +166,14 @@ impl Node {
     pub(crate) fn start(&self) -> Result<(), String> {
         let (raw, device) = self.the_device()?;
         let handle = Handle::from_raw(raw as u64);
-        let lists = match self.service.package.kind {
-            Kind::Pci => resources::assign(handle)?,
-            // neither memory nor interrupts
-            Kind::Root | Kind::Filter => resources::assign_none(handle),
+        let lists = match self.function {
+            Some(function) => {
+                let hardware = Arc::new(Hardware::start(function, &self.service.package)?);
+                let lists = resources::assign(handle, hardware.bars(), hardware.signals());
+                self.hardware.with(|slot| *slot = Some(hardware));
+                lists
+            }
+            None => resources::assign_none(handle),
         };
         self.lists.with(|slot| *slot = Some(lists));
         self.set_stage(Stage::Preparing);
@@ -181,10 +201,13 @@ impl Node {
             self.call("EvtDeviceD0Entry", || unsafe { entry(raw, previous) })?;
         }
         self.set_stage(Stage::Working);
-        if let Some(interrupt) = interrupt::of_device(raw as u64) {
-            let irql = resources::connect_interrupt(interrupt.clone());
-            interrupt.connect(irql).map_err(|status| failed("EvtInterruptEnable", status))?;
-            resources::unmask_interrupt();
+        if let Some(hardware) = self.hardware() {
+            for interrupt in interrupt::of_device(raw as u64) {
+                // one that the device has no signal for stays unconnected
+                let Some(irql) = hardware.connect(interrupt.clone()) else { continue };
+                interrupt.connect(irql).map_err(|status| failed("EvtInterruptEnable", status))?;
+                hardware.unmask(&interrupt);
+            }
         }
         if let Some(post) = callbacks.EvtDeviceD0EntryPostInterruptsEnabled {
             // SAFETY: as above.
@@ -241,9 +264,13 @@ impl Node {
             // SAFETY: as above.
             note(self.call("EvtDeviceD0ExitPreInterruptsDisabled", || unsafe { pre(raw, target) }));
         }
-        if let Some(interrupt) = interrupt::of_device(raw as u64) {
-            note(interrupt.disconnect().map_err(|status| failed("EvtInterruptDisable", status)));
-            resources::disconnect_interrupt();
+        if let Some(hardware) = self.hardware() {
+            for interrupt in interrupt::of_device(raw as u64).into_iter().rev() {
+                if interrupt.is_connected() {
+                    note(interrupt.disconnect().map_err(|status| failed("EvtInterruptDisable", status)));
+                    hardware.disconnect(&interrupt);
+                }
+            }
         }
         if let Some(exit) = callbacks.EvtDeviceD0Exit {
             // SAFETY: as above.
@@ -307,8 +334,8 @@ impl Node {
             }
             io_target::pnp::remove_complete(targets);
             file::close_all(device.object());
-            if self.service.package.kind == Kind::Pci {
-                resources::release();
+            if let Some(hardware) = self.hardware.with(Option::take) {
+                hardware.release();
             }
             if let Some(lists) = self.lists.with(Option::take) {
                 object::delete(lists.0);

@@ -1,17 +1,10 @@
-//! The device on the bus: its identity, its resources with private descriptors between them that differ with the seed, its
-//! interrupt.
+//! The resources that a device gets: its base addresses, with private descriptors between them that differ with the seed, and
+//! its interrupts.
 
-use crate::hal::pci::{self, Bar, Function};
-use crate::ke::irqlock::IrqLock;
-use crate::ke::{Irql, interrupt, vectors};
-use crate::mm::Owner;
-use crate::netcx::watch;
-use crate::verifier::trace;
-use crate::wdf::interrupt::Interrupt;
+use crate::hal::pci::Bar;
 use crate::wdf::object::{self, Attributes};
 use crate::wdf::resources::ResourceList;
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use understudy_rules::inf::PciIdentity;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1,
@@ -21,12 +14,9 @@ use wdk_offline::{
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1,
     _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1__bindgen_ty_1,
     CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE,
-    CmResourceTypeInterrupt, CmResourceTypeMemory, LARGE_INTEGER,
+    CmResourceTypeInterrupt, CmResourceTypeMemory, CmResourceTypePort, LARGE_INTEGER,
 };
 
-/// virtio-net, modern.
-const VENDOR: u16 = 0x1af4;
-const DEVICE: u16 = 0x1041;
 /// CmResourceShareDeviceExclusive, CmResourceShareShared.
 const EXCLUSIVE: u8 = 1;
 const SHARED: u8 = 3;
@@ -36,50 +26,20 @@ const DEVICE_PRIVATE: u8 = 129;
 const CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE: u32 = 0;
 /// CM_RESOURCE_MEMORY_PREFETCHABLE.
 const PREFETCHABLE: u16 = 4;
-/// Vendor-specific capability: virtio's structures.
-const VIRTIO_CAPABILITY: u8 = 9;
-/// Bytes mapped of each virtio structure that understudy looks at.
-const LOOK: usize = 256;
+/// CM_RESOURCE_PORT_IO, with CM_RESOURCE_PORT_16_BIT_DECODE.
+const PORTS: u16 = 0x11;
 
-/// What is mapped of the one device.
-struct Hardware {
-    /// Entry 0 of the MSI-X table, mapped.
-    msix: usize,
-    /// Mapped for the watch: common and device configuration.
-    watch: (usize, usize),
-}
-
-static HARDWARE: IrqLock<Hardware> = IrqLock::new(Hardware { msix: 0, watch: (0, 0) });
-
-/// Lets drivers map the device's memory.
-fn grant(bars: &[Bar]) {
-    crate::mm::grant(bars.iter().map(|bar| bar.address..bar.address + bar.size).collect());
-}
-
-/// Finds the device.
-///
-/// # Errors
-/// There is none.
-pub(super) fn find() -> Result<PciIdentity, String> {
-    let function =
-        Function::find(VENDOR, DEVICE).ok_or("no virtio network device (PCI 1af4:1041) on the bus")?;
-    function.becomes_nic();
-    grant(&function.bars());
-    Ok(PciIdentity {
-        vendor: VENDOR,
-        device: DEVICE,
-        revision: function.read8(8),
-        subsystem_vendor: function.read16(0x2c),
-        subsystem: function.read16(0x2e),
-        class: function.read32(8) >> 8,
-    })
-}
-
-fn memory(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+/// Memory, or ports, whose descriptor has the same members.
+fn range(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
+    let (kind, flags) = match (bar.io, bar.prefetchable) {
+        (true, _) => (CmResourceTypePort, PORTS),
+        (false, true) => (CmResourceTypeMemory, PREFETCHABLE),
+        (false, false) => (CmResourceTypeMemory, 0),
+    };
     CM_PARTIAL_RESOURCE_DESCRIPTOR {
-        Type: CmResourceTypeMemory as u8,
+        Type: kind as u8,
         ShareDisposition: EXCLUSIVE,
-        Flags: if bar.prefetchable { PREFETCHABLE } else { 0 },
+        Flags: flags,
         u: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1 {
             Memory: _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_1 {
                 Start: LARGE_INTEGER { QuadPart: bar.address as i64 },
@@ -89,17 +49,18 @@ fn memory(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
     }
 }
 
-/// One message, or a line that stays raised until the device is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    Message,
-    Line,
+/// How a device interrupts: by a message, or by a line that stays raised until the device is asked; with this vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Message(u8),
+    Line(u8),
 }
 
-/// The raw and the translated descriptor of the device's interrupt.
+/// The raw and the translated descriptor of an interrupt.
 fn interrupts(signal: Signal) -> [CM_PARTIAL_RESOURCE_DESCRIPTOR; 2] {
     type Message = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1;
-    let vector = u32::from(vectors::DEVICE_VECTOR);
+    let (Signal::Message(vector) | Signal::Line(vector)) = signal;
+    let vector = u32::from(vector);
     let raw = _CM_PARTIAL_RESOURCE_DESCRIPTOR__bindgen_ty_1__bindgen_ty_4__bindgen_ty_1__bindgen_ty_1 {
         Reserved: 0,
         MessageCount: 1,
@@ -113,10 +74,12 @@ fn interrupts(signal: Signal) -> [CM_PARTIAL_RESOURCE_DESCRIPTOR; 2] {
         Affinity: 1,
     };
     let (share, flags, raw) = match signal {
-        Signal::Message => {
+        Signal::Message(_) => {
             (EXCLUSIVE, CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED, Message { Raw: raw })
         }
-        Signal::Line => (SHARED, CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE, Message { Translated: translated }),
+        Signal::Line(_) => {
+            (SHARED, CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE, Message { Translated: translated })
+        }
     };
     [raw, Message { Translated: translated }].map(|half| CM_PARTIAL_RESOURCE_DESCRIPTOR {
         Type: CmResourceTypeInterrupt as u8,
@@ -132,69 +95,38 @@ fn interrupts(signal: Signal) -> [CM_PARTIAL_RESOURCE_DESCRIPTOR; 2] {
 
 /// A descriptor that is the bus driver's alone.
 fn private(bar: &Bar) -> CM_PARTIAL_RESOURCE_DESCRIPTOR {
-    CM_PARTIAL_RESOURCE_DESCRIPTOR { Type: DEVICE_PRIVATE, ..memory(bar) }
+    CM_PARTIAL_RESOURCE_DESCRIPTOR { Type: DEVICE_PRIVATE, ..range(bar) }
 }
 
-/// The memory in the order of its BARs, as Microsoft promises, then the interrupt. What the seed varies is what a bus driver
-/// may: a private descriptor behind any of them.
+/// Memory and ports in the order of their BARs, as Microsoft promises, then the interrupts. What the seed varies is what a bus
+/// driver may: a private descriptor behind any of them.
 fn arranged(
     bars: &[Bar],
-    interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR,
+    interrupts: impl Iterator<Item = CM_PARTIAL_RESOURCE_DESCRIPTOR>,
     seed: u64,
 ) -> Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]> {
     let mut descriptors = Vec::new();
     for (at, bar) in bars.iter().enumerate() {
-        descriptors.push(memory(bar));
+        descriptors.push(range(bar));
         if seed >> at & 1 != 0 {
             descriptors.push(private(bar));
         }
     }
-    descriptors.push(interrupt);
+    descriptors.extend(interrupts);
     if let Some(last) = bars.last().filter(|_| seed >> bars.len() & 1 != 0) {
         descriptors.push(private(last));
     }
     descriptors.into_boxed_slice()
 }
 
-/// Starts the device on the bus and makes its two resource lists, below the device object.
-///
-/// # Errors
-/// The device has no MSI-X.
-pub(super) fn assign(device: Handle) -> Result<(Handle, Handle), String> {
-    let function = pci::nic().ok_or("no device")?;
-    function.enable();
-    let bars = function.bars();
-    let (bar, offset) = function.msix_table().ok_or("the device has no MSI-X capability")?;
-    let table = bars.iter().find(|known| known.index == bar).ok_or("the MSI-X table is in no memory BAR")?;
-    let msix = crate::mm::map_mmio(table.address + offset, 16, Owner::UNDERSTUDY);
-
-    let signal = if crate::settings::line_interrupt() { Signal::Line } else { Signal::Message };
-    let [raw_interrupt, translated_interrupt] = interrupts(signal);
-    let list = |interrupt: CM_PARTIAL_RESOURCE_DESCRIPTOR| {
-        let payload = Arc::new(ResourceList(arranged(&bars, interrupt, crate::settings::seed())));
-        object::create("PnP", payload, Some(device), Attributes::NONE)
+/// The device's two resource lists, raw and translated, below the device object.
+pub(super) fn assign(device: Handle, bars: &[Bar], signals: &[Signal]) -> (Handle, Handle) {
+    let list = |half: usize| {
+        let interrupts = signals.iter().map(|&signal| interrupts(signal)[half]);
+        let descriptors = arranged(bars, interrupts, crate::settings::seed());
+        object::create("PnP", Arc::new(ResourceList(descriptors)), Some(device), Attributes::NONE)
     };
-    let lists = (list(raw_interrupt), list(translated_interrupt));
-    let watch = map_watch(function, &bars);
-    HARDWARE.with(|hardware| *hardware = Hardware { msix, watch: watch.unwrap_or_default() });
-    grant(&bars);
-    watch::set(watch);
-    Ok(lists)
-}
-
-/// Maps virtio's common and device configuration for understudy's own looks.
-fn map_watch(function: Function, bars: &[Bar]) -> Option<(usize, usize)> {
-    let place = |kind: u8| {
-        let at =
-            function.capabilities(VIRTIO_CAPABILITY).into_iter().find(|at| function.read8(at + 3) == kind)?;
-        let bar = bars.iter().find(|bar| bar.index == function.read8(at + 4))?;
-        Some(bar.address + u64::from(function.read32(at + 8)))
-    };
-    let (common, device) = (place(1)?, place(4)?);
-    Some((
-        crate::mm::map_mmio(common, LOOK, Owner::UNDERSTUDY),
-        crate::mm::map_mmio(device, LOOK, Owner::UNDERSTUDY),
-    ))
+    (list(0), list(1))
 }
 
 /// Two empty lists, raw and translated: a root-enumerated device has neither memory nor interrupts.
@@ -206,85 +138,38 @@ pub(super) fn assign_none(device: Handle) -> (Handle, Handle) {
     (list(), list())
 }
 
-/// Takes the device's resources back; their lists are the device stack's.
-pub(super) fn release() {
-    watch::set(None);
-    let (msix, watch) =
-        HARDWARE.with(|hardware| (core::mem::take(&mut hardware.msix), core::mem::take(&mut hardware.watch)));
-    for (place, len) in [(msix, 16), (watch.0, LOOK), (watch.1, LOOK)] {
-        if place != 0
-            && let Err(error) = crate::mm::unmap_mmio(place, len)
-        {
-            crate::log!("release: {error}");
-        }
-    }
-}
-
-/// Connects the interrupt to its vector, masked at the device. Returns DIRQL.
-pub(super) fn connect_interrupt(interrupt: Arc<Interrupt>) -> Irql {
-    if crate::settings::line_interrupt() {
-        trace::not_offered("an interrupt by a line, which the driver has taken");
-    }
-    interrupt::connect(vectors::DEVICE_VECTOR, Box::new(move || interrupt.service()));
-    write_msix(true);
-    if let Some(function) = pci::nic() {
-        function.enable_msix(true);
-    }
-    Irql::of_vector(vectors::DEVICE_VECTOR)
-}
-
-/// Lets the device's messages through.
-pub(super) fn unmask_interrupt() {
-    write_msix(false);
-}
-
-/// Masks the message and disconnects the vector.
-pub(super) fn disconnect_interrupt() {
-    write_msix(true);
-    if let Some(function) = pci::nic() {
-        function.enable_msix(false);
-    }
-    interrupt::disconnect(vectors::DEVICE_VECTOR);
-}
-
-/// Entry 0 of the table: this processor, our vector, masked or not.
-fn write_msix(masked: bool) {
-    let table = HARDWARE.with(|hardware| hardware.msix);
-    if table == 0 {
-        return;
-    }
-    let words = [0xfee0_0000, 0, u32::from(vectors::DEVICE_VECTOR), u32::from(masked)];
-    for (index, word) in words.into_iter().enumerate() {
-        // SAFETY: the table is mapped while hardware is assigned; these are entry 0's four words.
-        unsafe { ((table + index * 4) as *mut u32).write_volatile(word) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ke::Irql;
     use alloc::collections::BTreeSet;
 
     const BARS: [Bar; 3] = [
-        Bar { index: 0, address: 0xfe00_0000, size: 0x1000, prefetchable: false },
-        Bar { index: 1, address: 0xfe00_1000, size: 0x1000, prefetchable: false },
-        Bar { index: 4, address: 0x38_0000_0000, size: 0x4000, prefetchable: true },
+        Bar { index: 0, address: 0xfe00_0000, size: 0x1000, prefetchable: false, io: false },
+        Bar { index: 1, address: 0xc000, size: 0x20, prefetchable: false, io: true },
+        Bar { index: 4, address: 0x38_0000_0000, size: 0x4000, prefetchable: true, io: false },
     ];
+    const MESSAGE: Signal = Signal::Message(0x71);
 
-    /// What each descriptor of the list of that seed is: where a memory range begins, `None` for the interrupt. Private ones
-    /// are left out.
+    fn list(bars: &[Bar], signals: &[Signal], seed: u64) -> Box<[CM_PARTIAL_RESOURCE_DESCRIPTOR]> {
+        arranged(bars, signals.iter().map(|&signal| interrupts(signal)[0]), seed)
+    }
+
+    /// What each descriptor of the list of that seed is: where a range begins, `None` for an interrupt. Private ones are left
+    /// out.
     fn order(seed: u64) -> Vec<Option<i64>> {
-        let list = arranged(&BARS, interrupts(Signal::Message)[0], seed);
         let start = |of: &CM_PARTIAL_RESOURCE_DESCRIPTOR| {
             // SAFETY: plain numbers, of whichever kind the descriptor is.
-            (of.Type == CmResourceTypeMemory as u8).then_some(unsafe { of.u.Memory.Start.QuadPart })
+            (of.Type != CmResourceTypeInterrupt as u8).then_some(unsafe { of.u.Memory.Start.QuadPart })
         };
+        let list = list(&BARS, &[MESSAGE, Signal::Message(0x72)], seed);
         list.iter().filter(|of| of.Type != DEVICE_PRIVATE).map(start).collect()
     }
 
     #[test]
-    fn memory_comes_in_the_order_of_its_bars_and_the_interrupt_behind_it_whatever_the_seed() {
-        let all: Vec<Option<i64>> = BARS.iter().map(|bar| Some(bar.address as i64)).chain([None]).collect();
+    fn ranges_come_in_the_order_of_their_bars_and_the_interrupts_behind_them_whatever_the_seed() {
+        let starts = BARS.iter().map(|bar| Some(bar.address as i64));
+        let all: Vec<Option<i64>> = starts.chain([None, None]).collect();
         for seed in (0..100).chain([u64::MAX]) {
             assert_eq!(order(seed), all, "seed {seed}");
         }
@@ -292,8 +177,7 @@ mod tests {
 
     #[test]
     fn seeds_put_a_private_descriptor_behind_each() {
-        let kinds =
-            |seed| arranged(&BARS, interrupts(Signal::Message)[0], seed).iter().map(|of| of.Type).collect();
+        let kinds = |seed| list(&BARS, &[MESSAGE], seed).iter().map(|of| of.Type).collect();
         let found: BTreeSet<Vec<u8>> = (0..16).map(kinds).collect();
         assert_eq!(found.len(), 16);
         assert!(found.iter().any(|kinds| kinds.last() == Some(&DEVICE_PRIVATE)));
@@ -302,29 +186,30 @@ mod tests {
     #[test]
     fn a_device_without_memory_has_its_interrupt_alone() {
         for seed in 0..3 {
-            assert_eq!(arranged(&[], interrupts(Signal::Message)[0], seed).len(), 1);
+            assert_eq!(list(&[], &[MESSAGE], seed).len(), 1);
         }
     }
 
     #[test]
     fn a_line_is_shared_and_no_message() {
-        for half in interrupts(Signal::Line) {
+        for half in interrupts(Signal::Line(0xc4)) {
             assert_eq!((half.ShareDisposition, half.Flags), (SHARED, 0));
         }
     }
 
     #[test]
-    fn memory_is_described_with_its_place_its_length_and_whether_it_may_be_prefetched() {
-        let [low, _, high] = BARS.map(|bar| memory(&bar));
+    fn a_range_is_described_with_its_kind_its_place_its_length_and_whether_it_may_be_prefetched() {
+        let [low, ports, high] = BARS.map(|bar| range(&bar));
         assert_eq!((low.Flags, high.Flags, low.ShareDisposition), (0, PREFETCHABLE, EXCLUSIVE));
-        // SAFETY: memory descriptors.
-        let (start, len) = unsafe { (high.u.Memory.Start.QuadPart, high.u.Memory.Length) };
-        assert_eq!((start, len), (0x38_0000_0000, 0x4000));
+        assert_eq!((ports.Type, ports.Flags), (CmResourceTypePort as u8, PORTS));
+        // SAFETY: descriptors of ranges.
+        let places = [ports, high].map(|of| unsafe { (of.u.Memory.Start.QuadPart, of.u.Memory.Length) });
+        assert_eq!(places, [(0xc000, 0x20), (0x38_0000_0000, 0x4000)]);
     }
 
     #[test]
     fn the_interrupt_is_one_message_whose_level_is_its_vectors() {
-        let [raw, translated] = interrupts(Signal::Message);
+        let [raw, translated] = interrupts(MESSAGE);
         for half in [&raw, &translated] {
             assert_eq!(half.Type, CmResourceTypeInterrupt as u8);
             assert_eq!(u32::from(half.Flags), CM_RESOURCE_INTERRUPT_MESSAGE | CM_RESOURCE_INTERRUPT_LATCHED);
@@ -337,7 +222,7 @@ mod tests {
             )
         };
         assert_eq!((raw.MessageCount, raw.Vector), (1, translated.Vector));
-        let level = Irql::of_vector(vectors::DEVICE_VECTOR);
+        let level = Irql::of_vector(0x71);
         assert_eq!(translated.Level, u32::from(level.number()));
     }
 }

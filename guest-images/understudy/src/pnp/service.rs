@@ -6,10 +6,10 @@ use crate::pe;
 use crate::verifier::owners::{self, Service};
 use crate::verifier::pool;
 use crate::verifier::{BugCheck, trace};
-use crate::wdf::{client, device, dma, driver, object};
+use crate::wdf::{bus_interface, client, dma, driver, object};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::Ordering::Relaxed;
-use understudy_rules::inf::{Kind, Package};
+use understudy_rules::inf::Package;
 use wdk_offline::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
 
 type Entry = unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -> NTSTATUS;
@@ -75,7 +75,7 @@ fn require_nothing_left(service: &Service) {
     let objects: Vec<String> =
         object::live(owner).into_iter().map(|(handle, kind)| format!("{kind} {handle:?}")).collect();
     let bound: Vec<String> = client::still_bound(owner).into_iter().map(String::from).collect();
-    let references = if service.package.kind == Kind::Pci { device::interface_references() } else { 0 };
+    let references = bus_interface::references(owner);
     let interfaces: Vec<String> =
         (references != 0).then(|| format!("{references} of BUS_INTERFACE_STANDARD")).into_iter().collect();
     let kinds = [
@@ -105,5 +105,6 @@ fn require_nothing_left(service: &Service) {
             );
         }
     }
+    bus_interface::forget(owner);
     dma::require_quiet_graveyard();
 }

@@ -259,7 +259,7 @@ fn a_device_that_is_not_made_is_no_device() {
             ("DeviceAdd makes nothing", "EvtDriverDeviceAdd created no device"),
         ] {
             fails(what);
-            assert_eq!(Node::add(&driver.service).err().as_deref(), Some(error));
+            assert_eq!(Node::add(&driver.service, None).err().as_deref(), Some(error));
         }
     });
 }
@@ -272,7 +272,7 @@ fn service(name: &'static str) -> alloc::sync::Arc<Service> {
 #[test]
 fn a_driver_that_never_called_the_framework_gets_no_device() {
     on_a_machine!(|| {
-        let error = Node::add(&service("silent")).err();
+        let error = Node::add(&service("silent"), None).err();
         assert_eq!(error.as_deref(), Some("the driver has created no WDFDRIVER"));
     });
 }

@@ -6,7 +6,7 @@ use crate::pe::{Image, Section};
 use agent_protocol::LoadedImage;
 use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::AtomicBool;
-use understudy_rules::inf::{Kind, Package};
+use understudy_rules::inf::Package;
 use wdk_offline::DRIVER_OBJECT;
 
 /// A loaded driver.
@@ -47,7 +47,7 @@ impl Service {
         image: Image,
         object: DRIVER_OBJECT,
     ) -> Arc<Self> {
-        let label = if package.kind == Kind::Pci { "device" } else { name };
+        let label = if package.net { "device" } else { name };
         let driver = Box::into_raw(Box::new(object));
         let service =
             Arc::new(Self { name, label, package, owner, image, driver, entered: AtomicBool::new(false) });

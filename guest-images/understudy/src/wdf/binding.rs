@@ -90,12 +90,12 @@ pub(crate) unsafe extern "win64" fn version_bind(
     let Some(service) = crate::verifier::owners::by_driver(driver) else {
         return refuse_bind(STATUS_INVALID_PARAMETER, "WdfVersionBind with a driver object that is nobody's");
     };
-    if !service.package.kmdf.is_some_and(|(major, minor)| major == 1 && minor <= version.Minor) {
-        let declared = service.package.kmdf.map(|(major, minor)| format!("KMDF {major}.{minor}"));
-        let declared = declared.unwrap_or_else(|| "no KMDF".into());
+    if let Some((major, minor)) = service.package.kmdf
+        && (major != 1 || minor > version.Minor)
+    {
         return refuse_bind(
             STATUS_NOT_SUPPORTED,
-            &format!("the INF declares {declared}, the driver binds 1.{}", version.Minor),
+            &format!("the INF declares KMDF {major}.{minor}, the driver binds 1.{}", version.Minor),
         );
     }
     if still_bound(service.owner).is_some() {

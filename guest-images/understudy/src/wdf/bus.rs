@@ -1,5 +1,6 @@
 //! The stack that a device is in, as far as the framework asks: PnP gives it with the device's init structure.
 
+use crate::hal::pci::Function;
 use crate::io::pdo::Pdo;
 use crate::verifier::owners::Service;
 use understudy_rules::wdf::table::Handle;
@@ -24,6 +25,8 @@ pub(crate) trait Bus: Send + Sync {
     fn service(&self) -> &Service;
     /// The bottom of the stack.
     fn pdo(&self) -> &Pdo;
+    /// The function on the PCI bus; `None` for a device that is on no bus.
+    fn function(&self) -> Option<Function>;
     /// How far the device has come.
     fn stage(&self) -> Stage;
     /// Takes the WDFDEVICE that the driver has made; `false` if there is one already.

@@ -5,25 +5,20 @@ use super::io_target;
 use super::lock::CallbackLock;
 use super::object::{self, Attributes, Typed, get_ptr};
 use super::queue::Queue;
-use crate::hal::pci;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, api, device, interface};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{judge, require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
-use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    BUS_INTERFACE_STANDARD, DEVICE_OBJECT, GUID, GUID_BUS_INTERFACE_STANDARD, INTERFACE, NTSTATUS,
-    PCI_WHICHSPACE_CONFIG, PHYSICAL_ADDRESS, PWDFDEVICE_INIT, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
-    STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES,
-    WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFIOTARGET, WDFQUEUE,
+    DEVICE_OBJECT, GUID, NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, UNICODE_STRING,
+    WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS,
+    WDFDEVICE, WDFIOTARGET, WDFQUEUE,
 };
 
 /// FILE_DEVICE_UNKNOWN.
 const FILE_DEVICE_UNKNOWN: u32 = 0x22;
-/// What BUS_INTERFACE_STANDARD carries as its context: no address.
-const BUS_CONTEXT: usize = 0x5d0b_0000_0000_0001;
 /// WdfSynchronizationScopeDevice, -None.
 const SCOPE_DEVICE: i32 = 2;
 const SCOPE_NONE: i32 = 4;
@@ -382,124 +377,4 @@ pub(crate) unsafe extern "win64" fn get_io_target(
     const FUNCTION: &str = "WdfDeviceGetIoTarget";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<Device, _>(device, FUNCTION).local_target.load(Relaxed) as WDFIOTARGET
-}
-
-/// WdfFdoQueryForInterface: PASSIVE_LEVEL. Only BUS_INTERFACE_STANDARD is there.
-pub(crate) unsafe extern "win64" fn query_for_interface(
-    _globals: *mut WDF_DRIVER_GLOBALS,
-    device: WDFDEVICE,
-    kind: *const GUID,
-    interface: *mut INTERFACE,
-    size: u16,
-    version: u16,
-    _specific: *mut c_void,
-) -> NTSTATUS {
-    const FUNCTION: &str = "WdfFdoQueryForInterface";
-    require_irql(FUNCTION, Irql::PASSIVE);
-    get_ptr::<Device, _>(device, FUNCTION);
-    // SAFETY: the driver passes the address of a GUID.
-    if unsafe { *kind } != GUID_BUS_INTERFACE_STANDARD || version != 1 {
-        return STATUS_NOT_SUPPORTED;
-    }
-    if usize::from(size) < size_of::<BUS_INTERFACE_STANDARD>() {
-        return STATUS_INVALID_PARAMETER;
-    }
-    let filled = BUS_INTERFACE_STANDARD {
-        Size: size_of::<BUS_INTERFACE_STANDARD>() as u16,
-        Version: 1,
-        Context: BUS_CONTEXT as *mut c_void,
-        InterfaceReference: Some(interface_reference),
-        InterfaceDereference: Some(interface_dereference),
-        TranslateBusAddress: Some(translate_bus_address),
-        GetDmaAdapter: Some(get_dma_adapter),
-        SetBusData: Some(set_bus_data),
-        GetBusData: Some(get_bus_data),
-    };
-    // SAFETY: the driver's buffer has at least that size, as it says.
-    unsafe { interface.cast::<BUS_INTERFACE_STANDARD>().write(filled) };
-    INTERFACE_REFERENCES.fetch_add(1, Relaxed);
-    STATUS_SUCCESS
-}
-
-/// References to the bus interface that the driver holds; a query takes one.
-static INTERFACE_REFERENCES: AtomicU32 = AtomicU32::new(0);
-
-/// References left, for the check at unload.
-pub(crate) fn interface_references() -> u32 {
-    INTERFACE_REFERENCES.load(Relaxed)
-}
-
-fn require_bus_context(function: &str, context: *mut c_void) {
-    if context as usize != BUS_CONTEXT {
-        violation("InvalidInterfaceContext", 0, context as u64, function.into());
-    }
-}
-
-unsafe extern "win64" fn interface_reference(context: *mut c_void) {
-    require_bus_context("InterfaceReference", context);
-    INTERFACE_REFERENCES.fetch_add(1, Relaxed);
-}
-
-unsafe extern "win64" fn interface_dereference(context: *mut c_void) {
-    require_bus_context("InterfaceDereference", context);
-    if INTERFACE_REFERENCES.load(Relaxed) == 0 {
-        violation("InterfaceDereferencedTwice", 0, 0, "BUS_INTERFACE_STANDARD".into());
-    }
-    INTERFACE_REFERENCES.fetch_sub(1, Relaxed);
-}
-
-unsafe extern "win64" fn translate_bus_address(
-    context: *mut c_void,
-    address: PHYSICAL_ADDRESS,
-    _length: u32,
-    _space: *mut u32,
-    translated: *mut PHYSICAL_ADDRESS,
-) -> u8 {
-    require_bus_context("TranslateBusAddress", context);
-    // SAFETY: the driver passes the place for the answer; addresses are the same on both sides here.
-    unsafe { *translated = address };
-    1
-}
-
-unsafe extern "win64" fn get_dma_adapter(
-    context: *mut c_void,
-    _description: *mut c_void,
-    _registers: *mut u32,
-) -> *mut c_void {
-    require_bus_context("GetDmaAdapter", context);
-    trace::not_offered("BUS_INTERFACE_STANDARD.GetDmaAdapter")
-}
-
-unsafe extern "win64" fn get_bus_data(
-    context: *mut c_void,
-    kind: u32,
-    buffer: *mut c_void,
-    offset: u32,
-    length: u32,
-) -> u32 {
-    require_bus_context("GetBusData", context);
-    require_irql("GetBusData", Irql::DISPATCH);
-    if kind != PCI_WHICHSPACE_CONFIG {
-        return 0;
-    }
-    // SAFETY: the driver says that its buffer has `length` bytes.
-    let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), length as usize) };
-    pci::nic().map_or(0, |nic| nic.read_config(offset, buffer))
-}
-
-unsafe extern "win64" fn set_bus_data(
-    context: *mut c_void,
-    kind: u32,
-    buffer: *mut c_void,
-    offset: u32,
-    length: u32,
-) -> u32 {
-    require_bus_context("SetBusData", context);
-    require_irql("SetBusData", Irql::DISPATCH);
-    if kind != PCI_WHICHSPACE_CONFIG {
-        return 0;
-    }
-    // SAFETY: as above, read only.
-    let buffer = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), length as usize) };
-    pci::nic().map_or(0, |nic| nic.write_config(offset, buffer))
 }

@@ -3,7 +3,9 @@
 use super::class::{self, ClassExtension};
 use super::queue::api as queue;
 use super::request::{api as request, buffers, cancel, format, send};
-use super::{device, dma, driver, file, interrupt, io_target, lock, memory, object, resources, timer};
+use super::{
+    bus_interface, device, dma, driver, file, interrupt, io_target, lock, memory, object, resources, timer,
+};
 use crate::verifier::{BugCheck, trace};
 use alloc::{boxed::Box, format, vec, vec::Vec};
 use core::arch::global_asm;
@@ -136,7 +138,7 @@ fn offered() -> [(&'static str, usize); 29] {
             typed!(wdk_offline::PFN_WDFOBJECTREFERENCEACTUAL, object::reference_actual),
         ),
         ("WdfObjectDelete", typed!(PFN_WDFOBJECTDELETE, object::object_delete)),
-        ("WdfFdoQueryForInterface", typed!(PFN_WDFFDOQUERYFORINTERFACE, device::query_for_interface)),
+        ("WdfFdoQueryForInterface", typed!(PFN_WDFFDOQUERYFORINTERFACE, bus_interface::query_for_interface)),
         (
             "WdfCmResourceListGetCount",
             typed!(wdk_offline::PFN_WDFCMRESOURCELISTGETCOUNT, resources::get_count),

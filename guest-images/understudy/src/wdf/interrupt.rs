@@ -1,12 +1,12 @@
-//! WDFINTERRUPT: a message interrupt with its ISR at DIRQL and its DPC.
+//! WDFINTERRUPT: a message, or a line, with its ISR at DIRQL and its DPC. A device has one for each of its signals.
 
 use super::bus::Stage;
 use super::lock::SpinLockObject;
 use super::object::{self, Attributes, Typed, get_ptr, parent};
-use super::resources::is_interrupt_descriptor;
+use super::resources::interrupt_of;
 use crate::ke::{Dpc, Irql};
 use crate::verifier::{require_irql, trace, violation};
-use alloc::{boxed::Box, format, sync::Arc};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
@@ -25,8 +25,10 @@ pub(crate) struct Interrupt {
     /// Its own and the device's handle, as the callbacks get them.
     handle: Arc<AtomicU64>,
     device: u64,
-    /// Number of the message in the translated descriptor; one vector, hence 0.
-    message: u32,
+    /// What stands on the time line before its callbacks.
+    label: &'static str,
+    /// Which of the device's interrupts it is: the number of its message.
+    pub message: u32,
     /// DIRQL while connected, else 0.
     irql: AtomicU8,
     connected: AtomicBool,
@@ -52,7 +54,7 @@ impl Interrupt {
         let Some(isr) = self.isr.filter(|_| self.connected.load(Relaxed)) else { return false };
         let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
         // SAFETY: the driver's ISR with its own handle, at DIRQL, on one processor: the interrupt lock is held in effect.
-        trace::quick_callback("device", "EvtInterruptIsr", || unsafe { isr(handle, self.message) }) != 0
+        trace::quick_callback(self.label, "EvtInterruptIsr", || unsafe { isr(handle, self.message) }) != 0
     }
 
     /// Connects: EvtInterruptEnable at DIRQL, then interrupts may come.
@@ -63,6 +65,11 @@ impl Interrupt {
         self.irql.store(irql.number(), Relaxed);
         self.connected.store(true, Relaxed);
         self.at_dirql("EvtInterruptEnable", self.enable)
+    }
+
+    /// Whether interrupts may come.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Relaxed)
     }
 
     /// Disconnects: EvtInterruptDisable at DIRQL; afterwards neither ISR nor DPC runs any more. PASSIVE_LEVEL.
@@ -83,19 +90,18 @@ impl Interrupt {
         let handle = self.handle.load(Relaxed) as WDFINTERRUPT;
         // SAFETY: the driver's callback with its own handles, at DIRQL as documented.
         let status =
-            trace::callback("device", what, || unsafe { callback(handle, self.device as WDFDEVICE) });
+            trace::callback(self.label, what, || unsafe { callback(handle, self.device as WDFDEVICE) });
         crate::ke::lower(old);
         if status >= 0 { Ok(()) } else { Err(status) }
     }
 }
 
-/// The device's interrupt object, if the driver has made one.
-pub(crate) fn of_device(device: u64) -> Option<Arc<Interrupt>> {
-    let below = object::children(device, "PnP");
-    below
-        .into_iter()
-        .find(|(_, kind)| *kind == "WDFINTERRUPT")
-        .map(|(handle, _)| object::get(handle.raw(), "PnP"))
+/// The device's interrupt objects, by the number of their messages.
+pub(crate) fn of_device(device: u64) -> Vec<Arc<Interrupt>> {
+    let below = object::children(device, "PnP").into_iter().filter(|(_, kind)| *kind == "WDFINTERRUPT");
+    let mut found: Vec<Arc<Interrupt>> = below.map(|(handle, _)| object::get(handle.raw(), "PnP")).collect();
+    found.sort_by_key(|interrupt| interrupt.message);
+    found
 }
 
 /// WdfInterruptCreate: PASSIVE_LEVEL, in EvtDriverDeviceAdd or EvtDevicePrepareHardware (there with the descriptors).
@@ -127,31 +133,39 @@ pub(crate) unsafe extern "win64" fn create(
         crate::log!("{FUNCTION}: in EvtDevicePrepareHardware without InterruptRaw and InterruptTranslated");
         return STATUS_INVALID_PARAMETER;
     }
-    let assigned = |lists| is_interrupt_descriptor(lists, config.InterruptRaw, config.InterruptTranslated);
-    if preparing && !bus.lists().is_some_and(assigned) {
+    let before = of_device(device as u64);
+    let assigned = |lists| interrupt_of(lists, config.InterruptRaw, config.InterruptTranslated);
+    let message = if preparing {
+        bus.lists().and_then(assigned)
+    } else {
+        // in their order
+        Some(before.len() as u32)
+    };
+    let Some(message) = message else {
         violation(
             "InterruptDescriptor",
             0,
             config.InterruptTranslated as u64,
             format!("{FUNCTION}: not the assigned descriptors"),
         );
-    }
+    };
     let attributes = match Attributes::read(attributes, FUNCTION) {
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
-    if attributes.parent().is_some() || of_device(device as u64).is_some() {
+    if attributes.parent().is_some() || before.iter().any(|known| known.message == message) {
         return STATUS_INVALID_PARAMETER;
     }
     let raw_handle = Arc::new(AtomicU64::new(0));
     let dpc_handle = raw_handle.clone();
     let routine = config.EvtInterruptDpc;
     let associated = device as WDFOBJECT as u64;
+    let label = bus.service().label;
     let dpc = Dpc::new(Box::new(move || {
         if let Some(routine) = routine {
             let handle = dpc_handle.load(Relaxed) as WDFINTERRUPT;
             // SAFETY: the driver's DPC with its own handles, at DISPATCH_LEVEL.
-            trace::quick_callback("device", "EvtInterruptDpc", || unsafe {
+            trace::quick_callback(label, "EvtInterruptDpc", || unsafe {
                 routine(handle, associated as WDFOBJECT)
             });
         }
@@ -164,7 +178,8 @@ pub(crate) unsafe extern "win64" fn create(
         dpc,
         handle: raw_handle.clone(),
         device: device as u64,
-        message: 0,
+        label,
+        message,
         irql: AtomicU8::new(0),
         connected: AtomicBool::new(false),
     };

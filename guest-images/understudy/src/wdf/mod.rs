@@ -9,6 +9,7 @@ pub(crate) mod queue;
 pub(crate) mod attributes;
 pub(crate) mod binding;
 pub(crate) mod bus;
+pub(crate) mod bus_interface;
 pub(crate) mod class;
 pub(crate) mod client;
 pub(crate) mod device;

@@ -40,17 +40,17 @@ pub(crate) unsafe extern "win64" fn get_descriptor(
     list.0.get(index as usize).map_or(core::ptr::null_mut(), |descriptor| (&raw const *descriptor).cast_mut())
 }
 
-/// Whether the two pointers are the raw and the translated interrupt descriptor of these lists.
-pub(crate) fn is_interrupt_descriptor(
+/// Which of the device's interrupts, counted from 0, the two pointers are the raw and the translated descriptor of.
+pub(crate) fn interrupt_of(
     lists: (Handle, Handle),
     raw: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
     translated: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR,
-) -> bool {
-    let is = |list: Handle, wanted: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR| {
+) -> Option<u32> {
+    let place = |list: Handle, wanted: *mut CM_PARTIAL_RESOURCE_DESCRIPTOR| {
         let list = get::<ResourceList>(list.raw(), "PnP");
-        list.0.iter().any(|known| {
-            core::ptr::from_ref(known) == wanted.cast_const() && known.Type == CmResourceTypeInterrupt as u8
-        })
+        let mut interrupts = list.0.iter().filter(|known| known.Type == CmResourceTypeInterrupt as u8);
+        interrupts.position(|known| core::ptr::from_ref(known) == wanted.cast_const())
     };
-    is(lists.0, raw) && is(lists.1, translated)
+    let at = place(lists.0, raw)?;
+    (place(lists.1, translated) == Some(at)).then_some(at as u32)
 }

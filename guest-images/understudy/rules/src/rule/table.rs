@@ -197,6 +197,7 @@ const OBJECTS: &[Rule] = &[
     rule("InterruptNotConnected", Verifier, "a function of an interrupt that is not connected"),
     rule("InterruptConnectedAtDelete", Windows, "an interrupt deleted while it was connected"),
     rule("InterruptDescriptor", Windows, "an interrupt without a resource"),
+    rule("InterruptStorm", Windows, "10,000 interrupts of a line in a row that no EvtInterruptIsr takes"),
     rule("InvalidInterfaceContext", Windows, "a bus interface used with another context"),
     rule("InterfaceDereferencedTwice", Windows, "a bus interface given back too often"),
     rule("InvalidGlobals", Windows, "the first argument is not the driver's globals"),

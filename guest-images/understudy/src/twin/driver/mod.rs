@@ -152,6 +152,8 @@ pub(super) struct Driver {
 pub(super) fn package(name: &str) -> Package {
     Package {
         kind: Kind::Root,
+        net: false,
+        functions: Vec::new(),
         description: name.into(),
         matched: String::new(),
         service: name.into(),
@@ -161,6 +163,7 @@ pub(super) fn package(name: &str) -> Package {
         kmdf: Some((1, 31)),
         filter: None,
         keywords: BTreeMap::new(),
+        catalog: None,
     }
 }
 
@@ -224,7 +227,7 @@ impl Driver {
         assert!(!table.is_null(), "the table of functions");
         GLOBALS.with(|all| all.push((driver as u64, globals as u64)));
         service.entered.store(true, Relaxed);
-        let node = Node::add(&service).expect("EvtDriverDeviceAdd makes a device");
+        let node = Node::add(&service, None).expect("EvtDriverDeviceAdd makes a device");
         Self { service, node, globals: globals as u64, device: MADE.with(|made| *made) }
     }
 

@@ -353,6 +353,8 @@ pub(super) fn characteristics() -> NDIS_FILTER_DRIVER_CHARACTERISTICS {
 pub(super) fn service() -> Arc<Service> {
     let package = Package {
         kind: Kind::Filter,
+        net: false,
+        functions: Vec::new(),
         description: String::new(),
         matched: String::new(),
         service: "filter".into(),
@@ -367,6 +369,7 @@ pub(super) fn service() -> Arc<Service> {
             class: String::new(),
         }),
         keywords: BTreeMap::new(),
+        catalog: None,
     };
     Service::new("filter", package, Owner::next(), Image::of_the_process("filter"), DRIVER_OBJECT::default())
 }
