@@ -64,7 +64,7 @@ fn in_folder(folder: &Path) -> Option<Mingw> {
 }
 
 /// The examples are for the tests of what Windows makes of the project's files.
-const ARGUMENTS: [&str; 5] = ["--bins", "--examples", "--release", "--target", AGENT_TARGET];
+const ARGUMENTS: [&str; 4] = ["--bins", "--examples", "--target", AGENT_TARGET];
 
 /// Cargo's settings for the agent.
 fn settings(workspace: &Workspace) -> anyhow::Result<[String; 2]> {
@@ -87,7 +87,8 @@ fn settings(workspace: &Workspace) -> anyhow::Result<[String; 2]> {
 /// Builds the agent into `out`.
 pub(super) fn build(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
     workspace.require_target(AGENT_TARGET)?;
-    workspace.cargo(Verb::Build, options.verbose, AGENT, &ARGUMENTS, &settings(workspace)?)?;
+    let arguments = [&ARGUMENTS[..], &["--release"]].concat();
+    workspace.cargo(Verb::Build, options.verbose, AGENT, &arguments, &settings(workspace)?)?;
     let file = format!("{AGENT}.exe");
     let path = out.join(&file);
     copy(&workspace.target().join(AGENT_TARGET).join("release").join(&file), &path)?;

@@ -72,7 +72,7 @@ const LINK_ARGUMENTS: [&str; 11] = [
     "/DEBUG:FULL",
 ];
 
-/// How cargo is to be called for a variant: its profile, arguments and settings.
+/// How cargo is to be called for a variant: the profile of its build, arguments and settings.
 struct Call {
     profile: &'static str,
     arguments: Vec<&'static str>,
@@ -95,7 +95,7 @@ fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
             "kernel-test"
         }
     };
-    let mut arguments = vec!["--target", DRIVER_TARGET, "--profile", profile];
+    let mut arguments = vec!["--target", DRIVER_TARGET];
     if variant == Variant::Test {
         arguments.extend(["--features", "test-build"]);
     }
@@ -121,7 +121,8 @@ pub(super) fn build(
     variant: Variant,
     out: &Path,
 ) -> anyhow::Result<(Artefact, Artefact)> {
-    let Call { profile, arguments, settings } = call(workspace, variant)?;
+    let Call { profile, mut arguments, settings } = call(workspace, variant)?;
+    arguments.extend(["--profile", profile]);
     let entry = format!("/ENTRY:{}", source.entry);
     let link =
         LINK_ARGUMENTS.into_iter().chain([entry.as_str()]).map(|argument| format!("-Clink-arg={argument}"));

@@ -95,7 +95,7 @@ fn build_driver(
 }
 
 /// Runs clippy over the kernel images, what firmware starts and the agent of Windows guests, with the settings of their
-/// builds; a warning is an error. A plain `cargo clippy` sees none of them: understudy and the agent are empty programs
+/// builds but for the profile; a warning is an error. A plain `cargo clippy` sees none of them: understudy and the agent are empty programs
 /// on the host, the drivers are for Windows only.
 ///
 /// # Errors
@@ -130,7 +130,7 @@ pub(crate) fn device_in(workspace: &Workspace, profile: &str, verbose: bool) -> 
     Ok(workspace.target().join(folder).join("vhost-device-cancelnic"))
 }
 
-const UNDERSTUDY_ARGUMENTS: [&str; 5] = ["--bins", "--target", BARE_TARGET, "--profile", "kernel"];
+const UNDERSTUDY_ARGUMENTS: [&str; 3] = ["--bins", "--target", BARE_TARGET];
 
 fn lint_understudy(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let flags = workspace.flags_config(BARE_TARGET, &[]);
@@ -140,7 +140,8 @@ fn lint_understudy(workspace: &Workspace, options: &Options) -> anyhow::Result<(
 /// The stand-in kernel, for bare metal.
 fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> anyhow::Result<Artefact> {
     let flags = workspace.flags_config(BARE_TARGET, &[]);
-    workspace.cargo(Verb::Build, options.verbose, "understudy", &UNDERSTUDY_ARGUMENTS, &[flags])?;
+    let arguments = [&UNDERSTUDY_ARGUMENTS[..], &KERNEL].concat();
+    workspace.cargo(Verb::Build, options.verbose, "understudy", &arguments, &[flags])?;
     let path = out.join("understudy");
     copy(&workspace.target().join(BARE_TARGET).join("kernel/understudy"), &path)?;
     Artefact::of(path)
@@ -149,7 +150,9 @@ fn build_understudy(workspace: &Workspace, options: &Options, out: &Path) -> any
 /// The UEFI program that starts understudy from a disk, and the one in the place of Windows Setup.
 const LOADER: &str = "understudy-loader";
 const SETUP: &str = "setup-stand-in";
-const FIRMWARE_ARGUMENTS: [&str; 5] = ["--bins", "--target", FIRMWARE_TARGET, "--profile", "kernel"];
+const FIRMWARE_ARGUMENTS: [&str; 3] = ["--bins", "--target", FIRMWARE_TARGET];
+/// cargo's profile for what runs in a kernel's place.
+const KERNEL: [&str; 2] = ["--profile", "kernel"];
 
 /// The UEFI program that starts understudy from a disk.
 ///
@@ -170,7 +173,7 @@ pub(crate) fn setup_stand_in() -> anyhow::Result<Artefact> {
 fn build_firmware(program: &str) -> anyhow::Result<Artefact> {
     let workspace = begin()?;
     workspace.require_target(FIRMWARE_TARGET)?;
-    workspace.cargo(Verb::Build, false, program, &FIRMWARE_ARGUMENTS, &[])?;
+    workspace.cargo(Verb::Build, false, program, &[&FIRMWARE_ARGUMENTS[..], &KERNEL].concat(), &[])?;
     let folder = workspace.target().join(FIRMWARE_TARGET).join("kernel");
     Artefact::of(folder.join(program).with_extension("efi"))
 }
