@@ -6,12 +6,11 @@
 //!
 //! Exit codes: 0 ended as it should, 1 a fault of ours, 2 usage, 3 something outside is missing or taken.
 
-mod backend;
 mod capture;
-mod channel;
 mod cli;
 mod control;
 mod files;
+mod front_end;
 mod lines;
 mod log;
 mod nic;
@@ -20,11 +19,12 @@ mod shrunk;
 mod sockets;
 mod stop;
 mod trace;
-mod vring;
 mod worker;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -32,14 +32,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use thiserror::Error;
-use vhost::vhost_user::Listener;
-use vhost_user_backend::VhostUserDaemon;
-use vmm_sys_util::epoll::EventSet;
 
-use crate::backend::Backend;
 use crate::capture::Capture;
 use crate::cli::{Cli, CliExit};
 use crate::control::Control;
+use crate::front_end::{Breach, Session};
 use crate::nic::Nic;
 use crate::sockets::Bound;
 use crate::stop::{Stop, Woken};
@@ -95,22 +92,10 @@ fn complain(text: &str) {
     log::line(&format!("vhost-device-cancelnic: {line}"));
 }
 
-/// Name of the library's thread that answers the front end.
-const REQUESTS: &str = "vhost-user";
-
-/// A thread that panics takes the process with it: without that thread the machine would hang, silently. But where the
-/// library panics over a front end's request, its thread ends, and the process in order: the library takes requests that
-/// were never offered, and does not check their numbers.
+/// A thread that panics takes the process with it: without that thread the machine would hang, silently.
 fn end_with_a_panic() {
     std::panic::set_hook(Box::new(|info| {
-        let thread = thread::current();
-        let place = info.location().map_or("", |location| location.file());
-        if thread.name() == Some(REQUESTS) && place.contains("/vhost-") {
-            let why = info.payload_as_str().unwrap_or_default();
-            tracing::warn!(%place, "the vhost-user library gives up over a request of the front end's: {why}");
-            return;
-        }
-        log::line(&format!("thread '{}' {info}", thread.name().unwrap_or("without a name")));
+        log::line(&format!("thread '{}' {info}", thread::current().name().unwrap_or("without a name")));
         let trace = Backtrace::capture();
         if trace.status() == BacktraceStatus::Captured {
             log::line(&trace.to_string());
@@ -186,8 +171,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 
     let waited = stop.wait_or(std::os::fd::AsFd::as_fd(&vhost)).context("waiting for the front end")?;
     if waited == Woken::Ready {
-        let listener = vhost.listener().try_clone().context("the vhost-user socket")?;
-        serve(cli, &nic, &stop, Listener::from(listener))?;
+        serve(cli, &nic, &stop, vhost.listener())?;
     }
     Ok(())
 }
@@ -200,7 +184,7 @@ enum Event {
     /// Someone asked to end.
     Asked,
     /// The front end left, or was made to.
-    Ended(Result<(), vhost_user_backend::Error>),
+    Ended(Result<(), Breach>),
     /// Every thread that served it has ended.
     Gone,
 }
@@ -211,37 +195,25 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
 }
 
 /// Serves one front end until it leaves or someone asks to end.
-fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) -> anyhow::Result<()> {
-    let memory = nic.shared_memory().clone();
-    let backend = Arc::new(Backend::new(nic.clone(), cli.queue_size).context("an event descriptor")?);
-    let services = nic.clone().services();
-    let mut daemon =
-        vring::with_services(services, || VhostUserDaemon::new(REQUESTS.into(), backend, memory))
-            .map_err(|error| anyhow::anyhow!("the vhost-user library: {error}"))?;
-    let doorbells = daemon.get_epoll_handlers();
-    nic.set_forget_doorbell(move |fd| {
-        for handler in &doorbells {
-            // Those that listen to others do not know it.
-            let _ = handler.unregister_listener(fd, EventSet::IN, u64::MAX);
-        }
-    });
-    daemon.start(&mut listener).map_err(|error| anyhow::anyhow!("accepting the front end: {error}"))?;
+fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, listener: &UnixListener) -> anyhow::Result<()> {
+    let (stream, _) = listener.accept().context("accepting the front end")?;
+    let connection = stream.try_clone().context("the connection")?;
+    let mut session = Session::new(nic.clone(), stream, cli.queue_size).context("serving the front end")?;
     tracing::info!("front end connected");
     nic.set_connected(true);
 
-    let connection = daemon.shutdown_handle().context("no connection to end")?;
     let (told, events) = mpsc::channel();
     let (asked, tell) = (stop.clone(), told.clone());
     spawn("stop", move || {
         if asked.wait().is_err() {
             tracing::error!("cannot wait for the end; ending now");
         }
-        connection.shutdown();
+        let _ = connection.shutdown(Shutdown::Both);
         let _ = tell.send(Event::Asked);
     })?;
-    spawn("connection", move || {
-        let _ = told.send(Event::Ended(daemon.wait()));
-        drop(daemon);
+    spawn("front-end", move || {
+        let _ = told.send(Event::Ended(session.run()));
+        drop(session);
         let _ = told.send(Event::Gone);
     })?;
     // Not a join: a hostile front end can make a thread wait for ever.
@@ -261,26 +233,15 @@ fn serve(cli: &Cli, nic: &Arc<Nic>, stop: &Arc<Stop>, mut listener: Listener) ->
     match ended {
         _ if stop.asked() => {}
         Ok(()) => tracing::info!("front end left; ending"),
-        Err(vhost_user_backend::Error::HandleRequest(
-            vhost::vhost_user::Error::Disconnected | vhost::vhost_user::Error::PartialMessage,
-        )) => tracing::info!("front end left; ending"),
-        Err(vhost_user_backend::Error::HandleRequest(error @ vhost::vhost_user::Error::InvalidParam)) => {
-            // The library gives no more than this; a size or an address that is wrong has been named before.
+        Err(breach) if breach.is_beyond_the_offer() => {
             let names: Vec<_> = nic::offered().map(|queue| queue.name()).collect();
             let (rings, names, size) = (names.len(), names.join(", "), cli.queue_size);
             tracing::warn!(
-                %error,
-                "the front end asked for more than is offered, such as one more ring or a feature; ending. There are {rings} \
-                 rings, {names}, of at most {size} entries: in QEMU num_vqs={rings},vq_size={size}"
+                "the front end asked for more than is offered: {breach}; ending. There are {rings} rings, {names}, of at \
+                 most {size} entries: in QEMU num_vqs={rings},vq_size={size}"
             );
         }
-        Err(vhost_user_backend::Error::HandleRequest(error)) => {
-            tracing::warn!(%error, "the front end broke the protocol; ending");
-        }
-        Err(vhost_user_backend::Error::WaitDaemon(_)) => {
-            tracing::warn!("the front end broke the protocol; ending");
-        }
-        Err(error) => anyhow::bail!("the thread that serves the front end: {error}"),
+        Err(breach) => tracing::warn!("the front end broke the protocol: {breach}; ending"),
     }
     Ok(())
 }

@@ -12,9 +12,8 @@ mod slot;
 mod wire;
 
 use std::num::NonZeroU64;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cancelnic_model::{
@@ -28,11 +27,10 @@ use thiserror::Error;
 use vm_memory::{GuestAddressSpace, GuestMemoryLoadGuard, GuestMemoryMmap};
 
 use crate::capture::Capture;
-use crate::channel::Channel;
 use crate::cli::{Cli, ClockKind, Judging, Speed};
+use crate::front_end::{Channel, Memory};
 use crate::stop::Stop;
 use crate::trace::{self, Trace};
-use crate::vring::Memory;
 
 use clock::Clock;
 pub(crate) use report::{gate, gates};
@@ -82,7 +80,6 @@ pub(crate) struct Nic {
     clock: Clock,
     polling: Polling,
     memory: Memory,
-    forget_doorbell: OnceLock<Box<dyn Fn(RawFd) + Send + Sync>>,
     connected: AtomicBool,
     /// Where a change of the configuration is told.
     channel: Mutex<Option<Channel>>,
@@ -128,7 +125,6 @@ impl Nic {
             clock: Clock::new(cli.clock == ClockKind::Manual),
             polling: Polling::new(cli.poll),
             memory: Memory::new(GuestMemoryMmap::new()),
-            forget_doorbell: OnceLock::new(),
             connected: AtomicBool::new(false),
             channel: Mutex::new(None),
             stop,
@@ -146,9 +142,9 @@ impl Nic {
         self.memory.memory()
     }
 
-    /// Where the front end is to share the guest's memory.
-    pub(crate) fn shared_memory(&self) -> &Memory {
-        &self.memory
+    /// The front end shares this memory from now on, and no other.
+    pub(crate) fn share_memory(&self, memory: GuestMemoryMmap<()>) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).replace(memory);
     }
 
     /// Somebody marks this moment in the trace.
@@ -214,7 +210,7 @@ impl Nic {
     }
 
     /// The guest has written `bytes` at `offset`. Commands are carried out before this returns: it never
-    /// waits for a gate, for wire time or for the guest. For the vhost-user thread.
+    /// waits for a gate, for wire time or for the guest. For the thread that answers the front end.
     pub(crate) fn write_config(&self, offset: u32, bytes: &[u8]) {
         let Written { commands, misuses } = self.config().write(offset, bytes);
         for Misuse { queue, rule } in misuses {

@@ -1,32 +1,23 @@
 //! The queues as the front end starts, stops and enables them.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cancelnic_model::Rings;
 use serde_json::json;
-use vmm_sys_util::event::EventNotifier;
 
 use super::Nic;
 use super::slot::{Slot, State};
-use crate::vring::Service;
+use crate::front_end::Service;
 
 impl Nic {
-    /// What the library's vrings talk to, one for each queue by index.
+    /// What the front end's requests are carried out on, one for each queue by number.
     pub(crate) fn services(self: Arc<Nic>) -> Vec<Arc<dyn Service>> {
         let service = |slot: &Arc<Slot>| {
             Arc::new(QueueService { nic: self.clone(), slot: slot.clone() }) as Arc<dyn Service>
         };
         self.queues.iter().map(service).collect()
-    }
-
-    /// What ends the listening to a doorbell. To be called once, before the front end is served.
-    pub(crate) fn set_forget_doorbell(&self, forget: impl Fn(RawFd) + Send + Sync + 'static) {
-        // One front end a process; a second would find the first one's.
-        if self.forget_doorbell.set(Box::new(forget)).is_err() {
-            tracing::error!("doorbells are set twice");
-        }
     }
 }
 
@@ -76,7 +67,7 @@ impl Service for QueueService {
         self.nic.run_briefly(state);
     }
 
-    fn set_call(&self, call: Option<EventNotifier>) {
+    fn set_call(&self, call: Option<OwnedFd>) {
         self.slot.lock().call = call;
     }
 
@@ -84,14 +75,12 @@ impl Service for QueueService {
         self.nic.doorbell(self.slot.id());
     }
 
+    fn run(&self) {
+        self.nic.run(self.slot.id());
+    }
+
     fn doorbell_failed(&self, error: io::Error) {
         tracing::warn!(queue = self.name(), %error, "the front end's doorbell cannot be read");
         self.nic.stop.ask("the front end passed an invalid doorbell descriptor");
-    }
-
-    fn doorbell_replaced(&self, old: RawFd) {
-        if let Some(forget) = self.nic.forget_doorbell.get() {
-            forget(old);
-        }
     }
 }

@@ -1,13 +1,14 @@
 //! One queue's place in the process: the model's queue behind its lock, and what its turns ask for.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cancelnic_model::{Queue, Turn};
 use cancelnic_registers::{CommandWord, QueueId};
+use rustix::io::Errno;
 use serde_json::Value;
-use vmm_sys_util::event::EventNotifier;
 
 use super::rows::Rows;
 use super::wire::{Ether, Hand};
@@ -31,7 +32,7 @@ pub(crate) struct State {
     /// The model's queue.
     pub(crate) queue: Queue,
     /// Where interrupts go.
-    pub(crate) call: Option<EventNotifier>,
+    pub(crate) call: Option<OwnedFd>,
     complaints: OncePerSecond,
     rows: Option<Rows>,
     /// When the doorbell was rung last.
@@ -93,11 +94,11 @@ impl State {
     pub(crate) fn signal(&mut self, wanted: bool) {
         let Some(call) = self.call.as_ref().filter(|_| wanted) else { return };
         let began = Instant::now();
-        match call.notify() {
+        match rustix::io::write(call, &1u64.to_ne_bytes()) {
             // Full: nobody has read it yet, so nobody has missed it.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(Errno::AGAIN) => {}
             Err(error) => tracing::warn!(queue = self.queue.id().name(), %error, "an interrupt is lost"),
-            Ok(()) => {
+            Ok(_) => {
                 if let Some(rows) = &mut self.rows {
                     rows.interrupt(began);
                 }

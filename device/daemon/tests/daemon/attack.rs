@@ -9,7 +9,7 @@ use serde_json::json;
 use vhost::VhostBackend;
 use vhost::vhost_user::VhostUserFrontend;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EFD_SEMAPHORE, EventFd};
 
 use crate::guest::{CANCEL, Guest, PROTOCOL_FEATURES, RX, TX, VERSION_1};
 use crate::hostile::ends_cleanly;
@@ -35,7 +35,7 @@ fn doorbell_thread_rests(daemon: &Daemon) {
     let task = tasks.find_map(|task| {
         let task = task.unwrap().path();
         let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
-        (name.trim() == "vring_worker").then_some(task)
+        (name.trim() == "doorbells").then_some(task)
     });
     let Some(task) = task else { return };
     let mut asleep = 0;
@@ -202,7 +202,7 @@ const WHOLE: [u8; 16] = [2, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0];
 
 #[test]
 fn front_end_that_stops_in_the_middle_of_a_message_does_not_hold_the_process() {
-    for part in [1, 11, 12] {
+    for part in [1, 11, 12, 15] {
         let mut daemon = Daemon::start(&[]);
         let raw = Raw::connect(&daemon.socket());
         assert!(raw.send_bytes(&WHOLE[..part], &[]));
@@ -212,13 +212,41 @@ fn front_end_that_stops_in_the_middle_of_a_message_does_not_hold_the_process() {
     }
 }
 
-/// A body has to come with its header, whole; the device ends as when a front end leaves.
+/// Such a message was lost by the library that used to read it, and both sides waited for each other.
 #[test]
-fn front_end_that_sends_half_a_body_is_let_go() {
-    let mut daemon = Daemon::start(&[]);
-    let raw = Raw::connect(&daemon.socket());
-    assert!(raw.send_bytes(&WHOLE[..15], &[]));
-    assert_eq!(daemon.wait().0.code(), Some(0));
+fn descriptors_that_cannot_be_received_end_the_connection() {
+    let event = EventFd::new(EFD_NONBLOCK).unwrap();
+    // SAFETY: the event lives to the end of the test.
+    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(std::os::fd::AsRawFd::as_raw_fd(&event)) };
+    // More than a message can have, and more than the process can have open.
+    for (soft, fds) in [(None, 33), (Some(40), 30)] {
+        let mut daemon = Daemon::start(&[]);
+        let mut raw = Raw::connect(&daemon.socket());
+        if let Some(soft) = soft {
+            daemon.limit_descriptors(soft);
+        }
+        assert!(raw.send(SET_FEATURES, &[VERSION_1 | PROTOCOL_FEATURES], &vec![fd; fds]));
+        assert!(raw.ended());
+        let (status, log) = daemon.wait();
+        assert!(status.success() && log.contains("descriptors came that cannot be received"), "{log}");
+    }
+}
+
+/// Its count stays above 0 for as long as anybody would read it.
+#[test]
+fn doorbell_that_is_always_readable_is_heard_once() {
+    let daemon = Daemon::start(&[]);
+    let mut guest = Guest::start(&daemon.socket());
+    let endless = EventFd::new(EFD_NONBLOCK | EFD_SEMAPHORE).unwrap();
+    endless.write(u64::MAX - 1).unwrap();
+    guest.frontend.set_vring_kick(TX, &endless).unwrap();
+    doorbell_thread_rests(&daemon);
+    guest.publish(TX, &[(0x10000, 12, false), (0x10100, 100, false)]);
+    // One more ring of the bell: it cannot count further, but waiting for it can be asked for once more.
+    endless.read().unwrap();
+    endless.write(1).unwrap();
+    daemon.control().until("tx0", "sent", 1);
+    doorbell_thread_rests(&daemon);
 }
 
 #[test]
@@ -237,7 +265,7 @@ fn interrupt_that_blocks_does_not_keep_the_process_from_ending() {
     let mut guest = Guest::start(&daemon.socket());
     guest.fill_call(TX);
     guest.transmit(1, 1);
-    until("the device is stuck", || daemon.thread_writes("vring_worker").then_some(()));
+    until("the device is stuck", || daemon.thread_writes("doorbells").then_some(()));
     daemon.signal(Signal::TERM);
     let (status, log) = daemon.wait();
     assert_eq!(status.code(), Some(1), "{log}");

@@ -66,10 +66,15 @@ pub(crate) struct Ring {
     call: EventFd,
 }
 
+/// Where the queue's ring begins in the guest.
+fn base_of(queue: usize) -> u64 {
+    0x1000 + 0x4000 * queue as u64
+}
+
 impl Ring {
     fn new(index: usize) -> Ring {
         Ring {
-            base: 0x1000 + 0x4000 * index as u64,
+            base: base_of(index),
             next_avail: 0,
             last_used: 0,
             next_desc: 0,
@@ -175,21 +180,31 @@ impl Guest {
         self.frontend.set_mem_table(&[info]).unwrap();
     }
 
-    /// The messages that QEMU sends when a queue starts.
-    pub(crate) fn enter(&mut self, queue: usize, base: u16) {
-        let ring = &self.rings[queue];
-        self.frontend.set_vring_num(queue, SIZE).unwrap();
-        self.frontend.set_vring_base(queue, base).unwrap();
-        let config = VringConfigData {
+    /// Where an honest driver has the queue's ring, in the front end's addresses.
+    pub(crate) fn addresses(queue: usize) -> VringConfigData {
+        let base = USER + base_of(queue);
+        VringConfigData {
             queue_max_size: SIZE,
             queue_size: SIZE,
             flags: 0,
-            desc_table_addr: USER + ring.desc(),
-            used_ring_addr: USER + ring.used(),
-            avail_ring_addr: USER + ring.avail(),
+            desc_table_addr: base,
+            used_ring_addr: base + 0x2000,
+            avail_ring_addr: base + 0x1000,
             log_addr: None,
-        };
-        self.frontend.set_vring_addr(queue, &config).unwrap();
+        }
+    }
+
+    /// The messages that QEMU sends when a queue starts.
+    pub(crate) fn enter(&mut self, queue: usize, base: u16) {
+        self.enter_with(queue, base, SIZE, &Guest::addresses(queue));
+    }
+
+    /// The same for a ring of any size and place.
+    pub(crate) fn enter_with(&mut self, queue: usize, base: u16, size: u16, rings: &VringConfigData) {
+        let ring = &self.rings[queue];
+        self.frontend.set_vring_num(queue, size).unwrap();
+        self.frontend.set_vring_base(queue, base).unwrap();
+        self.frontend.set_vring_addr(queue, rings).unwrap();
         self.frontend.set_vring_kick(queue, &ring.kick).unwrap();
         self.frontend.set_vring_call(queue, &ring.call).unwrap();
         self.frontend.set_vring_enable(queue, true).unwrap();

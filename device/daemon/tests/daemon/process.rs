@@ -107,6 +107,13 @@ impl Daemon {
         Control::connect(&self.path("control"))
     }
 
+    /// The process can have no more descriptors than that from now on.
+    pub(crate) fn limit_descriptors(&self, soft: u64) {
+        let limit = rustix::process::Rlimit { current: Some(soft), maximum: Some(soft) };
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limit).unwrap();
+    }
+
     /// Whether the process still runs.
     pub(crate) fn alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

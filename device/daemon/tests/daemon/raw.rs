@@ -13,6 +13,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 pub(crate) const SET_FEATURES: u32 = 2;
 pub(crate) const SET_OWNER: u32 = 3;
 pub(crate) const SET_MEM_TABLE: u32 = 5;
+pub(crate) const SET_VRING_NUM: u32 = 8;
 pub(crate) const SET_VRING_ADDR: u32 = 9;
 pub(crate) const SET_VRING_KICK: u32 = 12;
 pub(crate) const SET_PROTOCOL_FEATURES: u32 = 16;
@@ -44,6 +45,12 @@ impl Raw {
         }
         words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         self.send_bytes(&bytes, fds)
+    }
+
+    /// Whether the other side goes on after that request, to which no answer is wanted.
+    pub(crate) fn accepts(&mut self, request: u32, words: &[u64]) -> bool {
+        const GET_FEATURES: u32 = 1;
+        self.send(request, words, &[]) && self.send(GET_FEATURES, &[], &[]) && !self.ended()
     }
 
     pub(crate) fn send_bytes(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
