@@ -9,6 +9,7 @@ mod hostile;
 mod judge;
 mod life;
 mod process;
+mod qemu;
 mod raw;
 mod receive;
 mod service;
