@@ -31,6 +31,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::capture::Capture;
@@ -101,8 +102,17 @@ fn end_with_a_panic() {
             log::line(&trace.to_string());
         }
         log::finish();
+        sockets::remove_all();
         std::process::exit(1);
     }));
+}
+
+/// As many descriptors as this process may have: each control client takes one, and so does each that the front end sends.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of descriptors stays as it is");
+    }
 }
 
 /// What is open before the sandbox closes.
@@ -141,7 +151,9 @@ fn open(cli: &Cli) -> anyhow::Result<Opened> {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
+    allow_descriptors();
     let Opened { vhost, control, capture, trace, greeting } = open(cli).map_err(Failure::Environment)?;
+    sockets::guard([&vhost].into_iter().chain(&control));
     sandbox::enter([&vhost].into_iter().chain(&control).filter_map(Bound::folder))
         .map_err(Failure::Environment)?;
     log::write_lines().context("the thread that writes the log")?;

@@ -23,7 +23,7 @@ pub(crate) fn guard(stop: &Arc<Stop>) -> anyhow::Result<()> {
 /// The sizes that a page of guest memory can have, the smallest first.
 const PAGES: [usize; 3] = [4 << 10, 2 << 20, 1 << 30];
 
-/// Only async-signal-safe calls: mmap, write, signal, raise, and atomic operations.
+/// Only async-signal-safe calls: mmap, write, signal, raise, lstat, unlink, and atomic operations.
 extern "C" fn replace_page(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel hands a valid siginfo_t to a handler registered with SA_SIGINFO.
     let info = unsafe { &*info };
@@ -42,6 +42,7 @@ extern "C" fn replace_page(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
     let replaced =
         PAGES.iter().map(|page| replace(address, *page)).find(|result| *result != Err(libc::EINVAL));
     if replaced != Some(Ok(())) {
+        crate::sockets::remove_all();
         // Nothing else can be done: the access would fault for ever.
         // SAFETY: _exit is async-signal-safe.
         unsafe { libc::_exit(1) };

@@ -1,13 +1,16 @@
 //! Listening Unix sockets: made private to the user, replaced where a dead process left one behind,
-//! never taken from a living one, removed at the end.
+//! never taken from a living one, removed at the end, whichever it is.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -44,13 +47,44 @@ pub(crate) enum SocketError {
 pub(crate) struct Bound {
     listener: UnixListener,
     file: Option<SocketFile>,
+    folder: Option<PathBuf>,
 }
 
 /// The socket's place in the file system, and which inode there is ours.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct SocketFile {
-    path: PathBuf,
+    path: CString,
     inode: (u64, u64),
+}
+
+/// Those that an end without destructors must remove.
+static LEFT: OnceLock<Vec<SocketFile>> = OnceLock::new();
+
+/// From now on [`remove_all`] removes the files of these. Called once.
+pub(crate) fn guard<'a>(bound: impl IntoIterator<Item = &'a Bound>) {
+    let files = bound.into_iter().filter_map(|bound| bound.file.clone());
+    LEFT.get_or_init(|| files.collect());
+}
+
+/// Removes the files of the sockets, for an end that drops nothing. Async-signal-safe.
+pub(crate) fn remove_all() {
+    LEFT.get().into_iter().flatten().for_each(SocketFile::remove);
+}
+
+impl SocketFile {
+    /// Removes it, unless someone has put another one there meanwhile. Async-signal-safe.
+    fn remove(&self) {
+        let mut found = MaybeUninit::uninit();
+        // SAFETY: the path is a C string and `found` has the room; both calls are async-signal-safe.
+        unsafe {
+            if libc::lstat(self.path.as_ptr(), found.as_mut_ptr()) == 0 {
+                let found: libc::stat = found.assume_init();
+                if (found.st_dev, found.st_ino) == self.inode {
+                    libc::unlink(self.path.as_ptr());
+                }
+            }
+        }
+    }
 }
 
 impl Bound {
@@ -69,8 +103,11 @@ impl Bound {
         }
         .and_then(|listener| {
             let found = fs::symlink_metadata(path).map_err(failed)?;
-            let file = SocketFile { path: path.to_owned(), inode: (found.dev(), found.ino()) };
-            Ok(Bound { listener, file: Some(file) })
+            let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| failed(error.into()))?;
+            let file = SocketFile { path: name, inode: (found.dev(), found.ino()) };
+            let folder = path.parent().unwrap_or(path);
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            Ok(Bound { listener, file: Some(file), folder: Some(folder.to_owned()) })
         })
     }
 
@@ -88,7 +125,7 @@ impl Bound {
         // SAFETY: open (the calls above succeeded), above 2 (the command line's rule), and nothing in
         // this process has opened anything that it could be mistaken for: `--fd` hands its ownership over.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Bound { listener: UnixListener::from(fd), file: None })
+        Ok(Bound { listener: UnixListener::from(fd), file: None, folder: None })
     }
 
     /// The socket to accept from.
@@ -98,8 +135,7 @@ impl Bound {
 
     /// The folder that the sandbox must let us remove our socket from.
     pub(crate) fn folder(&self) -> Option<&Path> {
-        let folder = self.file.as_ref()?.path.parent()?;
-        Some(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        self.folder.as_deref()
     }
 }
 
@@ -109,14 +145,9 @@ impl AsFd for Bound {
     }
 }
 
-impl Drop for SocketFile {
+impl Drop for Bound {
     fn drop(&mut self) {
-        // Only ours: someone may have put another socket there meanwhile.
-        let ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode);
-        if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
-        }
+        self.file.iter().for_each(SocketFile::remove);
     }
 }
 
@@ -162,6 +193,18 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(bound);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn sockets_are_removed_without_their_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("s"), dir.path().join("other"));
+        let bound = [Bound::at(&path).unwrap(), Bound::at(&other).unwrap()];
+        guard(&bound);
+        fs::remove_file(&other).unwrap();
+        let _another = UnixListener::bind(&other).unwrap();
+        remove_all();
+        assert!(!path.exists() && other.exists());
     }
 
     #[test]

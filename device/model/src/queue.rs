@@ -21,6 +21,8 @@ pub struct Settings {
     pub judged: bool,
     /// Transmit: chains that a queue holds between ring and wire, at least 1.
     pub fifo_depth: u16,
+    /// Transmit: bytes that a frame has at most; a chain with more is refused.
+    pub longest: usize,
     /// Transmit: the link that all queues share.
     pub link: Link,
     /// Receive: frames that may wait for buffers at a queue; more are dropped.
@@ -57,9 +59,7 @@ impl Queue {
     /// A queue out of service, not enabled, all gates open, nothing in it.
     pub fn new(id: QueueId, settings: &Settings) -> Queue {
         let pipeline = match id.direction() {
-            Direction::Tx => {
-                Pipeline::Transmit(Transmit::new(id, settings.fifo_depth, settings.link.clone()))
-            }
+            Direction::Tx => Pipeline::Transmit(Transmit::new(id, settings)),
             Direction::Rx => Pipeline::Receive(Receive::new(settings.pending_limit, settings.pending_bytes)),
         };
         Queue { base: Base::new(id, settings), pipeline }

@@ -13,13 +13,15 @@ use crate::link::Grant;
 use crate::reader::Reader;
 use crate::ring::RUN;
 use crate::snapshot::Inside;
-use crate::{Gate, GateState, Link, Rule, Speed, Wire};
+use crate::{Gate, GateState, Link, Rule, Settings, Speed, Wire};
 
 #[derive(Debug)]
 pub(crate) struct Transmit {
     id: QueueId,
     /// Chains that it holds between ring and wire.
     fifo_depth: usize,
+    /// Bytes that a frame has at most.
+    longest: usize,
     link: Link,
     /// Chains that a stage takes on at once. Where wire time passes between two frames it is one after the other.
     run: usize,
@@ -67,10 +69,12 @@ struct OnWire {
 }
 
 impl Transmit {
-    pub(crate) fn new(id: QueueId, fifo_depth: u16, link: Link) -> Transmit {
+    pub(crate) fn new(id: QueueId, settings: &Settings) -> Transmit {
+        let link = settings.link.clone();
         Transmit {
             id,
-            fifo_depth: fifo_depth.max(1).into(),
+            fifo_depth: settings.fifo_depth.max(1).into(),
+            longest: settings.longest,
             run: if link.speed() == Speed::Unlimited { RUN } else { 1 },
             link,
             pool: Pool::default(),
@@ -150,6 +154,11 @@ impl Transmit {
             let read =
                 head.map(|head| buffers.read_frame(memory, run.table(), head, &mut frame, &mut base.work));
             let what = match read {
+                Some(Ok(())) if frame.len() > self.longest => {
+                    // The judge knows the driver's MTU, and has named it.
+                    base.copied(frame.len());
+                    Waiting::PassingBy(TxOutcome::Refused)
+                }
                 Some(Ok(())) => {
                     base.copied(frame.len());
                     Waiting::Frame { frame, since: slot_free_at.unwrap_or(now) }

@@ -16,8 +16,6 @@ use crate::stop::Stop;
 
 /// Shortest frame that is injected byte by byte: an Ethernet header.
 const SHORTEST_BYTES: usize = 14;
-/// Bytes of a frame besides its payload, at most: an Ethernet header and an 802.1Q tag.
-const LONGEST_HEADER: usize = 18;
 
 /// What a client of the control socket can do.
 pub(crate) struct Control {
@@ -111,7 +109,7 @@ fn answer<M: Method>(_: &M, answer: M::Answer) -> Result<Value, RpcError> {
 /// The frames of `rx.inject`.
 fn numbered(call: &Inject, nic: &Nic) -> Result<Vec<Vec<u8>>, RpcError> {
     let (first, count, len) = (call.first, call.count.get(), call.len.get() as usize);
-    let longest = longest(nic);
+    let longest = nic.longest_frame();
     if len > longest {
         return Err(RpcError::params(format!(
             "`len` must be a whole number from {SHORTEST} to {longest} (MTU + 18)"
@@ -126,16 +124,11 @@ fn numbered(call: &Inject, nic: &Nic) -> Result<Vec<Vec<u8>>, RpcError> {
 /// The frame of `rx.inject_frame`.
 fn whole(call: &InjectFrame, nic: &Nic) -> Result<Vec<u8>, RpcError> {
     let Bytes(frame) = &call.frame;
-    let longest = longest(nic);
+    let longest = nic.longest_frame();
     if !(SHORTEST_BYTES..=longest).contains(&frame.len()) {
         return Err(RpcError::params(format!(
             "`frame` must be {SHORTEST_BYTES} to {longest} bytes (MTU + 18)"
         )));
     }
     Ok(frame.clone())
-}
-
-/// Longest frame that is injected, in bytes.
-fn longest(nic: &Nic) -> usize {
-    usize::from(nic.mtu()) + LONGEST_HEADER
 }

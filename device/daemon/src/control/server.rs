@@ -1,12 +1,13 @@
 //! Clients of the control socket: a thread each, a bounded number of them, lines of bounded length.
-//! A client that sends nonsense gets errors; one that does not read its answers blocks only itself.
+//! A client that sends nonsense gets errors; one that does not read its answers blocks only itself; one that says nothing
+//! gives way when its place is needed.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control_protocol::RpcError;
 use control_protocol::rpc::{self, LINE_LIMIT};
@@ -14,6 +15,8 @@ use serde_json::Value;
 
 /// Clients at a time.
 const CLIENT_LIMIT: usize = 32;
+/// How long a client may say nothing before another one may have its place.
+const IDLE: Duration = Duration::from_secs(30);
 /// How long an answer may wait for its reader before the client is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -28,7 +31,7 @@ pub(crate) trait Methods: Send + Sync + 'static {
 /// Accepts clients until the process ends. Runs on a thread of its own.
 pub(crate) fn serve(listener: &UnixListener, methods: impl Methods) {
     let methods = Arc::new(methods);
-    let clients = Arc::new(AtomicUsize::new(0));
+    let clients = Arc::new(Clients::default());
     loop {
         match listener.accept() {
             Ok((stream, _)) => admit(stream, &methods, &clients),
@@ -42,36 +45,87 @@ pub(crate) fn serve(listener: &UnixListener, methods: impl Methods) {
     }
 }
 
-fn admit(mut stream: UnixStream, methods: &Arc<impl Methods>, clients: &Arc<AtomicUsize>) {
-    if clients.fetch_add(1, Ordering::SeqCst) >= CLIENT_LIMIT {
-        clients.fetch_sub(1, Ordering::SeqCst);
-        let error = RpcError::state(format!("too many clients (at most {CLIENT_LIMIT})"));
-        // The answer is a courtesy; the client may be gone.
-        let _ = stream
-            .set_nonblocking(true)
-            .and_then(|()| stream.write_all(&rpc::answer(&Value::Null, Err(error))));
-        return;
+/// The clients that are there.
+#[derive(Default)]
+struct Clients(Mutex<Vec<Arc<Client>>>);
+
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    /// When it sent a line last, or came.
+    heard: Mutex<Instant>,
+}
+
+impl Client {
+    fn heard(&self) -> MutexGuard<'_, Instant> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let (methods, left) = (methods.clone(), clients.clone());
+}
+
+impl Clients {
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Client>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for the client, if there is one, or can be at `now`: the one that has said nothing for the longest time, and
+    /// for too long, is sent away.
+    fn admit(&self, stream: UnixStream, now: Instant) -> Result<Arc<Client>, UnixStream> {
+        let mut all = self.all();
+        if all.len() >= CLIENT_LIMIT {
+            let longest = all.iter().enumerate().min_by_key(|(_, client)| *client.heard());
+            let idle = longest.filter(|(_, client)| now.saturating_duration_since(*client.heard()) >= IDLE);
+            let Some(at) = idle.map(|(at, _)| at) else { return Err(stream) };
+            // Its thread finds the end of its input.
+            let _ = all.swap_remove(at).stream.shutdown(Shutdown::Both);
+        }
+        let client = Arc::new(Client { stream, heard: Mutex::new(now) });
+        all.push(client.clone());
+        Ok(client)
+    }
+
+    fn remove(&self, left: &Arc<Client>) {
+        self.all().retain(|client| !Arc::ptr_eq(client, left));
+    }
+}
+
+fn admit(stream: UnixStream, methods: &Arc<impl Methods>, clients: &Arc<Clients>) {
+    let client = match clients.admit(stream, Instant::now()) {
+        Ok(client) => client,
+        Err(mut stream) => {
+            let error = RpcError::state(format!("too many clients (at most {CLIENT_LIMIT})"));
+            // The answer is a courtesy; the client may be gone.
+            let _ = stream
+                .set_nonblocking(true)
+                .and_then(|()| stream.write_all(&rpc::answer(&Value::Null, Err(error))));
+            return;
+        }
+    };
+    let (methods, all, ours) = (methods.clone(), clients.clone(), client.clone());
     let spawned = thread::Builder::new().name("control".into()).spawn(move || {
-        if let Err(error) = talk(&stream, &*methods) {
+        if let Err(error) = talk(&ours, &*methods) {
             tracing::debug!(%error, "control client left");
         }
-        left.fetch_sub(1, Ordering::SeqCst);
+        all.remove(&ours);
     });
     if let Err(error) = spawned {
-        clients.fetch_sub(1, Ordering::SeqCst);
+        clients.remove(&client);
         tracing::warn!(%error, "control socket: no thread for a client");
     }
 }
 
-fn talk(stream: &UnixStream, methods: &impl Methods) -> io::Result<()> {
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-    converse(BufReader::new(stream), stream, methods)
+fn talk(client: &Client, methods: &impl Methods) -> io::Result<()> {
+    client.stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let heard = || *client.heard() = Instant::now();
+    converse(BufReader::new(&client.stream), &client.stream, methods, heard)
 }
 
-/// Answers every line of `input` until it ends.
-fn converse(mut input: impl BufRead, mut output: impl Write, methods: &impl Methods) -> io::Result<()> {
+/// Answers every line of `input` until it ends; calls `heard` for each.
+fn converse(
+    mut input: impl BufRead,
+    mut output: impl Write,
+    methods: &impl Methods,
+    heard: impl Fn(),
+) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -79,6 +133,7 @@ fn converse(mut input: impl BufRead, mut output: impl Write, methods: &impl Meth
         if read == 0 {
             return Ok(());
         }
+        heard();
         if line.last() != Some(&b'\n') && line.len() > LINE_LIMIT {
             let error = RpcError::request(format!("a line is at most {LINE_LIMIT} bytes long"));
             output.write_all(&rpc::answer(&Value::Null, Err(error)))?;
@@ -139,7 +194,7 @@ mod tests {
 
     fn answers(input: &[u8]) -> Vec<Value> {
         let mut output = Vec::new();
-        converse(input, &mut output, &Echo).unwrap();
+        converse(input, &mut output, &Echo, || ()).unwrap();
         output
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
@@ -176,5 +231,24 @@ mod tests {
     #[test]
     fn last_line_without_a_newline_is_answered() {
         assert_eq!(answers(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}").len(), 1);
+    }
+
+    #[test]
+    fn client_that_says_nothing_gives_way_when_its_place_is_needed() {
+        let (clients, start) = (Clients::default(), Instant::now());
+        let (first, mut theirs) = UnixStream::pair().unwrap();
+        let come = |at: Duration| clients.admit(UnixStream::pair().unwrap().0, start + at);
+        let silent = clients.admit(first, start).unwrap();
+        let admitted: Vec<_> = (1..CLIENT_LIMIT).map(|_| come(Duration::ZERO).unwrap()).collect();
+        let late = IDLE - Duration::from_millis(1);
+        assert!(come(late).is_err(), "nobody has been silent for too long");
+        admitted.iter().for_each(|client| *client.heard() = start + late);
+        assert!(come(IDLE).is_ok());
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "the silent one is sent away");
+        assert!(come(IDLE).is_err(), "and no other");
+        clients.remove(&silent);
+        assert!(come(IDLE).is_err(), "its place is taken");
+        clients.remove(&admitted[0]);
+        assert!(come(IDLE).is_ok());
     }
 }

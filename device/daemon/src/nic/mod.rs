@@ -44,6 +44,14 @@ const MOST_BYTES: usize = 16 << 20;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
+/// Bytes of a frame besides its payload, at most: an Ethernet header and an 802.1Q tag.
+const LONGEST_HEADER: usize = 18;
+
+/// Longest frame with that MTU, in bytes.
+fn longest_frame(mtu: u16) -> usize {
+    usize::from(mtu).saturating_add(LONGEST_HEADER)
+}
+
 /// The queues that the device offers, in the order of their virtqueues.
 pub(crate) fn offered() -> impl DoubleEndedIterator<Item = QueueId> + Clone {
     QueueId::all(1)
@@ -111,6 +119,7 @@ impl Nic {
             link: Link::new(speed),
             pending_limit: usize::try_from(MOST_WAITING).unwrap_or(usize::MAX),
             pending_bytes: MOST_BYTES,
+            longest: longest_frame(cli.mtu),
         };
         let queues: Vec<Queue> = offered().map(|queue| Queue::new(queue, &settings)).collect();
         let net =
@@ -159,9 +168,9 @@ impl Nic {
         self.mac
     }
 
-    /// Largest payload of a frame, in bytes.
-    pub(crate) fn mtu(&self) -> u16 {
-        self.mtu
+    /// Longest frame that is sent or injected, in bytes.
+    pub(crate) fn longest_frame(&self) -> usize {
+        longest_frame(self.mtu)
     }
 
     /// Whether a front end is there.

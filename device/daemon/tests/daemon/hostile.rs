@@ -283,10 +283,22 @@ fn receive_buffers_that_are_no_buffers_are_refused() {
     assert_eq!(guest.lens(RX), [0, 0, 0, HEADER + 100]);
 }
 
+#[test]
+fn frames_that_are_longer_than_the_mtu_allows_are_refused() {
+    let daemon = Daemon::start(&["--mtu", "2000"]);
+    let mut guest = Guest::start(&daemon.socket());
+    for len in [2018, 2019, 65538] {
+        guest.publish(TX, &[(0x10000, HEADER + len, false)]);
+    }
+    guest.kick(TX);
+    daemon.control().until("tx0", "completed", 3);
+    assert_eq!(guest.lens(TX), [0, REFUSED, REFUSED]);
+}
+
 /// Frames as long as a chain may be come back, and find no buffer.
 #[test]
 fn the_longest_frames_on_a_loopback_wire_take_a_bounded_amount_of_memory() {
-    let daemon = Daemon::start(&["--wire", "loopback"]);
+    let daemon = Daemon::start(&["--wire", "loopback", "--mtu", "65535"]);
     let mut guest = Guest::start(&daemon.socket());
     let mut control = daemon.control();
     for round in 1..=25 {

@@ -264,6 +264,15 @@ fn killed_device_leaves_a_readable_capture_of_all_that_was_sent() {
 }
 
 #[test]
+fn device_may_have_as_many_descriptors_as_its_user_may_grant() {
+    let daemon = Daemon::start(&[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[0], words[1], "{line}");
+}
+
+#[test]
 fn running_device_is_sandboxed() {
     let daemon = Daemon::start(&[]);
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();

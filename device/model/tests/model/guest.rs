@@ -15,7 +15,15 @@ pub(crate) const BUFFER: u64 = 2048;
 /// Judged queues of a device that can do everything, with a link that takes no time.
 pub(crate) fn settings(fifo_depth: u16) -> Settings {
     let link = Link::new(Speed::Unlimited);
-    Settings { caps: Caps::ALL, judged: true, fifo_depth, link, pending_limit: 64, pending_bytes: 1 << 20 }
+    Settings {
+        caps: Caps::ALL,
+        judged: true,
+        fifo_depth,
+        link,
+        pending_limit: 64,
+        pending_bytes: 1 << 20,
+        longest: usize::MAX,
+    }
 }
 
 /// A wire that takes every frame.

@@ -139,6 +139,7 @@ impl World {
             link: Link::new(speed),
             pending_limit: 64,
             pending_bytes: 1 << 20,
+            longest: usize::MAX,
         };
         let mut lanes = Vec::new();
         let mut start = 0x1000;

@@ -69,6 +69,7 @@ impl Nic {
             judged: true,
             fifo_depth: 64,
             link,
+            longest: usize::MAX,
             pending_limit: 1024,
             pending_bytes: 4 << 20,
         };
