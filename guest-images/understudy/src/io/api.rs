@@ -121,6 +121,9 @@ pub(crate) unsafe extern "win64" fn get_device_interfaces_for(
     _physical: *mut DEVICE_OBJECT,
     flags: u32,
     list: *mut *mut u16,
+    _fifth: u64,
+    _sixth: u64,
+    _seventh: u64,
     caller: u64,
 ) -> NTSTATUS {
     require_irql("IoGetDeviceInterfaces", Irql::PASSIVE);

@@ -11,6 +11,7 @@ pub(crate) mod interface;
 pub(crate) mod irp;
 pub(crate) mod names;
 pub(crate) mod pdo;
+pub(crate) mod registry;
 mod transfer;
 
 pub(crate) use irp::Irp;

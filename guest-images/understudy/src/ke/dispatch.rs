@@ -33,6 +33,19 @@ impl Dpc {
     pub(crate) fn queue(&self) -> bool {
         queue(&self.0)
     }
+
+    /// Takes it out of the queue; `false` if it was not in it. Any IRQL.
+    pub(crate) fn remove(&self) -> bool {
+        QUEUE.with(|waiting| {
+            waiting.retain(|queued| !Arc::ptr_eq(queued, &self.0));
+            self.0.queued.swap(false, Relaxed)
+        })
+    }
+
+    /// Whether it is in the queue.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.0.queued.load(Relaxed)
+    }
 }
 
 fn queue(dpc: &Arc<DpcInner>) -> bool {
@@ -49,8 +62,11 @@ pub(crate) fn serve() {
     if SERVING.swap(true, Relaxed) {
         return;
     }
-    while let Some(dpc) = QUEUE.with(VecDeque::pop_front) {
+    while let Some(dpc) = QUEUE.with(|waiting| {
+        let dpc = waiting.pop_front()?;
         dpc.queued.store(false, Relaxed);
+        Some(dpc)
+    }) {
         // SAFETY: only this loop calls routines, and it does not nest: the interrupt's own class is masked.
         unsafe { (*dpc.routine.get())() };
     }
@@ -64,9 +80,11 @@ struct TimerInner {
     dpc: Arc<DpcInner>,
     /// When it fires, in microseconds; 0 while stopped.
     due: AtomicU64,
+    /// How long after that it fires again, in microseconds; 0: it does not.
+    period: AtomicU64,
 }
 
-/// A one-shot timer: its procedure runs as a DPC.
+/// A timer, for one shot or many: its procedure runs as a DPC.
 pub(crate) struct Timer(Arc<TimerInner>);
 
 static TIMERS: IrqLock<Vec<Arc<TimerInner>>> = IrqLock::new(Vec::new());
@@ -75,7 +93,11 @@ impl Timer {
     /// A stopped timer.
     #[must_use]
     pub(crate) fn new(routine: Box<dyn FnMut() + Send>) -> Self {
-        let timer = Arc::new(TimerInner { dpc: Dpc::new(routine).0, due: AtomicU64::new(0) });
+        let timer = Arc::new(TimerInner {
+            dpc: Dpc::new(routine).0,
+            due: AtomicU64::new(0),
+            period: AtomicU64::new(0),
+        });
         let listed = timer.clone();
         TIMERS.with(|timers| timers.push(listed));
         Self(timer)
@@ -83,12 +105,25 @@ impl Timer {
 
     /// Fires in `us` microseconds, replacing an earlier time. Up to DISPATCH_LEVEL.
     pub(crate) fn start(&self, us: u64) {
-        self.0.due.store(now_us() + us.max(1), Relaxed);
+        self.start_periodic(us, 0);
     }
 
-    /// Does not fire. A procedure that is queued already still runs.
-    pub(crate) fn stop(&self) {
+    /// As [`Self::start`], and again every `period` microseconds, if that is not 0.
+    pub(crate) fn start_periodic(&self, us: u64, period: u64) {
+        // the clock may come between any two of these
         self.0.due.store(0, Relaxed);
+        self.0.period.store(period, Relaxed);
+        self.0.due.store(now_us().saturating_add(us.max(1)), Relaxed);
+    }
+
+    /// Does not fire. A procedure that is queued already still runs. Returns whether it would have fired.
+    pub(crate) fn stop(&self) -> bool {
+        self.0.due.swap(0, Relaxed) != 0
+    }
+
+    /// Whether it will fire.
+    pub(crate) fn is_started(&self) -> bool {
+        self.0.due.load(Relaxed) != 0
     }
 }
 
@@ -106,7 +141,10 @@ pub(crate) fn clock() {
         for timer in timers.iter() {
             let due = timer.due.load(Relaxed);
             if due != 0 && due <= now {
-                timer.due.store(0, Relaxed);
+                let period = timer.period.load(Relaxed);
+                // what the clock has come too late for is not caught up with
+                let next = if period == 0 { 0 } else { due.saturating_add(period).max(now + 1) };
+                timer.due.store(next, Relaxed);
                 if !timer.dpc.queued.swap(true, Relaxed) {
                     QUEUE.with(|waiting| waiting.push_back(timer.dpc.clone()));
                 }

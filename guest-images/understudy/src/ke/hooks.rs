@@ -29,6 +29,8 @@ pub(crate) struct Hooks {
     pub unserved: fn(u8, &Registers) -> !,
     /// IRQL has risen to DISPATCH_LEVEL or above, and [`super::PAGED_IN`] was set.
     pub page_out: fn(),
+    /// The running thread is about to end: its stack becomes memory like any other.
+    pub thread_ends: fn(),
     /// Whoever runs now has misused the dispatcher.
     pub misuse: fn(Misuse) -> !,
 }

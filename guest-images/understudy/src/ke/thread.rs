@@ -36,15 +36,19 @@ struct Scheduler {
 static SCHEDULER: IrqLock<Scheduler> =
     IrqLock::new(Scheduler { threads: Vec::new(), ready: VecDeque::new(), current: 0 });
 
-/// Namespace for starting threads.
+/// Namespace for starting and ending threads.
 pub(crate) struct Thread;
 
 impl Thread {
-    /// Starts a thread at PASSIVE_LEVEL. It ends when `entry` returns. Up to DISPATCH_LEVEL.
+    /// Starts a thread at PASSIVE_LEVEL. It ends when `entry` returns, or with [`Self::end`]. Its number may be one of a
+    /// thread that has ended. Up to DISPATCH_LEVEL.
     pub(crate) fn spawn(name: &'static str, entry: Box<dyn FnOnce() + Send>) {
         // no other thread may take the number between the look at it and its use
         let old = raise(irql().max(Irql::DISPATCH));
-        let id = SCHEDULER.with(|scheduler| scheduler.threads.len());
+        let id = SCHEDULER.with(|scheduler| {
+            let ended = scheduler.threads.iter().position(|record| record.state == State::Ended);
+            ended.unwrap_or(scheduler.threads.len())
+        });
         let record = Record {
             name,
             state: State::Ready,
@@ -52,11 +56,28 @@ impl Thread {
             granted: false,
             entry: Some(entry),
         };
-        SCHEDULER.with(|scheduler| {
-            scheduler.threads.push(record);
+        let ended = SCHEDULER.with(|scheduler| {
             scheduler.ready.push_back(id);
+            if let Some(ended) = scheduler.threads.get_mut(id) {
+                return Some(core::mem::replace(ended, record));
+            }
+            scheduler.threads.push(record);
+            None
         });
+        // with its stack, on which nobody stands any more
+        drop(ended);
         lower(old);
+    }
+
+    /// Ends the running thread here: what is on its stack is dropped by nobody. PASSIVE_LEVEL.
+    pub(crate) fn end() -> ! {
+        if let Some(hooks) = hooks::get() {
+            (hooks.thread_ends)();
+        }
+        raise(Irql::DISPATCH);
+        SCHEDULER.with(|scheduler| scheduler.threads[scheduler.current].state = State::Ended);
+        switch();
+        unreachable!("an ended thread ran again")
     }
 }
 
@@ -114,10 +135,7 @@ extern "C" fn thread_entry(id: u64) -> ! {
     if let Some(entry) = entry {
         entry();
     }
-    raise(Irql::DISPATCH);
-    SCHEDULER.with(|scheduler| scheduler.threads[id as usize].state = State::Ended);
-    switch();
-    unreachable!("an ended thread ran again")
+    Thread::end()
 }
 
 /// Gives the processor to the next ready thread, if there is one. At DISPATCH_LEVEL.

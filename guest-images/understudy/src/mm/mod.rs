@@ -175,6 +175,12 @@ pub(crate) fn is_readable(virt: usize, len: usize) -> bool {
     (virt & !(PAGE - 1)..=last).step_by(PAGE).all(|page| table::readable(page).is_some())
 }
 
+/// The physical address behind any virtual one that may be read.
+#[must_use]
+pub(crate) fn mapped(address: usize) -> Option<u64> {
+    table::readable(address).map(|page| page + (address % PAGE) as u64)
+}
+
 /// Ranges of device memory that a driver may map.
 static GRANTED: IrqLock<Vec<Range<u64>>> = IrqLock::new(Vec::new());
 

@@ -1,25 +1,23 @@
 //! ntoskrnl's functions: what a driver imports by name.
 
+mod caller;
+mod list;
 mod lock;
+mod memory;
 pub(crate) mod print;
+mod registry;
+mod string;
+mod system;
+mod thread;
+mod timer;
+mod wait;
+mod work;
 
 use crate::io::api;
-use crate::ke;
-use crate::ke::Irql;
+use crate::mm::Owner;
 use crate::pe::{Export, exports};
-use crate::verifier::pool::{self, Kind};
-use crate::verifier::{BugCheck, require_irql, trace};
-use alloc::{format, string::String, vec::Vec};
-use core::arch::naked_asm;
-use core::ffi::c_void;
-use wdk_offline::{IO_ERROR_LOG_PACKET, LARGE_INTEGER, PHYSICAL_ADDRESS, UNICODE_STRING};
-
-/// POOL_FLAG_UNINITIALIZED.
-const UNINITIALIZED: u64 = 2;
-/// POOL_FLAG_NON_PAGED and POOL_FLAG_NON_PAGED_EXECUTE: what may be used at DISPATCH_LEVEL.
-const NON_PAGED: u64 = 0x40 | 0x80;
-/// PAGE_NOCACHE.
-const NO_CACHE: u32 = 0x200;
+use alloc::{string::String, vec::Vec};
+use caller::{caller_is_eighth, caller_is_fourth};
 
 /// The modules that drivers import from.
 #[cfg_attr(target_os = "none", expect(dead_code, reason = "for the list of what is offered"))]
@@ -59,281 +57,189 @@ fn loader() -> Vec<Export> {
 /// HAL.dll forwards them to the kernel since Windows 10 2004: drivers that were linked before that name it.
 fn hal() -> Vec<Export> {
     exports! {
-        "KeQueryPerformanceCounter" => ke_query_performance_counter,
-        "KeStallExecutionProcessor" => ke_stall_execution_processor,
+        "KeQueryPerformanceCounter" => system::query_performance_counter,
+        "KeStallExecutionProcessor" => system::stall,
     }
 }
 
 fn kernel() -> Vec<Export> {
-    exports! {
-        "ExAllocatePool2" => ex_allocate_pool2,
-        "ExFreePoolWithTag" => ex_free_pool_with_tag,
-        "KeBugCheckEx" => ke_bug_check_ex,
+    let mut all = exports! {
+        "DbgPrint" => print::dbg_print,
         "DbgPrintEx" => print::dbg_print_ex,
-        "MmMapIoSpaceEx" => mm_map_io_space_ex,
-        "MmUnmapIoSpace" => mm_unmap_io_space,
-        "RtlCopyUnicodeString" => rtl_copy_unicode_string,
-        "KeStallExecutionProcessor" => ke_stall_execution_processor,
-        "KeDelayExecutionThread" => ke_delay_execution_thread,
-        "KeAcquireSpinLockRaiseToDpc" => lock::acquire,
-        "KeReleaseSpinLock" => lock::release,
-        "KeQueryPerformanceCounter" => ke_query_performance_counter,
-        "IoAllocateErrorLogEntry" => io_allocate_error_log_entry,
-        "IoWriteErrorLogEntry" => io_write_error_log_entry,
-        "IoCreateDevice" => api::create_device,
-        "IoDeleteDevice" => api::delete_device,
-        "IoCreateSymbolicLink" => io_create_symbolic_link,
-        "IoDeleteSymbolicLink" => api::delete_symbolic_link,
-        "IofCompleteRequest" => api::complete_request,
-        "IofCallDriver" => api::call_driver,
-        "IoCancelIrp" => api::cancel_irp,
+        "EtwActivityIdControl" => system::etw_accept,
+        "EtwRegister" => system::etw_register,
+        "EtwSetInformation" => system::etw_accept,
+        "EtwUnregister" => system::etw_accept,
+        "EtwWrite" => system::etw_accept,
+        "EtwWriteTransfer" => system::etw_accept,
+        "ExAcquireFastMutex" => wait::acquire_fast_mutex,
+        "ExAllocatePool" => memory::allocate_untagged,
+        "ExAllocatePool2" => memory::allocate_pool2,
+        "ExAllocatePoolWithTag" => memory::allocate_with_tag,
+        "ExFreePool" => memory::free,
+        "ExFreePoolWithTag" => memory::free_with_tag,
+        "ExInterlockedInsertHeadList" => list::insert_head,
+        "ExInterlockedInsertTailList" => list::insert_tail,
+        "ExInterlockedRemoveHeadList" => list::remove_head,
+        "ExQueueWorkItem" => work::queue_executive,
+        "ExReleaseFastMutex" => wait::release_fast_mutex,
+        "ExTryToAcquireFastMutex" => wait::try_fast_mutex,
         "IoAcquireCancelSpinLock" => api::acquire_cancel_spin_lock,
+        "IoAllocateErrorLogEntry" => allocate_error_log_entry,
+        "IoAllocateMdl" => memory::allocate_mdl,
+        "IoAllocateWorkItem" => allocate_work_item,
+        "IoBuildPartialMdl" => memory::build_partial_mdl,
+        "IoCancelIrp" => api::cancel_irp,
+        "IoCreateDevice" => api::create_device,
+        "IoCreateSymbolicLink" => create_symbolic_link,
+        "IoDeleteDevice" => api::delete_device,
+        "IoDeleteSymbolicLink" => api::delete_symbolic_link,
+        "IoFreeMdl" => memory::free_mdl,
+        "IoFreeWorkItem" => work::free,
+        "IoGetDeviceInterfaces" => get_device_interfaces,
+        "IoOpenDeviceRegistryKey" => registry::open_device_key,
+        "IoQueueWorkItem" => work::queue_item,
+        "IoQueueWorkItemEx" => work::queue_item_ex,
         "IoReleaseCancelSpinLock" => api::release_cancel_spin_lock,
-        "IoGetDeviceInterfaces" => io_get_device_interfaces,
+        "IoWMIRegistrationControl" => system::wmi_registration_control,
+        "IoWriteErrorLogEntry" => system::write_error_log_entry,
+        "IofCallDriver" => api::call_driver,
+        "IofCompleteRequest" => api::complete_request,
+        "KeAcquireInStackQueuedSpinLock" => lock::acquire_queued,
+        "KeAcquireInStackQueuedSpinLockAtDpcLevel" => lock::acquire_queued_at_dpc_level,
+        "KeAcquireSpinLockAtDpcLevel" => lock::acquire_at_dpc_level,
+        "KeAcquireSpinLockRaiseToDpc" => lock::acquire,
+        "KeBugCheck" => system::bug_check,
+        "KeBugCheckEx" => system::bug_check_ex,
+        "KeCancelTimer" => timer::cancel_timer,
+        "KeClearEvent" => wait::clear_event,
+        "KeDelayExecutionThread" => system::delay_execution_thread,
+        "KeEnterCriticalRegion" => system::critical_region,
+        "KeFlushQueuedDpcs" => timer::flush_queued_dpcs,
+        "KeGetCurrentIrql" => lock::current_irql,
+        "KeGetCurrentProcessorNumberEx" => system::current_processor,
+        "KeInitializeDpc" => timer::initialize_dpc,
+        "KeInitializeEvent" => wait::initialize_event,
+        "KeInitializeMutex" => wait::initialize_mutex,
+        "KeInitializeSemaphore" => wait::initialize_semaphore,
+        "KeInitializeSpinLock" => lock::initialize,
+        "KeInitializeTimer" => initialize_timer,
+        "KeInitializeTimerEx" => initialize_timer_ex,
+        "KeInsertQueueDpc" => timer::insert_queue_dpc,
+        "KeLeaveCriticalRegion" => system::critical_region,
+        "KeLowerIrql" => lock::lower_irql,
+        "KeQueryActiveProcessorCount" => system::processor_count,
+        "KeQueryActiveProcessorCountEx" => system::processor_count,
+        "KeQueryMaximumProcessorCountEx" => system::processor_count,
+        "KeQueryPerformanceCounter" => system::query_performance_counter,
+        "KeQueryTimeIncrement" => system::time_increment,
+        "KeQueryUnbiasedInterruptTime" => system::interrupt_time,
+        "KeRaiseIrqlToDpcLevel" => lock::raise_to_dpc_level,
+        "KeReadStateEvent" => wait::read_state,
+        "KeReadStateMutex" => wait::read_state,
+        "KeReadStateSemaphore" => wait::read_state,
+        "KeReadStateTimer" => wait::read_state,
+        "KeReleaseInStackQueuedSpinLock" => lock::release_queued,
+        "KeReleaseInStackQueuedSpinLockFromDpcLevel" => lock::release_queued_from_dpc_level,
+        "KeReleaseMutex" => wait::release_mutex,
+        "KeReleaseSemaphore" => wait::release_semaphore,
+        "KeReleaseSpinLock" => lock::release,
+        "KeReleaseSpinLockFromDpcLevel" => lock::release_from_dpc_level,
+        "KeRemoveQueueDpc" => timer::remove_queue_dpc,
+        "KeResetEvent" => wait::reset_event,
+        "KeSetCoalescableTimer" => timer::set_coalescable_timer,
+        "KeSetEvent" => wait::set_event,
+        "KeSetImportanceDpc" => timer::set_dpc,
+        "KeSetTargetProcessorDpc" => timer::set_dpc,
+        "KeSetTimer" => timer::set_timer,
+        "KeSetTimerEx" => timer::set_timer_ex,
+        "KeStallExecutionProcessor" => system::stall,
+        "KeTryToAcquireSpinLockAtDpcLevel" => lock::try_at_dpc_level,
+        "KeWaitForMultipleObjects" => wait::for_multiple,
+        "KeWaitForMutexObject" => wait::for_single,
+        "KeWaitForSingleObject" => wait::for_single,
+        "KfRaiseIrql" => lock::raise_irql,
+        "MmBuildMdlForNonPagedPool" => memory::build_mdl,
+        "MmGetPhysicalAddress" => memory::physical_address,
+        "MmGetSystemRoutineAddress" => system_routine_address,
+        "MmMapIoSpace" => memory::map_io_space,
+        "MmMapIoSpaceEx" => memory::map_io_space_ex,
+        "MmMapLockedPagesSpecifyCache" => memory::map_locked_pages,
+        "MmUnmapIoSpace" => memory::unmap_io_space,
+        "MmUnmapLockedPages" => memory::unmap_locked_pages,
+        "ObReferenceObjectByHandle" => thread::reference_by_handle,
+        "ObfDereferenceObject" => thread::dereference,
+        "ObfReferenceObject" => thread::reference,
+        "PsCreateSystemThread" => thread::create,
         "PsGetCurrentThreadId" => api::current_thread_id,
+        "PsTerminateSystemThread" => thread::terminate,
+        "RtlAnsiStringToUnicodeString" => string::ansi_to_unicode,
+        "RtlAppendUnicodeStringToString" => string::append_unicode,
+        "RtlAppendUnicodeToString" => string::append_text,
+        "RtlCompareMemory" => string::compare_memory,
+        "RtlCompareUnicodeString" => string::compare_unicode,
+        "RtlCopyMemory" => system::memcpy,
+        "RtlCopyUnicodeString" => string::copy_unicode,
+        "RtlEqualUnicodeString" => string::equal_unicode,
+        "RtlFillMemory" => system::fill_memory,
+        "RtlFreeAnsiString" => string::free,
+        "RtlFreeUnicodeString" => string::free,
+        "RtlInitAnsiString" => string::init_bytes,
+        "RtlInitString" => string::init_bytes,
+        "RtlInitUnicodeString" => string::init_unicode,
+        "RtlIntegerToUnicodeString" => string::from_integer,
+        "RtlMoveMemory" => system::memcpy,
+        "RtlUnicodeStringToAnsiString" => string::unicode_to_ansi,
+        "RtlUnicodeStringToInteger" => string::to_integer,
+        "RtlZeroMemory" => system::zero_memory,
+        "ZwClose" => thread::close,
+        "ZwCreateKey" => registry::create_key,
+        "ZwDeleteKey" => registry::delete_key,
+        "ZwDeleteValueKey" => registry::delete_value,
+        "ZwFlushKey" => registry::flush_key,
+        "ZwOpenKey" => registry::open_key,
+        "ZwQueryValueKey" => registry::query_value,
+        "ZwSetValueKey" => registry::set_value,
         "__chkstk" => crate::verifier::stack::probe,
-        "memcpy" => memcpy,
-        "memmove" => memcpy,
-        "memset" => memset,
-        "memcmp" => memcmp,
-    }
+        "memcmp" => system::memcmp,
+        "memcpy" => system::memcpy,
+        "memmove" => system::memcpy,
+        "memset" => system::memset,
+        "strcmp" => string::strcmp,
+        "strlen" => string::strlen,
+        "strncmp" => string::strncmp,
+        "wcscmp" => string::wcscmp,
+        "wcslen" => string::wcslen,
+        "wcsncmp" => string::wcsncmp,
+    };
+    // what is imported by its address is data
+    all.push(("PsThreadType", (&raw const thread::PS_THREAD_TYPE).addr()));
+    all
 }
 
-/// A function of at most three arguments: the return address becomes the fourth, and with it the driver is known.
-macro_rules! with_caller {
-    ($($entry:ident => $function:path,)*) => {$(
-        #[unsafe(naked)]
-        unsafe extern "win64" fn $entry() {
-            naked_asm!("mov r9, [rsp]", "jmp {}", sym $function)
-        }
-    )*};
+caller_is_fourth! {
+    allocate_error_log_entry => system::allocate_error_log_entry_for,
+    allocate_work_item => work::allocate_for,
+    create_symbolic_link => crate::io::api::create_symbolic_link_for,
+    initialize_timer => timer::initialize_timer_for,
+    initialize_timer_ex => timer::initialize_timer_ex_for,
 }
-with_caller! {
-    ex_allocate_pool2 => ex_allocate_pool2_for,
-    mm_map_io_space_ex => mm_map_io_space_ex_for,
-    io_allocate_error_log_entry => io_allocate_error_log_entry_for,
-    ex_free_pool_with_tag => ex_free_pool_with_tag_for,
-    io_create_symbolic_link => crate::io::api::create_symbolic_link_for,
+caller_is_eighth! {
+    get_device_interfaces => crate::io::api::get_device_interfaces_for,
 }
 
-/// IoGetDeviceInterfaces has four arguments: the return address becomes a fifth, on the stack.
-#[unsafe(naked)]
-unsafe extern "win64" fn io_get_device_interfaces() {
-    naked_asm!(
-        "mov rax, [rsp]",
-        "sub rsp, 0x38",
-        "mov [rsp + 0x20], rax",
-        "call {}",
-        "add rsp, 0x38",
-        "ret",
-        sym crate::io::api::get_device_interfaces_for,
-    )
+/// MmGetSystemRoutineAddress: PASSIVE_LEVEL; NULL for what the kernel does not have.
+unsafe extern "win64" fn system_routine_address(name: *const wdk_offline::UNICODE_STRING) -> usize {
+    crate::verifier::require_irql("MmGetSystemRoutineAddress", crate::ke::Irql::PASSIVE);
+    let name = api::text(name);
+    ["ntoskrnl.exe", "HAL.dll"].iter().find_map(|module| resolve(module, &name)).unwrap_or_default()
 }
 
-unsafe extern "win64" fn ex_allocate_pool2_for(
-    flags: u64,
-    size: usize,
-    tag: u32,
-    caller: u64,
-) -> *mut c_void {
-    const FUNCTION: &str = "ExAllocatePool2";
-    require_irql(FUNCTION, Irql::DISPATCH);
-    let kind = if flags & NON_PAGED == 0 { Kind::Paged } else { Kind::NonPaged };
-    if kind == Kind::Paged {
-        require_irql("ExAllocatePool2 of paged pool", Irql::APC);
-    }
-    if tag == 0 || size == 0 {
-        trace::stop(
-            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
-            [0, 0, tag.into(), size as u64],
-            "PoolAllocation",
-            format!("{size} bytes with tag {tag:#x}"),
-        );
-    }
-    let owner = crate::verifier::owners::owner_of(caller);
-    pool::alloc_of(kind, owner, tag, size, flags & UNINITIALIZED == 0).cast()
-}
-
-unsafe extern "win64" fn ex_free_pool_with_tag_for(block: *mut c_void, tag: u32, _unused: u64, caller: u64) {
-    require_irql("ExFreePoolWithTag", Irql::DISPATCH);
-    if pool::is_paged(block.cast()) {
-        require_irql("ExFreePoolWithTag of paged pool", Irql::APC);
-    }
-    if let Err(place) = pool::free_by(block.cast(), tag, caller) {
-        trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, tag.into(), block as u64], "BadPoolFree", place);
-    }
-}
-
-unsafe extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
-    let parameters = [p1, p2, p3, p4];
-    if let Some(place) = panic_place(code, parameters) {
-        trace::stop(BugCheck::given(code), parameters, "DriverPanicked", place);
-    }
-    trace::stop(
-        BugCheck::given(code),
-        parameters,
-        "KeBugCheckEx",
-        format!("the driver's own bug check {code:#x}"),
-    )
-}
-
-/// Bug check code of a Rust panic in the drivers of this project, see `driver/kernel/src/runtime.rs`.
-const PANIC: u32 = 0xDEAD_DEAD;
-/// Longest name of a source file.
-const LONGEST_FILE: u64 = 1024;
-
-/// File, line, column and message of a panic: the first three from the parameters (address and length of the name, line,
-/// column), the message from the line that was printed just before. `None` if it is no such bug check.
-fn panic_place(code: u32, [file, len, line, column]: [u64; 4]) -> Option<String> {
-    let is_name =
-        code == PANIC && (1..=LONGEST_FILE).contains(&len) && crate::verifier::owners::in_driver(file);
-    if !is_name || !crate::verifier::owners::in_driver(file + len - 1) {
-        return None;
-    }
-    // SAFETY: both ends lie in a driver's image, which is mapped whole.
-    let name = unsafe { core::slice::from_raw_parts(file as *const u8, len as usize) };
-    let place = format!("{}:{line}:{column}", core::str::from_utf8(name).ok()?);
-    let printed = crate::verifier::output::last_debug_line();
-    let message = printed.strip_prefix("panicked at ").and_then(|rest| rest.strip_prefix(place.as_str()));
-    // a message of several lines becomes one
-    let words = message.unwrap_or_default().split_whitespace();
-    Some(words.fold(place, |text, word| if word == ":" { text + word } else { format!("{text} {word}") }))
-}
-
-unsafe extern "win64" fn mm_map_io_space_ex_for(
-    address: PHYSICAL_ADDRESS,
-    size: usize,
-    protect: u32,
-    caller: u64,
-) -> *mut c_void {
-    require_irql("MmMapIoSpaceEx", Irql::DISPATCH);
-    // SAFETY: every member of the union is plain numbers.
-    let address = unsafe { address.QuadPart } as u64;
-    if size == 0 || protect & NO_CACHE == 0 || !crate::mm::is_device_memory(address, size) {
-        trace::stop(
-            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
-            [0x83, address, size as u64, protect.into()],
-            "MapOfForeignMemory",
-            format!(
-                "{size:#x} bytes at {address:#x}, protection {protect:#x}: not in the device's resources, or cached"
-            ),
-        );
-    }
-    crate::mm::map_mmio(address, size, crate::verifier::owners::owner_of(caller)) as *mut c_void
-}
-
-unsafe extern "win64" fn mm_unmap_io_space(address: *mut c_void, size: usize) {
-    require_irql("MmUnmapIoSpace", Irql::DISPATCH);
-    if let Err(place) = crate::mm::unmap_mmio(address as usize, size) {
-        trace::stop(
-            BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,
-            [0x84, address as u64, size as u64, 0],
-            "BadUnmap",
-            place,
-        );
-    }
-}
-
-unsafe extern "win64" fn rtl_copy_unicode_string(to: *mut UNICODE_STRING, from: *const UNICODE_STRING) {
-    // SAFETY: the driver passes two of its strings; `from` may be NULL.
-    unsafe {
-        let Some(from) = from.as_ref() else {
-            (*to).Length = 0;
-            return;
-        };
-        let bytes = from.Length.min((*to).MaximumLength);
-        core::ptr::copy(from.Buffer.cast::<u8>(), (*to).Buffer.cast::<u8>(), usize::from(bytes));
-        (*to).Length = bytes;
-        if (*to).MaximumLength - bytes >= 2 {
-            (*to).Buffer.add(usize::from(bytes) / 2).write(0);
-        }
-    }
-}
-
-unsafe extern "win64" fn ke_stall_execution_processor(us: u32) {
-    ke::stall_us(us.into());
-}
-
-unsafe extern "win64" fn ke_delay_execution_thread(
-    _mode: i8,
-    _alertable: u8,
-    interval: *mut LARGE_INTEGER,
-) -> i32 {
-    let level = ke::irql();
-    // SAFETY: the driver passes its interval; every member of the union is plain numbers.
-    let units = unsafe { (*interval).QuadPart };
-    if level >= Irql::DISPATCH {
-        trace::stop(
-            BugCheck::IRQL_NOT_LESS_OR_EQUAL,
-            [0, level.into(), 0, 0],
-            "WaitAtDispatch",
-            format!("KeDelayExecutionThread at IRQL {level}"),
-        );
-    }
-    if units > 0 {
-        trace::not_offered("KeDelayExecutionThread with an absolute time");
-    }
-    trace::sleep(|| ke::delay_us(units.unsigned_abs().div_ceil(10)));
-    0
-}
-
-unsafe extern "win64" fn ke_query_performance_counter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER {
-    // SAFETY: the driver passes NULL or its place.
-    if let Some(frequency) = unsafe { frequency.as_mut() } {
-        frequency.QuadPart = ke::time::frequency() as i64;
-    }
-    LARGE_INTEGER { QuadPart: ke::time::counter() as i64 }
-}
-
-/// Tag of error log entries in the pool: `ErrL`.
-const ERROR_LOG_TAG: u32 = u32::from_le_bytes(*b"ErrL");
-/// ERROR_LOG_MAXIMUM_SIZE.
-const ERROR_LOG_MOST: u8 = 240;
-
-unsafe extern "win64" fn io_allocate_error_log_entry_for(
-    object: *mut c_void,
-    size: u8,
-    _unused: u64,
-    caller: u64,
-) -> *mut c_void {
-    require_irql("IoAllocateErrorLogEntry", Irql::DISPATCH);
-    if object.is_null() || usize::from(size) < size_of::<IO_ERROR_LOG_PACKET>() || size > ERROR_LOG_MOST {
-        return core::ptr::null_mut();
-    }
-    pool::alloc(crate::verifier::owners::owner_of(caller), ERROR_LOG_TAG, size.into(), true).cast()
-}
-
-unsafe extern "win64" fn io_write_error_log_entry(entry: *mut c_void) {
-    require_irql("IoWriteErrorLogEntry", Irql::DISPATCH);
-    // SAFETY: the driver passes an entry of IoAllocateErrorLogEntry; pool_free refuses any other.
-    let packet = unsafe { *entry.cast::<IO_ERROR_LOG_PACKET>() };
-    trace::note(
-        "device",
-        &format!(
-            "event log {:#010x}, status {:#010x}, unique {}",
-            packet.ErrorCode, packet.FinalStatus, packet.UniqueErrorValue
-        ),
-    );
-    if let Err(place) = pool::free(entry.cast(), ERROR_LOG_TAG) {
-        trace::stop(BugCheck::BAD_POOL_CALLER, [7, 0, 0, entry as u64], "BadPoolFree", place);
-    }
-}
-
-unsafe extern "win64" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
-    // SAFETY: the driver vouches for both ranges; overlapping ones are fine.
-    unsafe { core::ptr::copy(from, to, len) };
-    to
-}
-
-unsafe extern "win64" fn memset(to: *mut u8, value: i32, len: usize) -> *mut u8 {
-    // SAFETY: the driver vouches for the range.
-    unsafe { core::ptr::write_bytes(to, value as u8, len) };
-    to
-}
-
-unsafe extern "win64" fn memcmp(left: *const u8, right: *const u8, len: usize) -> i32 {
-    // SAFETY: the driver vouches for both ranges.
-    let (left, right) =
-        unsafe { (core::slice::from_raw_parts(left, len), core::slice::from_raw_parts(right, len)) };
-    left.cmp(right) as i32
+/// What a driver that goes has left in the kernel, by rule and in words; it is forgotten. PASSIVE_LEVEL.
+pub(crate) fn forget(owner: Owner) -> Vec<(&'static str, Vec<String>)> {
+    let work = work::settle(owner);
+    let timers = timer::forget(owner);
+    let mut left = Vec::from(thread::forget(owner));
+    left.extend([("WorkItemLeaked", work), ("TimerOrDpcInUse", timers)]);
+    left
 }

@@ -7,21 +7,35 @@ use wdk_offline::UNICODE_STRING;
 /// Arguments behind the format that one call may have.
 const ARGUMENTS: usize = 20;
 
-macro_rules! dbg_print_ex {
+macro_rules! dbg_print {
     ($($argument:ident)*) => {
         /// DbgPrintEx(ComponentId, Level, Format, ...): up to DIRQL. Variadic arguments of this convention stand where
         /// further integer parameters would, hence the many.
-        pub(crate) unsafe extern "win64" fn dbg_print_ex(_component: u32, _level: u32, text: *const i8, $($argument: u64),*) -> u32 {
-            let arguments = [$($argument),*];
+        pub(super) unsafe extern "win64" fn dbg_print_ex(_component: u32, _level: u32, text: *const i8, $($argument: u64),*) -> u32 {
             // SAFETY: the driver passes a zero-terminated format, and strings where it says %s.
-            let line = unsafe { expand(text, &arguments) };
-            crate::log!("driver: {}", line.trim_end());
-            crate::verifier::output::debug_line(&line);
-            0
+            unsafe { print(text, &[$($argument),*]) }
+        }
+
+        /// DbgPrint(Format, ...): as DbgPrintEx.
+        pub(super) unsafe extern "win64" fn dbg_print(text: *const i8, $($argument: u64),*) -> u32 {
+            // SAFETY: as above.
+            unsafe { print(text, &[$($argument),*]) }
         }
     };
 }
-dbg_print_ex!(a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19);
+dbg_print!(a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 a11 a12 a13 a14 a15 a16 a17 a18 a19);
+
+/// Prints a line.
+///
+/// # Safety
+/// `text` is a zero-terminated format, and there are the strings that it names.
+unsafe fn print(text: *const i8, arguments: &[u64; ARGUMENTS]) -> u32 {
+    // SAFETY: by contract.
+    let line = unsafe { expand(text, arguments) };
+    crate::log!("driver: {}", line.trim_end());
+    crate::verifier::output::debug_line(&line);
+    0
+}
 
 /// The most that a width or a precision asks for: DbgPrintEx transmits no more than so many bytes of one call.
 const MOST: usize = 512;

@@ -87,6 +87,7 @@ fn require_nothing_left(service: &Service) {
         ("BindingLeaked", bound),
         ("ObjectLeaked", objects),
     ];
+    let kinds = crate::nt::forget(owner).into_iter().chain(kinds);
     if let Some((rule, what)) = crate::ndis::stack::left_by(owner).into_iter().next() {
         trace::stop(
             BugCheck::DRIVER_VERIFIER_DETECTED_VIOLATION,

@@ -8,7 +8,7 @@ use crate::nt;
 use crate::verifier::{output, pool};
 use alloc::sync::Arc;
 use core::ffi::{CStr, c_void};
-use core::mem::{transmute, zeroed};
+use core::mem::zeroed;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::boxed::Box;
@@ -21,21 +21,23 @@ const UNINITIALIZED: u64 = 2;
 const TAG: u32 = u32::from_le_bytes(*b"Test");
 
 /// A function of ntoskrnl's by its name and type.
-macro_rules! nt {
+macro_rules! imported {
     ($name:ident: fn($($type:ty),*) $(-> $result:ty)?; $($argument:expr),*) => {{
-        let address = nt::resolve("ntoskrnl.exe", stringify!($name)).expect("an export");
+        let address = $crate::nt::resolve("ntoskrnl.exe", stringify!($name)).expect("an export");
         type Function = unsafe extern "win64" fn($($type),*) $(-> $result)?;
         // SAFETY: the export has that type; what it is given is the test's own, or is to be refused.
-        unsafe { transmute::<usize, Function>(address)($($argument),*) }
+        unsafe { core::mem::transmute::<usize, Function>(address)($($argument),*) }
     }};
 }
 
+pub(super) use imported;
+
 fn allocate(flags: u64, size: usize, tag: u32) -> *mut u8 {
-    nt!(ExAllocatePool2: fn(u64, usize, u32) -> *mut u8; flags, size, tag)
+    imported!(ExAllocatePool2: fn(u64, usize, u32) -> *mut u8; flags, size, tag)
 }
 
 fn free(block: *mut u8, tag: u32) {
-    nt!(ExFreePoolWithTag: fn(*mut u8, u32); block, tag);
+    imported!(ExFreePoolWithTag: fn(*mut u8, u32); block, tag);
 }
 
 fn is_filled(block: *const u8, len: usize, with: u8) -> bool {
@@ -55,7 +57,7 @@ fn a_file_is_known_in_any_case_and_what_is_not_offered_has_no_address() {
         assert!(nt::resolve(file, function).is_some(), "{file}!{function}");
     }
     for (file, function) in
-        [("ntoskrnl.exe", "MEMCPY"), ("ntoskrnl.exe", "ZwClose"), ("hal.dll", "memcpy"), ("", "")]
+        [("ntoskrnl.exe", "MEMCPY"), ("ntoskrnl.exe", "ZwCreateFile"), ("hal.dll", "memcpy"), ("", "")]
     {
         assert_eq!(nt::resolve(file, function), None, "{file}!{function}");
     }
@@ -172,7 +174,7 @@ fn a_string_is_copied_as_far_as_there_is_room_and_ended_where_there_is_more() {
     {
         let mut units = [0x55_u16; 8];
         let mut to = UNICODE_STRING { Length: 2, MaximumLength: room, Buffer: units.as_mut_ptr() };
-        nt!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, &raw const from);
+        imported!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, &raw const from);
         let count = usize::from(to.Length) / 2;
         assert_eq!(alloc::string::String::from_utf16_lossy(&units[..count]), copied);
         assert_eq!(units[count], if ended { 0 } else { 0x55 }, "{room} bytes of room");
@@ -185,14 +187,14 @@ fn the_longest_string_is_not_ended_behind_its_room() {
     let from = UNICODE_STRING { Length: 0xfffe, ..from };
     let mut units = vec![0x55_u16; 0x8001];
     let mut to = UNICODE_STRING { Length: 0, MaximumLength: 0xffff, Buffer: units.as_mut_ptr() };
-    nt!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, &raw const from);
+    imported!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, &raw const from);
     assert_eq!((to.Length, units[0x7ffe], units[0x7fff]), (0xfffe, 0, 0x55));
 }
 
 #[test]
 fn a_copy_of_no_string_is_empty() {
     let mut to = mm::leak_unicode("abc");
-    nt!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, null());
+    imported!(RtlCopyUnicodeString: fn(*mut UNICODE_STRING, *const UNICODE_STRING); &raw mut to, null());
     assert_eq!(to.Length, 0);
 }
 
@@ -202,22 +204,22 @@ fn memory_is_moved_over_itself_in_both_directions() {
     let at = bytes.as_mut_ptr();
     // SAFETY: within the eight bytes; so for all below.
     let end = unsafe { at.add(2) };
-    assert_eq!(nt!(memmove: fn(*mut u8, *const u8, usize) -> *mut u8; end, at, 6), end);
+    assert_eq!(imported!(memmove: fn(*mut u8, *const u8, usize) -> *mut u8; end, at, 6), end);
     assert_eq!(&bytes, b"ababcdef");
-    nt!(memcpy: fn(*mut u8, *const u8, usize) -> *mut u8; at, end, 6);
+    imported!(memcpy: fn(*mut u8, *const u8, usize) -> *mut u8; at, end, 6);
     assert_eq!(&bytes, b"abcdefef");
 }
 
 #[test]
 fn memory_is_set_to_the_low_byte_and_no_further_than_its_end() {
     let mut bytes = [1_u8; 4];
-    nt!(memset: fn(*mut u8, i32, usize) -> *mut u8; bytes.as_mut_ptr(), 0x1_02ff, 3);
+    imported!(memset: fn(*mut u8, i32, usize) -> *mut u8; bytes.as_mut_ptr(), 0x1_02ff, 3);
     assert_eq!(bytes, [0xff, 0xff, 0xff, 1]);
 }
 
 #[test]
 fn memory_is_compared_by_bytes_without_a_sign() {
-    let compare = |left: &[u8; 2], right: &[u8; 2]| nt!(memcmp: fn(*const u8, *const u8, usize) -> i32; left.as_ptr(), right.as_ptr(), 2);
+    let compare = |left: &[u8; 2], right: &[u8; 2]| imported!(memcmp: fn(*const u8, *const u8, usize) -> i32; left.as_ptr(), right.as_ptr(), 2);
     assert!(compare(&[1, 0x80], &[1, 0x7f]) > 0);
     assert!(compare(&[1, 2], &[1, 3]) < 0);
     assert_eq!(compare(&[1, 2], &[1, 2]), 0);
@@ -229,7 +231,7 @@ fn the_performance_counter_counts_at_its_frequency() {
         let mut frequency = LARGE_INTEGER { QuadPart: 0 };
         // SAFETY: plain numbers; so for all below.
         let counter = |at| {
-            let now = nt!(KeQueryPerformanceCounter: fn(*mut LARGE_INTEGER) -> LARGE_INTEGER; at);
+            let now = imported!(KeQueryPerformanceCounter: fn(*mut LARGE_INTEGER) -> LARGE_INTEGER; at);
             // SAFETY: plain numbers; so for all below.
             unsafe { now.QuadPart }
         };
@@ -247,7 +249,7 @@ fn the_performance_counter_counts_at_its_frequency() {
 
 fn sleep(units: i64) -> i32 {
     let mut interval = LARGE_INTEGER { QuadPart: units };
-    nt!(KeDelayExecutionThread: fn(i8, u8, *mut LARGE_INTEGER) -> i32; 0, 0, &raw mut interval)
+    imported!(KeDelayExecutionThread: fn(i8, u8, *mut LARGE_INTEGER) -> i32; 0, 0, &raw mut interval)
 }
 
 #[test]
@@ -281,18 +283,18 @@ fn a_stall_takes_its_time_at_any_irql() {
     on_a_machine!(|| {
         let old = raise(Irql::DISPATCH);
         let before = now_us();
-        nt!(KeStallExecutionProcessor: fn(u32); 50);
+        imported!(KeStallExecutionProcessor: fn(u32); 50);
         assert!(now_us() - before >= 50);
         lower(old);
     });
 }
 
 fn acquire(lock: &mut u64) -> u8 {
-    nt!(KeAcquireSpinLockRaiseToDpc: fn(*mut u64) -> u8; lock)
+    imported!(KeAcquireSpinLockRaiseToDpc: fn(*mut u64) -> u8; lock)
 }
 
 fn release(lock: &mut u64, irql: u8) {
-    nt!(KeReleaseSpinLock: fn(*mut u64, u8); lock, irql);
+    imported!(KeReleaseSpinLock: fn(*mut u64, u8); lock, irql);
 }
 
 #[test]
@@ -337,7 +339,7 @@ fn a_spin_lock_released_below_dispatch_level_is_named() {
 }
 
 fn log_entry(size: u8) -> *mut IO_ERROR_LOG_PACKET {
-    nt!(IoAllocateErrorLogEntry: fn(usize, u8) -> *mut IO_ERROR_LOG_PACKET; 1, size)
+    imported!(IoAllocateErrorLogEntry: fn(usize, u8) -> *mut IO_ERROR_LOG_PACKET; 1, size)
 }
 
 #[test]
@@ -350,7 +352,7 @@ fn an_entry_for_the_event_log_has_a_packets_size_at_least_and_240_bytes_at_most(
             let entry = log_entry(size);
             assert!(is_filled(entry.cast(), size.into(), 0));
             assert_eq!(pool::report(driver.service.owner).len(), 1);
-            nt!(IoWriteErrorLogEntry: fn(*mut IO_ERROR_LOG_PACKET); entry);
+            imported!(IoWriteErrorLogEntry: fn(*mut IO_ERROR_LOG_PACKET); entry);
             assert!(pool::report(driver.service.owner).is_empty(), "it goes with its writing");
         }
     });
@@ -361,7 +363,7 @@ fn an_entry_for_the_event_log_that_was_not_allocated_is_named() {
     stops_with!("BadPoolFree", || {
         // SAFETY: plain numbers.
         let mut own: IO_ERROR_LOG_PACKET = unsafe { zeroed() };
-        nt!(IoWriteErrorLogEntry: fn(*mut IO_ERROR_LOG_PACKET); &raw mut own);
+        imported!(IoWriteErrorLogEntry: fn(*mut IO_ERROR_LOG_PACKET); &raw mut own);
     });
 }
 
@@ -370,11 +372,11 @@ const NO_CACHE: u32 = 0x204;
 fn map(address: i64, size: usize, protect: u32) -> *mut c_void {
     mm::grant(alloc::vec![0xfe00_0000..0xfe00_2000]);
     let address = PHYSICAL_ADDRESS { QuadPart: address };
-    nt!(MmMapIoSpaceEx: fn(PHYSICAL_ADDRESS, usize, u32) -> *mut c_void; address, size, protect)
+    imported!(MmMapIoSpaceEx: fn(PHYSICAL_ADDRESS, usize, u32) -> *mut c_void; address, size, protect)
 }
 
 fn unmap(address: *mut c_void, size: usize) {
-    nt!(MmUnmapIoSpace: fn(*mut c_void, usize); address, size);
+    imported!(MmUnmapIoSpace: fn(*mut c_void, usize); address, size);
 }
 
 #[test]
@@ -419,7 +421,7 @@ fn an_unmapping_of_another_length_is_named() {
 fn print(text: &'static CStr, first: u64, second: u64) {
     macro_rules! variadic {
         ($($zero:literal)*) => {
-            nt!(DbgPrintEx: fn(u32, u32, *const i8, u64, u64 $(, variadic!(@ $zero))*) -> u32;
+            imported!(DbgPrintEx: fn(u32, u32, *const i8, u64, u64 $(, variadic!(@ $zero))*) -> u32;
                 77, 0, text.as_ptr(), first, second $(, $zero)*)
         };
         (@ $zero:literal) => { u64 };
@@ -440,7 +442,7 @@ fn what_a_driver_prints_last_is_kept_without_its_line_end() {
 
 fn bug_check(code: u32, parameters: [u64; 4]) {
     let [p1, p2, p3, p4] = parameters;
-    nt!(KeBugCheckEx: fn(u32, u64, u64, u64, u64); code, p1, p2, p3, p4);
+    imported!(KeBugCheckEx: fn(u32, u64, u64, u64, u64); code, p1, p2, p3, p4);
 }
 
 #[test]
@@ -473,7 +475,7 @@ fn a_panics_name_outside_every_driver_is_not_read() {
 #[test]
 fn threads_have_numbers_of_their_own() {
     on_a_machine!(|| {
-        let id = || nt!(PsGetCurrentThreadId: fn() -> u64;);
+        let id = || imported!(PsGetCurrentThreadId: fn() -> u64;);
         let (other, done) = (Arc::new(AtomicU64::new(0)), Arc::new(Event::auto()));
         let (slot, set) = (other.clone(), done.clone());
         worker::run(Box::new(move || {

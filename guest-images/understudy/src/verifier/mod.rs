@@ -29,6 +29,7 @@ pub(crate) fn start() {
         exception: exception::judge,
         unserved: exception::unserved,
         page_out: crate::mm::paged::page_out,
+        thread_ends: trace::end_thread,
         misuse,
     });
 }

@@ -100,6 +100,16 @@ pub(super) fn guarded<R>(run: impl FnOnce() -> R) -> R {
     result
 }
 
+/// The running thread ends: its guard goes, and the last page of its stack is there again.
+pub(super) fn end_thread() {
+    let Some(guard) = of_this_thread() else { return };
+    guard.take();
+    let last = guard.closed.swap(0, Relaxed);
+    if last != 0 {
+        mm::protect(last, PAGE, mm::Access::Write);
+    }
+}
+
 /// The clock has interrupted code with these registers: if it is a driver's, and stands above its thread's guard, that is
 /// missing again.
 pub(super) fn driver_goes_on(registers: &dyn Fn() -> Registers) {

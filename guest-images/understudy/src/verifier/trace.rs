@@ -30,7 +30,7 @@ impl Frame {
 
 /// Nested and pre-empted calls; deeper ones are not recorded.
 struct Active {
-    frames: [Option<Frame>; 16],
+    frames: [Option<Frame>; 32],
     calls: u64,
 }
 
@@ -42,7 +42,7 @@ impl Active {
     }
 }
 
-static ACTIVE: IrqLock<Active> = IrqLock::new(Active { frames: [None; 16], calls: 0 });
+static ACTIVE: IrqLock<Active> = IrqLock::new(Active { frames: [None; 32], calls: 0 });
 /// Why the last operation failed, where a status alone would not say it.
 static REASON: IrqLock<Option<String>> = IrqLock::new(None);
 
@@ -106,12 +106,26 @@ pub(crate) fn try_current() -> Option<String> {
     Some(frame.name())
 }
 
+/// A thread of a driver's: it may run, and sleep, for as long as it likes.
+pub(crate) const SYSTEM_THREAD: &str = "system thread";
+
+/// The running thread ends: what calls of it are open return no more, and its stack is nobody's.
+pub(super) fn end_thread() {
+    let thread = crate::ke::current_thread();
+    ACTIVE.with(|active| {
+        let frames =
+            active.frames.iter_mut().filter(|frame| frame.is_some_and(|frame| frame.thread == thread));
+        frames.for_each(|frame| *frame = None);
+    });
+    stack::end_thread();
+}
+
 /// The driver sleeps, as it asked to.
 pub(crate) fn sleep<R>(wait: impl FnOnce() -> R) -> R {
     let thread = crate::ke::current_thread();
     let mark = |sleeps| {
         ACTIVE.with(|active| {
-            if let Some(frame) = active.innermost(thread) {
+            if let Some(frame) = active.innermost(thread).filter(|frame| frame.what != SYSTEM_THREAD) {
                 frame.sleeps = sleeps;
             }
         });
@@ -145,7 +159,12 @@ pub(crate) fn spend(us: u64, bound_us: u64, raised: bool) -> Option<Stuck> {
             let inner = active.innermost(frame.thread).is_some_and(|inner| inner.number != frame.number);
             let asleep = thread::waits(frame.thread);
             let excused = asleep && (!frame.sleeps || WATCHED_BY_NDIS.contains(&frame.what));
-            if inner || excused || raised && frame.thread != running {
+            // below DISPATCH_LEVEL a thread of the driver's keeps nobody waiting, and what it had above it has left
+            let free = frame.what == SYSTEM_THREAD && !(raised && frame.thread == running);
+            if free && !inner {
+                active.frames[at] = Some(Frame { spent_us: 0, ..frame });
+            }
+            if inner || excused || free || raised && frame.thread != running {
                 continue;
             }
             let spent_us = frame.spent_us + us;
@@ -162,7 +181,10 @@ pub(crate) fn spend(us: u64, bound_us: u64, raised: bool) -> Option<Stuck> {
 /// Whether another thread is inside a callback of a driver.
 pub(crate) fn active_elsewhere() -> bool {
     let thread = crate::ke::current_thread();
-    ACTIVE.with(|active| active.frames.iter().flatten().any(|frame| frame.thread != thread))
+    ACTIVE.with(|active| {
+        let mut frames = active.frames.iter().flatten();
+        frames.any(|frame| frame.thread != thread && frame.what != SYSTEM_THREAD)
+    })
 }
 
 fn checked<R>(queue: &'static str, what: &'static str, run: impl FnOnce() -> R) -> R {

@@ -138,6 +138,22 @@ pub(super) fn made(device: WDFDEVICE) {
 /// Globals by WDFDRIVER.
 static GLOBALS: IrqLock<Vec<(u64, u64)>> = IrqLock::new(Vec::new());
 
+/// Globals of drivers that are about to go, by owner.
+static UNBINDS: IrqLock<Vec<(u32, u64)>> = IrqLock::new(Vec::new());
+
+/// What the linker's stub of KMDF does in the place of the framework's DriverUnload: that, and the binding goes.
+unsafe extern "win64" fn evt_unload(driver: *mut DRIVER_OBJECT) {
+    let owner = crate::verifier::owners::by_driver(driver).expect("a loaded driver").owner;
+    kmdf::remove(owner);
+    let globals =
+        UNBINDS.with(|all| all.iter().find(|(number, _)| *number == owner.number()).map(|known| known.1));
+    // SAFETY: the globals that the driver got when it bound.
+    unsafe {
+        let globals = globals.unwrap_or_default() as *mut WDF_DRIVER_GLOBALS;
+        binding::version_unbind(null_mut(), null_mut(), globals);
+    }
+}
+
 /// A driver that is loaded, with its device in D0.
 #[derive(Clone)]
 pub(super) struct Driver {
@@ -229,6 +245,14 @@ impl Driver {
         service.entered.store(true, Relaxed);
         let node = Node::add(&service, None).expect("EvtDriverDeviceAdd makes a device");
         Self { service, node, globals: globals as u64, device: MADE.with(|made| *made) }
+    }
+
+    /// Unloads every driver; this one takes back what it bound.
+    pub(super) fn unload(&self) {
+        UNBINDS.with(|all| all.push((self.service.owner.number(), self.globals)));
+        // SAFETY: the driver object of a driver that is loaded.
+        unsafe { (*self.service.driver_object()).DriverUnload = Some(evt_unload) };
+        crate::pnp::unload().expect("the driver goes");
     }
 
     /// Its globals.
