@@ -38,8 +38,9 @@ pub struct Counters {
     /// Frames that the capture lacks, since the process began: the file could not be written, or a frame taken back could
     /// not be read.
     pub capture_lost: u64,
-    /// Frames that did not come back on a loopback wire, since the process began: too many bytes were on their way.
-    pub loopback_lost: u64,
+    /// Frames that the wire lost, since the process began: too many bytes were on their way, or, where it leads out of the
+    /// process, nobody was there to take them, they had no length that a frame can have, or the link was down.
+    pub wire_lost: u64,
     /// Events that the trace lacks, since the process began.
     pub trace_lost: u64,
     /// The device's clock, in microseconds since the process began.

@@ -64,7 +64,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=32768))]
     pub(crate) fifo_depth: u16,
 
-    /// Far end of the wire: `null` (no frame comes back) or `loopback` (every frame comes back)
+    /// Far end of the wire: `null` (no frame comes back); `loopback` (every frame comes back); `stream:SOCKET` (as QEMU's
+    /// -netdev stream: connects to who listens there when the device starts, or else listens there); `dgram:OURS,THEIRS` (as
+    /// QEMU's -netdev dgram, with two Unix sockets); `tap:NAME` (a network interface of this host); `replay:FILE` (the frames of
+    /// a pcapng file's first interface come, at their own pace)
     #[arg(long, value_name = "KIND[:ARG]", default_value = "null", value_parser = parse_wire)]
     pub(crate) wire: WireKind,
 
@@ -115,13 +118,38 @@ pub(crate) enum Speed {
     Unlimited,
 }
 
-/// What the far end of the wire does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is at the far end of the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WireKind {
     /// Nothing ever comes back.
     Null,
     /// Every frame comes back at once.
     Loopback,
+    /// A Unix stream socket.
+    Stream(PathBuf),
+    /// Two Unix datagram sockets.
+    Dgram {
+        /// The device's.
+        ours: PathBuf,
+        /// The peer's.
+        theirs: PathBuf,
+    },
+    /// A TAP interface of that name.
+    Tap(String),
+    /// A recording.
+    Replay(PathBuf),
+}
+
+impl WireKind {
+    /// Its path on the device's side.
+    fn path(&self) -> Option<&PathBuf> {
+        match self {
+            WireKind::Stream(path) | WireKind::Replay(path) | WireKind::Dgram { ours: path, .. } => {
+                Some(path)
+            }
+            WireKind::Null | WireKind::Loopback | WireKind::Tap(_) => None,
+        }
+    }
 }
 
 /// Where the wire's time comes from.
@@ -192,10 +220,11 @@ impl Cli {
     /// Two options that name one path: each wants it for itself.
     fn same_path_twice(&self) -> Option<(&'static str, &'static str)> {
         let paths = [
-            ("--socket-path", &self.socket_path),
-            ("--control", &self.control),
-            ("--capture", &self.capture),
-            ("--trace", &self.trace),
+            ("--socket-path", self.socket_path.as_ref()),
+            ("--control", self.control.as_ref()),
+            ("--capture", self.capture.as_ref()),
+            ("--trace", self.trace.as_ref()),
+            ("--wire", self.wire.path()),
         ];
         let named: Vec<_> = paths
             .iter()
@@ -287,13 +316,37 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
 }
 
 fn parse_wire(text: &str) -> Result<WireKind, String> {
-    match text {
+    let (kind, argument) = match text.split_once(':') {
+        Some((kind, argument)) => (kind, Some(argument).filter(|argument| !argument.is_empty())),
+        None => (text, None),
+    };
+    let path =
+        |what: &str| argument.map(PathBuf::from).ok_or_else(|| format!("`{kind}:` and {what} is needed"));
+    match kind {
+        "null" | "loopback" if text.contains(':') => Err("`null` and `loopback` take no argument".into()),
         "null" => Ok(WireKind::Null),
         "loopback" => Ok(WireKind::Loopback),
-        _ if text.starts_with("null:") || text.starts_with("loopback:") => {
-            Err("`null` and `loopback` take no argument".into())
+        "stream" => path("a socket's path").map(WireKind::Stream),
+        "replay" => path("a pcapng file").map(WireKind::Replay),
+        "dgram" => {
+            match argument.and_then(|paths| paths.split_once(',')) {
+                Some((ours, theirs)) if !ours.is_empty() && !theirs.is_empty() && ours != theirs => {
+                    Ok(WireKind::Dgram { ours: ours.into(), theirs: theirs.into() })
+                }
+                _ => Err("`dgram:` and two paths with a comma between them are needed: ours, and the peer's"
+                    .into()),
+            }
         }
-        _ => Err("this version has the wires `null` and `loopback`".into()),
+        "tap" => match argument {
+            Some(name) if name.len() < libc::IFNAMSIZ && !name.contains(['/', '\0']) => {
+                Ok(WireKind::Tap(name.into()))
+            }
+            _ => Err(format!(
+                "`tap:` and an interface's name of at most {} bytes are needed",
+                libc::IFNAMSIZ - 1
+            )),
+        },
+        _ => Err("the wires are `null`, `loopback`, `stream:`, `dgram:`, `tap:` and `replay:`".into()),
     }
 }
 
@@ -334,7 +387,12 @@ mod tests {
             (&["--socket-path", "s", "--speed", "10"], "--speed"),
             (&["--socket-path", "s", "--speed", "0M"], "--speed"),
             (&["--socket-path", "s", "--fifo-depth", "0"], "--fifo-depth"),
-            (&["--socket-path", "s", "--wire", "tap:t0"], "--wire"),
+            (&["--socket-path", "s", "--wire", "tap:a-name-that-is-too-long"], "--wire"),
+            (&["--socket-path", "s", "--wire", "stream:"], "a socket's path"),
+            (&["--socket-path", "s", "--wire", "dgram:only-one"], "two paths"),
+            (&["--socket-path", "s", "--wire", "null:"], "no argument"),
+            (&["--socket-path", "s", "--wire", "air"], "the wires are"),
+            (&["--socket-path", "s", "--wire", "stream:./s"], "--wire name the same path"),
             (&["--socket-path", "s", "--clock", "fast"], "--clock"),
             (&["--socket-path", "s", "--judge", "maybe"], "--judge"),
             (&["--socket-path", "s", "--fd", "3"], "--fd"),

@@ -19,6 +19,7 @@ mod shrunk;
 mod sockets;
 mod stop;
 mod trace;
+mod wires;
 mod worker;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -39,9 +40,10 @@ use crate::cli::{Cli, CliExit};
 use crate::control::Control;
 use crate::front_end::{Breach, Session};
 use crate::nic::Nic;
-use crate::sockets::Bound;
+use crate::sockets::{Bound, Place};
 use crate::stop::{Stop, Woken};
 use crate::trace::Trace;
+use crate::wires::Far;
 
 /// Why the process ends with a code other than 0.
 #[derive(Debug, Error)]
@@ -121,6 +123,9 @@ struct Opened {
     control: Option<Bound>,
     capture: Option<Capture>,
     trace: Option<Trace>,
+    far: Far,
+    /// The wire's place, if it has one.
+    wire: Option<Place>,
     greeting: String,
 }
 
@@ -147,15 +152,17 @@ fn open(cli: &Cli) -> anyhow::Result<Opened> {
                 .with_context(|| format!("{}: cannot write the trace here", path.display()))
         })
         .transpose()?;
-    Ok(Opened { vhost, control, capture, trace, greeting })
+    let (far, wire) = wires::open(&cli.wire).context("the wire")?;
+    Ok(Opened { vhost, control, capture, trace, far, wire, greeting })
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     allow_descriptors();
-    let Opened { vhost, control, capture, trace, greeting } = open(cli).map_err(Failure::Environment)?;
-    sockets::guard([&vhost].into_iter().chain(&control));
-    sandbox::enter([&vhost].into_iter().chain(&control).filter_map(Bound::folder))
-        .map_err(Failure::Environment)?;
+    let Opened { vhost, control, capture, trace, far, wire, greeting } =
+        open(cli).map_err(Failure::Environment)?;
+    let places = || [&vhost].into_iter().chain(&control).filter_map(Bound::place).chain(&wire);
+    sockets::guard(places());
+    sandbox::enter(places().map(Place::folder)).map_err(Failure::Environment)?;
     log::write_lines().context("the thread that writes the log")?;
 
     let stop = Arc::new(Stop::new().context("an event descriptor")?);
@@ -164,8 +171,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
 
     shrunk::guard(&stop)?;
 
-    let nic = Nic::new(cli, capture, trace, stop.clone());
+    let nic = Nic::new(cli, far, capture, trace, stop.clone());
     worker::start(nic.clone()).context("the worker thread")?;
+    wires::start(&nic).context("the threads of the wire")?;
     if let Some(control) = &control {
         let listener = control.listener().try_clone().context("the control socket")?;
         let methods = Control { nic: nic.clone(), stop: stop.clone() };

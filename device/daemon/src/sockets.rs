@@ -1,4 +1,4 @@
-//! Listening Unix sockets: made private to the user, replaced where a dead process left one behind,
+//! Unix sockets with a path: made private to the user, replaced where a dead process left one behind,
 //! never taken from a living one, removed at the end, whichever it is.
 
 use std::ffi::CString;
@@ -37,20 +37,34 @@ pub(crate) enum SocketError {
         /// What the system said.
         source: io::Error,
     },
+    /// Nobody can be reached there.
+    #[error("{path}: cannot connect to who listens here")]
+    Connect {
+        /// Where the socket is.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The inherited descriptor cannot be listened on.
     #[error("--fd {0}: not an open, listening Unix stream socket")]
     NotListening(RawFd),
 }
 
-/// A listening socket; its file, if it has one, goes when this is dropped.
+/// A listening socket, and its place if it was made here.
 #[derive(Debug)]
 pub(crate) struct Bound {
     listener: UnixListener,
-    file: Option<SocketFile>,
-    folder: Option<PathBuf>,
+    place: Option<Place>,
 }
 
-/// The socket's place in the file system, and which inode there is ours.
+/// A socket's place in the file system, which goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    file: SocketFile,
+    folder: PathBuf,
+}
+
+/// The socket's path, and which inode there is ours.
 #[derive(Debug, Clone)]
 struct SocketFile {
     path: CString,
@@ -60,10 +74,9 @@ struct SocketFile {
 /// Those that an end without destructors must remove.
 static LEFT: OnceLock<Vec<SocketFile>> = OnceLock::new();
 
-/// From now on [`remove_all`] removes the files of these. Called once.
-pub(crate) fn guard<'a>(bound: impl IntoIterator<Item = &'a Bound>) {
-    let files = bound.into_iter().filter_map(|bound| bound.file.clone());
-    LEFT.get_or_init(|| files.collect());
+/// From now on [`remove_all`] removes the files there. Called once.
+pub(crate) fn guard<'a>(places: impl IntoIterator<Item = &'a Place>) {
+    LEFT.get_or_init(|| places.into_iter().map(|place| place.file.clone()).collect());
 }
 
 /// Removes the files of the sockets, for an end that drops nothing. Async-signal-safe.
@@ -87,28 +100,33 @@ impl SocketFile {
     }
 }
 
+/// Makes a socket at `path` with `bind`, mode 0600. One that no process holds any more is replaced.
+pub(crate) fn bind<S>(path: &Path, bind: impl Fn(&Path) -> io::Result<S>) -> Result<(S, Place), SocketError> {
+    if SocketAddrUnix::new(path).is_err() {
+        return Err(SocketError::TooLong(path.to_owned()));
+    }
+    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
+    let socket = match bind_private(path, &bind) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove_if_dead(path)?;
+            bind_private(path, &bind)
+        }
+        result => result,
+    };
+    let socket = socket.map_err(failed)?;
+    let found = fs::symlink_metadata(path).map_err(failed)?;
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| failed(error.into()))?;
+    let file = SocketFile { path: name, inode: (found.dev(), found.ino()) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    Ok((socket, Place { file, folder }))
+}
+
 impl Bound {
-    /// Listens at `path`, mode 0600. A socket that no process holds any more is replaced.
+    /// Listens at `path`.
     pub(crate) fn at(path: &Path) -> Result<Bound, SocketError> {
-        if SocketAddrUnix::new(path).is_err() {
-            return Err(SocketError::TooLong(path.to_owned()));
-        }
-        let failed = |source| SocketError::Bind { path: path.to_owned(), source };
-        match bind_private(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove_if_dead(path)?;
-                bind_private(path).map_err(failed)
-            }
-            result => result.map_err(failed),
-        }
-        .and_then(|listener| {
-            let found = fs::symlink_metadata(path).map_err(failed)?;
-            let name = CString::new(path.as_os_str().as_bytes()).map_err(|error| failed(error.into()))?;
-            let file = SocketFile { path: name, inode: (found.dev(), found.ino()) };
-            let folder = path.parent().unwrap_or(path);
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            Ok(Bound { listener, file: Some(file), folder: Some(folder.to_owned()) })
-        })
+        let (listener, place) = bind(path, |path| UnixListener::bind(path))?;
+        Ok(Bound { listener, place: Some(place) })
     }
 
     /// Takes over descriptor `fd` that the parent process left open for us.
@@ -125,7 +143,7 @@ impl Bound {
         // SAFETY: open (the calls above succeeded), above 2 (the command line's rule), and nothing in
         // this process has opened anything that it could be mistaken for: `--fd` hands its ownership over.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Bound { listener: UnixListener::from(fd), file: None, folder: None })
+        Ok(Bound { listener: UnixListener::from(fd), place: None })
     }
 
     /// The socket to accept from.
@@ -133,9 +151,16 @@ impl Bound {
         &self.listener
     }
 
-    /// The folder that the sandbox must let us remove our socket from.
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+    /// Its place, if it was made here.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+}
+
+impl Place {
+    /// The folder that the sandbox must let us remove the socket from.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 
@@ -145,19 +170,19 @@ impl AsFd for Bound {
     }
 }
 
-impl Drop for Bound {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.file.iter().for_each(SocketFile::remove);
+        self.file.remove();
     }
 }
 
 /// Binds with a umask that leaves only the owner in, so that the socket is never open to others.
-fn bind_private(path: &Path) -> io::Result<UnixListener> {
+fn bind_private<S>(path: &Path, bind: impl Fn(&Path) -> io::Result<S>) -> io::Result<S> {
     // The umask is the whole process's: one thread at a time.
     static UMASK: Mutex<()> = Mutex::new(());
     let _one = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
     let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
-    let result = UnixListener::bind(path);
+    let result = bind(path);
     rustix::process::umask(before);
     result
 }
@@ -200,7 +225,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("s"), dir.path().join("other"));
         let bound = [Bound::at(&path).unwrap(), Bound::at(&other).unwrap()];
-        guard(&bound);
+        guard(bound.iter().filter_map(Bound::place));
         fs::remove_file(&other).unwrap();
         let _another = UnixListener::bind(&other).unwrap();
         remove_all();

@@ -11,11 +11,8 @@ use numbered_frame::{EVERYONE, SHORTEST};
 use serde_json::Value;
 
 use super::server::Methods;
-use crate::nic::{Nic, gate, gates, offered};
+use crate::nic::{Nic, SHORTEST_FRAME, gate, gates, offered};
 use crate::stop::Stop;
-
-/// Shortest frame that is injected byte by byte: an Ethernet header.
-const SHORTEST_BYTES: usize = 14;
 
 /// What a client of the control socket can do.
 pub(crate) struct Control {
@@ -125,9 +122,9 @@ fn numbered(call: &Inject, nic: &Nic) -> Result<Vec<Vec<u8>>, RpcError> {
 fn whole(call: &InjectFrame, nic: &Nic) -> Result<Vec<u8>, RpcError> {
     let Bytes(frame) = &call.frame;
     let longest = nic.longest_frame();
-    if !(SHORTEST_BYTES..=longest).contains(&frame.len()) {
+    if !(SHORTEST_FRAME..=longest).contains(&frame.len()) {
         return Err(RpcError::params(format!(
-            "`frame` must be {SHORTEST_BYTES} to {longest} bytes (MTU + 18)"
+            "`frame` must be {SHORTEST_FRAME} to {longest} bytes (MTU + 18)"
         )));
     }
     Ok(frame.clone())

@@ -31,6 +31,7 @@ use crate::cli::{Cli, ClockKind, Judging, Speed};
 use crate::front_end::{Channel, Memory};
 use crate::stop::Stop;
 use crate::trace::{self, Trace};
+use crate::wires::{Far, Outside};
 
 use clock::Clock;
 pub(crate) use report::{gate, gates};
@@ -44,6 +45,8 @@ const MOST_BYTES: usize = 16 << 20;
 /// `speed` of virtio_net_config where there is none to tell (virtio 1.3 section 5.1.4).
 const SPEED_UNKNOWN: u32 = u32::MAX;
 
+/// Shortest frame that is injected or comes over a wire: an Ethernet header.
+pub(crate) const SHORTEST_FRAME: usize = 14;
 /// Bytes of a frame besides its payload, at most: an Ethernet header and an 802.1Q tag.
 const LONGEST_HEADER: usize = 18;
 
@@ -99,6 +102,7 @@ impl Nic {
     /// The NIC that the command line describes; `stop` is asked when it is of no use any more.
     pub(crate) fn new(
         cli: &Cli,
+        far: Far,
         capture: Option<Capture>,
         trace: Option<Trace>,
         stop: Arc<Stop>,
@@ -130,7 +134,7 @@ impl Nic {
             mtu: cli.mtu,
             config: Mutex::new(config),
             queues: queues.into_iter().map(|queue| Arc::new(Slot::new(queue, trace.clone()))).collect(),
-            ether: Ether::new(cli.wire, capture),
+            ether: Ether::new(far, capture),
             clock: Clock::new(cli.clock == ClockKind::Manual),
             polling: Polling::new(cli.poll),
             memory: Memory::new(GuestMemoryMmap::new()),
@@ -193,19 +197,36 @@ impl Nic {
     }
 
     /// Whether there is a link from now on; the guest is interrupted if that is a change and its driver is there: one that
-    /// is not reads the state when it starts. Frames go on: gates hold them.
+    /// is not reads the state when it starts. Frames go on: gates hold them; a wire that leads out of this process loses them.
     pub(crate) fn set_link(&self, up: bool) -> Result<(), NotTold> {
         let channel = self.channel();
         if channel.is_none() && self.connected.load(Ordering::SeqCst) {
             return Err(NotTold::NoChannel);
         }
         let changed = self.config().set_link(up);
+        if let Some(outside) = self.outside() {
+            outside.set_up(up);
+        }
         match &*channel {
             Some(channel) if changed && self.is_in_service() => {
                 channel.config_changed().map_err(NotTold::Unread)
             }
             _ => Ok(()),
         }
+    }
+
+    /// The wire, if it leads out of this process.
+    pub(crate) fn outside(&self) -> Option<&Outside> {
+        self.ether.outside()
+    }
+
+    /// Takes in what comes over that wire. For one thread.
+    pub(crate) fn receive_from_outside(&self) {
+        let Some(outside) = self.outside() else { return };
+        outside.receive_all(self.longest_frame(), |frame| {
+            self.ether.arrives(QueueId::RX0, frame);
+            self.run(QueueId::RX0);
+        });
     }
 
     /// `size` bytes of the configuration space from `offset`.

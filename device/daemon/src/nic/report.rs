@@ -17,7 +17,7 @@ impl Nic {
             judge: self.queues.iter().any(|slot| slot.lock().queue.judge().is_on()),
             counters: Counters {
                 capture_lost: self.ether.capture_lost(),
-                loopback_lost: self.ether.loopback_lost(),
+                wire_lost: self.ether.lost(),
                 trace_lost: self.trace.as_ref().map_or(0, |trace| trace.lost()),
                 clock_us: self.now_us(),
             },

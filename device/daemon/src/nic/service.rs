@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use cancelnic_model::Rings;
+use cancelnic_registers::Direction;
 use serde_json::json;
 
 use super::Nic;
@@ -36,6 +37,11 @@ impl Service for QueueService {
         let Self { nic, slot } = self;
         let Rings { size, base, .. } = rings;
         tracing::info!(queue = self.name(), size, base, "enters service");
+        if self.slot.id().direction() == Direction::Rx
+            && let Some(outside) = nic.outside()
+        {
+            outside.begin();
+        }
         let mut state = slot.lock();
         state.mark("enters service", json!({ "size": size, "base": base }));
         let turn = state.queue.enter(&*nic.memory(), nic.clock.now(), &rings);

@@ -8,11 +8,11 @@ use cancelnic_model::{Frame, Pool, Wire};
 use cancelnic_registers::{Direction, MAX_PAIRS, QueueId, State, StatusWord};
 
 use crate::capture::{Capture, Way};
-use crate::cli::WireKind;
+use crate::wires::{Far, Outside};
 
 /// What is between the queues. Called under a queue's lock; takes only locks of its own.
 pub(crate) struct Ether {
-    kind: WireKind,
+    far: Far,
     capture: Option<Mutex<Writing>>,
     /// What is known of each pair, whether the device offers it or not.
     pairs: [Pair; MAX_PAIRS],
@@ -58,10 +58,10 @@ struct Writing {
 }
 
 impl Ether {
-    /// A wire of that kind, recorded in `capture`.
-    pub(crate) fn new(kind: WireKind, capture: Option<Capture>) -> Ether {
+    /// A wire to there, recorded in `capture`.
+    pub(crate) fn new(far: Far, capture: Option<Capture>) -> Ether {
         Ether {
-            kind,
+            far,
             capture: capture.map(|capture| Mutex::new(Writing { capture, lost: 0 })),
             pairs: Default::default(),
         }
@@ -107,15 +107,29 @@ impl Ether {
         self.capture.as_ref().map_or(0, |writing| lock(writing).lost)
     }
 
-    /// Frames that did not come back, because too many were on their way.
-    pub(crate) fn loopback_lost(&self) -> u64 {
-        self.pairs.iter().map(|pair| lock(&pair.back).lost).sum()
+    /// Frames that were lost: too many were on their way, or the far end took none.
+    pub(crate) fn lost(&self) -> u64 {
+        let back: u64 = self.pairs.iter().map(|pair| lock(&pair.back).lost).sum();
+        back.saturating_add(self.outside().map_or(0, Outside::lost))
+    }
+
+    /// The wire, if it leads out of this process.
+    pub(crate) fn outside(&self) -> Option<&Outside> {
+        match &self.far {
+            Far::Outside(outside) => Some(outside),
+            Far::Null | Far::Loopback => None,
+        }
+    }
+
+    /// A frame came from outside for `queue`, which is to run.
+    pub(crate) fn arrives(&self, queue: QueueId, frame: &[u8]) {
+        lock(&self.pair(queue).back).add(Frame::from(frame.to_vec()));
     }
 
     /// What the guest did with its frames meets the wire: frames that `hand` sent go on their way, those that came back for
     /// `queue` come into `hand`. Called under the queue's lock, which keeps their order.
     pub(crate) fn exchange(&self, queue: QueueId, hand: &mut Hand) {
-        if self.kind != WireKind::Loopback || (queue.direction() == Direction::Tx && hand.sent.is_empty()) {
+        if matches!(self.far, Far::Null) || (queue.direction() == Direction::Tx && hand.sent.is_empty()) {
             return;
         }
         let mut back = lock(&self.pair(queue).back);
@@ -155,9 +169,10 @@ pub(crate) struct Line<'a> {
 impl Wire for Line<'_> {
     fn transmit(&mut self, _: QueueId, frame: Frame, _: Duration) -> Option<Frame> {
         self.ether.record(Way::Outbound, &frame, None);
-        match self.ether.kind {
-            WireKind::Null => Some(frame),
-            WireKind::Loopback => {
+        match &self.ether.far {
+            Far::Null => Some(frame),
+            Far::Outside(outside) => outside.send(frame),
+            Far::Loopback => {
                 self.hand.sent.push_back(frame);
                 None
             }
@@ -225,7 +240,7 @@ mod tests {
 
     #[test]
     fn loopback_gives_frames_back_in_order_once() {
-        let ether = Ether::new(WireKind::Loopback, None);
+        let ether = Ether::new(Far::Loopback, None);
         transmit(&ether, QueueId::TX0, &[1; 60]);
         transmit(&ether, QueueId::TX0, &[2; 60]);
         assert_eq!(back(&ether, QueueId::RX0), [vec![1; 60], vec![2; 60]]);
@@ -234,7 +249,7 @@ mod tests {
 
     #[test]
     fn loopback_gives_frames_back_to_the_queue_of_the_same_pair() {
-        let ether = Ether::new(WireKind::Loopback, None);
+        let ether = Ether::new(Far::Loopback, None);
         let second = |direction| QueueId::new(direction, 1).unwrap();
         transmit(&ether, second(Direction::Tx), &[1; 60]);
         assert!(back(&ether, QueueId::RX0).is_empty());
@@ -244,12 +259,12 @@ mod tests {
     #[test]
     fn loopback_keeps_a_bounded_amount_of_memory_and_counts_what_is_lost() {
         for len in [1, 65_538] {
-            let ether = Ether::new(WireKind::Loopback, None);
+            let ether = Ether::new(Far::Loopback, None);
             let kept = MOST_BACK / Frame::from(vec![0; len]).footprint();
             for _ in 0..kept + 70 {
                 transmit(&ether, QueueId::TX0, &vec![0; len]);
             }
-            assert_eq!((back(&ether, QueueId::RX0).len(), ether.loopback_lost()), (kept, 70));
+            assert_eq!((back(&ether, QueueId::RX0).len(), ether.lost()), (kept, 70));
             transmit(&ether, QueueId::TX0, &[1]);
             assert_eq!(back(&ether, QueueId::RX0).len(), 1);
         }
@@ -257,7 +272,7 @@ mod tests {
 
     #[test]
     fn memory_of_a_frame_that_was_delivered_is_used_for_the_next_that_is_sent() {
-        let ether = Ether::new(WireKind::Loopback, None);
+        let ether = Ether::new(Far::Loopback, None);
         let (frame, mut pool, mut hand) = (Frame::from(vec![1; 60]), Pool::default(), Hand::default());
         let at = frame.as_ptr();
         ether.line(&mut hand).delivered(QueueId::RX0, frame, Duration::ZERO);
@@ -267,7 +282,7 @@ mod tests {
 
     #[test]
     fn null_wire_gives_the_memory_back_at_once_and_nothing_else() {
-        let ether = Ether::new(WireKind::Null, None);
+        let ether = Ether::new(Far::Null, None);
         assert!(transmit(&ether, QueueId::TX0, &[1; 60]).is_some());
         assert!(back(&ether, QueueId::RX0).is_empty());
     }

@@ -312,7 +312,7 @@ fn the_longest_frames_on_a_loopback_wire_take_a_bounded_amount_of_memory() {
     // Frames that were sent are handed to the receive queue after that, by whichever thread runs it next.
     until("all have come back", || {
         let stats = control.call("stats", json!({}));
-        let (rx, lost) = (&stats["queues"][0], &stats["counters"]["loopback_lost"]);
+        let (rx, lost) = (&stats["queues"][0], &stats["counters"]["wire_lost"]);
         let counts = [&rx["pending"], &rx["dropped"], lost].map(|count| count.as_u64().unwrap());
         (counts.iter().sum::<u64>() == 25 * u64::from(SIZE)).then_some(())
     });

@@ -13,3 +13,4 @@ mod qemu;
 mod raw;
 mod receive;
 mod service;
+mod wires;
