@@ -48,7 +48,7 @@ pub(crate) struct Options {
 impl Options {
     /// The command line that does the same run again.
     fn replay(&self) -> String {
-        let (guest, driver, rules) = (self.guest.replay(), self.driver.replay(), self.rules.replay());
+        let (guest, driver, rules) = (self.guest.replay(), self.driver.replay(), self.rules.replay(None));
         format!("cargo rig demo --frames {} --seed {}{guest}{driver}{rules}", self.frames, self.seed)
     }
 }
@@ -57,7 +57,7 @@ impl Options {
 pub(crate) fn demo(options: &Options) -> Result<bool> {
     let json_on_output = console::is_output(options.json.as_deref());
     let foreign = options.driver.find(options.guest.guest)?;
-    let words = options.rules.words(options.guest.guest, &options.driver)?;
+    let words = options.rules.words(options.guest.guest, options.driver.is_given(), None)?;
     let guest = options.guest.choose()?;
     places::qemu()?;
     // Before anything that takes long: the folder that was asked for, and a place for temporary files.

@@ -9,7 +9,7 @@ use clap::Args;
 use driver_package::Inf;
 use lab::base::artefact::Artefact;
 use lab::base::failure::Usage;
-use lab::base::files::DriverFiles;
+use lab::base::files::{DriverFiles, Subject};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -127,6 +127,7 @@ fn of(name: &str, found: &Path, inf: &Path) -> Result<DriverFiles> {
         image: Artefact::of(found)?,
         inf: inf.to_path_buf(),
         symbols: found.with_extension("pdb"),
+        subject: Subject::of(inf).ok(),
     })
 }
 

@@ -22,6 +22,7 @@ mod kdnet;
 mod live;
 mod manual;
 mod package;
+mod packages;
 mod rules;
 mod terminal;
 mod test;
@@ -43,7 +44,9 @@ use std::process::ExitCode;
     after_help = "Examples:\n  \
         cargo rig demo                    show the whole cancel path once\n  \
         cargo rig test tx-cancel          run scenarios with that in their names\n  \
-        cargo rig test --driver ../mynic  run them with a driver of your own\n\n\
+        cargo rig test --driver ../mynic  run them with a driver of your own\n  \
+        cargo rig test --package ../mynic --device qemu:e1000e\n                                    \
+        a driver of any device, by its INF\n\n\
         Exit codes:\n    \
         0  good\n    \
         1  the run found a fault\n    \
@@ -92,7 +95,8 @@ enum Command {
         cargo rig test                                 all of them\n  \
         cargo rig test --list                          print their names\n  \
         cargo rig test --exact tx-cancel-wire-held-64  this one\n  \
-        cargo rig test --driver ../mynic               those for any driver")]
+        cargo rig test --driver ../mynic               a driver of our NIC\n  \
+        cargo rig test --package ../x --device none    a driver of any kind")]
     Test(test::Options),
     /// Measure how fast the device is
     #[command(

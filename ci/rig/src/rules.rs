@@ -1,12 +1,11 @@
 //! The rules of understudy: their list, and what a project wants of each.
 
-use crate::foreign;
 use crate::guest::GuestKind;
 use anyhow::Result;
 use clap::Args;
 use lab::base::failure::Usage;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use understudy_rules::rule::{self, Levels};
 
 /// Prints each rule with where it comes from and when it is broken.
@@ -27,16 +26,21 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The words of understudy's command line for it. Advice does not stop another project's driver.
+    /// The words of understudy's command line for it, or for the file that the project names. Advice does not stop another project's driver.
     ///
     /// # Errors
     /// [`Usage`]: the file cannot be read, a line is wrong, or `guest` is an image.
-    pub(crate) fn words(&self, guest: GuestKind, driver: &foreign::Options) -> Result<Vec<String>> {
+    pub(crate) fn words(
+        &self,
+        guest: GuestKind,
+        is_foreign: bool,
+        of_project: Option<&Path>,
+    ) -> Result<Vec<String>> {
         let mut levels = Levels::usual();
-        if driver.is_given() {
+        if is_foreign {
             levels = levels.for_a_foreign_driver();
         }
-        if let Some(file) = &self.rules {
+        if let Some(file) = self.rules.as_deref().or(of_project) {
             if guest != GuestKind::Understudy {
                 return Err(
                     Usage("--rules is for --guest understudy: its rules are no image's".into()).into()
@@ -50,8 +54,11 @@ impl Options {
     }
 
     /// The same as an argument, for doing a run again.
-    pub(crate) fn replay(&self) -> String {
-        self.rules.as_ref().map_or_else(String::new, |file| format!(" --rules {}", file.display()))
+    pub(crate) fn replay(&self, of_project: Option<&Path>) -> String {
+        self.rules
+            .as_deref()
+            .or(of_project)
+            .map_or_else(String::new, |file| format!(" --rules {}", file.display()))
     }
 }
 
@@ -65,7 +72,7 @@ fn of_text(text: &str, driver: &[&str]) -> Result<Vec<String>> {
         #[command(flatten)]
         rules: Options,
         #[command(flatten)]
-        driver: foreign::Options,
+        driver: crate::foreign::Options,
     }
 
     let folder = tempfile::tempdir()?;
@@ -73,8 +80,8 @@ fn of_text(text: &str, driver: &[&str]) -> Result<Vec<String>> {
     fs::write(&file, text)?;
     let file = file.to_str().expect("a path of ours");
     let line = Line::parse_from(["test", "--rules", file].into_iter().chain(driver.iter().copied()));
-    assert_eq!(line.rules.replay(), format!(" --rules {file}"));
-    line.rules.words(GuestKind::Understudy, &line.driver)
+    assert_eq!(line.rules.replay(None), format!(" --rules {file}"));
+    line.rules.words(GuestKind::Understudy, line.driver.is_given(), None)
 }
 
 #[cfg(test)]
@@ -99,11 +106,10 @@ mod tests {
     #[test]
     fn a_file_for_an_image_or_that_is_not_there_is_wrong_usage() {
         let options = Options { rules: Some("/nowhere/rules".into()) };
-        let driver = foreign::Options::default();
         for (guest, part) in
             [(GuestKind::Windows, "for --guest understudy"), (GuestKind::Understudy, "/nowhere/rules: ")]
         {
-            let error = options.words(guest, &driver).unwrap_err();
+            let error = options.words(guest, false, None).unwrap_err();
             assert!(error.is::<Usage>() && error.to_string().contains(part), "{error:#}");
         }
     }

@@ -12,6 +12,7 @@ use crate::build;
 use crate::exit::{self, Class};
 use crate::guest;
 use crate::inspect;
+use crate::packages::{self, Brought};
 use crate::trials;
 use crate::{foreign, rules};
 use anyhow::{Context, Result};
@@ -19,8 +20,7 @@ use clap::{Args, ValueEnum};
 use durations::Durations;
 use lab::base::console;
 use lab::base::evidence::{Evidence, RunFolder};
-use lab::base::failure::Machine;
-use lab::base::files::Files;
+use lab::base::failure::{Machine, Usage};
 use lab::base::folder::Folder;
 use lab::base::left::stand_aside_if_interrupted;
 use lab::base::places;
@@ -28,11 +28,11 @@ use lab::base::workspace::Workspace;
 use lab::report::table::Style;
 use lab::run::{CannotRun, Guest, Run, archive};
 use lab::session::pool::Pool;
-use lab::settings::Settings;
 use outcome::{End, Failure, Outcome};
 use results::{Results, Told};
-use scenarios::{Circumstances, Failed, Scenario};
+use scenarios::{Cast, Circumstances, Failed, Scenario};
 use select::{Shard, Wanted};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +73,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     driver: foreign::Options,
     #[command(flatten)]
+    packages: packages::Options,
+    #[command(flatten)]
     rules: rules::Options,
     /// With --guest windows: start a machine for each scenario, also where one could run several
     #[arg(long)]
@@ -98,17 +100,23 @@ pub(crate) struct Options {
     /// Write the results as JUnit XML, again after each result; `-` is standard output, once at the end
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Seed for what the guest may vary
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Seed for what the guest may vary [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 impl Options {
-    /// The scenarios that are wanted.
-    fn choose(&self) -> Result<Vec<Scenario>> {
+    /// The scenarios that are wanted, of those that there are for such drivers. Of those that take any package, others than a
+    /// package's run hears only if they concern it.
+    fn choose(&self, cast: &Cast) -> Result<Vec<Scenario>> {
         let foreign = self.driver.is_given();
+        let packages = *cast != Cast::ours();
         let mut scenarios = trials::all();
-        scenarios.retain(|scenario| !foreign || scenario.is_of_any_driver());
+        scenarios.retain(|scenario| match (packages, foreign) {
+            (true, _) => scenario.is_of_packages(),
+            (false, true) => scenario.is_of_any_driver(),
+            (false, false) => scenario.does_not_concern(cast).is_none(),
+        });
         let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
         let wanted =
             Wanted { filters: &self.filters, skips: &self.skips, exact: self.exact, shard: self.shard };
@@ -117,10 +125,16 @@ impl Options {
         Ok(scenarios)
     }
 
+    fn seed(&self, brought: &Brought) -> u64 {
+        self.seed.or(brought.seed).unwrap_or(1)
+    }
+
     /// The command that runs a scenario again, but for `--exact` and its name.
-    fn again(&self, on_image: bool) -> String {
-        let (guest, driver, rules) = (self.guest.replay(), self.driver.replay(), self.rules.replay());
-        let mut again = format!("cargo rig test --seed {}{guest}{driver}{rules}", self.seed);
+    fn again(&self, on_image: bool, brought: &Brought) -> String {
+        let (guest, driver, packages) = (self.guest.replay(), self.driver.replay(), &brought.replay);
+        let rules = self.rules.replay(brought.rules.as_deref());
+        let seed = self.seed(brought);
+        let mut again = format!("cargo rig test --seed {seed}{guest}{driver}{packages}{rules}");
         if on_image {
             again.push_str(" --boot-each");
         }
@@ -128,8 +142,8 @@ impl Options {
     }
 
     /// The whole command, for the page.
-    fn command(&self, on_image: bool) -> String {
-        let mut command = self.again(on_image);
+    fn command(&self, on_image: bool, brought: &Brought) -> String {
+        let mut command = self.again(on_image, brought);
         self.skips.iter().for_each(|skip| command.push_str(&format!(" --skip {skip}")));
         if let Some(shard) = self.shard {
             command.push_str(&format!(" --shard {shard}"));
@@ -146,32 +160,44 @@ impl Options {
 pub(crate) fn test(options: &Options) -> Result<bool> {
     let junit_on_output = console::is_output(options.junit.as_deref());
     let foreign = options.driver.find(options.guest.guest)?;
-    let words = options.rules.words(options.guest.guest, &options.driver)?;
+    let brought = options.packages.gather(options.guest.guest, &options.driver)?;
+    let is_foreign = foreign.is_some() || !brought.packages.is_empty();
+    let mut words = options.rules.words(options.guest.guest, is_foreign, brought.rules.as_deref())?;
+    words.extend(brought.words.iter().cloned());
     let guest = options.guest.choose()?;
-    let mut scenarios = options.choose()?;
+    let on_image = options.guest.guest == guest::GuestKind::Windows;
+    let cast = brought.cast();
+    let mut scenarios = options.choose(&cast)?;
     if options.list {
-        list(&scenarios, guest.as_ref());
+        list(&scenarios, guest.as_ref(), &cast);
         return Ok(true);
+    }
+    let aside = concerned(&mut scenarios, &cast);
+    if scenarios.is_empty() {
+        return Err(Usage(format!("no scenario concerns these drivers: {}", aside.join("; "))).into());
     }
     places::qemu()?;
     // What every scenario needs, and the folder that was asked for, before anything that takes long.
     drop(Folder::new()?);
     let folder = options.report.as_deref().map(RunFolder::at).transpose()?;
-    let on_image = options.guest.guest == guest::GuestKind::Windows;
-    let test_builds = foreign.is_none() && !on_image;
+    let test_builds = !is_foreign && !on_image;
     let built = build::build(build::Options { test_builds, verbose: false })?;
     let folder = folder.map_or_else(RunFolder::new, Ok)?;
     let machines = (on_image && !options.boot_each).then(Arc::<Pool>::default);
     let circumstances = Circumstances {
-        again: options.again(on_image),
+        again: options.again(on_image, &brought),
         guest,
         built,
-        seed: options.seed,
+        seed: options.seed(&brought),
         foreign,
         words,
         machines: machines.clone(),
+        packages: brought.packages.clone(),
+        with: brought.with.clone(),
+        hardware: brought.hardware.clone(),
     };
     try_to_load(&circumstances, &folder)?;
+    aside.iter().for_each(|line| println!("{line}"));
 
     // Other guests take other times.
     let target = Workspace::find()?.target().to_path_buf();
@@ -188,7 +214,7 @@ pub(crate) fn test(options: &Options) -> Result<bool> {
     let mut results = Results::new(Told {
         scenarios: scenarios.iter().map(|scenario| (scenario.name, scenario.description)).collect(),
         folder: folder.path().to_path_buf(),
-        command: options.command(on_image),
+        command: options.command(on_image, &brought),
         junit: options.junit.clone().filter(|_| !junit_on_output),
         jobs: options.jobs.into(),
         style: Style::of_stdout(),
@@ -247,13 +273,13 @@ fn verdict(outcomes: &[Outcome]) -> Result<bool> {
     }
 }
 
-/// Another project's driver is loaded once before everything else: if it cannot be, no scenario can run.
+/// Other projects' drivers are loaded once before everything else: if they cannot be, no scenario can run.
 fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> {
-    let Some(foreign) = &circumstances.foreign else { return Ok(()) };
-    let mut settings = Settings::new(Files::shipped(&circumstances.built));
-    settings.kernel.seed = circumstances.seed;
-    settings.kernel.words.clone_from(&circumstances.words);
-    settings.files.take_over(foreign)?;
+    let others: Vec<_> = circumstances.foreign.iter().chain(&circumstances.packages).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut settings = circumstances.settings()?;
     let evidence = Evidence::new(folder.path().join("load"));
     settings.evidence = Some(evidence.clone());
     let loaded =
@@ -268,18 +294,37 @@ fn try_to_load(circumstances: &Circumstances, folder: &RunFolder) -> Result<()> 
     match loaded {
         // A driver that was loaded and failed is for the scenarios to judge.
         Err(error) if exit::class(&error) != Class::Fault => {
-            inspect::explain(foreign);
+            others.into_iter().for_each(inspect::explain);
             Err(error.context(format!("no scenario can run (logs: {})", evidence.folder().display())))
         }
         _ => Ok(()),
     }
 }
 
+/// Leaves out those that do not concern the drivers; how many there are for each reason.
+fn concerned(scenarios: &mut Vec<Scenario>, cast: &Cast) -> Vec<String> {
+    let mut aside = BTreeMap::<String, usize>::new();
+    scenarios.retain(|scenario| match scenario.does_not_concern(cast) {
+        Some(why) => {
+            *aside.entry(why).or_default() += 1;
+            false
+        }
+        None => true,
+    });
+    aside.into_iter().map(|(why, count)| format!("left out: {count} scenarios, each {why}")).collect()
+}
+
 /// Prints the names with what each scenario shows, and of those that cannot run the reason.
-fn list(scenarios: &[Scenario], guest: &dyn Guest) {
-    for scenario in scenarios {
+fn list(scenarios: &[Scenario], guest: &dyn Guest, cast: &Cast) {
+    let cannot = |scenario: &Scenario| {
         let here = scenario.cannot_run_here().map(str::to_owned);
-        match scenario.cannot_run_on(guest).or(here) {
+        scenario.cannot_run_on(guest).or(here).or_else(|| scenario.does_not_concern(cast))
+    };
+    // those that run come first where most are for other drivers
+    let (run, others): (Vec<_>, Vec<_>) =
+        scenarios.iter().partition(|scenario| scenario.does_not_concern(cast).is_none());
+    for scenario in run.into_iter().chain(others) {
+        match cannot(scenario) {
             Some(why) => println!("{}: cannot be run, {why}", scenario.name),
             None => println!("{}: {}", scenario.name, scenario.description),
         }

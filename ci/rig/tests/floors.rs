@@ -27,6 +27,7 @@ const FLOORS: [(&str, &str, &[&str]); 4] = [
         "ci/rig/scenarios/src",
         &[
             "form",
+            "want",
             "scenario",
             "path",
             "transmit",
@@ -40,6 +41,7 @@ const FLOORS: [(&str, &str, &[&str]); 4] = [
             "filter_broken",
             "lifecycle",
             "machine",
+            "packages",
             "requests",
             "broken",
             "cause",
@@ -54,8 +56,8 @@ const FLOORS: [(&str, &str, &[&str]); 4] = [
         "rig",
         "ci/rig/src",
         &[
-            "exit", "fat", "browser", "terminal", "live", "build", "package", "guest", "foreign", "rules",
-            "inspect", "kdnet", "image", "demo", "debug", "trials", "test", "manual", "bench",
+            "exit", "fat", "browser", "terminal", "live", "build", "package", "guest", "foreign", "packages",
+            "rules", "inspect", "kdnet", "image", "demo", "debug", "trials", "test", "manual", "bench",
         ],
     ),
 ];

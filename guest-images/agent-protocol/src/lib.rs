@@ -127,7 +127,7 @@ pub enum Command {
     },
     /// Lets one allocation of a driver fail, as if there were no memory: the one that follows `after` others of its.
     FailAllocation {
-        /// Name of its service; one that is not loaded fails.
+        /// Name of its service. Where drivers are loaded it has to be one of theirs; else the next load is meant.
         service: String,
         /// How many succeed before; 0: the next one fails.
         after: u32,

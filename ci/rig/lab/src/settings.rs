@@ -3,6 +3,7 @@
 use crate::base::evidence::Evidence;
 use crate::base::files::{Files, NIC};
 use crate::guest::need::Need;
+use crate::machine::Hardware;
 use cancelnic_mutants::Mutant;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -109,7 +110,9 @@ pub struct Settings {
     pub name: &'static str,
     /// The files that take part.
     pub files: Files,
-    /// The device.
+    /// Which device the machine has.
+    pub hardware: Hardware,
+    /// How that is, where it is cancelnic's.
     pub device: Device,
     /// What the guest's kernel is told at its start.
     pub kernel: KernelOptions,
@@ -132,6 +135,7 @@ impl Settings {
         Self {
             name: "demo",
             files,
+            hardware: Hardware::default(),
             device: Device::default(),
             kernel: KernelOptions::default(),
             command: String::new(),

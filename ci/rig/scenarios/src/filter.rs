@@ -1,6 +1,7 @@
 //! Cancel by ID: the filter's own sends, and overlying drivers' sends that it holds.
 
 use crate::scenario::{Scenario, good, no_watchdog, of_any_driver, usual};
+use crate::want::WITH_OUR_FILTER;
 use agent_protocol::{Ids, ListReport};
 use anyhow::{Context, Result};
 use lab::base::wait::{LIMIT, PERIOD, until};
@@ -414,7 +415,7 @@ fn detached_and_attached(run: &mut Run) -> Result<()> {
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
-    of_any_driver([
+    let all = of_any_driver([
         usual(
             "filter-cancel-none-one-some-all",
             "a cancel by ID hits none, one, some and all of the held lists; the rest keep their order",
@@ -503,5 +504,6 @@ pub(crate) fn all() -> Vec<Scenario> {
             detached_and_attached,
         )
         .needs(&[Need::Protocol]),
-    ])
+    ]);
+    all.into_iter().map(|scenario| scenario.wants(WITH_OUR_FILTER)).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::filter::{A, B, C, holding, lists};
 use crate::scenario::{Scenario, of_any_driver, usual};
+use crate::want::WITH_OUR_FILTER;
 use anyhow::{Context, Result, bail};
 use lab::base::wait::{LIMIT, PERIOD, until};
 use lab::guest::need::Need;
@@ -94,10 +95,11 @@ fn ten_thousand(run: &mut Run) -> Result<()> {
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
-    of_any_driver([usual(
+    let all = of_any_driver([usual(
         "filter-ten-thousand-sends",
         "ten thousand sends under random cancels, holds and pauses: every list ends once",
         ten_thousand,
     )
-    .needs(&[Need::Protocol])])
+    .needs(&[Need::Protocol])]);
+    all.into_iter().map(|scenario| scenario.wants(WITH_OUR_FILTER)).collect()
 }

@@ -193,7 +193,7 @@ fn other_filter(files: &mut Files, folder: &Path) -> Result<DriverFiles> {
     std::fs::write(path("sys"), &image)?;
     std::fs::write(path("inf"), &inf)?;
     let image = Artefact::with_bytes(path("sys"), &image);
-    Ok(DriverFiles { name: OTHER, image, inf: path("inf"), symbols: filter.symbols.clone() })
+    Ok(DriverFiles { name: OTHER, image, inf: path("inf"), symbols: filter.symbols.clone(), subject: None })
 }
 
 /// Two filters hold: a cancel takes what matches out of both, in one pass from top to bottom; a pause goes the same way.

@@ -14,6 +14,7 @@ mod forms;
 mod hang;
 mod lifecycle;
 mod machine;
+mod packages;
 pub mod path;
 mod receive;
 mod requests;
@@ -22,9 +23,11 @@ mod stuck;
 pub mod transmit;
 mod trespass;
 mod wake_up;
+mod want;
 mod windows;
 
 pub use scenario::{Circumstances, Failed, Scenario, Trial, command, take_test_build};
+pub use want::{Cast, Want};
 
 /// Every scenario that runs drivers.
 pub fn all() -> Vec<Scenario> {
@@ -40,6 +43,7 @@ pub fn all() -> Vec<Scenario> {
         filter_broken::all(),
         lifecycle::all(),
         machine::all(),
+        packages::all(),
         requests::all(),
         broken::all(),
         cause::all(),

@@ -1,6 +1,7 @@
 //! A scenario: a value that carries its name, what it shows, what it needs, and how it is run and judged.
 
 use crate::form::{self, FORMS};
+use crate::want::{Cast, OF_ANY_DRIVER, Want};
 use agent_protocol::Violation;
 use anyhow::{Context, Result, bail, ensure};
 use cancelnic_mutants::Mutant;
@@ -13,6 +14,7 @@ use lab::facts::hang::Hang;
 use lab::guest::crash::Crash;
 use lab::guest::need::Need;
 use lab::guest::symbols::Stack;
+use lab::machine::Hardware;
 use lab::report::table::{Style, fault_line, step_line};
 use lab::run::{Guest, Judged, Run, judged};
 use lab::session::pool::{self, Pool};
@@ -44,6 +46,8 @@ pub struct Scenario {
     needs: &'static [Need],
     tool: Tool,
     of_any_driver: bool,
+    /// What it needs of drivers and device that are not ours; `None`: it is for ours alone.
+    wants: Option<&'static [Want]>,
 }
 
 /// How a scenario is run and judged.
@@ -104,7 +108,8 @@ pub fn command(name: &'static str, description: &'static str, test: fn(&Trial) -
 /// These, each of which concerns any driver of the NIC: none talks to cancelnic.sys itself, breaks it on purpose, chooses the
 /// form of its cancel, or waits for its watchdog.
 pub(crate) fn of_any_driver<const N: usize>(scenarios: [Scenario; N]) -> Vec<Scenario> {
-    scenarios.into_iter().map(|scenario| Scenario { of_any_driver: true, ..scenario }).collect()
+    let wants = Some(OF_ANY_DRIVER);
+    scenarios.into_iter().map(|scenario| Scenario { of_any_driver: true, wants, ..scenario }).collect()
 }
 
 /// The driver of the NIC is its test build, for the test bench of requests.
@@ -142,6 +147,7 @@ impl Scenario {
             needs: &[],
             tool: || None,
             of_any_driver: false,
+            wants: None,
         }
     }
 
@@ -161,6 +167,11 @@ impl Scenario {
         Self { needs, ..self }
     }
 
+    /// The same, which takes any drivers and devices that have this.
+    pub fn wants(self, wants: &'static [Want]) -> Self {
+        Self { wants: Some(wants), ..self }
+    }
+
     /// The same, which needs this tool.
     pub fn tool(self, tool: Tool) -> Self {
         Self { tool, ..self }
@@ -169,6 +180,17 @@ impl Scenario {
     /// Whether it concerns any driver of the NIC ([`of_any_driver`]).
     pub fn is_of_any_driver(&self) -> bool {
         self.of_any_driver
+    }
+
+    /// Whether it takes packages of other projects.
+    pub fn is_of_packages(&self) -> bool {
+        self.wants.is_some()
+    }
+
+    /// Why it does not concern these drivers, or this device; `None` if it does.
+    pub fn does_not_concern(&self, cast: &Cast) -> Option<String> {
+        let wants = self.wants.unwrap_or_default();
+        wants.iter().find(|want| !want.is_met(cast)).map(|want| format!("needs {want}"))
     }
 
     /// What this machine lacks that the scenario needs beyond the set-up; `None` if nothing.
@@ -225,19 +247,14 @@ impl Scenario {
     /// Runs it under these circumstances; every session in it leaves its files for `evidence`. The error is [`Failed`],
     /// [`CannotRun`](lab::run::CannotRun), or whatever kept the run from taking place.
     pub fn run(&self, circumstances: &Circumstances, evidence: &Evidence) -> Result<()> {
-        let Circumstances { guest, built, seed, foreign, machines, again, words } = circumstances;
+        let Circumstances { guest, built, machines, .. } = circumstances;
         if let Way::Command(test) = self.kind {
             return test(&Trial { built: built.clone(), evidence: evidence.clone() });
         }
-        let mut settings = Settings::new(Files::shipped(built));
+        let mut settings = circumstances.settings()?;
         settings.name = self.name;
-        settings.command = format!("{again} --exact {}", self.name);
-        settings.kernel.seed = *seed;
-        settings.kernel.words.clone_from(words);
+        settings.command = format!("{} --exact {}", circumstances.again, self.name);
         settings.evidence = Some(evidence.clone());
-        if let Some(foreign) = foreign {
-            settings.files.take_over(foreign)?;
-        }
         let place = (guest, machines.as_ref());
         match self.kind {
             Way::Good(body) => {
@@ -339,8 +356,43 @@ pub struct Circumstances {
     pub words: Vec<String>,
     /// Another project's driver in place of ours.
     pub foreign: Option<DriverFiles>,
+    /// Other projects' drivers in the place of all of ours.
+    pub packages: Vec<DriverFiles>,
+    /// Those of ours that stay beside them.
+    pub with: Vec<String>,
+    /// The device.
+    pub hardware: Hardware,
     /// Machines that run one scenario after another.
     pub machines: Option<Arc<Pool>>,
+}
+
+impl Circumstances {
+    /// The files that take part.
+    ///
+    /// # Errors
+    /// There is no driver of ours of a name that is wanted.
+    pub fn files(&self) -> Result<Files> {
+        let mut files = Files::shipped(&self.built);
+        if let Some(foreign) = &self.foreign {
+            files.take_over(foreign)?;
+        }
+        if !self.packages.is_empty() {
+            files.give_way(&self.packages, &self.with)?;
+        }
+        Ok(files)
+    }
+
+    /// The settings that every run begins with.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn settings(&self) -> Result<Settings> {
+        let mut settings = Settings::new(self.files()?);
+        settings.hardware = self.hardware.clone();
+        settings.kernel.seed = self.seed;
+        settings.kernel.words.clone_from(&self.words);
+        Ok(settings)
+    }
 }
 
 /// A run was judged, and not as it should have been.

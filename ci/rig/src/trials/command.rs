@@ -13,6 +13,7 @@ use lab::base::process::Process;
 use lab::base::wait::{LIMIT, until};
 use lab::device::capture::Capture;
 use lab::guests::understudy;
+use lab::machine::Hardware;
 use lab::machine::names;
 use lab::run::Run;
 use lab::session::Session;
@@ -285,6 +286,9 @@ fn foreign_driver(trial: &Trial) -> Result<()> {
         foreign: Some(foreign),
         words: vec!["advice=warn".into()],
         machines: None,
+        packages: Vec::new(),
+        with: Vec::new(),
+        hardware: Hardware::default(),
     };
     scenario
         .with_context(|| format!("{name} is not for every driver"))?

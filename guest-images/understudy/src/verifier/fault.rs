@@ -16,20 +16,29 @@ struct Fault {
 
 /// Looked at by every allocation.
 static ARMED: AtomicBool = AtomicBool::new(false);
+/// An allocation has failed so, since the last was armed.
+static STRUCK: AtomicBool = AtomicBool::new(false);
 static FAULT: IrqLock<Fault> = IrqLock::new(Fault { service: String::new(), after: 0 });
 
-/// Lets the allocation of `service` fail that follows `after` others: once.
+/// Lets the allocation of `service` fail that follows `after` others: once. Where no driver is loaded, those of the next load
+/// count.
 ///
 /// # Errors
-/// There is no such service.
+/// Drivers are loaded, and none of that service.
 pub(crate) fn arm(service: String, after: u32) -> Result<(), String> {
-    if !owners::is_service(&service) {
+    if !owners::all().is_empty() && !owners::is_service(&service) {
         return Err(format!("no service {service:?}"));
     }
     let old = FAULT.with(|fault| core::mem::replace(fault, Fault { service, after }));
     drop(old);
+    STRUCK.store(false, Relaxed);
     ARMED.store(true, Relaxed);
     Ok(())
+}
+
+/// Whether a driver has lacked memory, as was wanted: what it answers may come from that.
+pub(crate) fn has_struck() -> bool {
+    STRUCK.load(Relaxed)
 }
 
 /// Whether an allocation for `owner` has to fail now. Any IRQL.
@@ -49,6 +58,7 @@ pub(crate) fn strikes(owner: Owner) -> bool {
     // Another thread may have been faster.
     let struck = now && ARMED.swap(false, Relaxed);
     if struck {
+        STRUCK.store(true, Relaxed);
         trace::note("memory", &format!("an allocation of {service} fails"));
     }
     struck

@@ -3,7 +3,8 @@
 use super::artefact::{Artefact, Built, Driver};
 use agent_protocol::DriverFile;
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use understudy_rules::inf::{self, Kind};
 
 /// Name of the NIC's driver.
 pub const NIC: &str = "cancelnic";
@@ -17,7 +18,7 @@ pub struct Files {
     pub kernel: PathBuf,
     /// The drivers, that of the NIC first.
     pub drivers: Vec<DriverFiles>,
-    /// Whether that one is another project's.
+    /// Whether that one, or every one, is another project's.
     pub foreign: bool,
 }
 
@@ -32,6 +33,37 @@ pub struct DriverFiles {
     pub inf: PathBuf,
     /// Its symbols.
     pub symbols: PathBuf,
+    /// What scenarios that take any driver do with it; `None`: it is there for others.
+    pub subject: Option<Subject>,
+}
+
+/// A driver that is judged, as its INF describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Name of its service.
+    pub service: String,
+    /// What it drives.
+    pub kind: Kind,
+    /// Whether that is a network adapter.
+    pub net: bool,
+}
+
+impl Subject {
+    /// What an INF says of its driver.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn of(inf: &Path) -> Result<Self, String> {
+        let bytes = std::fs::read(inf).map_err(|error| error.to_string())?;
+        let package = inf::select(&bytes, None).map_err(|fault| fault.0)?;
+        Ok(Self { service: package.service, kind: package.kind, net: package.net })
+    }
+
+    /// Whether it has a device.
+    #[must_use]
+    pub fn has_device(&self) -> bool {
+        matches!(self.kind, Kind::Pci | Kind::Root)
+    }
 }
 
 impl Files {
@@ -82,6 +114,25 @@ impl Files {
         Ok(())
     }
 
+    /// Puts other projects' drivers in the place of all; of ours those stay that are named.
+    ///
+    /// # Errors
+    /// One that is named is none of ours.
+    pub fn give_way(&mut self, packages: &[DriverFiles], with: &[String]) -> Result<()> {
+        let mut drivers = packages.to_vec();
+        for name in with {
+            drivers.push(DriverFiles { subject: None, ..self.driver(name)?.clone() });
+        }
+        self.drivers = drivers;
+        self.foreign = true;
+        Ok(())
+    }
+
+    /// The drivers that are judged.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.drivers.iter().filter_map(|driver| driver.subject.as_ref())
+    }
+
     /// Fails unless the guest holds these drivers, as it told of them in its greeting.
     pub fn check_held(&self, held: &[DriverFile]) -> Result<()> {
         for driver in &self.drivers {
@@ -104,6 +155,7 @@ impl DriverFiles {
             image: driver.image.clone(),
             inf: driver.inf.path.clone(),
             symbols: driver.symbols.path.clone(),
+            subject: Subject::of(&driver.inf.path).ok(),
         }
     }
 }
@@ -116,7 +168,7 @@ mod tests {
     fn a_guest_has_to_hold_the_rigs_own_drivers() {
         let image = Artefact::with_bytes("cancelnic.sys", b"this one");
         let (inf, symbols) = (PathBuf::new(), PathBuf::new());
-        let drivers = vec![DriverFiles { name: NIC, image: image.clone(), inf, symbols }];
+        let drivers = vec![DriverFiles { name: NIC, image: image.clone(), inf, symbols, subject: None }];
         let files = Files { device: PathBuf::new(), kernel: PathBuf::new(), drivers, foreign: false };
         let held = |file: &str, sha256: &str| DriverFile { file: file.into(), sha256: sha256.into() };
         files.check_held(&[held("CancelNic.sys", &image.sha256), held("other.sys", "1")]).unwrap();

@@ -29,10 +29,16 @@ pub const COMPLETE: Gate = (QueueId::TX0, control_protocol::Gate::Complete);
 /// In the middle of a frame that is being written into a receive buffer.
 pub const RX_WRITE: Gate = (QueueId::RX0, control_protocol::Gate::RxWrite);
 
+/// What cannot be asked of a device that is not cancelnic's.
+#[derive(Debug, thiserror::Error)]
+#[error("the device is not cancelnic's, which alone has a control socket")]
+pub struct NotOurs;
+
 /// A connection to the device's control socket.
 #[derive(Debug)]
 pub struct Control {
-    reader: BufReader<UnixStream>,
+    /// `None` with a device that has no such socket.
+    reader: Option<BufReader<UnixStream>>,
     next: u64,
     /// Counts that are left out.
     before: Stats,
@@ -43,15 +49,22 @@ impl Control {
     pub fn connect(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path)
             .with_context(|| format!("cannot connect to the device's control socket {}", path.display()))?;
-        Ok(Self { reader: line::reader(stream, LIMIT)?, next: 1, before: Stats::default() })
+        Ok(Self { reader: Some(line::reader(stream, LIMIT)?), ..Self::none() })
+    }
+
+    /// No connection, as the device is another one: it has no queues of ours and counts nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { reader: None, next: 1, before: Stats::default() }
     }
 
     /// Calls a method and waits for its result.
     pub fn call<M: Method>(&mut self, call: &M) -> Result<M::Answer> {
+        let reader = self.reader.as_mut().ok_or(NotOurs)?;
         let id = self.next;
         self.next += 1;
-        self.reader.get_mut().write_all(&rpc::request(id, call)?).map_err(|_| Closed)?;
-        let answer = line::read(&mut self.reader, LIMIT).map_err(|error| match error {
+        reader.get_mut().write_all(&rpc::request(id, call)?).map_err(|_| Closed)?;
+        let answer = line::read(reader, LIMIT).map_err(|error| match error {
             NoLine::Closed => Closed.into(),
             error => anyhow::Error::from(error).context(format!("the device does not answer `{}`", M::NAME)),
         })?;
@@ -60,6 +73,9 @@ impl Control {
 
     /// All counts, from the process's beginning or from the last [`Control::begin_anew`] on.
     pub fn stats(&mut self) -> Result<Stats> {
+        if self.reader.is_none() {
+            return Ok(Stats::default());
+        }
         let mut stats = self.call(&GetStats {})?;
         stats.queues.iter_mut().for_each(|queue| subtract(queue, &self.before));
         Ok(stats)

@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod control;
 pub mod trace;
+pub mod wire;
 
 use cancelnic_registers::QueueId;
 

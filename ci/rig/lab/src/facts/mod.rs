@@ -169,6 +169,10 @@ pub struct Facts {
     pub seed: u64,
     /// Whether the NIC's driver is another project's: it need not print its counts as ours does.
     pub foreign_driver: bool,
+    /// Whether the device is not cancelnic's, so that nobody counts there, and takes back.
+    pub other_device: bool,
+    /// Whether there is a capture of the wire of such a device.
+    pub wire: bool,
     /// Whether the guest refused to load the drivers, as it had to: none of them has run queues.
     pub load_refused: bool,
     /// What the guest said of itself; `None` if it never came up.

@@ -34,6 +34,7 @@ impl Boot for Understudy {
             folder,
             kernel: &settings.files.kernel,
             command_line: settings.command_line(),
+            hardware: &settings.hardware,
             queue_size: settings.device.queue_size,
             gdb: settings.gdb,
         };

@@ -4,11 +4,13 @@
 //! Windows has drivers for out of the box. Both keep their sockets and logs in one folder, under the names below, and
 //! connect to a device process, an agent's line and a monitor that are listening there when QEMU starts.
 
+mod hardware;
 mod overlay;
 pub mod qmp;
 pub mod store;
 mod windows;
 
+pub use hardware::Hardware;
 pub use overlay::Overlay;
 pub use windows::{Doors, Place, Windows, place};
 
@@ -33,6 +35,8 @@ pub mod names {
     pub const GDB: &str = "gdb";
     /// What the guest writes to COM1.
     pub const GUEST_LOG: &str = "guest.log";
+    /// Socket on which the rig waits for the wire of a network card of QEMU's.
+    pub const WIRE: &str = "wire";
     /// QEMU's own error output.
     pub const QEMU_LOG: &str = "qemu.log";
 }
@@ -111,6 +115,8 @@ pub struct Understudy<'a> {
     pub kernel: &'a Path,
     /// The kernel's command line.
     pub command_line: String,
+    /// The device that the drivers are for.
+    pub hardware: &'a Hardware,
     /// Entries of each virtqueue of the NIC.
     pub queue_size: u16,
     /// Whether QEMU serves gdb.
@@ -130,7 +136,7 @@ impl Understudy<'_> {
         line.add("-accel", Accelerator::chosen_or("tcg").name());
         line.add("-cpu", "max").add("-smp", "1");
         line.memory(Self::MEMORY).bare().flag("-no-reboot");
-        line.nic(self.folder, self.queue_size, None);
+        line.plug(self.hardware, self.folder, self.queue_size);
         line.log(self.folder).lines(self.folder);
         line.add("-device", "isa-debug-exit,iobase=0xf4,iosize=0x04");
         line.add("-kernel", self.kernel).add("-initrd", self.folder.join(Self::BUNDLE));
@@ -195,6 +201,35 @@ impl Line {
         )
     }
 
+    /// The device that the drivers are for.
+    fn plug(&mut self, hardware: &Hardware, folder: &Path, queue_size: u16) {
+        match hardware {
+            Hardware::Cancelnic => drop(self.nic(folder, queue_size, None)),
+            Hardware::Qemu { device, has_wire: true } => {
+                let wire = value(&folder.join(names::WIRE));
+                self.add("-netdev", format!("stream,id=wire,server=off,addr.type=unix,addr.path={wire}"));
+                self.add("-device", format!("{device},netdev=wire"));
+            }
+            Hardware::Qemu { device, .. } => drop(self.add("-device", device)),
+            Hardware::VhostUser { socket, virtio_id } => {
+                self.socket("device", socket, "");
+                self.add(
+                    "-device",
+                    format!(
+                        "{QEMU_DEVICE},chardev=device,virtio-id={virtio_id},num_vqs={VIRTQUEUES},\
+                         vq_size={queue_size},config_size={CONFIG_SPACE}"
+                    ),
+                );
+            }
+            Hardware::VfioUser(socket) => {
+                let socket = serde_json::json!({ "type": "unix", "path": socket });
+                let device = serde_json::json!({ "driver": "vfio-user-pci", "socket": socket });
+                self.add("-device", device.to_string());
+            }
+            Hardware::None => {}
+        }
+    }
+
     /// COM1: a log.
     fn log(&mut self, folder: &Path) -> &mut Self {
         let path = folder.join(names::GUEST_LOG);
@@ -231,6 +266,7 @@ mod tests {
             folder: Path::new("/t"),
             kernel: Path::new("/k/understudy"),
             command_line: "seed=1 ring=256".into(),
+            hardware: &Hardware::Cancelnic,
             queue_size: 1024,
             gdb: false,
         };
@@ -244,6 +280,29 @@ mod tests {
         let seen = text(&machine.arguments()).join("|");
         let accelerator = format!("-accel|{}|", Accelerator::chosen_or("tcg").name());
         assert_eq!(seen, expected.replace("-accel|tcg|", &accelerator));
+    }
+
+    #[test]
+    fn each_device_is_plugged_in_as_qemu_takes_it() {
+        let plugged = |hardware: Hardware| {
+            let mut line = Line::default();
+            line.plug(&hardware, Path::new("/t"), 256);
+            text(&line.0).join("|")
+        };
+        assert_eq!(plugged(Hardware::None), "");
+        let with = |has_wire| Hardware::Qemu { device: "e1000e".into(), has_wire };
+        assert_eq!(plugged(with(false)), "-device|e1000e");
+        assert_eq!(
+            plugged(with(true)),
+            "-netdev|stream,id=wire,server=off,addr.type=unix,addr.path=/t/wire|-device|e1000e,netdev=wire"
+        );
+        assert_eq!(
+            plugged(Hardware::VfioUser("/s".into())),
+            r#"-device|{"driver":"vfio-user-pci","socket":{"path":"/s","type":"unix"}}"#
+        );
+        let theirs = plugged(Hardware::VhostUser { socket: "/s".into(), virtio_id: 4 });
+        assert!(theirs.starts_with("-chardev|socket,id=device,path=/s|-device|vhost-user-test-device-pci,"));
+        assert!(theirs.contains(",virtio-id=4,"), "{theirs}");
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl Run {
             run.ask(Command::Load)?;
             run.loaded = true;
             run.up()?;
-            Ok(((), "both queues run".into()))
+            let up = if run.facts.other_device { "their devices are up" } else { "both queues run" };
+            Ok(((), up.into()))
         })
     }
 
@@ -153,11 +154,16 @@ impl Run {
             run.down()?;
             let pausing = run.begin_down(Command::Unload)?;
             run.finish_down(&pausing, Lives::End)?;
-            run.loaded = false;
-            run.earlier = [run.facts.tx.clone(), run.facts.rx.clone()];
-            run.earlier_lists = run.facts.lists.clone().unwrap_or_default();
+            run.unloaded();
             Ok(((), "nothing of them is left".into()))
         })
+    }
+
+    /// The drivers are gone, and the guest has reported what their queues did: the next ones begin at nothing.
+    pub(super) fn unloaded(&mut self) {
+        self.loaded = false;
+        self.earlier = [self.facts.tx.clone(), self.facts.rx.clone()];
+        self.earlier_lists = self.facts.lists.clone().unwrap_or_default();
     }
 
     /// Stops the virtual machine's processor.

@@ -87,7 +87,9 @@ impl Run {
             Ok(capture) => self.facts.capture = capture,
             Err(error) => self.facts.violations.push(violation("NoCapture", "", one_line(&error))),
         }
-        match trace::states(&self.session.folder().join("trace.json"), self.facts.origin.monotonic_us) {
+        let trace = self.session.folder().join("trace.json");
+        match trace::states(&trace, self.facts.origin.monotonic_us) {
+            _ if self.facts.other_device => {}
             Ok(states) => self.facts.states = states,
             Err(error) => self.facts.violations.push(violation("NoTrace", "", one_line(&error))),
         }

@@ -12,6 +12,7 @@ pub mod filter;
 mod judged;
 mod kept;
 mod link;
+mod packages;
 pub mod programs;
 pub mod requests;
 mod stack;
@@ -46,6 +47,7 @@ pub use crate::device::{RX, TX};
 pub use archive::archive;
 pub use datapath::Pausing;
 pub use judged::{CannotRun, Judged, judged};
+pub use packages::Load;
 
 /// How long a guest is waited for that is asked about its queues after a failure: one that can answer answers at once.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -220,6 +222,8 @@ impl Run {
             origin,
             seed: settings.kernel.seed,
             foreign_driver: settings.files.foreign,
+            other_device: !settings.hardware.is_ours(),
+            wire: settings.hardware.has_wire(),
             fates_untold,
             ..Facts::default()
         };

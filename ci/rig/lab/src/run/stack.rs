@@ -54,6 +54,21 @@ impl Run {
         self.order(format!("{service} goes to {state}"), Command::Power { service: service.into(), on })
     }
 
+    /// Takes the device of a service to D3 and back. A data path goes down and comes up with it.
+    pub fn power_cycle(&mut self, service: &str) -> Result<()> {
+        self.sleep_of(service)?;
+        self.power(service, true)?;
+        self.up()
+    }
+
+    /// Takes the device of a service to D3, and a data path down with it.
+    pub fn sleep_of(&mut self, service: &str) -> Result<()> {
+        self.down()?;
+        self.power(service, false)?;
+        self.ended_lives.push(self.session.agent.heard());
+        Ok(())
+    }
+
     /// Removes the device of a service and unloads its driver.
     pub fn remove(&mut self, service: &str, surprise: bool) -> Result<()> {
         let how = if surprise { "surprise removal" } else { "removal" };

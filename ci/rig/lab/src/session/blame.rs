@@ -23,45 +23,56 @@ pub(super) struct Parties<'a> {
     pub agent: &'a Agent,
     /// The machine.
     pub qemu: &'a mut Process,
-    /// Its device.
-    pub device: &'a mut Process,
+    /// Its device process, if it has one.
+    pub device: Option<&'a mut Process>,
     /// The file with the guest's log.
     pub log: &'a Path,
 }
 
 impl Parties<'_> {
     /// What stands behind the error of a line. A bug check comes as [`AgentError::BugCheck`], a refusal as it is.
-    pub(super) fn explain(self, error: anyhow::Error) -> anyhow::Error {
+    pub(super) fn explain(mut self, error: anyhow::Error) -> anyhow::Error {
         match error.downcast_ref() {
             Some(AgentError::Gone) => {
-                self.device.wait(GRACE);
+                self.await_device(GRACE);
                 self.name_end(error)
             }
-            Some(AgentError::TimedOut(_)) => match self.device.status() {
-                Some(_) => anyhow!("{}", self.device.epitaph()),
-                None => error.context(format!("its log ends with: {}", last_line(self.log))),
-            },
+            Some(AgentError::TimedOut(_)) => {
+                match self.device.and_then(|device| device.status().is_some().then_some(device)) {
+                    Some(device) => anyhow!("{}", device.epitaph()),
+                    None => error.context(format!("its log ends with: {}", last_line(self.log))),
+                }
+            }
             Some(_) => error,
             None if error.is::<Closed>() || error.is::<qmp::Closed>() => {
-                self.device.wait(LIMIT);
+                self.await_device(LIMIT);
                 self.name_end(error)
             }
             None => error,
         }
     }
 
+    fn await_device(&mut self, limit: Duration) {
+        if let Some(device) = &mut self.device {
+            device.wait(limit);
+        }
+    }
+
     /// A process has ended, or is about to: which, and why.
     fn name_end(self, error: anyhow::Error) -> anyhow::Error {
         // The device fails by itself, or ends well because QEMU has left it.
-        let device_failed = self.device.status().is_some_and(|status| !status.success());
-        if !device_failed {
+        let failed = self.device.and_then(|device| {
+            let failed = device.status().is_some_and(|status| !status.success());
+            failed.then_some(device)
+        });
+        if failed.is_none() {
             self.agent.hear_out(LIMIT);
         }
         if let Some(bug_check) = self.agent.bug_check() {
             return bug_check.into();
         }
-        if device_failed {
-            return anyhow!("{}", self.device.epitaph());
+        if let Some(device) = failed {
+            return anyhow!("{}", device.epitaph());
         }
         match self.qemu.wait(LIMIT).map(|status| status.code()) {
             Some(Some(EXIT_INTERNAL)) => {
@@ -119,7 +130,8 @@ mod tests {
                 }
                 theirs.write_all(last.as_bytes()).unwrap();
             });
-            Parties { agent: &agent, qemu: &mut qemu, device: &mut device, log: &log }.explain(error.into())
+            Parties { agent: &agent, qemu: &mut qemu, device: Some(&mut device), log: &log }
+                .explain(error.into())
         })
     }
 

@@ -26,6 +26,7 @@ use crate::base::process::Process;
 use crate::base::wait::LIMIT;
 use crate::device::capture::Capture;
 use crate::device::control::{Control, Quit};
+use crate::device::wire::Wire;
 use crate::guest::agent::{Agent, AgentError};
 use crate::guest::greeting::Greeting;
 use crate::guest::symbols::{Symbols, images};
@@ -45,6 +46,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The wire's capture, in the session's folder.
+const CAPTURE: &str = "capture.pcapng";
 /// How long a guest may take to tell what an NMI has found.
 const NMI_LIMIT: Duration = Duration::from_secs(5);
 
@@ -58,6 +61,8 @@ pub struct Session {
     pub monitor: Qmp,
     /// The device's control socket.
     pub control: Control,
+    /// The rig's end of the wire of a network card of QEMU's.
+    pub wire: Option<Wire>,
     /// What the guest said of itself.
     pub greeting: Greeting,
     /// Number of the file opened last.
@@ -72,7 +77,8 @@ pub struct Session {
     /// What the capture held when the last of them was over.
     captured: Capture,
     qemu: Process,
-    device: Process,
+    /// The device process; `None` where the device is not cancelnic's.
+    device: Option<Process>,
     folder: Folder,
 }
 
@@ -90,11 +96,17 @@ impl Session {
         let agent = listen(&folder.path().join(names::AGENT))?;
         let monitor = listen(&folder.path().join(names::MONITOR))?;
 
-        let (mut device, control) = start_device(&folder, settings)?;
+        let (mut device, control) = match settings.hardware.is_ours() {
+            true => start_device(&folder, settings).map(|(device, control)| (Some(device), control))?,
+            false => (None, Control::none()),
+        };
+        let path = |name| folder.path().join(name);
+        let wire = settings.hardware.has_wire().then(|| Wire::listen(&path(names::WIRE), &path(CAPTURE)));
+        let wire = wire.transpose()?;
         let arguments = boot.arguments(folder.path(), settings)?;
         let mut qemu = machine::start(&emulator, &arguments, folder.path())?;
         let symbols = Arc::new(Symbols::of(&settings.files));
-        let started = Started { qemu: &mut qemu, device: &mut device, folder: &folder };
+        let started = Started { qemu: &mut qemu, device: device.as_mut(), folder: &folder };
         let greeted = greet([&agent, &monitor], started, boot.as_ref(), &symbols);
         let (agent, monitor, greeting) = greeted?;
         let (ran, captured) = (Vec::new(), Capture::default());
@@ -102,6 +114,7 @@ impl Session {
             agent,
             monitor,
             control,
+            wire,
             greeting,
             last_file: 0,
             open_files: BTreeMap::new(),
@@ -127,11 +140,14 @@ impl Session {
 
     /// The device's capture file.
     pub fn capture(&self) -> PathBuf {
-        self.folder().join("capture.pcapng")
+        self.folder().join(CAPTURE)
     }
 
     /// What the capture holds of the scenario that runs.
     pub fn read_capture(&self) -> Result<Capture> {
+        if self.device.is_none() && self.wire.is_none() {
+            return Ok(Capture::default());
+        }
         Ok(Capture::read(&self.capture())?.since(&self.captured))
     }
 
@@ -168,7 +184,7 @@ impl Session {
             return error.context("the machine goes on without it");
         }
         let log = self.guest_log();
-        Parties { agent: &self.agent, qemu: &mut self.qemu, device: &mut self.device, log: &log }
+        Parties { agent: &self.agent, qemu: &mut self.qemu, device: self.device.as_mut(), log: &log }
             .explain(error)
     }
 
@@ -201,8 +217,9 @@ impl Session {
     /// The device has closed its socket: if it has ended in order, because QEMU has left it, what the guest said is read to
     /// its end.
     pub fn hear_out(&mut self) {
-        self.device.wait(LIMIT);
-        if self.device.status().is_some_and(|status| status.success()) {
+        let Some(device) = &mut self.device else { return self.agent.hear_out(LIMIT) };
+        device.wait(LIMIT);
+        if device.status().is_some_and(|status| status.success()) {
             self.agent.hear_out(LIMIT);
         }
     }
@@ -258,11 +275,12 @@ impl Session {
     }
 
     fn end_device(&mut self) -> Result<()> {
+        let Some(device) = &mut self.device else { return Ok(()) };
         // Refused only by a device that is on its way out already, because QEMU has gone.
         let _ = self.control.call(&Quit {});
-        match self.device.wait(LIMIT) {
+        match device.wait(LIMIT) {
             Some(status) if status.success() => Ok(()),
-            Some(_) => bail!("{}", self.device.epitaph()),
+            Some(_) => bail!("{}", device.epitaph()),
             None => bail!("the device did not quit within {} s", LIMIT.as_secs()),
         }
     }

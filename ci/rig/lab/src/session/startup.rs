@@ -28,8 +28,8 @@ pub const GIVEN_UP: [&str; 5] = ["guest-panicked", "internal-error", "io-error",
 pub(super) struct Started<'a> {
     /// The machine.
     pub(super) qemu: &'a mut Process,
-    /// Its device.
-    pub(super) device: &'a mut Process,
+    /// Its device process, if it has one.
+    pub(super) device: Option<&'a mut Process>,
     /// Their folder.
     pub(super) folder: &'a Folder,
 }
@@ -40,7 +40,7 @@ pub(super) struct Started<'a> {
 /// [`GaveUp`] if QEMU ended or stopped the machine by itself; else what stands behind the broken line.
 pub(super) fn greet(
     [agent, monitor]: [&UnixListener; 2],
-    Started { qemu, device, folder }: Started<'_>,
+    Started { qemu, mut device, folder }: Started<'_>,
     boot: &dyn Boot,
     symbols: &Arc<Symbols>,
 ) -> Result<(Agent, Qmp, Greeting)> {
@@ -67,16 +67,19 @@ pub(super) fn greet(
                 let written = std::fs::metadata(log).map_or(0, |log| log.len());
                 if let Some(how) = progress.see(clock.now(), format!("{written} bytes")) {
                     let error = AgentError::TimedOut(how.waited());
-                    return Err(Parties { agent: &agent, qemu, device, log }.explain(error.into()));
+                    return Err(Parties { agent: &agent, qemu, device: device.as_deref_mut(), log }
+                        .explain(error.into()));
                 }
             }
             Err(error) => {
-                let named = Parties { agent: &agent, qemu, device, log }.explain(error.into());
+                let named =
+                    Parties { agent: &agent, qemu, device: device.as_deref_mut(), log }.explain(error.into());
                 // The guest's own end, and the device's, are told as they are.
                 let status = qemu.status().and_then(|status| status.code());
                 let by_itself =
                     status.is_some_and(|code| ![0, EXIT_INTERNAL, EXIT_BUG_CHECK].contains(&code));
-                let device_failed = device.status().is_some_and(|status| !status.success());
+                let device_failed =
+                    device.and_then(|device| device.status()).is_some_and(|status| !status.success());
                 return Err(if by_itself && !device_failed { gave_up(named, qemu) } else { named });
             }
         }
@@ -174,7 +177,7 @@ mod tests {
         });
         let error = greet(
             [&agent, &monitor],
-            Started { qemu: &mut qemu, device: &mut device, folder: &folder },
+            Started { qemu: &mut qemu, device: Some(&mut device), folder: &folder },
             &Quick,
             &Arc::default(),
         )

@@ -1,0 +1,81 @@
+//! What any driver can be asked for, whatever its device: by the name of its service.
+
+use super::Run;
+use crate::base::files::Subject;
+use crate::guest::agent::AgentError;
+use crate::guest::need::Need;
+use agent_protocol::{Command, Message};
+use anyhow::{Result, bail};
+
+/// How a load ended that may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// The drivers are loaded; whether the allocation failed that was to fail.
+    Done(bool),
+    /// A driver refused, and what had been loaded is gone.
+    Refused,
+}
+
+impl Run {
+    /// The drivers that are judged. These scenarios are for understudy.
+    ///
+    /// # Errors
+    /// The guest is another one.
+    pub fn subjects(&mut self) -> Result<Vec<Subject>> {
+        self.require(Need::OwnKernel)?;
+        Ok(self.settings.files.subjects().cloned().collect())
+    }
+
+    /// Whether one of them is a network adapter.
+    pub fn has_nic(&self) -> bool {
+        self.settings.files.subjects().any(|subject| subject.net)
+    }
+
+    /// Pulls out the device of a service, and unloads what is left.
+    pub fn pull_out(&mut self, service: &str) -> Result<()> {
+        self.down()?;
+        self.remove(service, true)?;
+        self.ended_lives.push(self.session.agent.heard());
+        if self.settings.files.drivers.len() > 1 {
+            return self.unload();
+        }
+        // nothing is left to unload; the books are
+        self.ask(Command::Report)?;
+        self.unloaded();
+        Ok(())
+    }
+
+    /// Loads the drivers while the allocation of `service` fails that follows `after` others of it.
+    pub fn load_without_memory(&mut self, service: &str, after: u32) -> Result<Load> {
+        self.fail_allocation(service, after)?;
+        self.step("load the drivers", |run| {
+            let heard = run.session.agent.heard();
+            let loaded = run.ask(Command::Load);
+            let failed = run.session.agent.said().into_iter().skip(heard).any(
+                |said| matches!(said, Message::Event { queue, what, .. } if queue == "memory" && what.starts_with("an allocation of")),
+            );
+            match loaded {
+                Ok(_) => {
+                    run.loaded = true;
+                    run.up()?;
+                    Ok((Load::Done(failed), "loaded".into()))
+                }
+                Err(error) => match error.downcast_ref() {
+                    Some(AgentError::Failed(_)) if failed => Ok((Load::Refused, format!("{error:#}"))),
+                    Some(AgentError::Failed(_)) => bail!("{error:#}, though every allocation succeeded"),
+                    _ => Err(error),
+                },
+            }
+        })
+    }
+
+    /// Whether frames that leave the card are lost from now on.
+    pub fn silence_wire(&mut self, silent: bool) -> Result<()> {
+        let name = if silent { "the wire falls silent" } else { "the wire carries frames again" };
+        self.step(name, |run| {
+            let Some(wire) = &run.session.wire else { bail!("the device has no wire") };
+            wire.set_silent(silent);
+            Ok(((), String::new()))
+        })
+    }
+}
