@@ -175,6 +175,8 @@ mutants! {
     LeavesTarget = 310,
     /// The local target, which is not the driver's to close, is closed.
     ClosesLocalTarget = 311,
+    /// A program's request goes to another device with the file object of the relay's own.
+    PassesForeignFile = 312,
 }
 
 impl Mutant {
@@ -282,7 +284,7 @@ mod tests {
             (Mutant::CompletesListTwice, "cancelnic-lwf"),
             (Mutant::ForgetsTheGate, "cancelnic-lwf"),
             (Mutant::CancelsWithoutReference, "cancelnic-relay"),
-            (Mutant::ClosesLocalTarget, "cancelnic-relay"),
+            (Mutant::PassesForeignFile, "cancelnic-relay"),
         ];
         assert!(ends.iter().all(|(mutant, driver)| mutant.driver() == *driver));
     }

@@ -3,16 +3,24 @@
 //!
 //! Rules: CP31 (`driver/docs/cancel-path.md`).
 
-use cancelnic_ioctl::log::event;
-use cancelnic_kernel::kmdf::request::{Request, acknowledge_stop};
+use core::ptr::null_mut;
+
+use cancelnic_ioctl::{
+    log::event,
+    relay::{option, way},
+};
+use cancelnic_kernel::{
+    check,
+    kmdf::request::{Request, acknowledge_stop},
+};
 use cancelnic_mutants::Mutant;
 use wdk_sys::{
-    _WDF_REQUEST_STOP_ACTION_FLAGS, STATUS_DEVICE_BUSY, ULONG, WDFFILEOBJECT, WDFQUEUE, WDFREQUEST,
+    _WDF_REQUEST_STOP_ACTION_FLAGS, NTSTATUS, STATUS_DEVICE_BUSY, ULONG, WDFFILEOBJECT, WDFQUEUE, WDFREQUEST,
     call_unsafe_wdf_function_binding,
 };
 
 use crate::{
-    relay::{Handle, Passing, Relay},
+    relay::{Handle, How, Passing, Relay},
     slots::Origin,
 };
 
@@ -32,8 +40,11 @@ impl Relay {
     }
 
     /// Passes a program's request on.
-    fn pass_on(&self, request: Request) {
+    fn pass_on(&self, request: Request, code: ULONG) {
         let Passing { slot, how } = self.pass.with(|pass| *pass);
+        if let Err(status) = self.format(&request, how, code) {
+            return request.finish(Err(status));
+        }
         let (file, handle) = (request.file(), Handle(request.handle()));
         let entered = self.slots.with(|slots| {
             slots.put(slot, handle, Origin::Passed { file })?;
@@ -42,11 +53,43 @@ impl Relay {
         if entered.is_err() {
             return request.finish(Err(STATUS_DEVICE_BUSY));
         }
-        // SAFETY: the driver owns the request until it is sent.
-        unsafe { call_unsafe_wdf_function_binding!(WdfRequestFormatRequestUsingCurrentType, handle.0) };
         // SAFETY: in its slot, under way, and not sent yet.
         // What comes of it is in the log.
         let _ = unsafe { self.send(handle, slot, how) };
+    }
+
+    /// Makes a program's request ready for its target. As it came, it carries the file object of the relay's own device; that
+    /// is right further down the same stack only. At another device NDIS would take it for a request of its own. One that is
+    /// forgotten has to go as it came. At most DISPATCH_LEVEL.
+    fn format(&self, request: &Request, how: How, code: ULONG) -> Result<(), NTSTATUS> {
+        let as_it_came = how.way == way::BELOW
+            || how.is(option::SEND_AND_FORGET)
+            || self.mutant.is(Mutant::PassesForeignFile);
+        if as_it_came {
+            // SAFETY: the driver owns the request until it is sent.
+            unsafe {
+                call_unsafe_wdf_function_binding!(WdfRequestFormatRequestUsingCurrentType, request.handle());
+            }
+            return Ok(());
+        }
+        let [input, output] = request.memories()?;
+        #[expect(
+            clippy::too_many_arguments,
+            reason = "the macro makes a function with all of KMDF's parameters"
+        )]
+        // SAFETY: the driver owns the request until it is sent; its memory objects live until it is completed.
+        check(unsafe {
+            call_unsafe_wdf_function_binding!(
+                WdfIoTargetFormatRequestForIoctl,
+                self.way(how.way).handle(),
+                request.handle(),
+                code,
+                input,
+                null_mut(),
+                output,
+                null_mut()
+            )
+        })
     }
 
     fn slot_of(&self, request: WDFREQUEST) -> u32 {
@@ -60,12 +103,12 @@ pub(crate) unsafe extern "C" fn evt_io_pass(
     request: WDFREQUEST,
     _output: usize,
     _input: usize,
-    _code: ULONG,
+    code: ULONG,
 ) {
     // SAFETY: this callback's own queue.
     let relay = unsafe { Relay::of_queue(queue) };
     // SAFETY: this callback's own request, which the driver owns from now on.
-    relay.pass_on(unsafe { Request::owned(request) });
+    relay.pass_on(unsafe { Request::owned(request) }, code);
 }
 
 /// Power goes: a request that is under way stays so. The device goes: it is recalled. At most DISPATCH_LEVEL.

@@ -4,7 +4,8 @@ use core::{ptr::null_mut, slice};
 
 use cancelnic_ioctl::{Fault, Input, read};
 use wdk_sys::{
-    FALSE, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_SUCCESS, WDFREQUEST, call_unsafe_wdf_function_binding,
+    FALSE, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_SUCCESS, WDFMEMORY, WDFREQUEST,
+    call_unsafe_wdf_function_binding,
 };
 use zerocopy::{Immutable, IntoBytes};
 
@@ -67,6 +68,30 @@ impl Request {
         // other reference, that of `output`, borrows the request exclusively.
         let bytes = unsafe { slice::from_raw_parts(buffer.cast::<u8>(), length) };
         read(bytes).map_err(|fault| fault.status() as NTSTATUS)
+    }
+
+    /// The memory objects of a buffered or direct control request, its input and its output; null for one that it has not.
+    /// They live until the request is completed. At most DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// The framework's status.
+    pub fn memories(&self) -> Result<[WDFMEMORY; 2], NTSTATUS> {
+        let [mut input, mut output] = [null_mut(); 2];
+        // SAFETY: the driver owns the request; the handle is written on success.
+        let status = unsafe {
+            call_unsafe_wdf_function_binding!(WdfRequestRetrieveInputMemory, self.0, &raw mut input)
+        };
+        if status != STATUS_BUFFER_TOO_SMALL {
+            check(status)?;
+        }
+        // SAFETY: the same.
+        let status = unsafe {
+            call_unsafe_wdf_function_binding!(WdfRequestRetrieveOutputMemory, self.0, &raw mut output)
+        };
+        if status != STATUS_BUFFER_TOO_SMALL {
+            check(status)?;
+        }
+        Ok([input, output])
     }
 
     /// The output buffer of a buffered or direct control request, at least `least` bytes. A buffered request's input is in

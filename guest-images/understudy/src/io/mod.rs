@@ -15,6 +15,7 @@ pub(crate) mod registry;
 mod transfer;
 
 pub(crate) use irp::Irp;
+pub(crate) use transfer::mdl_over;
 
 use wdk_offline::NTSTATUS;
 

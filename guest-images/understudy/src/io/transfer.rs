@@ -25,6 +25,25 @@ pub(super) struct Transfer {
     mdl: Option<Lent>,
 }
 
+/// An MDL over `len` bytes at `start`, which stay where they are as long as it lives.
+pub(crate) fn mdl_over(start: *mut u8, len: usize) -> Lent {
+    let address = start as usize;
+    let described = MDL {
+        Next: core::ptr::null_mut(),
+        Size: size_of::<MDL>() as i16,
+        MdlFlags: MDL_MAPPED_TO_SYSTEM_VA,
+        Process: core::ptr::null_mut(),
+        MappedSystemVa: address as *mut _,
+        StartVa: (address & !(PAGE - 1)) as *mut _,
+        ByteCount: len as u32,
+        ByteOffset: (address & (PAGE - 1)) as u32,
+    };
+    let mdl = Lent::new(b"Mdl ", size_of::<MDL>(), true);
+    // SAFETY: fresh, and large and aligned enough.
+    unsafe { mdl.start().cast::<MDL>().write(described) };
+    mdl
+}
+
 /// Where a transfer's buffers are; null where its method has none.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -72,23 +91,7 @@ impl Transfer {
         }
         let output = Lent::new(b"IoUb", output_len, true);
         let direct = matches!(method, Method::InDirect | Method::OutDirect) && output_len != 0;
-        let mdl = direct.then(|| {
-            let address = output.start() as usize;
-            let described = MDL {
-                Next: core::ptr::null_mut(),
-                Size: size_of::<MDL>() as i16,
-                MdlFlags: MDL_MAPPED_TO_SYSTEM_VA,
-                Process: core::ptr::null_mut(),
-                MappedSystemVa: address as *mut _,
-                StartVa: (address & !(PAGE - 1)) as *mut _,
-                ByteCount: output_len as u32,
-                ByteOffset: (address & (PAGE - 1)) as u32,
-            };
-            let mdl = Lent::new(b"Mdl ", size_of::<MDL>(), true);
-            // SAFETY: fresh, and large and aligned enough.
-            unsafe { mdl.start().cast::<MDL>().write(described) };
-            mdl
-        });
+        let mdl = direct.then(|| mdl_over(output.start(), output_len));
         Self { method, input: input.to_vec(), system, output, mdl }
     }
 

@@ -32,12 +32,16 @@ fn complete(irp: Irp, status: NTSTATUS) -> NTSTATUS {
     status
 }
 
-/// Whether a file was opened without a name below its device.
-fn is_nameless(file: *mut FILE_OBJECT, device: *mut DEVICE_OBJECT) -> bool {
+/// Why NDIS takes a network device's request, if it does: it has a file object that NetAdapterCx has not marked as one of the
+/// driver's own interface. A request without a file object is the driver's.
+fn taken_by_ndis(file: *mut FILE_OBJECT, device: *mut DEVICE_OBJECT) -> Option<&'static str> {
     // SAFETY: the file object of a request lives until the request is completed; a driver's own request may have none.
-    let file = unsafe { file.as_ref() };
-    // a request that another driver passes on as it is has the file of that driver's device: no page tells of it
-    file.is_some_and(|file| file.DeviceObject == device && file.FileName.Length == 0)
+    let file = unsafe { file.as_ref() }?;
+    if file.DeviceObject != device {
+        return Some("NDIS takes requests with a file object of another device");
+    }
+    (crate::settings::documented() && file.FileName.Length == 0)
+        .then_some("NDIS takes requests on a device interface without a reference string")
 }
 
 /// The framework's dispatch routine for every IRP of a device.
@@ -48,12 +52,14 @@ pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
     let location = irp.current();
     // SAFETY: the current location lies in the IRP.
     let (major, file) = unsafe { ((*location).MajorFunction, (*location).FileObject) };
-    if device.net && crate::settings::documented() && is_nameless(file, object) {
-        // As documented NDIS takes what comes by an interface without a reference string: the driver hears of none of it.
+    if device.net
+        && let Some(reason) = taken_by_ndis(file, object)
+    {
+        // the driver hears of none of it
         let ndis = if matches!(major, MJ_CREATE | MJ_CLEANUP | MJ_CLOSE) {
             STATUS_SUCCESS
         } else {
-            trace::set_reason("NDIS takes requests on a device interface without a reference string");
+            trace::set_reason(reason);
             STATUS_INVALID_DEVICE_REQUEST
         };
         return complete(irp, ndis);

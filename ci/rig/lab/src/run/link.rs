@@ -1,10 +1,14 @@
 //! The device's link, and drivers that do not start.
 
 use super::Run;
-use crate::base::wait::Look;
+use crate::base::wait::{Limits, Look};
 use crate::guest::need::Need;
 use agent_protocol::{Command, Message};
 use anyhow::{Result, bail};
+use std::time::Duration;
+
+/// Within this a driver that looks at the link has reported it, many times over.
+const REPORTED: Duration = Duration::from_secs(4);
 
 impl Run {
     /// The device's link goes down or comes up.
@@ -21,7 +25,7 @@ impl Run {
         self.require(Need::Callbacks)?;
         let wanted = if up { "link up" } else { "link down" };
         self.step(format!("the driver reports {wanted}"), |run| {
-            run.wait(&format!("the driver's report of {wanted}"), |run| {
+            run.wait_at_most(Limits::of(REPORTED), &format!("the driver's report of {wanted}"), |run| {
                 run.ask(Command::Report)?;
                 let last = run.session.agent.said().into_iter().rev().find_map(|said| match said {
                     Message::Event { what, .. } if what.starts_with("link ") => Some(what),

@@ -1,7 +1,7 @@
 //! Deliberately broken requests: each runs a path that the same driver without its fault passes, and must be caught.
 
 use super::life::{self, pass_one, power, removal};
-use super::stage::expect_refused;
+use super::stage::{expect_refused, expect_status};
 use super::status::{CANCELLED, SUCCESS};
 use super::waiting::{await_waiting, wait};
 use crate::scenario::{Scenario, bench, caught, caused, endured};
@@ -62,6 +62,16 @@ fn recall_passed(run: &mut Run) -> Result<()> {
     requests.cancel(run, life::SLOT)?;
     let status = run.finish_control(&program)?.status;
     run.expect("status", status, CANCELLED)?;
+    requests.close(run)
+}
+
+/// A program's request, passed on, is answered by the NIC's driver at once.
+fn pass_to_the_nic(run: &mut Run) -> Result<()> {
+    let requests = ready(run)?;
+    requests.pass(run, life::SLOT, 0, true)?;
+    let program = wait(run, requests.relay, TAG, behaviour::AT_ONCE)?;
+    let status = run.finish_control(&program)?.status;
+    expect_status("the program's status", status, SUCCESS)?;
     requests.close(run)
 }
 
@@ -167,6 +177,14 @@ pub(crate) fn all() -> Vec<Scenario> {
         )
         .shows(|facts| caused(facts, "none", &["power transition of a WDFQUEUE: the driver still has"]))
         .needs(&[Need::Sleep]),
+        caught(
+            "caught-passed-with-foreign-file",
+            "a relay that sends a program's request to another device as it came loses it to NDIS",
+            Mutant::PassesForeignFile,
+            &["ScenarioFailed"],
+            pass_to_the_nic,
+        )
+        .shows(|facts| caused(facts, "", &["the program's status: 0xc0000010"])),
         caught(
             "caught-acknowledged-outside-stop",
             "a relay that acknowledges a stop outside EvtIoStop is caught",

@@ -63,27 +63,13 @@ pub(super) fn synchronous_timeout(run: &mut Run, stage: &mut Stage) -> Result<()
     stage.over(run)
 }
 
-/// A program's request that the relay has sent and forgotten, recalled before or after it is completed.
-fn forget(run: &mut Run, stage: &mut Stage, completed_first: bool) -> Result<()> {
+/// A program's request that the relay has sent and forgotten, with the file object that it came with.
+pub(super) fn forgotten(run: &mut Run, stage: &mut Stage) -> Result<()> {
     let program = stage.passing(run, behaviour::NOT_CANCELABLE, option::SEND_AND_FORGET, false)?;
     stage.await_logged(run, "sent")?;
-    if !completed_first {
-        stage.recall(run)?;
-    }
-    stage.requests.complete(run, stage.tag, SUCCESS)?;
     stage.status = Some(run.finish_control(&program)?.status);
-    if completed_first {
-        stage.recall(run)?;
-    }
+    stage.recall(run)?;
     stage.take_log(run)
-}
-
-pub(super) fn forgotten(run: &mut Run, stage: &mut Stage) -> Result<()> {
-    forget(run, stage, false)
-}
-
-pub(super) fn forgotten_and_completed(run: &mut Run, stage: &mut Stage) -> Result<()> {
-    forget(run, stage, true)
 }
 
 pub(super) fn passed(run: &mut Run, stage: &mut Stage) -> Result<()> {

@@ -379,24 +379,20 @@ pub(super) static TABLE: &[Cell] = &[
             "sending presented marked cancel-callback completing completion sent cancelling cancelled",
         ),
     ),
-    Cell {
-        state: FORGOTTEN,
-        first: Recaller,
-        routine: Routine::Only(false),
-        how: "the count was never raised: nothing to recall, and the reference keeps the object",
-        outcome: Expected::Seen(
-            sends::forgotten,
-            seen(false, SUCCESS, false, "sending presented sent cancelling cancelled completing"),
-        ),
-    },
+    impossible(
+        FORGOTTEN,
+        Recaller,
+        Routine::Only(false),
+        "it keeps its file object, with which NDIS completes it before the NIC's driver could keep it",
+    ),
     Cell {
         state: FORGOTTEN,
         first: Other,
         routine: Routine::Only(false),
-        how: "completed below before the recall",
+        how: "NDIS completes it; the count was never raised: nothing to recall, and the reference keeps the object",
         outcome: Expected::Seen(
-            sends::forgotten_and_completed,
-            seen(false, SUCCESS, false, "sending presented sent completing cancelling cancelled"),
+            sends::forgotten,
+            seen(false, INVALID_DEVICE_REQUEST, false, "sending sent cancelling cancelled"),
         ),
     },
     impossible(

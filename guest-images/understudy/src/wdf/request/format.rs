@@ -2,7 +2,7 @@
 
 use super::send::{ALREADY_SENT, STATUS_REQUEST_NOT_ACCEPTED};
 use super::{Format, Request, Span, get};
-use crate::io::{Irp, MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL};
+use crate::io::{Irp, MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, mdl_over};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{require_irql, violation};
@@ -97,7 +97,7 @@ struct Ioctl {
     output: (WDFMEMORY, *const WDFMEMORY_OFFSET),
 }
 
-/// The two formats for control requests, METHOD_BUFFERED.
+/// The two formats for control requests.
 fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl: Ioctl) -> NTSTATUS {
     let Ioctl { major, code, input, output } = ioctl;
     require_irql(function, Irql::DISPATCH);
@@ -111,8 +111,9 @@ fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl:
             format!("{function}: WDFREQUEST {:#x}", request.handle()),
         );
     }
-    if Method::of(code) != Method::Buffered {
-        crate::verifier::trace::not_offered(&format!("{function} with a method other than buffered"));
+    let method = Method::of(code);
+    if method == Method::Neither {
+        crate::verifier::trace::not_offered(&format!("{function} with METHOD_NEITHER"));
     }
     let (input, output) = match (span(function, input.0, input.1), span(function, output.0, output.1)) {
         (Ok(input), Ok(output)) => (input, output),
@@ -126,7 +127,12 @@ fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl:
     request.clear_format();
     let len = |span: &Option<Span>| span.as_ref().map_or(0, |span| span.len);
     let (input_len, output_len) = (len(&input), len(&output));
-    let mut system = vec![0_u8; input_len.max(output_len).max(1)];
+    let shared = if method == Method::Buffered { output_len } else { 0 };
+    let mut system = vec![0_u8; input_len.max(shared).max(1)];
+    let mdl = output.as_ref().filter(|_| method != Method::Buffered).map(|output| {
+        // SAFETY: the span lies in the memory object, which lives as long as the format.
+        mdl_over(unsafe { output.memory.buffer().add(output.offset) }, output.len)
+    });
     if let Some(input) = &input {
         // SAFETY: the span lies in the memory object, which lives.
         let bytes =
@@ -140,7 +146,7 @@ fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl:
     // SAFETY: the driver owns the request and with it its IRP, which is not sent; the system buffer stays with the
     // format, whose vector does not move its bytes.
     let before = unsafe {
-        let before = (*irp.raw()).AssociatedIrp.SystemBuffer as usize;
+        let before = ((*irp.raw()).AssociatedIrp.SystemBuffer as usize, (*irp.raw()).MdlAddress as usize);
         core::ptr::write_bytes(next, 0, 1);
         (*next).MajorFunction = major;
         (*next).FileObject = target.file_object();
@@ -148,9 +154,12 @@ fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl:
         (*next).Parameters.DeviceIoControl.InputBufferLength = input_len as u32;
         (*next).Parameters.DeviceIoControl.OutputBufferLength = output_len as u32;
         (*irp.raw()).AssociatedIrp.SystemBuffer = system.as_mut_ptr().cast();
+        if let Some(mdl) = &mdl {
+            (*irp.raw()).MdlAddress = mdl.start().cast();
+        }
         before
     };
-    let format = Arc::new(Format { major, code, input, output, system: IrqLock::new(system), before });
+    let format = Arc::new(Format { major, code, input, output, system: IrqLock::new(system), mdl, before });
     request.inner.with(|inner| {
         inner.format = Some(format);
         inner.formatted = true;

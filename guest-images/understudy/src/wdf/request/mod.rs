@@ -16,6 +16,7 @@ use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Event, Timer};
 use crate::mm::Owner;
+use crate::verifier::pool::Lent;
 use crate::verifier::violation;
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
@@ -63,8 +64,10 @@ pub(crate) struct Format {
     pub output: Option<Span>,
     /// The IRP's system buffer meanwhile; at least one byte.
     pub system: IrqLock<Vec<u8>>,
-    /// The system buffer that the IRP had before.
-    pub before: usize,
+    /// What describes the output's pages meanwhile, with a direct method.
+    pub mdl: Option<Lent>,
+    /// The system buffer and the MDL that the IRP had before.
+    pub before: (usize, usize),
 }
 
 /// The driver's completion routine with its context: one shot.
@@ -264,7 +267,12 @@ impl Request {
         let Some(format) = format else { return };
         if let Some(irp) = irp {
             // SAFETY: the IRP is the request's, and not sent.
-            unsafe { (*irp.raw()).AssociatedIrp.SystemBuffer = format.before as *mut _ };
+            unsafe {
+                (*irp.raw()).AssociatedIrp.SystemBuffer = format.before.0 as *mut _;
+                if format.mdl.is_some() {
+                    (*irp.raw()).MdlAddress = format.before.1 as *mut _;
+                }
+            }
         }
         for span in [&format.input, &format.output].into_iter().flatten() {
             span.memory.unuse();

@@ -10,6 +10,7 @@ use crate::wdf::object::{self};
 use alloc::{boxed::Box, format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
+use understudy_rules::io::method::Method;
 use understudy_rules::wdf::recall::Fired;
 use wdk_offline::{
     DEVICE_OBJECT, IRP, NTSTATUS, PFN_WDF_REQUEST_COMPLETION_ROUTINE, STATUS_INFO_LENGTH_MISMATCH,
@@ -69,7 +70,7 @@ impl Request {
         object::release(handle);
     }
 
-    /// Copies a buffered control request's output back, whatever its status, and fills the completion parameters.
+    /// Copies a buffered control request's output back, whatever its status (a direct one's was written in place), and fills the completion parameters.
     fn bring_back(&self, format: Option<&Format>, status: NTSTATUS, information: u64) {
         let mut params = WDF_REQUEST_COMPLETION_PARAMS {
             Size: size_of::<WDF_REQUEST_COMPLETION_PARAMS>() as u32,
@@ -90,14 +91,16 @@ impl Request {
                 params.Parameters.Ioctl.Output.Buffer = output.handle as WDFMEMORY;
                 params.Parameters.Ioctl.Output.Offset = output.offset;
                 params.Parameters.Ioctl.Output.Length = information as usize;
-                let len = output.len.min(information as usize);
-                format.system.with(|system| {
-                    // SAFETY: the span lies in the memory object, which lives; the system buffer is as long.
-                    unsafe {
-                        let to = output.memory.buffer().add(output.offset);
-                        core::ptr::copy_nonoverlapping(system.as_ptr(), to, len);
-                    }
-                });
+                if Method::of(format.code) == Method::Buffered {
+                    let len = output.len.min(information as usize);
+                    format.system.with(|system| {
+                        // SAFETY: the span lies in the memory object, which lives; the system buffer is as long.
+                        unsafe {
+                            let to = output.memory.buffer().add(output.offset);
+                            core::ptr::copy_nonoverlapping(system.as_ptr(), to, len);
+                        }
+                    });
+                }
             }
         }
         self.inner.with(|inner| inner.params = params);
