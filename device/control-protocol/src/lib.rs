@@ -19,8 +19,8 @@ mod values;
 
 pub use error::RpcError;
 pub use methods::{
-    AdvanceClock, Call, Clock, GetClock, GetQueue, GetStats, Inject, InjectFrame, Injected, Link,
-    MOST_WAITING, Mark, Method, Nothing, Quit, SetGate, SetLink, StepGate, Time,
+    AdvanceClock, ArmFault, Call, ClearFaults, Clock, Faults, GetClock, GetQueue, GetStats, Inject,
+    InjectFrame, Injected, Link, MOST_WAITING, Mark, Method, Nothing, Quit, SetGate, SetLink, StepGate, Time,
 };
-pub use report::{Counters, Finding, Gate, GateState, Queue, Rule, State, Stats};
-pub use values::{Bytes, Mac, Number, Text};
+pub use report::{Counters, Fault, FaultState, Finding, Gate, GateState, Queue, Rule, State, Stats};
+pub use values::{Bytes, Mac, Number, QueueName, Text};

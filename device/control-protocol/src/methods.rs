@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::RpcError;
-use crate::report::{Gate, Queue, Stats};
-use crate::values::{Bytes, Mac, Number, Text, queue_name};
+use crate::report::{Fault, FaultState, Gate, Queue, Stats};
+use crate::values::{Bytes, Mac, Number, QueueName, Text, queue_name};
 
 /// A method of the control socket; the type's fields are its parameters, its documentation is the method's.
 pub trait Method: Serialize + DeserializeOwned + JsonSchema {
@@ -67,6 +67,8 @@ methods! {
     Inject = "rx.inject" -> Injected, refused if "more frames wait than the device keeps (4096, of 16 MiB together)";
     InjectFrame = "rx.inject_frame" -> Injected, refused if "more frames wait than the device keeps (4096, of 16 MiB together)";
     SetLink = "link.set" -> Link, refused if "the front end takes no configuration interrupts, or does not read them";
+    ArmFault = "fault.arm" -> Faults, refused if "the front end does not learn of a link that flaps";
+    ClearFaults = "fault.clear" -> Faults;
     AdvanceClock = "clock.advance" -> Time, refused if "the clock is real: the device was started without `--clock manual`";
     GetClock = "clock.get" -> Clock;
     Mark = "trace.mark" -> Time;
@@ -176,6 +178,25 @@ pub struct SetLink {
     pub up: bool,
 }
 
+/// Lets the device go wrong so many times from now on, so that a driver can be tried against bad hardware. What it did wrong
+/// is in `stats`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArmFault {
+    /// In which way.
+    pub fault: Fault,
+    /// The queue, if it is a queue's fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
+    /// How often.
+    pub count: Number<1, 1_000_000>,
+}
+
+/// Lets nothing go wrong from now on: what was held up goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClearFaults {}
+
 /// Lets time pass on the manual clock, and returns the new time. What falls due in it has happened by then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -207,6 +228,13 @@ pub struct Quit {}
 pub struct Injected {
     /// Frames.
     pub injected: u64,
+}
+
+/// The faults that were ever armed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Faults {
+    /// Each with its queue.
+    pub faults: Vec<FaultState>,
 }
 
 /// The link.

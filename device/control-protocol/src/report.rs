@@ -10,7 +10,7 @@ use cancelnic_registers::{self as registers, Direction, QueueId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::values::queue_name;
+use crate::values::{QueueName, queue_name};
 
 /// Everything that the device counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +23,8 @@ pub struct Stats {
     pub judge: bool,
     /// What is counted besides the queues.
     pub counters: Counters,
+    /// The faults that were ever armed: what the device does wrong because it was asked to.
+    pub faults: Vec<FaultState>,
 }
 
 impl Stats {
@@ -94,6 +96,43 @@ pub struct GateState {
     pub open: bool,
     /// Frames or chains that it still lets through although it is closed.
     pub steps: u64,
+}
+
+/// A way in which hardware goes wrong. Those of a queue are armed for one; the others are the whole device's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Of a queue: a CANCEL that could finish does not. STATE stays CANCELLING until `fault.clear` or a reset of the device.
+    StuckInCancelling,
+    /// Of a queue: a used element is never written.
+    CompletionWithheld,
+    /// Of a queue: a used element is written twice.
+    CompletionDoubled,
+    /// Of a queue: a used element is written once STATE has read STOPPED, not before.
+    CompletionAfterStopped,
+    /// Of a queue: a used element names a descriptor that the table does not have.
+    CompletionOfAnother,
+    /// Of a queue: an interrupt is not sent.
+    InterruptLost,
+    /// Of a queue: an interrupt is sent without a cause, at once.
+    InterruptSpurious,
+    /// A read of the configuration space finds all ones, as of a device that is gone; what is written until then is lost.
+    RegistersAllOnes,
+    /// The link goes down and comes up again, at once.
+    LinkFlap,
+}
+
+/// A fault that was armed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultState {
+    /// Which one.
+    pub fault: Fault,
+    /// The queue that it is armed for, if it is a queue's.
+    pub queue: Option<QueueName>,
+    /// How often it is still to happen.
+    pub left: u64,
+    /// How often it has happened.
+    pub happened: u64,
 }
 
 /// One queue at one moment. Counts that do not apply to its direction are 0. "Now" is one moment for all of them; totals
@@ -285,7 +324,7 @@ macro_rules! display_as_in_json {
     };
 }
 
-display_as_in_json!(State, Gate, Rule);
+display_as_in_json!(State, Gate, Rule, Fault);
 
 #[cfg(test)]
 mod tests {

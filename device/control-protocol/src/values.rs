@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use cancelnic_registers::QueueId;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -183,6 +184,25 @@ macro_rules! as_text {
     };
 }
 
+/// The name of a queue, where it may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueName(pub QueueId);
+
+impl FromStr for QueueName {
+    type Err = <QueueId as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<QueueName, Self::Err> {
+        text.parse().map(QueueName)
+    }
+}
+
+impl fmt::Display for QueueName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+as_text!(QueueName, "QueueName", "^(tx|rx)[0-7]$");
 as_text!(Bytes, "Bytes", "^([0-9a-fA-F]{2})*$");
 as_text!(Mac, "Mac", "^[0-9a-fA-F]{12}$");
 

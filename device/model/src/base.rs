@@ -9,10 +9,11 @@ use vm_memory::GuestMemory;
 
 use crate::chain::{Buffers, Table};
 use crate::control::Control;
+use crate::fault::Faults;
 use crate::ring::Run;
 use crate::service::{BYTES_PER_WORK, Service, WORK_PER_RUN};
 use crate::snapshot::Totals;
-use crate::{Broken, Judge, Rings, Rule, Settings, Turn};
+use crate::{Broken, Fault, Judge, Rings, Rule, Settings, Turn};
 
 #[derive(Debug)]
 pub(crate) struct Base {
@@ -23,6 +24,7 @@ pub(crate) struct Base {
     /// Whether it may fetch and receive.
     pub(crate) enabled: bool,
     pub(crate) totals: Totals,
+    pub(crate) faults: Faults,
     /// Work done since `run` asked last, besides steps: see [`WORK_PER_RUN`](crate::service::WORK_PER_RUN).
     pub(crate) work: usize,
     /// Somebody calls `run` all the time: no doorbell is needed.
@@ -42,6 +44,7 @@ impl Base {
             judge: Judge::new(id.direction(), settings.judged),
             enabled: false,
             totals: Totals::default(),
+            faults: Faults::default(),
             work: 0,
             is_polled: false,
             buffers: Buffers::default(),
@@ -156,8 +159,39 @@ impl Base {
         }
     }
 
-    /// Owes a used element, which [`Base::flush`] writes; false if the queue breaks over it.
+    /// Owes a used element, which [`Base::flush`] writes; false if the queue breaks over it, or an armed fault keeps it back.
     pub(crate) fn write_used<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> bool {
+        let Some(ring) = self.service.ring() else { return false };
+        match self.faults.of_completion() {
+            None | Some(Fault::StuckInCancelling) => self.complete(memory, head, len),
+            Some(Fault::CompletionDoubled) => {
+                self.complete(memory, head, len) && self.complete(memory, head, len)
+            }
+            Some(Fault::CompletionOfAnother) => {
+                let nobodys = head.wrapping_add(ring.table().entries);
+                self.complete(memory, nobodys, len)
+            }
+            Some(Fault::CompletionWithheld) => {
+                ring.skip();
+                false
+            }
+            Some(Fault::CompletionAfterStopped) => {
+                ring.skip();
+                self.faults.hold(head, len);
+                false
+            }
+        }
+    }
+
+    /// Writes the used elements that an armed fault has kept back until STATE reads STOPPED, as it does now.
+    pub(crate) fn complete_late<M: GuestMemory>(&mut self, memory: &M) {
+        while let Some((head, len)) = self.faults.next_late() {
+            self.complete(memory, head, len);
+        }
+        self.flush(memory);
+    }
+
+    fn complete<M: GuestMemory>(&mut self, memory: &M, head: u16, len: u32) -> bool {
         let Some(ring) = self.service.ring() else { return false };
         self.judge.completes(memory, head, len);
         if let Err(why) = ring.complete(memory, head, len) {

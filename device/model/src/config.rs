@@ -114,6 +114,11 @@ impl ConfigSpace {
         self.fixed != before
     }
 
+    /// Whether there is a link.
+    pub fn link_is_up(&self) -> bool {
+        self.fixed.get(STATUS_OFFSET).is_some_and(|status| status & 1 != 0)
+    }
+
     /// The space as it reads now. Changes nothing and takes no queue's lock.
     pub fn bytes(&self) -> [u8; SPACE_SIZE] {
         let mut bytes = self.fixed;

@@ -10,6 +10,7 @@
 //! - [`StatusRegister`]: a queue's status word, shared between queue and configuration space. Reading it
 //!   takes no lock.
 //! - [`Judge`], one in each queue: names what the driver does with it that it must not.
+//! - [`Fault`]: what a queue does wrong because it was asked to; no queue does by itself.
 //! - [`Wire`]: gets every frame when its last byte has left, every frame delivered to the guest, and if it wants to
 //!   every frame taken back.
 //!
@@ -34,6 +35,7 @@ mod base;
 mod chain;
 mod config;
 mod control;
+mod fault;
 mod frame;
 mod gate;
 mod judge;
@@ -49,6 +51,7 @@ mod turn;
 mod tx;
 
 pub use config::{Command, ConfigSpace, Misuse, NetConfig, Written};
+pub use fault::{Armed, Fault};
 pub use frame::{Frame, Pool};
 pub use gate::{Gate, GateState};
 pub use judge::{Finding, Judge, KEPT, LATE, Negotiated, Rule};

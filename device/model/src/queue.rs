@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cancelnic_registers::{Caps, CommandWord, Direction, Op, QueueId};
+use cancelnic_registers::{Caps, CommandWord, Direction, Op, QueueId, State};
 use vm_memory::GuestMemory;
 
 use crate::base::Base;
@@ -10,7 +10,9 @@ use crate::frame::Frame;
 use crate::rx::Receive;
 use crate::snapshot::{Inside, Snapshot, Totals};
 use crate::tx::Transmit;
-use crate::{Gate, GateState, Judge, Left, Link, Negotiated, Rings, Rule, StatusRegister, Turn, Wire};
+use crate::{
+    Armed, Fault, Gate, GateState, Judge, Left, Link, Negotiated, Rings, Rule, StatusRegister, Turn, Wire,
+};
 
 /// What the queues of one NIC are made with.
 #[derive(Debug, Clone)]
@@ -129,6 +131,7 @@ impl Queue {
         let new_life = rings.base == 0;
         pipeline!(&mut self.pipeline, enter(&mut self.base, new_life));
         if new_life {
+            self.base.faults.forget();
             self.base.control.begin_new_life();
         }
         self.base.enter(memory, now, rings);
@@ -142,6 +145,9 @@ impl Queue {
         let hush = self.base.is_polled && self.base.enabled && self.base.is_running();
         self.base.hush(memory, hush);
         self.base.work = 0;
+        if self.base.control.state() == State::Stopped {
+            self.base.complete_late(memory);
+        }
         let (mut again, mut moved) = (self.base.service.is_in(), false);
         while again && !self.base.is_tired() {
             again = pipeline!(&mut self.pipeline, step(&mut self.base, memory, now, wire))
@@ -217,6 +223,9 @@ impl Queue {
         if !pipeline!(&self.pipeline, is_idle(&self.base)) {
             return false;
         }
+        if self.base.control.state() == State::Cancelling && self.base.faults.keep_cancelling() {
+            return false;
+        }
         self.base.judge.cancel_ends(memory);
         self.base.control.finish_command()
     }
@@ -261,6 +270,21 @@ impl Queue {
             Pipeline::Transmit(_) => (0, 0),
             Pipeline::Receive(receive) => receive.room(),
         }
+    }
+
+    /// The fault is to happen `count` times from now on.
+    pub fn arm_fault(&mut self, fault: Fault, count: u64) {
+        self.base.faults.arm(fault, count);
+    }
+
+    /// Nothing goes wrong from now on. Call [`Queue::run`] afterwards: what was held up goes on.
+    pub fn clear_faults(&mut self) {
+        self.base.faults.clear();
+    }
+
+    /// The faults that were ever armed.
+    pub fn faults(&self) -> impl Iterator<Item = (Fault, Armed)> {
+        self.base.faults.all()
     }
 
     /// What it has counted. Costs nothing.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use cancelnic_registers::{Direction, QueueId};
 use control_protocol::{
-    Bytes, Call, Clock, Gate, Inject, InjectFrame, Injected, Link, Method, Nothing, Queue, Quit, RpcError,
-    Time,
+    Bytes, Call, Clock, Faults, Gate, Inject, InjectFrame, Injected, Link, Method, Nothing, Queue, QueueName,
+    Quit, RpcError, Time,
 };
 use numbered_frame::{EVERYONE, SHORTEST};
 use serde_json::Value;
 
 use super::server::Methods;
-use crate::nic::{Nic, SHORTEST_FRAME, gate, gates, offered};
+use crate::nic::{Nic, NotArmed, SHORTEST_FRAME, gate, gates, offered};
 use crate::stop::Stop;
 
 /// What a client of the control socket can do.
@@ -45,6 +45,21 @@ impl Methods for Control {
                 nic.set_link(call.up).map_err(|not_told| RpcError::state(not_told.to_string()))?;
                 tracing::info!(up = call.up, "link");
                 answer(&call, Link { up: call.up })
+            }
+            Call::ArmFault(call) => {
+                let queue = call.queue.map(|QueueName(queue)| self.queue(queue)).transpose()?;
+                let armed = nic.arm_fault(call.fault, queue.map(|queue| queue.queue), call.count.get());
+                armed.map_err(|not_armed| match not_armed {
+                    NotArmed::Link(_) => RpcError::state(not_armed.to_string()),
+                    NotArmed::OfAQueue(_) | NotArmed::OfTheDevice(_) => {
+                        RpcError::params(not_armed.to_string())
+                    }
+                })?;
+                answer(&call, Faults { faults: nic.all_faults() })
+            }
+            Call::ClearFaults(call) => {
+                nic.clear_faults();
+                answer(&call, Faults { faults: nic.all_faults() })
             }
             Call::AdvanceClock(call) => {
                 let us = nic

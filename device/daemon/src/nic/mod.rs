@@ -4,6 +4,7 @@
 //! Order of locks: one queue, then loopback frames or capture; never back, and never two queues at once.
 
 mod clock;
+mod faults;
 mod report;
 mod rows;
 mod run;
@@ -34,6 +35,8 @@ use crate::trace::{self, Trace};
 use crate::wires::{Far, Outside};
 
 use clock::Clock;
+use faults::DeviceFaults;
+pub(crate) use faults::NotArmed;
 pub(crate) use report::{gate, gates};
 pub(crate) use rows::names as trace_rows;
 use run::Polling;
@@ -92,6 +95,7 @@ pub(crate) struct Nic {
     polling: Polling,
     memory: Memory,
     connected: AtomicBool,
+    faults: Mutex<DeviceFaults>,
     /// Where a change of the configuration is told.
     channel: Mutex<Option<Channel>>,
     stop: Arc<Stop>,
@@ -139,6 +143,7 @@ impl Nic {
             polling: Polling::new(cli.poll),
             memory: Memory::new(GuestMemoryMmap::new()),
             connected: AtomicBool::new(false),
+            faults: Mutex::default(),
             channel: Mutex::new(None),
             stop,
             trace,
@@ -147,6 +152,10 @@ impl Nic {
 
     fn config(&self) -> MutexGuard<'_, ConfigSpace> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn faults(&self) -> MutexGuard<'_, DeviceFaults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Guest memory as it is shared now; empty before a front end has shared any. Taken under a queue's
@@ -231,7 +240,8 @@ impl Nic {
 
     /// `size` bytes of the configuration space from `offset`.
     pub(crate) fn read_config(&self, offset: u32, size: u32) -> Vec<u8> {
-        self.config().read(offset, size)
+        let bytes = self.config().read(offset, size);
+        if self.faults().registers.strikes() { vec![0xff; bytes.len()] } else { bytes }
     }
 
     /// The queue's slot, if the device offers it.
@@ -242,6 +252,9 @@ impl Nic {
     /// The guest has written `bytes` at `offset`. Commands are carried out before this returns: it never
     /// waits for a gate, for wire time or for the guest. For the thread that answers the front end.
     pub(crate) fn write_config(&self, offset: u32, bytes: &[u8]) {
+        if self.faults().registers.left > 0 {
+            return;
+        }
         let Written { commands, misuses } = self.config().write(offset, bytes);
         for Misuse { queue, rule } in misuses {
             let Some(slot) = self.slot(queue) else { continue };

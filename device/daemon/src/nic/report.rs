@@ -21,6 +21,7 @@ impl Nic {
                 trace_lost: self.trace.as_ref().map_or(0, |trace| trace.lost()),
                 clock_us: self.now_us(),
             },
+            faults: self.all_faults(),
         }
     }
 

@@ -10,6 +10,7 @@ use cancelnic_registers::{CommandWord, QueueId};
 use rustix::io::Errno;
 use serde_json::Value;
 
+use super::faults::InterruptFaults;
 use super::rows::Rows;
 use super::wire::{Ether, Hand};
 use crate::log::OncePerSecond;
@@ -33,6 +34,8 @@ pub(crate) struct State {
     pub(crate) queue: Queue,
     /// Where interrupts go.
     pub(crate) call: Option<OwnedFd>,
+    /// What goes wrong with interrupts.
+    pub(super) faults: InterruptFaults,
     complaints: OncePerSecond,
     rows: Option<Rows>,
     /// When the doorbell was rung last.
@@ -47,7 +50,8 @@ impl Slot {
         let id = queue.id();
         let rows = trace.map(|trace| Rows::new(id, trace));
         let (call, complaints) = (None, OncePerSecond::default());
-        let state = State { queue, call, complaints, rows, rang: None, hand: Hand::default() };
+        let (faults, hand) = (InterruptFaults::default(), Hand::default());
+        let state = State { queue, call, faults, complaints, rows, rang: None, hand };
         Slot { id, state: Mutex::new(state), waiting: AtomicUsize::new(0) }
     }
 
@@ -92,7 +96,20 @@ impl State {
 
     /// Writes the call descriptor, if `wanted` and there is one.
     pub(crate) fn signal(&mut self, wanted: bool) {
-        let Some(call) = self.call.as_ref().filter(|_| wanted) else { return };
+        if wanted && self.call.is_some() && !self.faults.lost.strikes() {
+            self.interrupt();
+        }
+    }
+
+    /// Writes it for each spurious interrupt that is armed.
+    pub(super) fn signal_without_cause(&mut self) {
+        while self.faults.spurious.strikes() {
+            self.interrupt();
+        }
+    }
+
+    fn interrupt(&mut self) {
+        let Some(call) = self.call.as_ref() else { return };
         let began = Instant::now();
         match rustix::io::write(call, &1u64.to_ne_bytes()) {
             // Full: nobody has read it yet, so nobody has missed it.

@@ -3,6 +3,7 @@
 
 mod attack;
 mod cancel;
+mod faults;
 mod fuzz;
 mod guest;
 mod hostile;
