@@ -41,6 +41,7 @@ const FLOORS: [(&str, &str, &[&str]); 4] = [
             "filter_broken",
             "lifecycle",
             "machine",
+            "memory",
             "packages",
             "requests",
             "broken",

@@ -127,7 +127,7 @@ pub enum Command {
     },
     /// Lets one allocation of a driver fail, as if there were no memory: the one that follows `after` others of its.
     FailAllocation {
-        /// Name of its service. Where drivers are loaded it has to be one of theirs; else the next load is meant.
+        /// Name of its service, which need not be loaded yet; one that no driver of the bundle has fails.
         service: String,
         /// How many succeed before; 0: the next one fails.
         after: u32,

@@ -14,6 +14,7 @@ mod forms;
 mod hang;
 mod lifecycle;
 mod machine;
+mod memory;
 mod packages;
 pub mod path;
 mod receive;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Scenario> {
         filter_broken::all(),
         lifecycle::all(),
         machine::all(),
+        memory::all(),
         packages::all(),
         requests::all(),
         broken::all(),

@@ -50,7 +50,7 @@ pub(crate) fn run() -> ! {
             }
             Command::Hold { window } => answer(request.id, window::hold(&window)),
             Command::FailAllocation { service, after } => {
-                answer(request.id, fault::arm(service, after));
+                answer(request.id, pnp::require_service(&service).map(|()| fault::arm(service, after)));
             }
             Command::Release { window } => answer(request.id, window::release(&window)),
             Command::Report => output::push(done(request.id, datapath::report())),

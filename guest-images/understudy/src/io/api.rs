@@ -2,7 +2,7 @@
 
 use super::{Irp, device, interface, irp, names};
 use crate::ke::Irql;
-use crate::verifier::require_irql;
+use crate::verifier::{fault, require_irql};
 use alloc::{string::String, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{
@@ -41,9 +41,13 @@ pub(crate) unsafe extern "win64" fn create_device(
     _exclusive: u8,
     made: *mut *mut DEVICE_OBJECT,
 ) -> NTSTATUS {
-    require_irql("IoCreateDevice", Irql::PASSIVE);
+    const FUNCTION: &str = "IoCreateDevice";
+    require_irql(FUNCTION, Irql::PASSIVE);
     let name = text(name);
     let Some(service) = crate::verifier::owners::by_driver(driver) else { return STATUS_INVALID_PARAMETER };
+    if fault::strikes(service.owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let new = device::New {
         driver,
         owner: service.owner,
@@ -78,8 +82,13 @@ pub(crate) unsafe extern "win64" fn create_symbolic_link_for(
     _unused: u64,
     caller: u64,
 ) -> NTSTATUS {
-    require_irql("IoCreateSymbolicLink", Irql::PASSIVE);
-    status_of(names::link(&text(name), &text(device), crate::verifier::owners::owner_of(caller)))
+    const FUNCTION: &str = "IoCreateSymbolicLink";
+    require_irql(FUNCTION, Irql::PASSIVE);
+    let owner = crate::verifier::owners::owner_of(caller);
+    if fault::strikes(owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    status_of(names::link(&text(name), &text(device), owner))
 }
 
 /// IoDeleteSymbolicLink: PASSIVE_LEVEL.

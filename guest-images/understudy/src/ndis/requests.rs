@@ -9,7 +9,7 @@ use super::violation::{checked, stop};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Dpc, Event, Irql};
 use crate::mm::Owner;
-use crate::verifier::{fault, trace};
+use crate::verifier::trace;
 use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use core::ptr::null_mut;
@@ -18,7 +18,7 @@ use spin::Once;
 use understudy_rules::frame;
 use understudy_rules::ndis::ledger::{Broken, Party};
 use understudy_rules::receive_filter::{Filter, Mac};
-use wdk_offline::{STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
+use wdk_offline::{STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER};
 
 /// Objects that the protocol asks for, and the miniport knows.
 const OID_GEN_MAXIMUM_FRAME_SIZE: NDIS_OID = 0x0001_0106;
@@ -53,10 +53,16 @@ struct Requests {
     pending: Vec<usize>,
     /// How the protocol's own one ended.
     result: Option<i32>,
+    /// Since that one was sent a module has got no memory for a clone.
+    without_memory: bool,
 }
 
-static REQUESTS: IrqLock<Requests> =
-    IrqLock::new(Requests { entries: BTreeMap::new(), pending: Vec::new(), result: None });
+static REQUESTS: IrqLock<Requests> = IrqLock::new(Requests {
+    entries: BTreeMap::new(),
+    pending: Vec::new(),
+    result: None,
+    without_memory: false,
+});
 /// What the OIDs have set at the miniport.
 static FILTER: IrqLock<Filter> = IrqLock::new(Filter { flags: 0, multicast: Vec::new() });
 static ENDED: Event = Event::auto();
@@ -84,6 +90,11 @@ pub(super) fn make_clone(party: Party, of: *mut NDIS_OID_REQUEST, tag: u32) -> O
     let entry = Entry { clone: Some((of as usize, party, tag)), holder: Some(party), ..Entry::default() };
     REQUESTS.with(|requests| requests.entries.insert(clone as usize, entry));
     Some(clone)
+}
+
+/// A module gets no memory for a clone: it may end the request that it has with NDIS_STATUS_RESOURCES.
+pub(super) fn no_clone() {
+    REQUESTS.with(|requests| requests.without_memory = true);
 }
 
 /// Frees a clone.
@@ -395,9 +406,10 @@ pub(super) fn ask_as_protocol() -> Result<Filter, String> {
     for (oid, len, expected) in asked {
         let mut buffer = [0_u8; 16];
         let status = query_or_set(oid, NdisRequestQueryInformation, &mut buffer, len);
-        // a filter that has no memory for its copy says so
-        let for_want_of_memory = status == STATUS_INSUFFICIENT_RESOURCES && fault::has_struck();
-        if status != expected && !for_want_of_memory {
+        if ended_without_memory(status) {
+            return Err(format!("OID {oid:#010x} ended without memory: no protocol binds to the adapter"));
+        }
+        if status != expected {
             let place =
                 format!("OID {oid:#010x} ended with {:#010x}, not {:#010x}", status as u32, expected as u32);
             stop("OidAnswerChanged", place);
@@ -418,6 +430,9 @@ pub(super) fn ask_as_protocol() -> Result<Filter, String> {
     let mut buffer = [0_u8; 16];
     buffer[..4].copy_from_slice(&PROTOCOL_FILTER.to_le_bytes());
     set(OID_GEN_CURRENT_PACKET_FILTER, &mut buffer, 4).map_err(|status| {
+        if ended_without_memory(status as i32) {
+            return String::from("OID_GEN_CURRENT_PACKET_FILTER ended without memory");
+        }
         let offered = miniport::get().supported_filters();
         format!(
             "OID_GEN_CURRENT_PACKET_FILTER to {PROTOCOL_FILTER:#x} ended with {status:#010x}: the adapter offers the \
@@ -427,6 +442,11 @@ pub(super) fn ask_as_protocol() -> Result<Filter, String> {
     })?;
     trace::note("device", "the protocol is bound");
     Ok(filter)
+}
+
+/// Whether a module that got no memory has ended the protocol's request so.
+fn ended_without_memory(status: i32) -> bool {
+    status == NDIS_STATUS_RESOURCES && REQUESTS.with(|requests| requests.without_memory)
 }
 
 /// The binding is gone, and its filter with it.
@@ -490,7 +510,7 @@ fn request(
 
 /// Sends one request and waits for its end.
 fn ask(request: *mut NDIS_OID_REQUEST, and_cancel: bool) -> i32 {
-    REQUESTS.with(|requests| requests.result = None);
+    REQUESTS.with(|requests| (requests.result, requests.without_memory) = (None, false));
     // SAFETY: the caller keeps the request alive until this returns.
     let (oid, id) = (information(request).Oid, unsafe { (*request).RequestId });
     let status = down(Party::Protocol, request);

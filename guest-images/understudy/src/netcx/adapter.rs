@@ -6,7 +6,7 @@ use super::overlying;
 use super::require::{enter, require_not_null, require_size, violation};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::verifier::trace;
+use crate::verifier::{fault, trace};
 use crate::wdf::bus::Stage;
 use crate::wdf::object::{self, Attributes, Typed, get_ptr};
 use crate::wdf::{device, dma};
@@ -23,8 +23,8 @@ use netadaptercx_sys::{
 use understudy_rules::receive_filter::{self, Filter};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
-    NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
-    STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
+    NTSTATUS, PWDFDEVICE_INIT, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
 };
 
 /// What an adapter is made from.
@@ -207,7 +207,11 @@ pub(crate) unsafe extern "win64" fn device_init_config(
 ) -> NTSTATUS {
     const FUNCTION: &str = "NetDeviceInitConfig";
     enter(FUNCTION, globals, Irql::PASSIVE);
-    get_ptr::<device::DeviceInit, _>(init, FUNCTION).net.store(true, Relaxed);
+    let init = get_ptr::<device::DeviceInit, _>(init, FUNCTION);
+    if fault::strikes(init.bus.service().owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    init.net.store(true, Relaxed);
     STATUS_SUCCESS
 }
 
@@ -223,6 +227,9 @@ pub(crate) unsafe extern "win64" fn init_allocate(
     }
     let init = AdapterInit { device: device as u64, ..AdapterInit::default() };
     let owner = object::owner(device as u64, FUNCTION);
+    if fault::strikes(owner, FUNCTION) {
+        return core::ptr::null_mut();
+    }
     let payload = Arc::new(init);
     let handle = object::create_for(owner, FUNCTION, payload, None, Attributes::NONE);
     handle.raw() as PNETADAPTER_INIT
@@ -286,6 +293,9 @@ pub(crate) unsafe extern "win64" fn create(
     };
     if current().is_some() {
         trace::not_offered("a second adapter");
+    }
+    if fault::strikes(object::owner(init.device, FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     let made = Adapter {
         callbacks,
@@ -556,10 +566,10 @@ pub(crate) unsafe extern "win64" fn set_current_address(
 }
 
 /// NetAdapterStart: PASSIVE_LEVEL, from EvtDevicePrepareHardware on.
-pub(crate) unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adapter: NETADAPTER) -> NTSTATUS {
+pub(crate) unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, handle: NETADAPTER) -> NTSTATUS {
     const FUNCTION: &str = "NetAdapterStart";
     enter(FUNCTION, globals, Irql::PASSIVE);
-    let adapter = before_start(FUNCTION, adapter);
+    let adapter = before_start(FUNCTION, handle);
     if device().is_none_or(|device| device.bus.stage() < Stage::Preparing) {
         return STATUS_INVALID_DEVICE_REQUEST;
     }
@@ -576,6 +586,9 @@ pub(crate) unsafe extern "win64" fn start(globals: *mut NET_DRIVER_GLOBALS, adap
     if let Some((_, what)) = missing.iter().find(|missing| missing.0) {
         crate::log!("{FUNCTION}: {what} missing");
         return STATUS_INVALID_PARAMETER;
+    }
+    if fault::strikes(object::owner(handle as u64, FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     adapter.started.store(true, Relaxed);
     STATUS_SUCCESS

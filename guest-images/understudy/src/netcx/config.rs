@@ -3,13 +3,14 @@
 use super::adapter;
 use super::require::{enter, require_not_null, violation};
 use crate::ke::Irql;
+use crate::verifier::fault;
 use crate::wdf::object::{self, Attributes, Typed, get_ptr};
 use alloc::{string::String, sync::Arc};
 use netadaptercx_sys::{NET_DRIVER_GLOBALS, NETADAPTER, NETCONFIGURATION};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
-    NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, UNICODE_STRING,
-    WDF_OBJECT_ATTRIBUTES,
+    NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND,
+    STATUS_SUCCESS, UNICODE_STRING, WDF_OBJECT_ATTRIBUTES,
 };
 
 /// An open configuration.
@@ -35,6 +36,9 @@ pub(crate) unsafe extern "win64" fn open(
     };
     if attributes.parent().is_some() {
         violation(23, "ParentObjectNotNull", 0, 0, FUNCTION.into());
+    }
+    if fault::strikes(object::owner(adapter as u64, FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     let handle =
         object::create(FUNCTION, Arc::new(Configuration), Some(Handle::from_raw(adapter as u64)), attributes);

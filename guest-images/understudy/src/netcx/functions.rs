@@ -5,7 +5,7 @@ use super::config;
 use super::queue::{Queue, QueueInit};
 use super::require::{self, client_is_2_2, enter, require_not_null, require_size, violation};
 use crate::ke::Irql;
-use crate::verifier::trace;
+use crate::verifier::{fault, trace};
 use crate::wdf::class::ClassExtension;
 use crate::wdf::object::{self, Attributes, get, get_ptr};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -18,7 +18,7 @@ use netadaptercx_sys::{
 use spin::Once;
 use understudy_rules::netcx::element::{Fragment, Packet};
 use wdk_offline::loader::WDF_VERSION;
-use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
+use wdk_offline::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES};
 
 /// NetAdapterCx as WDFLDR binds drivers to it: versions 2.0 and 2.1.
 pub(crate) struct NetAdapterCx;
@@ -209,6 +209,9 @@ fn create(
     let Some((adapter_handle, adapter)) = adapter::current() else {
         violation(20, "InvalidQueueInitSignature", 0, 0, format!("{function}: no adapter"));
     };
+    if fault::strikes(object::owner(adapter_handle.raw(), function), function) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Queue::new(direction, configuration, &adapter, init.above.clone());
     let handle = object::create(function, made.clone(), Some(adapter_handle), attributes);
     made.set_handle(handle.raw());

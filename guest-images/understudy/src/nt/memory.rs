@@ -8,7 +8,7 @@ use crate::ke::Irql;
 use crate::mm;
 use crate::verifier::owners::owner_of;
 use crate::verifier::pool::{self, Kind};
-use crate::verifier::{BugCheck, require_irql, trace};
+use crate::verifier::{BugCheck, fault, require_irql, trace};
 use alloc::format;
 use core::arch::naked_asm;
 use core::ffi::c_void;
@@ -146,7 +146,11 @@ fn map(
             ),
         );
     }
-    mm::map_mmio(address, size, owner_of(caller)) as *mut c_void
+    let owner = owner_of(caller);
+    if fault::strikes(owner, function) {
+        return null_mut();
+    }
+    mm::map_mmio(address, size, owner) as *mut c_void
 }
 
 /// MmUnmapIoSpace: up to DISPATCH_LEVEL.

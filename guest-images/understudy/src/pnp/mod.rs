@@ -65,6 +65,19 @@ fn packages() -> Result<Vec<Found>, String> {
     Ok(found)
 }
 
+/// Whether a driver of the bundle is of that service, loaded or not.
+///
+/// # Errors
+/// None is.
+pub(crate) fn require_service(name: &str) -> Result<(), String> {
+    let bus: Vec<_> = hardware::functions().into_iter().map(|(_, identity)| identity).collect();
+    let files = crate::settings::files();
+    let found = files.iter().filter(|(file, _)| is_inf(file)).any(|(_, text)| {
+        inf::select(text, Some(&bus)).is_ok_and(|package| package.service.eq_ignore_ascii_case(name))
+    });
+    if found { Ok(()) } else { Err(format!("no service {name:?}")) }
+}
+
 fn is_inf(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, kind)| kind.eq_ignore_ascii_case("inf"))
 }

@@ -27,6 +27,17 @@ use wdk_offline::{NTSTATUS, PWDFDEVICE_INIT, WDFCMRESLIST, WDFDEVICE, WDFDRIVER}
 pub(super) const D3: i32 = 4;
 const D3_FINAL: i32 = 5;
 
+/// How the device's self-managed I/O stands (RQ28, `driver/docs/requests.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SelfManaged {
+    /// It has never begun: neither suspended, nor flushed, nor cleaned up.
+    Created,
+    /// EvtDeviceSelfManagedIoInit, or -Restart, was successful.
+    Started,
+    /// It is suspended, or that callback failed: flushed and cleaned up when the device goes.
+    Stopped,
+}
+
 /// One device with its function driver.
 pub(crate) struct Node {
     /// Its function driver.
@@ -36,6 +47,7 @@ pub(crate) struct Node {
     stage: AtomicU8,
     /// The WDFDEVICE; 0 before WdfDeviceCreate and after removal.
     handle: AtomicU64,
+    self_managed: IrqLock<SelfManaged>,
     /// Raw and translated resources, while assigned.
     lists: IrqLock<Option<(Handle, Handle)>>,
     /// The function on the PCI bus; `None` of a root-enumerated device.
@@ -106,6 +118,7 @@ impl Node {
             pdo,
             stage: AtomicU8::new(Stage::Added as u8),
             handle: AtomicU64::new(0),
+            self_managed: IrqLock::new(SelfManaged::Created),
             lists: IrqLock::new(None),
             function,
             hardware: IrqLock::new(None),
@@ -130,6 +143,11 @@ impl Node {
 
     fn hardware(&self) -> Option<Arc<Hardware>> {
         self.hardware.with(|slot| slot.clone())
+    }
+
+    /// Sets how the self-managed I/O stands, and returns how it did.
+    fn set_self_managed(&self, to: SelfManaged) -> SelfManaged {
+        self.self_managed.with(|state| core::mem::replace(state, to))
     }
 
     fn set_stage(&self, stage: Stage) {
@@ -218,17 +236,16 @@ impl Node {
             stack::adapter_up()?;
         }
         queue::power::resume(&device);
-        let first = previous == D3_FINAL;
-        let managed = [
-            (first, callbacks.EvtDeviceSelfManagedIoInit, "EvtDeviceSelfManagedIoInit"),
-            (!first, callbacks.EvtDeviceSelfManagedIoRestart, "EvtDeviceSelfManagedIoRestart"),
-        ];
-        for (due, callback, what) in managed {
-            if let Some(callback) = callback.filter(|_| due) {
-                // SAFETY: as above.
-                self.call(what, || unsafe { callback(raw) })?;
-            }
+        let begun = self.set_self_managed(SelfManaged::Stopped) != SelfManaged::Created;
+        let (callback, what) = match begun {
+            false => (callbacks.EvtDeviceSelfManagedIoInit, "EvtDeviceSelfManagedIoInit"),
+            true => (callbacks.EvtDeviceSelfManagedIoRestart, "EvtDeviceSelfManagedIoRestart"),
+        };
+        if let Some(callback) = callback {
+            // SAFETY: as above.
+            self.call(what, || unsafe { callback(raw) })?;
         }
+        self.set_self_managed(SelfManaged::Started);
         Ok(())
     }
 
@@ -254,9 +271,12 @@ impl Node {
                 result = done;
             }
         };
-        if let Some(suspend) = callbacks.EvtDeviceSelfManagedIoSuspend {
-            // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
-            note(self.call("EvtDeviceSelfManagedIoSuspend", || unsafe { suspend(raw) }));
+        if self.self_managed.with(|state| *state) == SelfManaged::Started {
+            self.set_self_managed(SelfManaged::Stopped);
+            if let Some(suspend) = callbacks.EvtDeviceSelfManagedIoSuspend {
+                // SAFETY: the driver's callback with its own device, at PASSIVE_LEVEL; so are all below.
+                note(self.call("EvtDeviceSelfManagedIoSuspend", || unsafe { suspend(raw) }));
+            }
         }
         class_extension();
         queue::power::hold(&device);
@@ -325,9 +345,10 @@ impl Node {
                 (true, callbacks.EvtDeviceSelfManagedIoFlush, "EvtDeviceSelfManagedIoFlush"),
                 (false, callbacks.EvtDeviceSelfManagedIoCleanup, "EvtDeviceSelfManagedIoCleanup"),
             ];
+            let begun = self.self_managed.with(|state| *state) != SelfManaged::Created;
             for (managed, callback, what) in last {
                 queue::power::purge(&device, managed);
-                if let Some(callback) = callback {
+                if let Some(callback) = callback.filter(|_| begun) {
                     // SAFETY: as above.
                     trace::callback(self.service.label, what, || unsafe { callback(raw) });
                 }

@@ -349,8 +349,7 @@ fn a_block_that_was_freed_twice_tells_what_it_was() {
 fn one_allocation_of_a_driver_fails_when_the_rig_wants_it() {
     on_a_machine!(|| {
         let owner = Driver::load("starved").service.owner;
-        assert!(fault::arm("nobody".into(), 0).unwrap_err().contains("no service"));
-        fault::arm("starved".into(), 1).unwrap();
+        fault::arm("starved".into(), 1);
         let got: Vec<bool> = (0..3).map(|_| !pool::alloc(owner, 1, 8, false).is_null()).collect();
         assert_eq!(got, [true, false, true]);
     });

@@ -1,4 +1,5 @@
-//! Allocations of a driver's that fail because the rig wants it: every other one has memory.
+//! Allocations of a driver's that fail because the rig wants it: every other one has memory. Whatever a driver calls that
+//! takes memory, and may report that there is none, asks here first: the pool, and what makes objects, mappings and names.
 
 use super::{owners, trace};
 use crate::ke::irqlock::IrqLock;
@@ -16,33 +17,17 @@ struct Fault {
 
 /// Looked at by every allocation.
 static ARMED: AtomicBool = AtomicBool::new(false);
-/// An allocation has failed so, since the last was armed.
-static STRUCK: AtomicBool = AtomicBool::new(false);
 static FAULT: IrqLock<Fault> = IrqLock::new(Fault { service: String::new(), after: 0 });
 
-/// Lets the allocation of `service` fail that follows `after` others: once. Where no driver is loaded, those of the next load
-/// count.
-///
-/// # Errors
-/// Drivers are loaded, and none of that service.
-pub(crate) fn arm(service: String, after: u32) -> Result<(), String> {
-    if !owners::all().is_empty() && !owners::is_service(&service) {
-        return Err(format!("no service {service:?}"));
-    }
+/// Lets the allocation of `service`, which need not be loaded yet, fail that follows `after` others: once.
+pub(crate) fn arm(service: String, after: u32) {
     let old = FAULT.with(|fault| core::mem::replace(fault, Fault { service, after }));
     drop(old);
-    STRUCK.store(false, Relaxed);
     ARMED.store(true, Relaxed);
-    Ok(())
 }
 
-/// Whether a driver has lacked memory, as was wanted: what it answers may come from that.
-pub(crate) fn has_struck() -> bool {
-    STRUCK.load(Relaxed)
-}
-
-/// Whether an allocation for `owner` has to fail now. Any IRQL.
-pub(crate) fn strikes(owner: Owner) -> bool {
+/// Whether an allocation for `owner`, of which `what` tells, has to fail now. Any IRQL.
+pub(crate) fn strikes(owner: Owner, what: &str) -> bool {
     if !ARMED.load(Relaxed) || owner == Owner::UNDERSTUDY {
         return false;
     }
@@ -58,8 +43,7 @@ pub(crate) fn strikes(owner: Owner) -> bool {
     // Another thread may have been faster.
     let struck = now && ARMED.swap(false, Relaxed);
     if struck {
-        STRUCK.store(true, Relaxed);
-        trace::note("memory", &format!("an allocation of {service} fails"));
+        trace::note("memory", &format!("{service} gets none: {what}"));
     }
     struck
 }

@@ -84,11 +84,6 @@ pub(crate) fn label(owner: Owner) -> &'static str {
     })
 }
 
-/// Whether a driver of that service is loaded.
-pub(crate) fn is_service(name: &str) -> bool {
-    all().iter().any(|service| service.name.eq_ignore_ascii_case(name))
-}
-
 /// The name of a driver's service; empty for understudy itself.
 pub(crate) fn service_name(owner: Owner) -> &'static str {
     SERVICES.with(|services| {

@@ -145,7 +145,7 @@ pub(crate) fn alloc(owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u
 
 /// As [`alloc`], of either pool.
 pub(crate) fn alloc_of(kind: Kind, owner: Owner, tag: u32, size: usize, zeroed: bool) -> *mut u8 {
-    if super::fault::strikes(owner) {
+    if super::fault::strikes(owner, "the pool") {
         return core::ptr::null_mut();
     }
     let made = undisturbed(|| {

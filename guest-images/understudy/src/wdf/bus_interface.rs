@@ -6,13 +6,13 @@ use crate::hal::pci::Function;
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
-use crate::verifier::{require_irql, trace, violation};
+use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::vec::Vec;
 use core::ffi::c_void;
 use wdk_offline::{
     BUS_INTERFACE_STANDARD, GUID, GUID_BUS_INTERFACE_STANDARD, INTERFACE, NTSTATUS, PCI_WHICHSPACE_CONFIG,
-    PHYSICAL_ADDRESS, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
-    WDFDEVICE,
+    PHYSICAL_ADDRESS, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED,
+    STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFDEVICE,
 };
 
 /// The interface's context, with the function's number added: nothing that a driver could look into.
@@ -49,6 +49,10 @@ pub(crate) unsafe extern "win64" fn query_for_interface(
     if usize::from(size) < size_of::<BUS_INTERFACE_STANDARD>() {
         return STATUS_INVALID_PARAMETER;
     }
+    let owner = bus.service().owner;
+    if fault::strikes(owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let filled = BUS_INTERFACE_STANDARD {
         Size: size_of::<BUS_INTERFACE_STANDARD>() as u16,
         Version: 1,
@@ -62,7 +66,6 @@ pub(crate) unsafe extern "win64" fn query_for_interface(
     };
     // SAFETY: the driver's buffer has at least that size, as it says.
     unsafe { interface.cast::<BUS_INTERFACE_STANDARD>().write(filled) };
-    let owner = bus.service().owner;
     LENT.with(|lent| match lent.iter_mut().find(|lent| lent.function == function) {
         Some(lent) => lent.references += 1,
         None => lent.push(Lent { function, owner, references: 1 }),

@@ -8,13 +8,13 @@ use super::queue::Queue;
 use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, api, device, interface};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::verifier::{judge, require_irql, trace, violation};
+use crate::verifier::{fault, judge, require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    DEVICE_OBJECT, GUID, NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, UNICODE_STRING,
-    WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS,
-    WDFDEVICE, WDFIOTARGET, WDFQUEUE,
+    DEVICE_OBJECT, GUID, NTSTATUS, PWDFDEVICE_INIT, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
+    STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES,
+    WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFIOTARGET, WDFQUEUE,
 };
 
 /// FILE_DEVICE_UNKNOWN.
@@ -26,7 +26,7 @@ const SCOPE_NONE: i32 = 4;
 /// What the driver sets up before it creates the device.
 pub(crate) struct DeviceInit {
     /// The stack that the device is for.
-    bus: Arc<dyn Bus>,
+    pub bus: Arc<dyn Bus>,
     callbacks: IrqLock<Option<WDF_PNPPOWER_EVENT_CALLBACKS>>,
     /// NetDeviceInitConfig has been called.
     pub net: AtomicBool,
@@ -223,6 +223,9 @@ pub(crate) unsafe extern "win64" fn device_create(
     if attributes.parent().is_some() || init.bus.has_device() {
         return STATUS_INVALID_PARAMETER;
     }
+    if fault::strikes(init.bus.service().owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let new = device::New {
         driver: init.bus.service().driver_object(),
         owner: init.bus.service().owner,
@@ -299,6 +302,9 @@ pub(crate) unsafe extern "win64" fn create_device_interface(
     require_irql(FUNCTION, Irql::PASSIVE);
     let device = get_ptr::<Device, _>(device, FUNCTION);
     let service = device.bus.service();
+    if fault::strikes(service.owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: the driver passes the address of a GUID.
     interface::register(unsafe { *class }, device.wdm, (service.name, &api::text(reference)), service.owner);
     if device.bus.stage() == Stage::Working {

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::object::{self, Attributes, Typed, get_ptr, parent};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ffi::c_void;
 use core::sync::atomic::Ordering::Relaxed;
@@ -110,6 +110,9 @@ pub(crate) unsafe extern "win64" fn enabler_create(
     if attributes.parent().is_some() {
         return STATUS_INVALID_PARAMETER;
     }
+    if fault::strikes(object::owner(device as u64, FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Enabler {
         // duplex and system profiles use version 3 by themselves
         version3: config.WdmDmaVersionOverride == 3
@@ -144,6 +147,9 @@ pub(crate) unsafe extern "win64" fn common_buffer_create(
     let alignment = (requirement + 1).next_power_of_two().clamp(16, PAGE);
     let shift = if crate::settings::verifier() && alignment < PAGE { alignment } else { 0 };
     let pages = (length + shift).div_ceil(PAGE);
+    if fault::strikes(object::owner(enabler as u64, FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let Some((base, physical)) = crate::mm::alloc_pages(pages) else { return STATUS_INSUFFICIENT_RESOURCES };
     // SAFETY: fresh pages, nobody else knows them yet.
     unsafe { core::ptr::write_bytes(base as *mut u8, 0, pages * PAGE) };

@@ -4,12 +4,12 @@ use super::client::{CLIENTS, handle, with_client};
 use super::object::{self, Attributes, Typed};
 use crate::ke::Irql;
 use crate::mm::Owner;
-use crate::verifier::{require_irql, trace, violation};
+use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::{format, sync::Arc};
 use wdk_offline::{
     DRIVER_OBJECT, NTSTATUS, PFN_WDF_DRIVER_DEVICE_ADD, PFN_WDF_DRIVER_UNLOAD, STATUS_INFO_LENGTH_MISMATCH,
-    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_CONFIG, WDF_DRIVER_GLOBALS,
-    WDF_OBJECT_ATTRIBUTES, WDFDRIVER,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, UNICODE_STRING,
+    WDF_DRIVER_CONFIG, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFDRIVER,
 };
 
 /// WdfDriverInitNonPnpDriver.
@@ -59,6 +59,9 @@ pub(crate) unsafe extern "win64" fn driver_create(
         Ok(attributes) => attributes,
         Err(status) => return status,
     };
+    if fault::strikes(owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Driver { device_add: config.EvtDriverDeviceAdd, unload: config.EvtDriverUnload };
     let made = object::create_for(owner, FUNCTION, Arc::new(made), None, attributes);
     with_client(globals, FUNCTION, |client| client.handle = made.raw());

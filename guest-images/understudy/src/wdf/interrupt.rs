@@ -5,14 +5,14 @@ use super::lock::SpinLockObject;
 use super::object::{self, Attributes, Typed, get_ptr, parent};
 use super::resources::interrupt_of;
 use crate::ke::{Dpc, Irql};
-use crate::verifier::{require_irql, trace, violation};
+use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, PFN_WDF_INTERRUPT_DISABLE, PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR,
-    STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
-    WDF_INTERRUPT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
+    STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
+    WDF_DRIVER_GLOBALS, WDF_INTERRUPT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
 };
 
 /// An interrupt of the driver.
@@ -155,6 +155,9 @@ pub(crate) unsafe extern "win64" fn create(
     };
     if attributes.parent().is_some() || before.iter().any(|known| known.message == message) {
         return STATUS_INVALID_PARAMETER;
+    }
+    if fault::strikes(bus.service().owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     let raw_handle = Arc::new(AtomicU64::new(0));
     let dpc_handle = raw_handle.clone();

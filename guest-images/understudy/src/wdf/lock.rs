@@ -3,9 +3,12 @@
 use super::object::{self, Attributes, Typed, get_ptr};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use alloc::{format, sync::Arc};
-use wdk_offline::{NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFSPINLOCK};
+use wdk_offline::{
+    NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES,
+    WDFSPINLOCK,
+};
 
 /// A spin lock of the driver.
 #[derive(Default)]
@@ -75,6 +78,9 @@ pub(crate) unsafe extern "win64" fn spin_lock_create(
         Err(status) => return status,
     };
     let parent = attributes.parent().unwrap_or_else(|| super::client::of(globals, FUNCTION));
+    if fault::strikes(object::owner(parent.raw(), FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let handle = object::create(FUNCTION, Arc::<SpinLockObject>::default(), Some(parent), attributes);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *spin_lock = handle.raw() as WDFSPINLOCK };

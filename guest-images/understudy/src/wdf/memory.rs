@@ -3,13 +3,13 @@
 use super::object::{self, Attributes, Typed, get_ptr};
 use crate::ke::Irql;
 use crate::verifier::pool::{Kind, Lent};
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use alloc::{format, sync::Arc};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use wdk_offline::{
-    NTSTATUS, POOL_TYPE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES,
-    WDFMEMORY,
+    NTSTATUS, POOL_TYPE, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
+    WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDFMEMORY,
 };
 
 /// A memory object.
@@ -107,6 +107,9 @@ pub(crate) unsafe extern "win64" fn create(
         Err(status) => return status,
     };
     let parent = attributes.parent().unwrap_or_else(|| super::client::of(globals, FUNCTION));
+    if fault::strikes(object::owner(parent.raw(), FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Arc::new(Memory::new(kind, size));
     let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     // SAFETY: the driver passes the places for handle and, if it wants it, address.

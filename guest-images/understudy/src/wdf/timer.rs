@@ -3,12 +3,12 @@
 use super::object::{self, Attributes, Typed, get_ptr, parent};
 use crate::ke::Irql;
 use crate::ke::Timer;
-use crate::verifier::{require_irql, trace, violation};
+use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use wdk_offline::{
-    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
-    WDF_OBJECT_ATTRIBUTES, WDF_TIMER_CONFIG, WDFOBJECT, WDFTIMER,
+    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
+    STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDF_TIMER_CONFIG, WDFOBJECT, WDFTIMER,
 };
 
 /// A timer of the driver.
@@ -58,6 +58,9 @@ pub(crate) unsafe extern "win64" fn create(
     };
     if config.Period != 0 {
         trace::not_offered("WdfTimerCreate with a period");
+    }
+    if fault::strikes(object::owner(parent.raw(), FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     let raw_handle = Arc::new(AtomicU64::new(0));
     let pending = Arc::new(AtomicBool::new(false));

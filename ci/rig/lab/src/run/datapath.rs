@@ -30,13 +30,15 @@ pub struct Pausing {
 impl Run {
     /// Loads the driver and brings its data path up.
     pub fn load(&mut self) -> Result<()> {
-        self.step("load the drivers", |run| {
-            run.ask(Command::Load)?;
-            run.loaded = true;
-            run.up()?;
-            let up = if run.facts.other_device { "their devices are up" } else { "both queues run" };
-            Ok(((), up.into()))
-        })
+        self.step("load the drivers", Self::load_now)
+    }
+
+    pub(super) fn load_now(&mut self) -> Result<((), String)> {
+        self.ask(Command::Load)?;
+        self.loaded = true;
+        self.up()?;
+        let up = if self.facts.other_device { "their devices are up" } else { "both queues run" };
+        Ok(((), up.into()))
     }
 
     /// Takes the data path down: cancel, drain, stop. A guest that has no pause by itself disables the device.
@@ -141,11 +143,13 @@ impl Run {
 
     /// Enters D0 again, with new packet queues.
     pub fn power_up(&mut self) -> Result<()> {
-        self.step("power up with new queues", |run| {
-            run.ask(Command::PowerUp)?;
-            run.up()?;
-            Ok(((), "both queues run".into()))
-        })
+        self.step("power up with new queues", Self::power_up_now)
+    }
+
+    pub(super) fn power_up_now(&mut self) -> Result<((), String)> {
+        self.ask(Command::PowerUp)?;
+        self.up()?;
+        Ok(((), "both queues run".into()))
     }
 
     /// Removes the device and unloads the driver.

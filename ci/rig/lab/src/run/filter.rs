@@ -125,12 +125,15 @@ impl Filter {
         Ok(Own { first, count, ids })
     }
 
-    /// Tries to send frames of the filter's own, which are not noted as given to anybody; its status.
+    /// Tries to send frames of the filter's own, which are noted as given to it if it takes them; its status.
     pub fn try_send(self, run: &mut Run, count: u32) -> Result<u32> {
-        let first = 1 << 40;
+        let (first, _) = run.take_numbers_for_filter(count);
         let send = Send { header: Header::of::<Send>(), module: 0, groups: 1, first, count, len: 60 };
         let output = size_of::<Sent>() as u32;
         let answer = run.control("filter: try to send", self.file, SEND, send.as_bytes(), output)?;
+        if answer.status != 0 {
+            run.give_numbers_back(first);
+        }
         Ok(answer.status)
     }
 

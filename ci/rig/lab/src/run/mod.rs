@@ -12,6 +12,7 @@ pub mod filter;
 mod judged;
 mod kept;
 mod link;
+pub mod memory;
 mod packages;
 pub mod programs;
 pub mod requests;

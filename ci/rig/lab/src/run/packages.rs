@@ -2,9 +2,8 @@
 
 use super::Run;
 use crate::base::files::Subject;
-use crate::guest::agent::AgentError;
 use crate::guest::need::Need;
-use agent_protocol::{Command, Message};
+use agent_protocol::Command;
 use anyhow::{Result, bail};
 
 /// How a load ended that may fail.
@@ -48,25 +47,14 @@ impl Run {
     /// Loads the drivers while the allocation of `service` fails that follows `after` others of it.
     pub fn load_without_memory(&mut self, service: &str, after: u32) -> Result<Load> {
         self.fail_allocation(service, after)?;
-        self.step("load the drivers", |run| {
-            let heard = run.session.agent.heard();
-            let loaded = run.ask(Command::Load);
-            let failed = run.session.agent.said().into_iter().skip(heard).any(
-                |said| matches!(said, Message::Event { queue, what, .. } if queue == "memory" && what.starts_with("an allocation of")),
-            );
-            match loaded {
-                Ok(_) => {
-                    run.loaded = true;
-                    run.up()?;
-                    Ok((Load::Done(failed), "loaded".into()))
-                }
-                Err(error) => match error.downcast_ref() {
-                    Some(AgentError::Failed(_)) if failed => Ok((Load::Refused, format!("{error:#}"))),
-                    Some(AgentError::Failed(_)) => bail!("{error:#}, though every allocation succeeded"),
-                    _ => Err(error),
-                },
-            }
-        })
+        let before = self.failed_allocations().len();
+        let refused = self.try_load()?;
+        let failed = self.failed_allocations().len() > before;
+        match refused {
+            None => Ok(Load::Done(failed)),
+            Some(_) if failed => Ok(Load::Refused),
+            Some(why) => bail!("{why}, though every allocation succeeded"),
+        }
     }
 
     /// Whether frames that leave the card are lost from now on.

@@ -105,12 +105,6 @@ impl Run {
         self.order(format!("release {window}"), Command::Release { window: window.into() })
     }
 
-    /// Lets the allocation of a service's driver fail that follows `after` others.
-    pub fn fail_allocation(&mut self, service: &str, after: u32) -> Result<()> {
-        let name = format!("no memory for {service} after {after} allocations");
-        self.order(name, Command::FailAllocation { service: service.into(), after })
-    }
-
     /// Notes a fault that a scenario has found; its step should fail with what this gives.
     pub fn found(&mut self, rule: &str, callback: &str, place: impl Into<String>) -> anyhow::Error {
         self.fault(Violation { rule: rule.into(), callback: callback.into(), place: place.into() })
@@ -150,7 +144,7 @@ impl Run {
         })
     }
 
-    fn order(&mut self, name: impl Into<String>, command: Command) -> Result<()> {
+    pub(super) fn order(&mut self, name: impl Into<String>, command: Command) -> Result<()> {
         self.step(name, |run| {
             run.ask(command)?;
             Ok(((), String::new()))

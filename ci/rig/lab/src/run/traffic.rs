@@ -117,6 +117,13 @@ impl Run {
         (first, last)
     }
 
+    /// The numbers taken last, from `first` on, have been given to nobody.
+    pub(super) fn give_numbers_back(&mut self, first: u64) {
+        self.next = first;
+        self.facts.offered.0.retain(|&(begin, _)| begin < first);
+        self.facts.originated.0.retain(|&(begin, _)| begin < first);
+    }
+
     /// Lets `count` frames of 60 bytes to everyone arrive at the device from outside.
     pub fn inject(&mut self, count: u32) -> Result<()> {
         self.inject_to(count, "ffffffffffff")

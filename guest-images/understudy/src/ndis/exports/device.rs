@@ -5,6 +5,7 @@ use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::ndis::modules;
 use crate::ndis::violation::{judge, require_irql, stop};
+use crate::verifier::fault;
 use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use ndis_sys::*;
@@ -70,6 +71,9 @@ pub(super) unsafe extern "win64" fn register(
             "ControlDeviceWithoutSecurity",
             format!("{FUNCTION}: no DefaultSDDLString: anybody may open it"),
         );
+    }
+    if fault::strikes(driver.owner, FUNCTION) {
+        return NDIS_STATUS_RESOURCES;
     }
     let name = api::text(given.DeviceName);
     // SAFETY: the driver's table has an entry for each major function; it is copied.

@@ -24,18 +24,22 @@ pub(super) unsafe extern "win64" fn register(
     characteristics: *mut NDIS_FILTER_DRIVER_CHARACTERISTICS,
     handle: *mut NDIS_HANDLE,
 ) -> i32 {
-    require_irql(DRIVER_IRQL, "NdisFRegisterFilterDriver", Irql::PASSIVE);
+    const FUNCTION: &str = "NdisFRegisterFilterDriver";
+    require_irql(DRIVER_IRQL, FUNCTION, Irql::PASSIVE);
     let Some(service) = crate::verifier::owners::by_driver(driver) else {
-        stop("InvalidDriverObject", format!("NdisFRegisterFilterDriver: {driver:p} is no driver object"));
+        stop("InvalidDriverObject", format!("{FUNCTION}: {driver:p} is no driver object"));
     };
     // SAFETY: the driver passes its structure, at least as long as its header says; `read` looks there first.
     let made = match unsafe { registration::read(characteristics, &service) } {
         Ok(made) => made,
         Err((status, why)) => {
-            crate::verifier::trace::set_reason(&format!("NdisFRegisterFilterDriver: {why}"));
+            crate::verifier::trace::set_reason(&format!("{FUNCTION}: {why}"));
             return status;
         }
     };
+    if fault::strikes(service.owner, FUNCTION) {
+        return NDIS_STATUS_RESOURCES;
+    }
     let made = FilterDriver::new((driver, service.owner), context as usize, made);
     let all = &made.characteristics;
     require_both_ways(
@@ -305,7 +309,8 @@ pub(super) unsafe extern "win64" fn clone_oid_request(
         return NDIS_STATUS_INVALID_PARAMETER;
     }
     let module = modules::module(handle, FUNCTION);
-    let made = if fault::strikes(module.driver.owner) {
+    let made = if fault::strikes(module.driver.owner, FUNCTION) {
+        requests::no_clone();
         None
     } else {
         requests::make_clone(module.party(), request, tag)

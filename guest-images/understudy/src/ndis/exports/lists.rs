@@ -102,7 +102,7 @@ unsafe extern "win64" fn allocate_pool_for(
         crate::verifier::trace::not_offered("net buffer list pools with DataSize");
     }
     let party = modules::party_of(handle, owner, FUNCTION);
-    if fault::strikes(owner) {
+    if fault::strikes(owner, FUNCTION) {
         return null_mut();
     }
     memory::new_pool(Pool { party, owner, with_buffers, context }) as NDIS_HANDLE
@@ -143,7 +143,7 @@ pub(super) unsafe extern "win64" fn allocate_with_buffer(
             format!("{FUNCTION}: fAllocateNetBuffer {}, MDLs {mdls:p}, {offset} + {len}", pool.with_buffers);
         stop("InvalidPoolParameters", place);
     }
-    if fault::strikes(pool.owner) {
+    if fault::strikes(pool.owner, FUNCTION) {
         return null_mut();
     }
     let context = context_size(FUNCTION, pool, context, backfill);
@@ -180,7 +180,7 @@ unsafe extern "win64" fn allocate_mdl_for(
     require_irql(IRQL, FUNCTION, Irql::DISPATCH);
     let owner = crate::verifier::owners::owner_of(caller);
     let party = modules::party_of(handle, owner, FUNCTION);
-    if fault::strikes(owner) {
+    if fault::strikes(owner, FUNCTION) {
         return null_mut();
     }
     memory::make_driver_mdl(party, owner, Extent { address: address as usize, len: len as usize })

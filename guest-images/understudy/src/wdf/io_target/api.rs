@@ -4,14 +4,14 @@ use super::{State, Target, get};
 use crate::io::file::File;
 use crate::io::{STATUS_INVALID_DEVICE_STATE, api, names};
 use crate::ke::Irql;
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use crate::wdf::object::{self, Attributes};
 use alloc::{format, sync::Arc};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
-    DEVICE_OBJECT, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_IO_TARGET_OPEN_PARAMS,
-    WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFIOTARGET,
+    DEVICE_OBJECT, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
+    WDF_IO_TARGET_OPEN_PARAMS, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFIOTARGET,
 };
 
 /// Bug check 0x10D, first parameter: a handle of another kind.
@@ -33,6 +33,9 @@ pub(crate) unsafe extern "win64" fn create(
     };
     let parent = attributes.parent().unwrap_or(Handle::from_raw(device as u64));
     let owner = object::owner(device as u64, FUNCTION);
+    if fault::strikes(owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Target::make(FUNCTION, owner, parent, attributes, None);
     // SAFETY: the driver passes the place for its handle.
     unsafe { *target = made.raw() };
@@ -71,6 +74,9 @@ pub(crate) unsafe extern "win64" fn open(
     }
     if target.inner.with(|inner| !inner.to.is_null()) {
         return STATUS_INVALID_DEVICE_STATE;
+    }
+    if fault::strikes(target.owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
     }
     let (to, file, file_object) = match params.Type {
         USE_EXISTING if !params.TargetDeviceObject.is_null() => {

@@ -4,7 +4,7 @@ use super::object::{Notify, Queue};
 use crate::io::STATUS_INVALID_DEVICE_STATE;
 use crate::ke::Event;
 use crate::ke::Irql;
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use crate::wdf::bus::Stage;
 use crate::wdf::device::Device;
 use crate::wdf::lock::CallbackLock;
@@ -14,9 +14,10 @@ use alloc::{format, sync::Arc};
 use understudy_rules::wdf::queue_state::{Kind, Power, bits};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
-    NTSTATUS, PFN_WDF_IO_QUEUE_STATE, STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, WDF_DRIVER_GLOBALS, WDF_IO_QUEUE_CONFIG,
-    WDF_OBJECT_ATTRIBUTES, WDFCONTEXT, WDFDEVICE, WDFQUEUE, WDFREQUEST,
+    NTSTATUS, PFN_WDF_IO_QUEUE_STATE, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    WDF_DRIVER_GLOBALS, WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFCONTEXT, WDFDEVICE, WDFQUEUE,
+    WDFREQUEST,
 };
 
 /// Bug check 0x10D, first parameter: a queue that is fatally wrong.
@@ -92,6 +93,9 @@ pub(crate) unsafe extern "win64" fn create(
     let managed = config.PowerManaged != 0;
     let power = if managed && device.bus.stage() != Stage::Working { Power::Off } else { Power::On };
     let owner = object::owner(device_handle, FUNCTION);
+    if fault::strikes(owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Arc::new(Queue::new(device_handle, owner, config, kind, (managed, power), (passive, lock)));
     let parent = attributes.parent().unwrap_or(Handle::from_raw(device_handle));
     let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);

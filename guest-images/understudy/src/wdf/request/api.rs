@@ -3,15 +3,16 @@
 use super::{Place, Request, get, get_to_complete};
 use crate::io::Irp;
 use crate::ke::Irql;
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use crate::wdf::io_target;
 use crate::wdf::object::{self, Attributes};
 use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
 use understudy_rules::wdf::recall::Recall;
 use wdk_offline::{
-    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES,
-    WDF_REQUEST_PARAMETERS, WDF_REQUEST_REUSE_PARAMS, WDFFILEOBJECT, WDFIOTARGET, WDFREQUEST,
+    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
+    WDF_OBJECT_ATTRIBUTES, WDF_REQUEST_PARAMETERS, WDF_REQUEST_REUSE_PARAMS, WDFFILEOBJECT, WDFIOTARGET,
+    WDFREQUEST,
 };
 
 const STATUS_WDF_REQUEST_INVALID_STATE: NTSTATUS = 0xC020_0208_u32 as i32;
@@ -42,6 +43,9 @@ pub(crate) unsafe extern "win64" fn create(
     };
     let parent = attributes.parent().unwrap_or(fallback);
     let owner = object::owner(driver.raw(), FUNCTION);
+    if fault::strikes(owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let made = Request::make(owner, false, Irp::new(stack, None), Place::Created);
     let handle = object::create(FUNCTION, made.clone(), Some(parent), attributes);
     made.handle.store(handle.raw(), Relaxed);

@@ -5,14 +5,15 @@ use super::{Format, Request, Span, get};
 use crate::io::{Irp, MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, mdl_over};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
-use crate::verifier::{require_irql, violation};
+use crate::verifier::{fault, require_irql, violation};
 use crate::wdf::io_target::{self, Target};
 use crate::wdf::memory::Memory;
 use crate::wdf::object::get_ptr;
 use alloc::{format, sync::Arc, vec};
 use understudy_rules::io::method::Method;
 use wdk_offline::{
-    NTSTATUS, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFIOTARGET, WDFMEMORY, WDFMEMORY_OFFSET, WDFREQUEST,
+    NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDFIOTARGET, WDFMEMORY,
+    WDFMEMORY_OFFSET, WDFREQUEST,
 };
 
 const STATUS_INTEGER_OVERFLOW: NTSTATUS = 0xC000_0095_u32 as i32;
@@ -119,6 +120,9 @@ fn format_ioctl(function: &str, target: WDFIOTARGET, request: WDFREQUEST, ioctl:
         (Ok(input), Ok(output)) => (input, output),
         (Err(status), _) | (_, Err(status)) => return status,
     };
+    if fault::strikes(request.owner, function) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     request.require_locations(&target);
     let irp = request.irp(function);
     if irp.locations_left() < target.stack_size() {
