@@ -31,6 +31,12 @@ probe_genisoimage() {
     [ "$(tail -c +32770 image.iso | head -c 5)" = CD001 ]
 }
 
+probe_chromium() {
+    echo '<p id="word"></p><script>word.textContent = 6 * 7</script>' >page.html
+    # The page is the probe's own.
+    HOME=$PWD chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --dump-dom "file://$PWD/page.html" | grep 42
+}
+
 probe_xorriso() {
     echo "a judge's words" >file.txt
     xorriso -as mkisofs -quiet -o image.iso file.txt

@@ -65,6 +65,13 @@ pub(crate) struct Browser {
     _folder: Folder,
 }
 
+/// Whether the browser's sandbox can work: it needs a user namespace of its own, which containers often refuse, and not root.
+fn can_be_sandboxed() -> bool {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    !rustix::process::geteuid().is_root() && unshare.status().is_ok_and(|status| status.success())
+}
+
 impl Browser {
     /// Starts `program` with a profile of its own and opens a tab.
     pub(crate) fn start(program: &Path) -> Result<Self> {
@@ -81,7 +88,8 @@ impl Browser {
         command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
         command.args(["--no-first-run", "--disable-dev-shm-usage"]);
         command.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
-        if rustix::process::geteuid().is_root() {
+        // It opens pages of this project's alone.
+        if !can_be_sandboxed() {
             command.arg("--no-sandbox");
         }
         command.arg("about:blank").env("HOME", folder.path()).stdout(Stdio::piped());
