@@ -19,6 +19,8 @@ pub(super) enum Variant {
     Shipped,
     /// With the mutants and the test bench of requests. Never installed.
     Test,
+    /// A test driver with that deliberate fault.
+    With(&'static str),
 }
 
 /// A driver of the workspace, as its build sees it.
@@ -56,6 +58,28 @@ pub(super) static DRIVERS: [Source; 3] = [
     },
 ];
 
+/// Drivers that are run as packages of other projects, and their mutants, each a feature.
+pub(super) static TEST_DRIVERS: [(Source, &[&str]); 2] = [
+    (
+        Source {
+            name: "test-driver-edu",
+            folder: "guest-images/understudy/tests/drivers/edu",
+            entry: "FxDriverEntry",
+            modules: &["ntoskrnl.exe", "WDFLDR.SYS"],
+        },
+        &["keeps-mapping", "claims-no-interrupt"],
+    ),
+    (
+        Source {
+            name: "test-driver-soft",
+            folder: "guest-images/understudy/tests/drivers/soft",
+            entry: "FxDriverEntry",
+            modules: &["ntoskrnl.exe", "WDFLDR.SYS"],
+        },
+        &["leaks-without-memory", "never-sleeps"],
+    ),
+];
+
 /// Arguments of the linker for a driver image. `/RELEASE` sets the checksum, `/Brepro` keeps the
 /// time of the build out; the rest is what the Windows kit passes for a driver.
 const LINK_ARGUMENTS: [&str; 11] = [
@@ -90,14 +114,16 @@ fn call(workspace: &Workspace, variant: Variant) -> anyhow::Result<Call> {
     // A profile of its own keeps the variants' output files, which have the same names, apart.
     let profile = match variant {
         Variant::Shipped => "kernel",
-        Variant::Test => {
+        Variant::Test | Variant::With(_) => {
             settings.push("profile.kernel-test.inherits=\"kernel\"".to_owned());
             "kernel-test"
         }
     };
     let mut arguments = vec!["--target", DRIVER_TARGET];
-    if variant == Variant::Test {
-        arguments.extend(["--features", "test-build"]);
+    match variant {
+        Variant::Shipped => {}
+        Variant::Test => arguments.extend(["--features", "test-build"]),
+        Variant::With(mutant) => arguments.extend(["--features", mutant]),
     }
     Ok(Call { profile, arguments, settings })
 }

@@ -36,6 +36,9 @@ pub(crate) fn build(options: Options) -> anyhow::Result<Built> {
     }
     let device = build_device(workspace, options)?;
     let understudy = build_understudy(workspace, options, &workspace.out())?;
+    if options.test_builds {
+        build_test_drivers(workspace, options)?;
+    }
     Ok(Built { device, understudy, drivers: drivers_in(workspace, options)? })
 }
 
@@ -94,6 +97,31 @@ fn build_driver(
     Ok(Driver { name: source.name, image, symbols, inf: Artefact::of(inf)?, test_build })
 }
 
+/// The folder of the test drivers' packages: `NAME`, and `NAME+MUTANT`.
+const TEST_DRIVERS: &str = "test-drivers";
+
+/// The package of a test driver, with a mutant or without, once the test builds are made.
+///
+/// # Errors
+/// There is no workspace.
+pub(crate) fn test_driver(name: &str, mutant: Option<&str>) -> anyhow::Result<PathBuf> {
+    let folder = mutant.map_or_else(|| name.to_owned(), |mutant| format!("{name}+{mutant}"));
+    Ok(Workspace::find()?.out().join(TEST_DRIVERS).join(folder))
+}
+
+/// The drivers that are run as packages of other projects.
+fn build_test_drivers(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
+    for (source, mutants) in &driver::TEST_DRIVERS {
+        let variants = mutants.iter().map(|mutant| (Some(*mutant), driver::Variant::With(mutant)));
+        for (mutant, variant) in [(None, driver::Variant::Shipped)].into_iter().chain(variants) {
+            let folder = test_driver(source.name, mutant)?;
+            driver::build(workspace, options, source, variant, &folder)?;
+            inf::stamp(workspace, source, &folder.join(source.name).with_extension("inf"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs clippy over the kernel images, what firmware starts and the agent of Windows guests, with the settings of their
 /// builds but for the profile; a warning is an error. A plain `cargo clippy` sees none of them: understudy and the agent are empty programs
 /// on the host, the drivers are for Windows only.
@@ -113,6 +141,12 @@ pub(crate) fn lint(options: Options) -> anyhow::Result<()> {
     for source in &driver::DRIVERS {
         driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
         driver::lint(&workspace, &options, source, driver::Variant::Test)?;
+    }
+    for (source, mutants) in &driver::TEST_DRIVERS {
+        driver::lint(&workspace, &options, source, driver::Variant::Shipped)?;
+        for mutant in *mutants {
+            driver::lint(&workspace, &options, source, driver::Variant::With(mutant))?;
+        }
     }
     Ok(())
 }

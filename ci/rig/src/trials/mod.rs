@@ -4,6 +4,7 @@ mod command;
 mod copied;
 mod debugger;
 mod image;
+mod packages;
 mod page;
 #[cfg(test)]
 mod seeds;
@@ -19,6 +20,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         windows::all(),
         image::all(),
         page::all(),
+        packages::all(),
         windbg::all(),
         debugger::all(),
         command::all(),
