@@ -1,23 +1,11 @@
 //! The table of rules has those that the sources break, and README.md names the rules and windows that there are.
 
+mod sources;
+
+use sources::{files, root, within};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use understudy_rules::rule;
-
-fn sources(folder: &Path, into: &mut String) {
-    for entry in fs::read_dir(folder).expect("the sources are there") {
-        let path = entry.expect("an entry of the folder").path();
-        if path.ends_with("rules/src/rule") {
-            continue;
-        }
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            into.push_str(&fs::read_to_string(path).expect("a source is text"));
-        }
-    }
-}
 
 /// Everything in backquotes.
 fn quoted(readme: &str) -> BTreeSet<&str> {
@@ -36,21 +24,7 @@ fn literals<'s>(source: &'s str, openings: &[&str]) -> BTreeSet<&'s str> {
 /// String literals anywhere among the arguments of calls that begin with one of `openings`.
 fn arguments<'s>(source: &'s str, openings: &[&str]) -> BTreeSet<&'s str> {
     let behind = openings.iter().flat_map(|opening| source.split(opening).skip(1));
-    behind.flat_map(within).collect()
-}
-
-/// String literals up to the bracket that closes what stands before `rest`.
-fn within(rest: &str) -> impl Iterator<Item = &str> {
-    let mut open = 1;
-    let mut closes = move |part: &str| {
-        part.chars().any(|c| {
-            open += i32::from(c == '(') - i32::from(c == ')');
-            open == 0
-        })
-    };
-    let parts = rest.split('"').enumerate();
-    let inside = parts.take_while(move |(at, part)| at % 2 == 1 || !closes(part));
-    inside.filter(|(at, _)| at % 2 == 1).map(|(_, part)| part)
+    behind.flat_map(|rest| sources::literals(within(rest))).collect()
 }
 
 /// A rule's name: words run together, or Static Driver Verifier's with low lines.
@@ -61,12 +35,8 @@ fn is_rule(name: &str) -> bool {
 }
 
 fn texts() -> (String, String) {
-    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let mut source = String::new();
-    for folder in ["src", "rules/src"] {
-        sources(&root.join(folder), &mut source);
-    }
-    (source, fs::read_to_string(root.join("README.md")).expect("README.md"))
+    let source = ["src", "rules/src"].map(|folder| files(&root().join(folder)).concat()).concat();
+    (source, fs::read_to_string(root().join("README.md")).expect("README.md"))
 }
 
 /// The literals that name a rule where it is broken.

@@ -1,0 +1,191 @@
+//! `MISTAKES.md`: each kind of mistake, what Windows does, what understudy does, and the scenarios and tests that show it.
+//! It is made from the table of rules and from the sources, so that what it names is there; `CANCELNIC_BLESS=1` writes it.
+
+mod sources;
+
+use sources::{files, literals, root, within};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use understudy_rules::rule::{self, GROUPS, Source};
+
+/// Scenarios and tests that are named for one rule at most.
+const MOST_NAMED: usize = 3;
+/// Rules that something shows, at least.
+const LEAST_SHOWN: usize = 60;
+
+/// What shows a rule's breach, by the rule.
+type Shown = BTreeMap<&'static str, Vec<String>>;
+
+fn note(shown: &mut Shown, rule: &str, what: &str) {
+    if let Some(rule) = rule::find(rule) {
+        let all = shown.entry(rule.name).or_default();
+        if !all.iter().any(|known| known == what) {
+            all.push(what.into());
+        }
+    }
+}
+
+/// The texts behind each `opening`, to the bracket that closes it, with what stands before.
+fn calls<'t>(text: &'t str, opening: &str) -> Vec<(&'t str, &'t str)> {
+    text.match_indices(opening).map(|(at, found)| (&text[..at], within(&text[at + found.len()..]))).collect()
+}
+
+/// The last function that begins in a text: the test around what follows it.
+fn function(before: &str) -> Option<&str> {
+    let (_, rest) = before.rsplit_once("fn ")?;
+    rest.split_once('(').map(|(name, _)| name)
+}
+
+/// `caught("scenario", "..", Mutant::.., &["Rule", ..]`: a scenario in which one of the rules must be found broken.
+fn by_scenarios(shown: &mut Shown) {
+    for text in files(&root().join("../../ci/rig/scenarios/src")) {
+        for (_, call) in calls(&text, "caught(\n") {
+            let Some((head, rest)) = call.split_once("&[") else { continue };
+            let (Some(name), Some((rules, _))) = (literals(head).next(), rest.split_once(']')) else {
+                continue;
+            };
+            literals(rules).for_each(|rule| note(shown, rule, &format!("`{name}`")));
+        }
+    }
+}
+
+/// `stops_with!("Rule", ..)`, and the lines `test: how(what) => "Rule";` of a list of them: host tests of the frameworks.
+fn by_host_tests(shown: &mut Shown) {
+    for text in files(&root().join("src/twin")) {
+        for (before, call) in calls(&text, "stops_with!(") {
+            if let (Some(test), Some(rule)) = (function(before), literals(call).next()) {
+                note(shown, rule, &format!("`{test}`"));
+            }
+        }
+        for line in text.split(';').filter(|line| line.contains("=> \"")) {
+            let Some((head, rule)) = line.split_once("=> \"") else { continue };
+            let name =
+                head.rsplit(['\n', '{']).find_map(|part| part.split_once(':')).map(|(name, _)| name.trim());
+            if let (Some(name), Some((rule, _))) = (name, rule.split_once('"')) {
+                note(shown, rule, &format!("`{name}`"));
+            }
+        }
+    }
+}
+
+/// Rules that a test of the crate `rules` names.
+fn by_tests_of_rules(shown: &mut Shown) {
+    for text in files(&root().join("rules/src")) {
+        let tests = text.find("#[test]").map_or("", |at| &text[at..]);
+        for test in tests.split("#[test]").skip(1) {
+            let name = test.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
+            let Some((name, _)) = name else { continue };
+            literals(test).for_each(|literal| note(shown, literal, &format!("`{name}`")));
+        }
+    }
+}
+
+/// The bug checks that understudy reports for each rule, where the call that stops the run names both.
+fn bug_checks() -> Shown {
+    let mut found = Shown::new();
+    let mut note = |rule: &str, code: &str| note(&mut found, rule, code);
+    for text in files(&root().join("src")) {
+        for opening in
+            ["trace::stop(", "trace::judge(", "trace::stop_in(", "trace::stop_at(", "trace::stop_hung("]
+        {
+            for (_, call) in calls(&text, opening) {
+                let code = call.split_once("BugCheck::").map(|(_, rest)| rest);
+                let code =
+                    code.and_then(|rest| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next());
+                if let Some(code) = code.filter(|code| !code.is_empty()) {
+                    literals(call).for_each(|rule| note(rule, code));
+                }
+            }
+        }
+        for (before, call) in calls(&text, "violation(") {
+            let mut parts = call.trim_start().splitn(3, ',');
+            match (parts.next(), parts.next()) {
+                // the code of NetAdapterCx's bug check stands before the rule
+                (Some(code), Some(rule)) if code.trim().parse::<u32>().is_ok() => {
+                    literals(rule)
+                        .for_each(|rule| note(rule, &format!("BUGCODE_NETADAPTER_DRIVER {}", code.trim())));
+                }
+                (Some(rule), _) if rule.starts_with('"') && !before.ends_with("io::") => {
+                    literals(rule).for_each(|rule| note(rule, "WDF_VIOLATION"));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn windows(source: Source) -> &'static str {
+    match source {
+        Source::Windows => "it stops, hangs or loses memory",
+        Source::Verifier => "a verifier stops, where it is on",
+        Source::Documents => "nothing looks; the documents forbid it",
+        Source::Advice => "nothing",
+    }
+}
+
+fn page() -> String {
+    let mut shown = Shown::new();
+    by_scenarios(&mut shown);
+    by_host_tests(&mut shown);
+    by_tests_of_rules(&mut shown);
+    let codes = bug_checks();
+    let all = rule::all().count();
+    let mut page = format!(
+        "# Mistakes, and what becomes of them\n\nMade from the table of rules and the sources (`CANCELNIC_BLESS=1 cargo test -p understudy \
+         --test mistakes` writes it).\nA name with hyphens is a scenario of `cargo rig test`, one with low lines a host test of `cargo test -p understudy \
+         -p understudy-rules`; both run in CI,\nand at most {MOST_NAMED} are named. Of {all} rules {} are shown so; a dash stands where none is. Each rule stops a \
+         run, with the bug\ncheck beside it where one call has both; one with a star can be a warning or off. [RULES.md](RULES.md) has what each source \
+         means.\n",
+        shown.len()
+    );
+    for (title, rules) in GROUPS {
+        let _ = write!(
+            page,
+            "\n## {title}\n\n| mistake | Windows | understudy | shown by |\n|---|---|---|---|\n"
+        );
+        for rule in rules {
+            let star = if rule.goes_on { " *" } else { "" };
+            let named = shown.get(rule.name).map_or_else(
+                || String::from("-"),
+                |all| all.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", "),
+            );
+            let code =
+                codes.get(rule.name).map_or_else(String::new, |codes| format!(": {}", codes.join(", ")));
+            let windows = windows(rule.source);
+            let _ = writeln!(page, "| {} | {windows} | `{}`{star}{code} | {named} |", rule.when, rule.name);
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_is_that_of_the_rules_and_the_sources() {
+    let path = root().join("MISTAKES.md");
+    let made = page();
+    if std::env::var_os("CANCELNIC_BLESS").is_some() {
+        fs::write(&path, &made).expect("the page can be written");
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == made,
+        "MISTAKES.md is not what the rules and the sources make: CANCELNIC_BLESS=1 writes it"
+    );
+}
+
+#[test]
+fn every_rule_has_a_row_and_most_have_a_scenario_or_a_test() {
+    let made = page();
+    for rule in rule::all() {
+        assert!(made.contains(&format!("| `{}`", rule.name)), "{} has no row", rule.name);
+    }
+    let shown = made.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |")).count();
+    assert!(shown >= LEAST_SHOWN, "only {shown} rules are shown by something");
+}
+
+#[test]
+fn a_call_is_read_to_the_bracket_that_closes_it() {
+    assert_eq!(within("a, f(b), \")(\") + g(c)"), "a, f(b), \")(\"");
+    assert_eq!(literals("a \"b\" c \"d\"").collect::<Vec<_>>(), ["b", "d"]);
+}
