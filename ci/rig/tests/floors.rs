@@ -49,6 +49,7 @@ const FLOORS: [(&str, &str, &[&str]); 4] = [
             "binding",
             "stuck",
             "hang",
+            "hardware",
             "trespass",
             "windows",
         ],

@@ -12,6 +12,7 @@ mod filter_stack;
 mod form;
 mod forms;
 mod hang;
+mod hardware;
 mod lifecycle;
 mod machine;
 mod memory;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Scenario> {
         stuck::all(),
         trespass::all(),
         hang::all(),
+        hardware::all(),
         windows::all(),
     ]
     .into_iter()

@@ -3,8 +3,10 @@
 use crate::base::line::{self, NoLine};
 use anyhow::{Context, Result};
 pub use cancelnic_registers::QueueId;
-pub use control_protocol::{AdvanceClock, Finding, Inject, Queue, Quit, Rule, State, Stats};
-use control_protocol::{GetQueue, GetStats, Method, SetGate, SetLink, StepGate, rpc};
+pub use control_protocol::{AdvanceClock, Fault, Finding, Inject, Queue, Quit, Rule, State, Stats};
+use control_protocol::{
+    ArmFault, ClearFaults, GetQueue, GetStats, Method, QueueName, SetGate, SetLink, StepGate, rpc,
+};
 use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -88,13 +90,20 @@ impl Control {
         Ok(queue)
     }
 
-    /// Opens every gate and lets the counts begin at 0, if the device is at rest; whether it is.
+    /// Opens every gate, ends every fault and lets the counts begin at 0, if the device is at rest; whether it is.
     pub fn begin_anew(&mut self) -> Result<bool> {
+        self.call(&ClearFaults {})?;
         for gate in [FETCH, WIRE, COMPLETE, RX_WRITE] {
             self.set_gate(gate, true)?;
         }
         self.before = self.call(&GetStats {})?;
         Ok(self.before.queues.iter().all(is_at_rest))
+    }
+
+    /// The device is to go wrong so many times from now on; at a queue, if it is a queue's fault.
+    pub fn arm_fault(&mut self, fault: Fault, queue: Option<QueueId>, count: u64) -> Result<()> {
+        let count = count.try_into().context("a number of faults")?;
+        self.call(&ArmFault { fault, queue: queue.map(QueueName), count }).map(drop)
     }
 
     /// Whether there is a link from now on.
@@ -181,9 +190,10 @@ mod tests {
     #[test]
     fn counts_begin_anew_at_a_device_at_rest() {
         let queue = |sent| Queue { sent, cancels: 2, ..Queue::new(QueueId::TX0) };
-        let mut answers: Vec<String> = (1..=4).map(|id| answer(id, queue(7))).collect();
-        answers.push(answer(5, Stats { queues: vec![queue(7)], ..Stats::default() }));
-        answers.push(answer(6, Queue { fetched: 1, ..queue(9) }));
+        let mut answers = vec![answer(1, control_protocol::Faults { faults: vec![] })];
+        answers.extend((2..=5).map(|id| answer(id, queue(7))));
+        answers.push(answer(6, Stats { queues: vec![queue(7)], ..Stats::default() }));
+        answers.push(answer(7, Queue { fetched: 1, ..queue(9) }));
         let (_folder, mut control, _device) = fake(answers);
         assert!(control.begin_anew().unwrap());
         let queue = control.queue(QueueId::TX0).unwrap();

@@ -1,7 +1,8 @@
-//! The device's link, and drivers that do not start.
+//! The device's link, what the device does wrong on request, and drivers that do not start.
 
 use super::Run;
 use crate::base::wait::{Limits, Look};
+use crate::device::control::{Fault, QueueId};
 use crate::guest::need::Need;
 use agent_protocol::{Command, Message};
 use anyhow::{Result, bail};
@@ -18,6 +19,23 @@ impl Run {
             run.session.control.set_link(up).map_err(|error| run.session.explain(error))?;
             Ok(((), String::new()))
         })
+    }
+
+    /// The device is to go wrong so many times from now on; at a queue, if it is a queue's fault.
+    pub fn arm_fault(&mut self, fault: Fault, queue: Option<QueueId>, count: u64) -> Result<()> {
+        let at = queue.map_or_else(String::new, |queue| format!(" at {queue}"));
+        self.step(format!("the device is to go wrong: {count} times {fault}{at}"), |run| {
+            let armed = run.session.control.arm_fault(fault, queue, count);
+            armed.map_err(|error| run.session.explain(error))?;
+            Ok(((), String::new()))
+        })
+    }
+
+    /// The device has gone wrong in this way.
+    pub fn expect_fault(&mut self, fault: Fault) -> Result<()> {
+        let stats = self.session.control.stats().map_err(|error| self.session.explain(error))?;
+        let happened = stats.faults.iter().filter(|state| state.fault == fault && state.happened > 0).count();
+        self.expect("kinds of faults that happened", happened, 1)
     }
 
     /// Waits until the driver's last word on the link is this.
