@@ -15,8 +15,15 @@ fn main() {
     };
 
     let table = read("wdf_function_enum.rs");
-    let texts =
-        ["nt.rs", "irp.rs", "wdf.rs", "wdf_requests.rs", "wdf_functions.rs", "wdf_request_functions.rs"];
+    let texts = [
+        "nt.rs",
+        "irp.rs",
+        "wdf.rs",
+        "wdf_requests.rs",
+        "wdf_functions.rs",
+        "wdf_request_functions.rs",
+        "wdf_offered.rs",
+    ];
     let types = texts.map(read).concat() + &table;
     write("types.rs", &types.replace("extern \"C\"", "extern \"win64\""));
     write("constants.rs", &read("constants.rs"));

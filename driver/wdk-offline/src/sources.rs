@@ -11,6 +11,9 @@ pub const TYPES: &str = concat!(
     include_str!("../bindings/wdf_function_enum.rs"),
 );
 
+/// Types that this crate has beside [`TYPES`]: of functions that understudy offers and no driver of ours calls.
+pub const OFFERED: &str = include_str!("../bindings/wdf_offered.rs");
+
 /// What goes into `constants.rs`.
 pub const CONSTANTS: &str = include_str!("../bindings/constants.rs");
 

@@ -101,9 +101,10 @@ fn function_types_take_the_published_parameters() {
         .into_iter()
         .map(|(name, function)| (format!("PFN_{}", name.to_uppercase()), function))
         .collect();
-    let file = syn::parse_file(wdk_offline::sources::TYPES).expect("the bindings are Rust");
+    let texts = [wdk_offline::sources::TYPES, wdk_offline::sources::OFFERED];
+    let files = texts.map(|text| syn::parse_file(text).expect("the bindings are Rust"));
     let mut seen = 0;
-    for item in &file.items {
+    for item in files.iter().flat_map(|file| &file.items) {
         let Item::Type(alias) = item else { continue };
         let Some(fact) = facts.get(&alias.ident.to_string()) else { continue };
         let Type::Path(option) = &*alias.ty else { panic!("{} is no option", alias.ident) };
@@ -124,5 +125,9 @@ fn function_types_take_the_published_parameters() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 29 + 60, "every function that a driver of ours calls has its type");
+    assert_eq!(
+        seen,
+        29 + 60 + 87,
+        "every function that a driver of ours calls, or that understudy offers besides, has its type"
+    );
 }

@@ -51,14 +51,17 @@ fn layouts() -> Vec<Layout> {
         layout!(WDF_REQUEST_SEND_OPTIONS as "WDF_REQUEST_SEND_OPTIONS": Size = Size, Flags = Flags, Timeout = Timeout),
         layout!(WDF_REQUEST_REUSE_PARAMS as "WDF_REQUEST_REUSE_PARAMS": Size = Size, Flags = Flags, Status = Status, NewIrp = NewIrp),
         layout!(WDF_IO_TARGET_OPEN_PARAMS as "WDF_IO_TARGET_OPEN_PARAMS": Size = Size, Type = Type, EvtIoTargetQueryRemove = EvtIoTargetQueryRemove, EvtIoTargetRemoveCanceled = EvtIoTargetRemoveCanceled, EvtIoTargetRemoveComplete = EvtIoTargetRemoveComplete, TargetDeviceObject = TargetDeviceObject, TargetFileObject = TargetFileObject, TargetDeviceName = TargetDeviceName, DesiredAccess = DesiredAccess, ShareAccess = ShareAccess, FileAttributes = FileAttributes, CreateDisposition = CreateDisposition, CreateOptions = CreateOptions, EaBuffer = EaBuffer, EaBufferLength = EaBufferLength, AllocationSize = AllocationSize, FileInformation = FileInformation, FileName = FileName),
+        layout!(WDF_WORKITEM_CONFIG as "WDF_WORKITEM_CONFIG": Size = Size, EvtWorkItemFunc = EvtWorkItemFunc, AutomaticSerialization = AutomaticSerialization),
+        layout!(WDF_DEVICE_STATE as "WDF_DEVICE_STATE": Size = Size, Disabled = Disabled, DontDisplayInUI = DontDisplayInUI, Failed = Failed, NotDisableable = NotDisableable, Removed = Removed, ResourcesChanged = ResourcesChanged, AssignedToGuest = AssignedToGuest),
+        layout!(WDF_INTERRUPT_INFO as "WDF_INTERRUPT_INFO": Size = Size, Reserved1 = Reserved1, TargetProcessorSet = TargetProcessorSet, Reserved2 = Reserved2, MessageNumber = MessageNumber, Vector = Vector, Irql = Irql, Mode = Mode, Polarity = Polarity, MessageSignaled = MessageSignaled, ShareDisposition = ShareDisposition, Group = Group),
         layout!(WDFMEMORY_OFFSET as "WDFMEMORY_OFFSET": BufferOffset = BufferOffset, BufferLength = BufferLength),
     ]
 }
 
 /// Names and fields of every structure and union written out in the bindings.
 fn declared() -> Vec<(String, Vec<String>)> {
-    let text = wdk_offline::sources::TYPES;
-    let file = syn::parse_file(text).expect("the bindings are Rust");
+    let text = [wdk_offline::sources::TYPES, wdk_offline::sources::OFFERED].concat();
+    let file = syn::parse_file(&text).expect("the bindings are Rust");
     let names = |fields: &syn::Fields| {
         fields.iter().filter_map(|field| Some(field.ident.as_ref()?.to_string())).collect::<Vec<_>>()
     };

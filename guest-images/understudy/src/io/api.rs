@@ -38,7 +38,7 @@ pub(crate) unsafe extern "win64" fn create_device(
     name: *const UNICODE_STRING,
     kind: u32,
     characteristics: u32,
-    _exclusive: u8,
+    exclusive: u8,
     made: *mut *mut DEVICE_OBJECT,
 ) -> NTSTATUS {
     const FUNCTION: &str = "IoCreateDevice";
@@ -60,8 +60,13 @@ pub(crate) unsafe extern "win64" fn create_device(
     };
     match device::create(&new) {
         Ok(object) => {
-            // SAFETY: the driver passes the place for its device object.
-            unsafe { *made = object };
+            // SAFETY: the driver passes the place for its device object, which nobody has opened yet.
+            unsafe {
+                if exclusive != 0 {
+                    (*object).Flags |= device::EXCLUSIVE;
+                }
+                *made = object;
+            }
             STATUS_SUCCESS
         }
         Err(status) => status,

@@ -9,6 +9,9 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST};
 
+/// DO_EXCLUSIVE of DEVICE_OBJECT.Flags: one open file at a time.
+pub(crate) const EXCLUSIVE: u32 = 8;
+
 /// A dispatch table as DRIVER_OBJECT has it, by major function.
 pub(crate) type Table = [PDRIVER_DISPATCH; 28];
 

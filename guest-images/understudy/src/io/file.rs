@@ -11,6 +11,8 @@ use wdk_offline::{DEVICE_OBJECT, FILE_OBJECT, FILE_SHARE_READ, FILE_SHARE_WRITE,
 /// UserMode and KernelMode of IRP.RequestorMode.
 const USER: i8 = 1;
 const KERNEL: i8 = 0;
+/// What an exclusive device has for a second file.
+const STATUS_ACCESS_DENIED: NTSTATUS = 0xC000_0022_u32 as i32;
 /// FILE_OPEN in the high byte of Create.Options.
 const OPEN: u32 = 1 << 24;
 
@@ -52,6 +54,11 @@ impl File {
     /// # Errors
     /// The driver's status.
     pub(crate) fn open(device: *mut DEVICE_OBJECT, name: &str, program: bool) -> Result<Arc<Self>, NTSTATUS> {
+        // SAFETY: the caller has found the device, which is not deleted while somebody opens it.
+        let exclusive = unsafe { (*device).Flags } & device::EXCLUSIVE != 0;
+        if exclusive && FILES.with(|files| files.iter().any(|file| file.device == device)) {
+            return Err(STATUS_ACCESS_DENIED);
+        }
         // SAFETY: all zero bytes are a valid file object: numbers and nullable pointers.
         let mut object: Box<FILE_OBJECT> = Box::new(unsafe { core::mem::zeroed() });
         object.Type = 5;

@@ -51,11 +51,20 @@ pub(crate) fn register(
 
 /// Enables or disables every instance of a device: their links come and go.
 pub(crate) fn set_enabled(device: *mut DEVICE_OBJECT, enabled: bool) {
+    change(device, |_| true, enabled);
+}
+
+/// As [`set_enabled`], for the instances of one class.
+pub(crate) fn set_class_enabled(device: *mut DEVICE_OBJECT, class: &GUID, enabled: bool) {
+    change(device, |known| known == class, enabled);
+}
+
+fn change(device: *mut DEVICE_OBJECT, is_meant: impl Fn(&GUID) -> bool, enabled: bool) {
     let count = INTERFACES.with(|interfaces| interfaces.len());
     for at in 0..count {
         let change = INTERFACES.with(|interfaces| {
             let known = interfaces.get_mut(at)?;
-            if known.device != device || known.enabled == enabled {
+            if known.device != device || known.enabled == enabled || !is_meant(&known.class) {
                 return None;
             }
             known.enabled = enabled;

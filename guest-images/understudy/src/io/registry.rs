@@ -134,6 +134,12 @@ impl Key {
         Ok((Self { path }, made))
     }
 
+    /// The key of a service.
+    pub(crate) fn of_service(service: &Service) -> Self {
+        install(service);
+        Self { path: format!("{SERVICES}\\{}", service.name.to_ascii_lowercase()) }
+    }
+
     /// The driver's key of a service's device, where the INF's values are.
     pub(crate) fn of_driver(service: &Service) -> Self {
         install(service);

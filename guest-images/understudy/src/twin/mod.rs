@@ -12,6 +12,7 @@ mod orders;
 
 mod dispatcher;
 mod filter;
+mod helpers;
 mod io_targets;
 mod kernel;
 mod netadapter;

@@ -35,4 +35,10 @@ pub(crate) trait Bus: Send + Sync {
     fn has_device(&self) -> bool;
     /// Raw and translated resources, while assigned.
     fn lists(&self) -> Option<(Handle, Handle)>;
+    /// Whether it is no stack of PnP's, but a control device.
+    fn is_control(&self) -> bool {
+        false
+    }
+    /// A control device may be opened from now on.
+    fn finish(&self) {}
 }

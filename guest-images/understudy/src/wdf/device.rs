@@ -5,20 +5,24 @@ use super::io_target;
 use super::lock::CallbackLock;
 use super::object::{self, Attributes, Typed, get_ptr};
 use super::queue::Queue;
-use crate::io::{MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, api, device, interface};
+use crate::io::{
+    MJ_DEVICE_CONTROL, MJ_INTERNAL_DEVICE_CONTROL, MJ_READ, MJ_WRITE, api, device, interface, names,
+};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::verifier::{fault, judge, require_irql, trace, violation};
-use alloc::{format, sync::Arc, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     DEVICE_OBJECT, GUID, NTSTATUS, PWDFDEVICE_INIT, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
-    STATUS_SUCCESS, UNICODE_STRING, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES,
-    WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFIOTARGET, WDFQUEUE,
+    STATUS_SUCCESS, UNICODE_STRING, WDF_DEVICE_STATE, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG,
+    WDF_OBJECT_ATTRIBUTES, WDF_PNPPOWER_EVENT_CALLBACKS, WDFDEVICE, WDFIOTARGET, WDFQUEUE,
 };
 
-/// FILE_DEVICE_UNKNOWN.
+/// FILE_DEVICE_UNKNOWN, DO_BUFFERED_IO.
 const FILE_DEVICE_UNKNOWN: u32 = 0x22;
+const DO_BUFFERED_IO: u32 = 4;
 /// WdfSynchronizationScopeDevice, -None.
 const SCOPE_DEVICE: i32 = 2;
 const SCOPE_NONE: i32 = 4;
@@ -34,6 +38,18 @@ pub(crate) struct DeviceInit {
     pub files: IrqLock<Option<(WDF_FILEOBJECT_CONFIG, Attributes)>>,
     /// WdfDeviceInitSetCharacteristics.
     characteristics: AtomicU32,
+    /// FILE_DEVICE_x.
+    pub(super) kind: AtomicU32,
+    /// DO_BUFFERED_IO or DO_DIRECT_IO.
+    pub(super) transfer: AtomicU32,
+    /// One open file at a time.
+    pub(super) exclusive: AtomicBool,
+    /// WdfFdoInitSetFilter has been called.
+    pub(super) filter: AtomicBool,
+    /// `\Device\name`, if it is to have one.
+    pub(super) name: IrqLock<Option<String>>,
+    /// Of the requests that come to it.
+    pub(super) requests: IrqLock<Attributes>,
 }
 
 impl Typed for DeviceInit {
@@ -54,6 +70,12 @@ impl DeviceInit {
             net: AtomicBool::new(false),
             files: IrqLock::new(None),
             characteristics: AtomicU32::new(0),
+            kind: AtomicU32::new(FILE_DEVICE_UNKNOWN),
+            transfer: AtomicU32::new(DO_BUFFERED_IO),
+            exclusive: AtomicBool::new(false),
+            filter: AtomicBool::new(false),
+            name: IrqLock::new(None),
+            requests: IrqLock::new(Attributes::NONE),
         }
     }
 }
@@ -80,6 +102,16 @@ pub(crate) struct Device {
     pub scope: i32,
     /// Serialises the callbacks of queues with device scope.
     pub lock: Option<Arc<CallbackLock>>,
+    /// What the driver has no queue for goes on to the next lower device.
+    pub filter: bool,
+    /// Attributes of the requests that come to it.
+    pub request_attributes: Attributes,
+    /// WdfDeviceStopIdle that WdfDeviceResumeIdle has not followed.
+    pub idle_stops: AtomicU32,
+    /// WdfDeviceSetDeviceState.
+    pub state: IrqLock<Option<WDF_DEVICE_STATE>>,
+    /// Its symbolic links.
+    pub links: IrqLock<Vec<String>>,
     routes: IrqLock<Routes>,
     wdm: *mut DEVICE_OBJECT,
     /// WDFIOTARGET of the next lower device.
@@ -89,7 +121,22 @@ pub(crate) struct Device {
 impl Typed for Device {
     const KIND: &'static str = "WDFDEVICE";
 
+    fn require_deletable(&self, raw: u64, function: &str) {
+        if !self.bus.is_control() {
+            violation("ObjectNotDeletable", 3, raw, format!("{function} of a WDFDEVICE of PnP's"));
+        }
+        require_irql(function, Irql::PASSIVE);
+    }
+
     fn dispose(self: Arc<Self>) {
+        if self.bus.is_control() {
+            crate::io::file::close_all(self.wdm);
+        }
+        for link in self.links.with(core::mem::take) {
+            if let Err(status) = names::unlink(&link) {
+                crate::log!("symbolic link {link}: {:#010x}", status as u32);
+            }
+        }
         interface::forget(self.wdm);
         device::delete(self.wdm);
     }
@@ -226,13 +273,14 @@ pub(crate) unsafe extern "win64" fn device_create(
     if fault::strikes(init.bus.service().owner, FUNCTION) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
+    let name = init.name.with(|name| name.clone());
     let new = device::New {
         driver: init.bus.service().driver_object(),
         owner: init.bus.service().owner,
-        name: None,
+        name: name.as_deref(),
         extension: size_of::<u64>(),
         stack: 1,
-        kind: FILE_DEVICE_UNKNOWN,
+        kind: init.kind.load(Relaxed),
         characteristics: init.characteristics.load(Relaxed),
         dispatch: device::Dispatch::Framework(super::file::dispatch),
     };
@@ -240,7 +288,17 @@ pub(crate) unsafe extern "win64" fn device_create(
         Ok(wdm) => wdm,
         Err(status) => return status,
     };
-    init.bus.pdo().attach(wdm);
+    // SAFETY: the device object is this function's until somebody can open it.
+    unsafe {
+        (*wdm).Flags |= init.transfer.load(Relaxed);
+        if init.exclusive.load(Relaxed) {
+            (*wdm).Flags |= device::EXCLUSIVE;
+        }
+    }
+    let control = init.bus.is_control();
+    if !control {
+        init.bus.pdo().attach(wdm);
+    }
     let files = init.files.with(|slot| *slot);
     let (passive, scope) = (attributes.passive().unwrap_or(false), attributes.scope().unwrap_or(SCOPE_NONE));
     let made = Device {
@@ -254,6 +312,11 @@ pub(crate) unsafe extern "win64" fn device_create(
         passive,
         scope,
         lock: (scope == SCOPE_DEVICE).then(|| Arc::new(CallbackLock::new(passive))),
+        filter: init.filter.load(Relaxed),
+        request_attributes: init.requests.with(|requests| *requests),
+        idle_stops: AtomicU32::new(0),
+        state: IrqLock::new(None),
+        links: IrqLock::new(Vec::new()),
         routes: IrqLock::new(Routes::default()),
         wdm,
         local_target: AtomicU64::new(0),
@@ -266,9 +329,12 @@ pub(crate) unsafe extern "win64" fn device_create(
     // SAFETY: the extension has room for the handle, by which the dispatch routine finds the device.
     unsafe { *(*wdm).DeviceExtension.cast::<u64>() = handle.raw() };
     // SAFETY: both are places of the driver; the init pointer is cleared as the framework does.
-    unsafe {
-        *init_pointer = core::ptr::null_mut();
+    let used = unsafe {
         *device = handle.raw() as WDFDEVICE;
+        core::mem::replace(&mut *init_pointer, core::ptr::null_mut())
+    };
+    if control {
+        object::delete(Handle::from_raw(used as u64));
     }
     STATUS_SUCCESS
 }

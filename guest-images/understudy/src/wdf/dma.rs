@@ -7,7 +7,7 @@ use crate::ke::irqlock::IrqLock;
 use crate::verifier::{fault, require_irql, violation};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::ffi::c_void;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     LARGE_INTEGER, NTSTATUS, PHYSICAL_ADDRESS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES,
@@ -19,10 +19,17 @@ const PAGE: usize = 4096;
 /// What freed DMA memory is filled with.
 const FREED: u8 = 0xdb;
 
+/// WDF_DMA_ENABLER_UNLIMITED_FRAGMENTS.
+const UNLIMITED: usize = u32::MAX as usize;
+
 /// A DMA enabler.
 pub(crate) struct Enabler {
     /// Version 3 of the DMA operations, which NetAdapterCx needs for mapped buffers.
     pub version3: bool,
+    /// Bytes of the longest transfer.
+    most: usize,
+    /// Elements of the longest scatter-gather list.
+    fragments: AtomicUsize,
 }
 
 impl Typed for Enabler {
@@ -117,6 +124,8 @@ pub(crate) unsafe extern "win64" fn enabler_create(
         // duplex and system profiles use version 3 by themselves
         version3: config.WdmDmaVersionOverride == 3
             || config.WdmDmaVersionOverride == 0 && config.Profile >= 5,
+        most: config.MaximumLength,
+        fragments: AtomicUsize::new(UNLIMITED),
     };
     let handle = object::create(FUNCTION, Arc::new(made), Some(Handle::from_raw(device as u64)), attributes);
     // SAFETY: the driver passes the place for its handle.
@@ -195,4 +204,35 @@ pub(crate) fn require_quiet_graveyard() {
     if let Err(place) = check_graveyard() {
         violation("FreedDmaMemoryWritten", 0, 0, place);
     }
+}
+
+/// WdfDmaEnablerGetMaximumLength: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn get_maximum_length(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    enabler: WDFDMAENABLER,
+) -> usize {
+    const FUNCTION: &str = "WdfDmaEnablerGetMaximumLength";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    get_ptr::<Enabler, _>(enabler, FUNCTION).most
+}
+
+/// WdfDmaEnablerSetMaximumScatterGatherElements: PASSIVE_LEVEL.
+pub(crate) unsafe extern "win64" fn set_maximum_fragments(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    enabler: WDFDMAENABLER,
+    most: usize,
+) {
+    const FUNCTION: &str = "WdfDmaEnablerSetMaximumScatterGatherElements";
+    require_irql(FUNCTION, Irql::PASSIVE);
+    get_ptr::<Enabler, _>(enabler, FUNCTION).fragments.store(most, Relaxed);
+}
+
+/// WdfDmaEnablerGetMaximumScatterGatherElements: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn get_maximum_fragments(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    enabler: WDFDMAENABLER,
+) -> usize {
+    const FUNCTION: &str = "WdfDmaEnablerGetMaximumScatterGatherElements";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    get_ptr::<Enabler, _>(enabler, FUNCTION).fragments.load(Relaxed)
 }

@@ -4,6 +4,7 @@ use super::client::{CLIENTS, handle, with_client};
 use super::object::{self, Attributes, Typed};
 use crate::ke::Irql;
 use crate::mm::Owner;
+use crate::verifier::pool::Lent;
 use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::{format, sync::Arc};
 use wdk_offline::{
@@ -20,6 +21,8 @@ pub(crate) struct Driver {
     /// EvtDriverDeviceAdd.
     pub device_add: PFN_WDF_DRIVER_DEVICE_ADD,
     unload: PFN_WDF_DRIVER_UNLOAD,
+    /// The path of its registry key, zero-terminated.
+    path: Lent,
 }
 
 impl Typed for Driver {
@@ -30,7 +33,7 @@ impl Typed for Driver {
 pub(crate) unsafe extern "win64" fn driver_create(
     globals: *mut WDF_DRIVER_GLOBALS,
     driver_object: *mut DRIVER_OBJECT,
-    _registry_path: *const UNICODE_STRING,
+    registry_path: *const UNICODE_STRING,
     attributes: *mut WDF_OBJECT_ATTRIBUTES,
     config: *mut WDF_DRIVER_CONFIG,
     driver: *mut WDFDRIVER,
@@ -62,7 +65,10 @@ pub(crate) unsafe extern "win64" fn driver_create(
     if fault::strikes(owner, FUNCTION) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    let made = Driver { device_add: config.EvtDriverDeviceAdd, unload: config.EvtDriverUnload };
+    let bytes = crate::io::registry::text(&crate::io::api::text(registry_path));
+    let mut path = Lent::new(b"KMrp", bytes.len(), false);
+    path.copy_from_slice(&bytes);
+    let made = Driver { device_add: config.EvtDriverDeviceAdd, unload: config.EvtDriverUnload, path };
     let made = object::create_for(owner, FUNCTION, Arc::new(made), None, attributes);
     with_client(globals, FUNCTION, |client| client.handle = made.raw());
     // SAFETY: globals and driver object are the ones handed to the driver; `driver` may be WDF_NO_HANDLE.
@@ -99,4 +105,36 @@ pub(crate) fn remove(owner: Owner) {
             client.handle = 0;
         }
     });
+}
+
+/// WdfDriverWdmGetDriverObject: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn wdm_get_driver_object(
+    globals: *mut WDF_DRIVER_GLOBALS,
+    driver: WDFDRIVER,
+) -> *mut DRIVER_OBJECT {
+    const FUNCTION: &str = "WdfDriverWdmGetDriverObject";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    object::get_ptr::<Driver, _>(driver, FUNCTION);
+    with_client(globals, FUNCTION, |client| client.driver)
+}
+
+/// WdfWdmDriverGetWdfDriverHandle: up to DISPATCH_LEVEL; NULL for a driver that is not the framework's.
+pub(crate) unsafe extern "win64" fn of_wdm_driver(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    driver: *mut DRIVER_OBJECT,
+) -> WDFDRIVER {
+    require_irql("WdfWdmDriverGetWdfDriverHandle", Irql::DISPATCH);
+    let service = crate::verifier::owners::by_driver(driver);
+    let found = service.and_then(|service| handle(service.owner));
+    found.map_or(core::ptr::null_mut(), |handle| handle.raw() as WDFDRIVER)
+}
+
+/// WdfDriverGetRegistryPath: PASSIVE_LEVEL. The path that DriverEntry got, zero-terminated; the framework's.
+pub(crate) unsafe extern "win64" fn get_registry_path(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    driver: WDFDRIVER,
+) -> *mut u16 {
+    const FUNCTION: &str = "WdfDriverGetRegistryPath";
+    require_irql(FUNCTION, Irql::PASSIVE);
+    object::get_ptr::<Driver, _>(driver, FUNCTION).path.start().cast()
 }

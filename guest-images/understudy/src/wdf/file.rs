@@ -2,17 +2,19 @@
 //!
 //! Rules: RQ31 (`driver/docs/requests.md`).
 
+use super::bus::Stage;
 use super::device::Device;
 use super::object::{self, Attributes, Typed, get, get_ptr};
 use super::request::Request;
-use crate::io::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, STATUS_PENDING};
+use crate::io::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, STATUS_NO_SUCH_DEVICE, STATUS_PENDING};
 use crate::ke::Irql;
 use crate::verifier::{require_irql, trace, violation};
 use alloc::{format, sync::Arc};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     DEVICE_OBJECT, FILE_OBJECT, NTSTATUS, PWDFDEVICE_INIT, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS,
-    WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFFILEOBJECT,
+    UNICODE_STRING, WDF_DRIVER_GLOBALS, WDF_FILEOBJECT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
+    WDFFILEOBJECT,
 };
 
 /// A file as its driver sees it.
@@ -64,6 +66,17 @@ pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
         };
         return complete(irp, ndis);
     }
+    if device.bus.is_control() && device.bus.stage() != Stage::Working {
+        // the I/O manager lets nobody open a device that is being initialized
+        return complete(irp, STATUS_NO_SUCH_DEVICE);
+    }
+    let queue = device.queue_for(major);
+    let is_file = matches!(major, MJ_CREATE | MJ_CLEANUP | MJ_CLOSE);
+    let taken = if is_file { device.files.is_some() } else { queue.is_some() };
+    if device.filter && !taken {
+        irp.skip_current();
+        return irp.call(device.bus.pdo().object());
+    }
     match major {
         MJ_CREATE => create(&device, raw, irp, file),
         MJ_CLEANUP => {
@@ -95,11 +108,12 @@ pub(crate) fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
             complete(irp, STATUS_SUCCESS)
         }
         _ => {
-            let Some(queue) = device.queue_for(major) else {
+            let Some(queue) = queue else {
                 return complete(irp, STATUS_INVALID_DEVICE_REQUEST);
             };
             irp.mark_pending();
-            let request = Request::receive(queue.owner, irp, device.file_of(file as usize));
+            let file = device.file_of(file as usize);
+            let request = Request::receive(queue.owner, irp, file, device.request_attributes);
             queue.accept(&request);
             STATUS_PENDING
         }
@@ -114,7 +128,8 @@ fn create(device: &Arc<Device>, raw: u64, irp: Irp, file: *mut FILE_OBJECT) -> N
     device.add_file(file as usize, handle.raw());
     let Some(callback) = config.EvtDeviceFileCreate else { return complete(irp, STATUS_SUCCESS) };
     irp.mark_pending();
-    let request = Request::receive(object::owner(raw, "IRP_MJ_CREATE"), irp, handle.raw());
+    let request =
+        Request::receive(object::owner(raw, "IRP_MJ_CREATE"), irp, handle.raw(), device.request_attributes);
     request.inner.with(|inner| inner.place = super::request::Place::Driver);
     // SAFETY: the driver's callback with its own device, a live request and file, at PASSIVE_LEVEL.
     trace::callback(device.label(), "EvtDeviceFileCreate", || unsafe {
@@ -162,4 +177,26 @@ pub(crate) unsafe extern "win64" fn get_device(
     const FUNCTION: &str = "WdfFileObjectGetDevice";
     require_irql(FUNCTION, Irql::DISPATCH);
     get_ptr::<FileObject, _>(file, FUNCTION).device as WDFDEVICE
+}
+
+/// WdfFileObjectGetFileName: up to DISPATCH_LEVEL. The name is the file object's.
+pub(crate) unsafe extern "win64" fn get_file_name(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    file: WDFFILEOBJECT,
+) -> *mut UNICODE_STRING {
+    const FUNCTION: &str = "WdfFileObjectGetFileName";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    let object = get_ptr::<FileObject, _>(file, FUNCTION).object as *mut FILE_OBJECT;
+    // SAFETY: the I/O manager's file object lives as long as the framework's.
+    unsafe { &raw mut (*object).FileName }
+}
+
+/// WdfFileObjectWdmGetFileObject: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn wdm_get_file_object(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    file: WDFFILEOBJECT,
+) -> *mut FILE_OBJECT {
+    const FUNCTION: &str = "WdfFileObjectWdmGetFileObject";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    get_ptr::<FileObject, _>(file, FUNCTION).object as *mut FILE_OBJECT
 }

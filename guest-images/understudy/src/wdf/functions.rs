@@ -3,6 +3,7 @@
 use super::class::{self, ClassExtension};
 use super::queue::api as queue;
 use super::request::{api as request, buffers, cancel, format, send};
+use super::typed::{table, typed};
 use super::{
     bus_interface, device, dma, driver, file, interrupt, io_target, lock, memory, object, resources, timer,
 };
@@ -92,7 +93,7 @@ pub(crate) fn wdf_table() -> *const WDFFUNC {
 }
 
 fn all() -> impl Iterator<Item = (&'static str, usize)> {
-    offered().into_iter().chain(offered_requests())
+    offered().into_iter().chain(offered_requests()).chain(super::more::offered())
 }
 
 /// The names of what is offered.
@@ -108,14 +109,6 @@ pub(crate) fn class_table(class: &dyn ClassExtension) -> Box<[usize]> {
         table[index] = function;
     }
     table
-}
-
-/// The address of a function after its type has been compared with the published one.
-macro_rules! typed {
-    ($ty:ty, $function:expr) => {{
-        let function: $ty = Some($function);
-        function.map_or(0, |function| function as usize)
-    }};
 }
 
 fn offered() -> [(&'static str, usize); 29] {
@@ -196,11 +189,6 @@ fn offered() -> [(&'static str, usize); 29] {
 
 /// The request half.
 fn offered_requests() -> Vec<(&'static str, usize)> {
-    macro_rules! table {
-        ($($name:literal, $ty:ident => $function:path;)*) => {
-            vec![$(($name, typed!(wdk_offline::$ty, $function)),)*]
-        };
-    }
     table! {
         "WdfObjectDereferenceActual", PFN_WDFOBJECTDEREFERENCEACTUAL => object::dereference_actual;
         "WdfDeviceInitSetCharacteristics", PFN_WDFDEVICEINITSETCHARACTERISTICS => device::set_characteristics;

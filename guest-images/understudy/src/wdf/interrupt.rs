@@ -3,17 +3,22 @@
 use super::bus::Stage;
 use super::lock::SpinLockObject;
 use super::object::{self, Attributes, Typed, get_ptr, parent};
-use super::resources::interrupt_of;
+use super::resources::{interrupt_of, translated_interrupt};
 use crate::ke::{Dpc, Irql};
 use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
-    NTSTATUS, PFN_WDF_INTERRUPT_DISABLE, PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR,
+    CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE, NTSTATUS, PFN_WDF_INTERRUPT_DISABLE,
+    PFN_WDF_INTERRUPT_ENABLE, PFN_WDF_INTERRUPT_ISR, PFN_WDF_INTERRUPT_SYNCHRONIZE,
     STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
-    WDF_DRIVER_GLOBALS, WDF_INTERRUPT_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
+    WDF_DRIVER_GLOBALS, WDF_INTERRUPT_CONFIG, WDF_INTERRUPT_INFO, WDF_OBJECT_ATTRIBUTES, WDFCONTEXT,
+    WDFDEVICE, WDFINTERRUPT, WDFOBJECT,
 };
+
+/// Bytes of WDF_INTERRUPT_INFO before it had a Group.
+const FIRST_INFO: u32 = 56;
 
 /// An interrupt of the driver.
 pub(crate) struct Interrupt {
@@ -232,4 +237,65 @@ pub(crate) unsafe extern "win64" fn get_device(
     const FUNCTION: &str = "WdfInterruptGetDevice";
     get_ptr::<Interrupt, _>(interrupt, FUNCTION);
     parent(interrupt as u64, FUNCTION).map_or(core::ptr::null_mut(), |handle| handle.raw() as WDFDEVICE)
+}
+
+/// WdfInterruptSynchronize: up to DIRQL; runs the callback there, where no ISR of it runs.
+pub(crate) unsafe extern "win64" fn synchronize(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    handle: WDFINTERRUPT,
+    callback: PFN_WDF_INTERRUPT_SYNCHRONIZE,
+    context: WDFCONTEXT,
+) -> u8 {
+    const FUNCTION: &str = "WdfInterruptSynchronize";
+    let interrupt = get_ptr::<Interrupt, _>(handle, FUNCTION);
+    let irql = Irql::new(interrupt.irql.load(Relaxed));
+    if irql == Irql::PASSIVE {
+        let place = format!("{FUNCTION}: the interrupt is not connected, it has no DIRQL");
+        violation("InterruptNotConnected", 0, 0, place);
+    }
+    require_irql(FUNCTION, irql);
+    let Some(callback) = callback else { return 0 };
+    let old = crate::ke::raise(irql);
+    // SAFETY: the driver's callback with its own interrupt and context, at DIRQL.
+    let result = trace::quick_callback(interrupt.label, "EvtInterruptSynchronize", || unsafe {
+        callback(handle, context)
+    });
+    crate::ke::lower(old);
+    result
+}
+
+/// WdfInterruptGetInfo: up to DISPATCH_LEVEL. What PnP has assigned; all zero while there is none.
+pub(crate) unsafe extern "win64" fn get_info(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    handle: WDFINTERRUPT,
+    info: *mut WDF_INTERRUPT_INFO,
+) {
+    const FUNCTION: &str = "WdfInterruptGetInfo";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    let interrupt = get_ptr::<Interrupt, _>(handle, FUNCTION);
+    let bus = object::get::<super::device::Device>(interrupt.device, FUNCTION).bus.clone();
+    let size = size_of::<WDF_INTERRUPT_INFO>() as u32;
+    // SAFETY: the driver passes its structure, whose size stands first.
+    let given = unsafe { (*info).Size };
+    if given != size && given != FIRST_INFO {
+        violation("StructureSize", 0, given.into(), format!("{FUNCTION}: WDF_INTERRUPT_INFO"));
+    }
+    let assigned = bus.lists().and_then(|lists| translated_interrupt(lists, interrupt.message));
+    // SAFETY: numbers, for which zero is one.
+    let mut filled = WDF_INTERRUPT_INFO { Size: given, ..unsafe { core::mem::zeroed() } };
+    if let Some(assigned) = assigned {
+        // SAFETY: an interrupt's descriptor, translated.
+        let vector = unsafe { assigned.u.Interrupt };
+        filled.TargetProcessorSet = vector.Affinity;
+        filled.MessageNumber = interrupt.message;
+        filled.Vector = vector.Vector;
+        filled.Irql = vector.Level as u8;
+        filled.Mode = (u32::from(assigned.Flags) & CM_RESOURCE_INTERRUPT_LATCHED) as i32;
+        filled.MessageSignaled = u8::from(u32::from(assigned.Flags) & CM_RESOURCE_INTERRUPT_MESSAGE != 0);
+        filled.ShareDisposition = assigned.ShareDisposition;
+    }
+    // SAFETY: the driver's structure, of the size that it says.
+    unsafe {
+        core::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), info.cast(), given as usize);
+    }
 }

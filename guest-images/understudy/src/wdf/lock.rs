@@ -121,6 +121,11 @@ impl CallbackLock {
         Self { passive, owner: IrqLock::new(None), free: crate::ke::Event::auto() }
     }
 
+    /// Whether what it serialises runs at PASSIVE_LEVEL.
+    pub(crate) fn is_passive(&self) -> bool {
+        self.passive
+    }
+
     /// Whether the caller runs inside it.
     pub(crate) fn is_owner(&self) -> bool {
         let thread = crate::ke::current_thread();

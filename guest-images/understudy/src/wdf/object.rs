@@ -7,18 +7,21 @@ use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
 use crate::verifier::pool::Lent;
-use crate::verifier::{require_irql, trace, violation};
+use crate::verifier::{fault, require_irql, trace, violation};
 use alloc::{format, sync::Arc, vec::Vec};
 use core::any::Any;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use understudy_rules::wdf::table::{Handle, HandleFault, Kinded, Table};
 use wdk_offline::{
-    PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY, WDFOBJECT,
+    NTSTATUS, PCWDF_OBJECT_CONTEXT_TYPE_INFO, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PFN_WDF_OBJECT_CONTEXT_DESTROY,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, WDF_OBJECT_ATTRIBUTES,
+    WDFOBJECT,
 };
 
 /// Bytes of the largest context (the framework's own bound is that of a signed number of 32 bits).
 const MOST_CONTEXT: usize = i32::MAX as usize;
+const STATUS_OBJECT_NAME_EXISTS: NTSTATUS = 0x4000_0000;
 /// First parameter of WDF_VIOLATION for a wrong handle.
 const INVALID_HANDLE: u64 = 5;
 
@@ -366,4 +369,102 @@ pub(crate) fn children(raw: u64, function: &str) -> Vec<(Handle, &'static str)> 
     let below = checked(function, handle, OBJECTS.with(|table| table.subtree(handle)));
     let kind = |each: Handle| OBJECTS.with(|table| table.get(each)).ok().map(|object| (each, object.kind()));
     below.into_iter().filter(|each| *each != handle).filter_map(kind).collect()
+}
+
+/// What WdfObjectCreate makes: contexts and callbacks, and nothing behind them.
+struct General;
+
+impl Typed for General {
+    const KIND: &'static str = "WDFOBJECT";
+
+    fn require_deletable(&self, _raw: u64, function: &str) {
+        require_irql(function, Irql::DISPATCH);
+    }
+}
+
+/// WdfObjectCreate: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn object_create(
+    globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    object: *mut WDFOBJECT,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfObjectCreate";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    let parent = attributes.parent().unwrap_or_else(|| super::client::of(globals, FUNCTION));
+    if fault::strikes(owner(parent.raw(), FUNCTION), FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    let handle = create(FUNCTION, Arc::new(General), Some(parent), attributes);
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *object = handle.raw() as WDFOBJECT };
+    STATUS_SUCCESS
+}
+
+/// WdfObjectAllocateContext (FxObjectAllocateContext): up to DISPATCH_LEVEL. Of a type that is there already:
+/// STATUS_OBJECT_NAME_EXISTS, and that context.
+pub(crate) unsafe extern "win64" fn allocate_context(
+    _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    handle: WDFOBJECT,
+    attributes: *mut WDF_OBJECT_ATTRIBUTES,
+    out: *mut *mut c_void,
+) -> NTSTATUS {
+    const FUNCTION: &str = "WdfObjectAllocateContext";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    let handle = Handle::from_raw(handle as u64);
+    let object = checked(FUNCTION, handle, OBJECTS.with(|table| table.get(handle)));
+    let attributes = match Attributes::read(attributes, FUNCTION) {
+        Ok(attributes) => attributes,
+        Err(status) => return status,
+    };
+    let Some(raw) = attributes.raw.filter(|raw| !raw.ContextTypeInfo.is_null() && raw.ParentObject.is_null())
+    else {
+        return STATUS_INVALID_PARAMETER;
+    };
+    if raw.EvtCleanupCallback.is_some() || raw.EvtDestroyCallback.is_some() {
+        trace::not_offered("WdfObjectAllocateContext with callbacks");
+    }
+    if fault::strikes(object.owner, FUNCTION) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    let made = context(raw.ContextTypeInfo, raw.ContextSizeOverride);
+    let (status, start, unused) = object.contexts.with(|contexts| {
+        if let Some(known) = contexts.iter().find(|known| known.kind == made.kind) {
+            return (STATUS_OBJECT_NAME_EXISTS, known.memory.start(), Some(made));
+        }
+        let start = made.memory.start();
+        contexts.push(made);
+        (STATUS_SUCCESS, start, None)
+    });
+    drop(unused);
+    // SAFETY: the driver passes NULL or the place for its context.
+    if let Some(out) = unsafe { out.as_mut() } {
+        *out = start.cast();
+    }
+    status
+}
+
+/// WdfObjectContextGetObject: any IRQL. The object whose context that is.
+pub(crate) unsafe extern "win64" fn context_get_object(
+    _globals: *mut wdk_offline::WDF_DRIVER_GLOBALS,
+    pointer: *mut c_void,
+) -> WDFOBJECT {
+    let holds = |object: &Arc<Object>| {
+        object
+            .contexts
+            .with(|contexts| contexts.iter().any(|context| context.memory.start().cast() == pointer))
+    };
+    let found = OBJECTS.with(|table| {
+        table
+            .live()
+            .map(|(handle, _)| handle)
+            .find(|handle| table.get(*handle).is_ok_and(|object| holds(&object)))
+    });
+    match found {
+        Some(handle) => handle.raw() as WDFOBJECT,
+        None => refuse("WdfObjectContextGetObject", pointer as u64, "the pointer is no object's context"),
+    }
 }

@@ -54,3 +54,13 @@ pub(crate) fn interrupt_of(
     let at = place(lists.0, raw)?;
     (place(lists.1, translated) == Some(at)).then_some(at as u32)
 }
+
+/// The translated descriptor of one of the device's interrupts, counted from 0.
+pub(crate) fn translated_interrupt(
+    lists: (Handle, Handle),
+    at: u32,
+) -> Option<CM_PARTIAL_RESOURCE_DESCRIPTOR> {
+    let list = get::<ResourceList>(lists.1.raw(), "PnP");
+    let mut interrupts = list.0.iter().filter(|known| known.Type == CmResourceTypeInterrupt as u8);
+    interrupts.nth(at as usize).copied()
+}

@@ -1,6 +1,7 @@
 //! WDFTIMER: one shot or periodic, callback at DISPATCH_LEVEL.
 
 use super::object::{self, Attributes, Typed, get_ptr, parent};
+use super::serial::lock_above;
 use crate::ke::Irql;
 use crate::ke::Timer;
 use crate::verifier::{fault, require_irql, trace, violation};
@@ -11,9 +12,13 @@ use wdk_offline::{
     STATUS_SUCCESS, WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDF_TIMER_CONFIG, WDFOBJECT, WDFTIMER,
 };
 
+const STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL: NTSTATUS = 0xC020_020C_u32 as i32;
+
 /// A timer of the driver.
 pub(crate) struct TimerObject {
     timer: Timer,
+    /// In microseconds; 0: one shot.
+    period: u64,
     /// Armed and not yet run.
     pending: Arc<AtomicBool>,
 }
@@ -30,8 +35,6 @@ impl Typed for TimerObject {
         self.pending.store(false, Relaxed);
     }
 }
-
-impl TimerObject {}
 
 /// WdfTimerCreate: PASSIVE_LEVEL. A parent is required.
 pub(crate) unsafe extern "win64" fn create(
@@ -56,23 +59,32 @@ pub(crate) unsafe extern "win64" fn create(
         crate::log!("{FUNCTION}: the attributes name no ParentObject");
         return STATUS_INVALID_PARAMETER;
     };
-    if config.Period != 0 {
-        trace::not_offered("WdfTimerCreate with a period");
+    let lock = if config.AutomaticSerialization != 0 { lock_above(parent, FUNCTION) } else { None };
+    if lock.as_ref().is_some_and(|lock| lock.is_passive()) {
+        return STATUS_WDF_INCOMPATIBLE_EXECUTION_LEVEL;
     }
     if fault::strikes(object::owner(parent.raw(), FUNCTION), FUNCTION) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
+    let period = u64::from(config.Period) * 1000;
+    let label = crate::verifier::owners::label(object::owner(parent.raw(), FUNCTION));
     let raw_handle = Arc::new(AtomicU64::new(0));
     let pending = Arc::new(AtomicBool::new(false));
     let (fired_handle, fired_pending) = (raw_handle.clone(), pending.clone());
     let fired = Timer::new(Box::new(move || {
-        if fired_pending.swap(false, Relaxed) {
+        // a periodic one is set until it is stopped
+        let set = if period == 0 { fired_pending.swap(false, Relaxed) } else { fired_pending.load(Relaxed) };
+        if set {
             let handle = fired_handle.load(Relaxed) as WDFTIMER;
             // SAFETY: the driver's timer function with its own handle, at DISPATCH_LEVEL.
-            trace::callback("device", "EvtTimerFunc", || unsafe { routine(handle) });
+            let call = || trace::callback(label, "EvtTimerFunc", || unsafe { routine(handle) });
+            match &lock {
+                Some(lock) => lock.with(call),
+                None => call(),
+            }
         }
     }));
-    let made = TimerObject { timer: fired, pending };
+    let made = TimerObject { timer: fired, period, pending };
     let handle = object::create(FUNCTION, Arc::new(made), Some(parent), attributes);
     raw_handle.store(handle.raw(), Relaxed);
     // SAFETY: the driver passes the place for its handle.
@@ -93,7 +105,7 @@ pub(crate) unsafe extern "win64" fn start(
         trace::not_offered("WdfTimerStart with an absolute time");
     }
     let was = timer.pending.swap(true, Relaxed);
-    timer.timer.start(due.unsigned_abs().div_ceil(10));
+    timer.timer.start_periodic(due.unsigned_abs().div_ceil(10), timer.period);
     u8::from(was)
 }
 

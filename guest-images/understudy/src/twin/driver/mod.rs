@@ -121,13 +121,18 @@ unsafe extern "win64" fn evt_completion(
 
 unsafe extern "win64" fn evt_device_add(driver: WDFDRIVER, mut init: PWDFDEVICE_INIT) -> NTSTATUS {
     let mut made = null_mut();
-    let globals =
-        GLOBALS.with(|globals| globals.iter().find(|known| known.0 == driver as u64).map(|known| known.1));
-    let globals = globals.unwrap_or_default() as *mut WDF_DRIVER_GLOBALS;
+    let globals = globals_of(driver);
     // SAFETY: the framework's own handle and init structure.
     let status = unsafe { device::device_create(globals, &raw mut init, null_mut(), &raw mut made) };
     self::made(made);
     status
+}
+
+/// The globals of a driver, by its WDFDRIVER.
+pub(super) fn globals_of(driver: WDFDRIVER) -> *mut WDF_DRIVER_GLOBALS {
+    let known =
+        GLOBALS.with(|globals| globals.iter().find(|known| known.0 == driver as u64).map(|known| known.1));
+    known.unwrap_or_default() as *mut WDF_DRIVER_GLOBALS
 }
 
 /// EvtDriverDeviceAdd has made that device.

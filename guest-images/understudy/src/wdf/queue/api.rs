@@ -16,8 +16,8 @@ use understudy_rules::wdf::table::Handle;
 use wdk_offline::{
     NTSTATUS, PFN_WDF_IO_QUEUE_STATE, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES,
     STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
-    WDF_DRIVER_GLOBALS, WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFCONTEXT, WDFDEVICE, WDFQUEUE,
-    WDFREQUEST,
+    WDF_DRIVER_GLOBALS, WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFCONTEXT, WDFDEVICE, WDFFILEOBJECT,
+    WDFQUEUE, WDFREQUEST,
 };
 
 /// Bug check 0x10D, first parameter: a queue that is fatally wrong.
@@ -90,7 +90,8 @@ pub(crate) unsafe extern "win64" fn create(
         _ => None,
     };
     // WdfUseDefault: a function driver's queues are
-    let managed = config.PowerManaged != 0;
+    let used_by_default = !device.filter && !device.bus.is_control();
+    let managed = config.PowerManaged == 1 || config.PowerManaged == 2 && used_by_default;
     let power = if managed && device.bus.stage() != Stage::Working { Power::Off } else { Power::On };
     let owner = object::owner(device_handle, FUNCTION);
     if fault::strikes(owner, FUNCTION) {
@@ -298,9 +299,31 @@ pub(crate) unsafe extern "win64" fn retrieve_next_request(
     queue: WDFQUEUE,
     out: *mut WDFREQUEST,
 ) -> NTSTATUS {
-    const FUNCTION: &str = "WdfIoQueueRetrieveNextRequest";
-    require_irql(FUNCTION, Irql::DISPATCH);
-    let queue = get(queue, FUNCTION);
+    // SAFETY: as in `retrieve`.
+    unsafe { retrieve("WdfIoQueueRetrieveNextRequest", queue, |_| true, out) }
+}
+
+/// WdfIoQueueRetrieveRequestByFileObject: as above, the first of that file.
+pub(crate) unsafe extern "win64" fn retrieve_request_by_file_object(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    queue: WDFQUEUE,
+    file: WDFFILEOBJECT,
+    out: *mut WDFREQUEST,
+) -> NTSTATUS {
+    let of_file = |request: &request::Request| request.inner.with(|known| known.file) == file as u64;
+    // SAFETY: as in `retrieve`.
+    unsafe { retrieve("WdfIoQueueRetrieveRequestByFileObject", queue, of_file, out) }
+}
+
+/// Gives the first request that is wanted to the driver.
+unsafe fn retrieve(
+    function: &str,
+    queue: WDFQUEUE,
+    wanted: impl Fn(&request::Request) -> bool,
+    out: *mut WDFREQUEST,
+) -> NTSTATUS {
+    require_irql(function, Irql::DISPATCH);
+    let queue = get(queue, function);
     if matches!(queue.kind, Kind::Parallel(_)) {
         return STATUS_INVALID_DEVICE_STATE;
     }
@@ -308,7 +331,7 @@ pub(crate) unsafe extern "win64" fn retrieve_next_request(
         if inner.power != Power::On || !inner.dispatch {
             return Err(STATUS_WDF_PAUSED);
         }
-        let Some(request) = queue.take_first(inner, |_| true) else {
+        let Some(request) = queue.take_first(inner, wanted) else {
             inner.next_is_first |= !inner.queued.is_empty();
             return Err(STATUS_NO_MORE_ENTRIES);
         };

@@ -10,9 +10,9 @@ use alloc::format;
 use core::sync::atomic::Ordering::Relaxed;
 use understudy_rules::wdf::recall::Recall;
 use wdk_offline::{
-    NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS, WDF_DRIVER_GLOBALS,
-    WDF_OBJECT_ATTRIBUTES, WDF_REQUEST_PARAMETERS, WDF_REQUEST_REUSE_PARAMS, WDFFILEOBJECT, WDFIOTARGET,
-    WDFREQUEST,
+    IRP, NTSTATUS, STATUS_INFO_LENGTH_MISMATCH, STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS,
+    WDF_DRIVER_GLOBALS, WDF_OBJECT_ATTRIBUTES, WDF_REQUEST_PARAMETERS, WDF_REQUEST_REUSE_PARAMS,
+    WDFFILEOBJECT, WDFIOTARGET, WDFREQUEST,
 };
 
 const STATUS_WDF_REQUEST_INVALID_STATE: NTSTATUS = 0xC020_0208_u32 as i32;
@@ -198,4 +198,26 @@ pub(crate) unsafe extern "win64" fn get_file_object(
     const FUNCTION: &str = "WdfRequestGetFileObject";
     require_irql(FUNCTION, Irql::DISPATCH);
     get(request, FUNCTION).inner.with(|inner| inner.file) as WDFFILEOBJECT
+}
+
+/// WdfRequestWdmGetIrp: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn wdm_get_irp(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) -> *mut IRP {
+    const FUNCTION: &str = "WdfRequestWdmGetIrp";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    get(request, FUNCTION).irp(FUNCTION).raw()
+}
+
+/// WdfRequestGetRequestorMode: up to DISPATCH_LEVEL.
+pub(crate) unsafe extern "win64" fn get_requestor_mode(
+    _globals: *mut WDF_DRIVER_GLOBALS,
+    request: WDFREQUEST,
+) -> i8 {
+    const FUNCTION: &str = "WdfRequestGetRequestorMode";
+    require_irql(FUNCTION, Irql::DISPATCH);
+    let irp = get(request, FUNCTION).irp(FUNCTION).raw();
+    // SAFETY: the request's IRP, which lives.
+    unsafe { (*irp).RequestorMode }
 }

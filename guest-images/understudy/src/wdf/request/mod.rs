@@ -214,11 +214,11 @@ impl Request {
     }
 
     /// A request for an IRP that has come to a device of `owner`.
-    pub(crate) fn receive(owner: Owner, irp: Irp, file: u64) -> Arc<Self> {
+    pub(crate) fn receive(owner: Owner, irp: Irp, file: u64, attributes: Attributes) -> Arc<Self> {
         let made = Self::make(owner, true, irp, Place::Queued);
         made.inner.with(|inner| inner.file = file);
         let payload = made.clone();
-        let handle = object::create_for(owner, "dispatch", payload, None, Attributes::NONE);
+        let handle = object::create_for(owner, "dispatch", payload, None, attributes);
         made.handle.store(handle.raw(), Relaxed);
         irp.set_context(handle.raw());
         made
