@@ -156,6 +156,8 @@ fn status_words_are_shown_and_not_written() {
 }
 
 proptest! {
+    #![proptest_config(crate::cases(256))]
+
     /// A driver that goes on from STAT.SEQ + 1 has each of its commands taken exactly once, however often
     /// the front end reads, rewrites or repeats its copy.
     #[test]

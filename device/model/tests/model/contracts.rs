@@ -39,7 +39,7 @@ fn used_in<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Vec<(u64, Fate)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(192))]
 
     /// Every chain available when the command was taken gets exactly one used element.
     #[test]

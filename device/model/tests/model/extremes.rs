@@ -44,7 +44,7 @@ fn words() -> impl Strategy<Value = Vec<(u64, u16)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(512))]
 
     /// No panic, every run ends, transmit writes nothing outside the used ring.
     #[test]

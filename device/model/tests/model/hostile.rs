@@ -158,7 +158,7 @@ fn no_used_element_is_written_over_one_that_is_not_visible_yet() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(256))]
 
     /// No panic, every run ends, nothing but the used ring is written, every frame is as long as one may be.
     #[test]
