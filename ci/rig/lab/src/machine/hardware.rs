@@ -90,13 +90,8 @@ impl Hardware {
                     .stdin(Stdio::null())
                     .output()
                     .with_context(|| format!("cannot start {}", qemu.display()))?;
-                if !asked.status.success() {
-                    let why = String::from_utf8_lossy(&asked.stderr);
-                    return Err(refuse(why.lines().next().unwrap_or("QEMU refuses it").trim().into()).into());
-                }
-                let has_wire = String::from_utf8_lossy(&asked.stdout)
-                    .lines()
-                    .any(|option| option.trim().starts_with("netdev="));
+                let options = String::from_utf8_lossy(&asked.stdout);
+                let has_wire = has_wire(&options).ok_or_else(|| refuse("QEMU has no such device".into()))?;
                 Ok(Self::Qemu { device: device.clone(), has_wire })
             }
             Self::VhostUser { socket, .. } | Self::VfioUser(socket) if !socket.exists() => {
@@ -117,6 +112,13 @@ impl Hardware {
     pub fn has_wire(&self) -> bool {
         matches!(self, Self::Qemu { has_wire: true, .. })
     }
+}
+
+/// Whether a device with these options, as QEMU prints them, is a network card. QEMU ends well, and prints none, where it has no
+/// such device.
+fn has_wire(options: &str) -> Option<bool> {
+    let is_there = !options.trim().is_empty();
+    is_there.then(|| options.lines().any(|option| option.trim().starts_with("netdev=")))
 }
 
 #[cfg(test)]
@@ -142,6 +144,13 @@ mod tests {
         for text in ["e1000e", "qemu:", "vhost-user:/s,virtio-id=x", "vfio-user", "none:1"] {
             assert!(text.parse::<Hardware>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn qemus_list_of_options_tells_whether_there_is_the_device_and_whether_it_has_a_wire() {
+        assert_eq!(has_wire("nic options:\n  mac=<str>\n  netdev=<str>\n"), Some(true));
+        assert_eq!(has_wire("edu options:\n  addr=<str>\n"), Some(false));
+        assert_eq!(has_wire("\n"), None);
     }
 
     #[test]
