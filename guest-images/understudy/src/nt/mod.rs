@@ -200,6 +200,7 @@ fn kernel() -> Vec<Export> {
         "ZwOpenKey" => registry::open_key,
         "ZwQueryValueKey" => registry::query_value,
         "ZwSetValueKey" => registry::set_value,
+        "__C_specific_handler" => system::c_specific_handler,
         "__chkstk" => crate::verifier::stack::probe,
         "memcmp" => system::memcmp,
         "memcpy" => system::memcpy,

@@ -204,3 +204,9 @@ pub(super) unsafe extern "win64" fn wmi_registration_control(_device: *mut c_voi
     require_irql("IoWMIRegistrationControl", Irql::PASSIVE);
     STATUS_SUCCESS
 }
+
+/// `__C_specific_handler`: what the frames of `__try` name as their handler. Nobody calls it here: an exception ends the run
+/// before any handler is looked for.
+pub(super) unsafe extern "win64" fn c_specific_handler() -> i32 {
+    trace::not_offered("the handling of an exception")
+}

@@ -158,3 +158,13 @@ pub(super) unsafe extern "win64" fn deregister(handle: NDIS_HANDLE) {
     // SAFETY: made in `register`, and the device that had it is gone.
     drop(unsafe { Box::from_raw(control.table) });
 }
+
+/// NdisGetDeviceReservedExtension: up to DISPATCH_LEVEL. The area behind a control device; NULL of any other.
+pub(super) unsafe extern "win64" fn reserved_extension(object: *mut DEVICE_OBJECT) -> *mut u64 {
+    require_irql(IRQL, "NdisGetDeviceReservedExtension", Irql::DISPATCH);
+    CONTROLS.with(|controls| {
+        let mut of_it =
+            controls.iter_mut().filter(|control| control.object == object && !control.area.is_empty());
+        of_it.next().map_or(core::ptr::null_mut(), |control| control.area.as_mut_ptr())
+    })
+}

@@ -46,13 +46,19 @@ pub(super) unsafe extern "win64" fn register(
         (all.SendNetBufferListsHandler.is_some(), all.SendNetBufferListsCompleteHandler.is_some()),
         (all.ReceiveNetBufferListsHandler.is_some(), all.ReturnNetBufferListsHandler.is_some()),
     );
-    if all.SetOptionsHandler.is_some() {
-        crate::verifier::trace::not_offered("SetOptions of a filter driver");
-    }
-    // SAFETY: the driver passes the place for its handle.
+    let options = all.SetOptionsHandler;
+    // SAFETY: the driver passes the place for its handle, which SetOptions finds there.
     unsafe { *handle = made.handle as NDIS_HANDLE };
-    modules::register(made);
-    NDIS_STATUS_SUCCESS
+    modules::register(made.clone());
+    let Some(options) = options else { return NDIS_STATUS_SUCCESS };
+    // SAFETY: the driver's handler with its own handle and context, at PASSIVE_LEVEL.
+    let status = crate::verifier::trace::callback(made.label, "SetOptions", || unsafe {
+        options(made.handle as NDIS_HANDLE, made.context as NDIS_HANDLE)
+    });
+    if status != NDIS_STATUS_SUCCESS {
+        modules::deregister(&made);
+    }
+    status
 }
 
 /// A driver may have a handler for lists of one way and none for their return; here lists go back the way they came.

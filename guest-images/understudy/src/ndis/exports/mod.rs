@@ -45,5 +45,11 @@ pub(crate) fn all() -> Vec<Export> {
         "NdisWaitEvent" => system::wait_event,
         "NdisRegisterDeviceEx" => device::register,
         "NdisDeregisterDeviceEx" => device::deregister,
+        "NdisGetDeviceReservedExtension" => device::reserved_extension,
+        "NdisResetEvent" => system::reset_event,
+        "NdisMSleep" => system::sleep,
+        "NdisGetVersion" => system::version,
+        "NdisOpenConfigurationEx" => system::open_configuration,
+        "NdisCloseConfiguration" => system::close_configuration,
     }
 }

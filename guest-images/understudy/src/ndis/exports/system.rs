@@ -74,3 +74,41 @@ pub(super) unsafe extern "win64" fn wait_event(at: *mut NDIS_EVENT, ms: u32) -> 
     }
     u8::from(trace::sleep(|| event.wait_timeout(u64::from(ms) * 1000)))
 }
+
+/// NdisResetEvent: up to DISPATCH_LEVEL.
+pub(super) unsafe extern "win64" fn reset_event(at: *mut NDIS_EVENT) {
+    require_irql(IRQL, "NdisResetEvent", Irql::DISPATCH);
+    event(at, "NdisResetEvent").reset();
+}
+
+/// NdisMSleep: PASSIVE_LEVEL.
+pub(super) unsafe extern "win64" fn sleep(us: u32) {
+    require_irql(IRQL, "NdisMSleep", Irql::PASSIVE);
+    trace::sleep(|| crate::ke::delay_us(us.into()));
+}
+
+/// NdisGetVersion: any IRQL. 6.89, the newest whose filters register.
+pub(super) unsafe extern "win64" fn version() -> u32 {
+    0x0006_0059
+}
+
+/// NdisOpenConfigurationEx: PASSIVE_LEVEL. A filter's INF gives it no parameters: there is nothing to open.
+pub(super) unsafe extern "win64" fn open_configuration(object: *mut c_void, out: *mut NDIS_HANDLE) -> i32 {
+    const FUNCTION: &str = "NdisOpenConfigurationEx";
+    require_irql(IRQL, FUNCTION, Irql::PASSIVE);
+    // SAFETY: the driver passes NDIS_CONFIGURATION_OBJECT: header, then the handle of a driver or a module.
+    let handle = unsafe { object.cast::<NDIS_HANDLE>().add(1).read() };
+    if modules::owner_of_handle(handle).is_none() {
+        stop("InvalidFilterHandle", format!("{FUNCTION}: {handle:p} is neither driver nor module"));
+    }
+    // SAFETY: the driver passes the place for its handle.
+    unsafe { *out = core::ptr::null_mut() };
+    ndis_sys::NDIS_STATUS_FAILURE
+}
+
+/// NdisCloseConfiguration: PASSIVE_LEVEL. None is open.
+pub(super) unsafe extern "win64" fn close_configuration(handle: NDIS_HANDLE) {
+    const FUNCTION: &str = "NdisCloseConfiguration";
+    require_irql(IRQL, FUNCTION, Irql::PASSIVE);
+    stop("InvalidFilterHandle", format!("{FUNCTION}: {handle:p} is no configuration that is open"));
+}

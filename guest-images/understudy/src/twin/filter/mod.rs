@@ -4,3 +4,4 @@
 mod broken;
 mod driver;
 mod flow;
+mod options;
