@@ -4,8 +4,9 @@ use super::{Irp, STATUS_NO_SUCH_DEVICE, STATUS_OBJECT_NAME_COLLISION};
 use crate::ke::Irql;
 use crate::ke::irqlock::IrqLock;
 use crate::mm::Owner;
+use crate::verifier::pool::Lent;
 use crate::verifier::{BugCheck, require_irql, trace};
-use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::ffi::c_void;
 use wdk_offline::{DEVICE_OBJECT, DRIVER_OBJECT, NTSTATUS, PDRIVER_DISPATCH, STATUS_INVALID_DEVICE_REQUEST};
 
@@ -47,16 +48,18 @@ pub(crate) struct New<'a> {
 }
 
 struct Entry {
-    object: Box<DEVICE_OBJECT>,
-    /// Kept only for its address in DEVICE_OBJECT.DeviceExtension.
-    _extension: Vec<u64>,
+    /// The device object, and behind it its extension.
+    memory: Lent,
     owner: Owner,
     name: Option<String>,
     dispatch: Dispatch,
 }
 
-// SAFETY: the device object's pointers are addresses that its driver keeps.
-unsafe impl Send for Entry {}
+impl Entry {
+    fn object(&self) -> *mut DEVICE_OBJECT {
+        self.memory.start().cast()
+    }
+}
 
 static DEVICES: IrqLock<Vec<Entry>> = IrqLock::new(Vec::new());
 
@@ -68,29 +71,24 @@ pub(crate) fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
     if new.name.is_some_and(|name| find(name).is_some()) {
         return Err(STATUS_OBJECT_NAME_COLLISION);
     }
-    let mut extension = vec![0_u64; new.extension.div_ceil(8)];
-    let mut object = Box::new(DEVICE_OBJECT {
+    let memory = Lent::new(b"Devi", size_of::<DEVICE_OBJECT>() + new.extension, true);
+    let raw = memory.start().cast::<DEVICE_OBJECT>();
+    let object = DEVICE_OBJECT {
         Type: 3,
         Size: size_of::<DEVICE_OBJECT>() as u16,
         DriverObject: new.driver,
         DeviceType: new.kind,
         Characteristics: new.characteristics,
         StackSize: new.stack as i8,
-        DeviceExtension: if extension.is_empty() {
-            core::ptr::null_mut()
-        } else {
-            extension.as_mut_ptr().cast::<c_void>()
+        DeviceExtension: match new.extension {
+            0 => core::ptr::null_mut(),
+            _ => raw.wrapping_add(1).cast::<c_void>(),
         },
         ..DEVICE_OBJECT::default()
-    });
-    let raw = &raw mut *object;
-    let entry = Entry {
-        object,
-        _extension: extension,
-        owner: new.owner,
-        name: new.name.map(String::from),
-        dispatch: new.dispatch,
     };
+    // SAFETY: a fresh block with room for it.
+    unsafe { raw.write(object) };
+    let entry = Entry { memory, owner: new.owner, name: new.name.map(String::from), dispatch: new.dispatch };
     DEVICES.with(|devices| devices.push(entry));
     Ok(raw)
 }
@@ -98,7 +96,7 @@ pub(crate) fn create(new: &New<'_>) -> Result<*mut DEVICE_OBJECT, NTSTATUS> {
 /// Deletes a device object; its names go with their drivers. PASSIVE_LEVEL.
 pub(crate) fn delete(object: *mut DEVICE_OBJECT) {
     let gone = DEVICES.with(|devices| {
-        let at = devices.iter().position(|entry| core::ptr::from_ref(&*entry.object) == object.cast_const());
+        let at = devices.iter().position(|entry| entry.object() == object);
         at.map(|at| devices.swap_remove(at))
     });
     if gone.is_none() {
@@ -115,26 +113,27 @@ pub(crate) fn delete(object: *mut DEVICE_OBJECT) {
 pub(crate) fn find(name: &str) -> Option<*mut DEVICE_OBJECT> {
     DEVICES.with(|devices| {
         let matches =
-            |entry: &&mut Entry| entry.name.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name));
-        devices.iter_mut().find(matches).map(|entry| &raw mut *entry.object)
+            |entry: &&Entry| entry.name.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name));
+        devices.iter().find(matches).map(Entry::object)
     })
 }
 
-fn with<R>(object: *mut DEVICE_OBJECT, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+fn with<R>(object: *mut DEVICE_OBJECT, look: impl FnOnce(&Entry, &DEVICE_OBJECT) -> R) -> Option<R> {
     DEVICES.with(|devices| {
-        let is = |entry: &&mut Entry| core::ptr::from_ref(&*entry.object) == object.cast_const();
-        devices.iter_mut().find(is).map(look)
+        let entry = devices.iter().find(|entry| entry.object() == object)?;
+        // SAFETY: the entry's own object, which lives as long as it; drivers only put words into it.
+        Some(look(entry, unsafe { &*object }))
     })
 }
 
 /// Whether this is a live device object.
 pub(crate) fn exists(object: *mut DEVICE_OBJECT) -> bool {
-    with(object, |_| ()).is_some()
+    with(object, |_, _| ()).is_some()
 }
 
 /// Stack locations that an IRP for the device needs; 1 where it is gone.
 pub(crate) fn stack_size(object: *mut DEVICE_OBJECT) -> u8 {
-    with(object, |entry| entry.object.StackSize).map_or(1, |size| size.max(1) as u8)
+    with(object, |_, object| object.StackSize).map_or(1, |size| size.max(1) as u8)
 }
 
 /// Device objects of a driver that are left, in words.
@@ -147,7 +146,7 @@ pub(crate) fn report(owner: Owner) -> Vec<String> {
 
 /// Hands an IRP, whose current location is this device's, to whoever takes it.
 fn dispatch(object: *mut DEVICE_OBJECT, irp: Irp) -> NTSTATUS {
-    let found = with(object, |entry| (entry.dispatch, entry.object.DriverObject));
+    let found = with(object, |entry, object| (entry.dispatch, object.DriverObject));
     let Some((dispatch, driver)) = found else {
         irp.set_status(STATUS_NO_SUCH_DEVICE, 0);
         irp.complete();

@@ -4,6 +4,7 @@ use super::transfer::Transfer;
 use super::{Irp, MJ_CLEANUP, MJ_CLOSE, MJ_CREATE, MJ_DEVICE_CONTROL, device};
 use crate::ke::Event;
 use crate::ke::irqlock::IrqLock;
+use crate::verifier::pool::Lent;
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 use wdk_offline::{DEVICE_OBJECT, FILE_OBJECT, FILE_SHARE_READ, FILE_SHARE_WRITE, NTSTATUS};
@@ -21,7 +22,8 @@ const CLEANUP_BOUND_US: u64 = 5_000_000;
 
 /// An open file.
 pub(crate) struct File {
-    object: *mut FILE_OBJECT,
+    /// The FILE_OBJECT.
+    memory: Lent,
     /// What the file object's name points to.
     _name: Box<[u16]>,
     device: *mut DEVICE_OBJECT,
@@ -38,13 +40,6 @@ unsafe impl Send for File {}
 // SAFETY: as above.
 unsafe impl Sync for File {}
 
-impl Drop for File {
-    fn drop(&mut self) {
-        // SAFETY: made by Box::into_raw in `open`; IRP_MJ_CLOSE has completed, or IRP_MJ_CREATE failed.
-        drop(unsafe { Box::from_raw(self.object) });
-    }
-}
-
 /// Every open file.
 static FILES: IrqLock<Vec<Arc<File>>> = IrqLock::new(Vec::new());
 
@@ -59,8 +54,9 @@ impl File {
         if exclusive && FILES.with(|files| files.iter().any(|file| file.device == device)) {
             return Err(STATUS_ACCESS_DENIED);
         }
-        // SAFETY: all zero bytes are a valid file object: numbers and nullable pointers.
-        let mut object: Box<FILE_OBJECT> = Box::new(unsafe { core::mem::zeroed() });
+        let memory = Lent::new(b"File", size_of::<FILE_OBJECT>(), true);
+        // SAFETY: a fresh block; all zero bytes are a valid file object: numbers and nullable pointers.
+        let object = unsafe { &mut *memory.start().cast::<FILE_OBJECT>() };
         object.Type = 5;
         object.Size = size_of::<FILE_OBJECT>() as i16;
         object.DeviceObject = device;
@@ -69,7 +65,7 @@ impl File {
         object.FileName.Length = (2 * name.len()) as u16;
         object.FileName.MaximumLength = object.FileName.Length;
         let file = Arc::new(Self {
-            object: Box::into_raw(object),
+            memory,
             _name: name,
             device,
             mode: if program { USER } else { KERNEL },
@@ -89,7 +85,7 @@ impl File {
 
     /// The FILE_OBJECT.
     pub(crate) fn object(&self) -> *mut FILE_OBJECT {
-        self.object
+        self.memory.start().cast()
     }
 
     /// A new IRP at the file's device, its next location filled with major function and file.
@@ -99,9 +95,9 @@ impl File {
         // SAFETY: the IRP and its next location are this function's until it is sent.
         unsafe {
             (*irp.raw()).RequestorMode = self.mode;
-            (*irp.raw()).Tail.Overlay.OriginalFileObject = self.object;
+            (*irp.raw()).Tail.Overlay.OriginalFileObject = self.object();
             (*next).MajorFunction = major;
-            (*next).FileObject = self.object;
+            (*next).FileObject = self.object();
             if major == MJ_CREATE {
                 (*next).Parameters.Create.Options = OPEN;
                 (*next).Parameters.Create.ShareAccess = (FILE_SHARE_READ | FILE_SHARE_WRITE) as u16;
@@ -176,7 +172,7 @@ impl File {
             crate::verifier::violation(
                 "RequestNeverCompleted",
                 6,
-                self.object as u64,
+                self.object() as u64,
                 alloc::format!(
                     "{left} requests of a file are outstanding {} s after its IRP_MJ_CLEANUP",
                     CLEANUP_BOUND_US / 1_000_000

@@ -2,9 +2,8 @@
 //!
 //! Rules: CX15 to CX17 (`driver/docs/netadaptercx.md`).
 
-use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use crate::verifier::pool::Lent;
 use alloc::{vec, vec::Vec};
-use core::alloc::Layout;
 use core::mem::offset_of;
 use netadaptercx_sys::{NET_RING, NetRingGetElementAtIndex};
 use understudy_rules::netcx::element::RingHeader;
@@ -13,10 +12,11 @@ use understudy_rules::netcx::verifier::Ring;
 /// Where the elements begin.
 const ELEMENTS: usize = offset_of!(NET_RING, Buffer);
 
-/// One ring's memory. The driver holds pointers to it as long as its queue lives.
+/// One ring's memory, lent out of the pool. The driver holds pointers to it as long as its queue lives.
 pub(crate) struct RingMemory {
     ring: *mut NET_RING,
-    layout: Layout,
+    /// Kept only for its bytes, at which `ring` points.
+    _memory: Lent,
     stride: usize,
     count: u32,
 }
@@ -31,19 +31,16 @@ impl RingMemory {
     #[must_use]
     pub(crate) fn new(count: u32, stride: usize) -> Self {
         let size = (ELEMENTS + count as usize * stride).next_multiple_of(64);
-        let Ok(layout) = Layout::from_size_align(size, 64) else { unreachable!("a ring of {size} bytes") };
-        // SAFETY: the size is not zero.
-        let ring = unsafe { alloc_zeroed(layout) }.cast::<NET_RING>();
-        if ring.is_null() {
-            handle_alloc_error(layout);
-        }
+        let memory = Lent::new(b"NxRg", size, true);
+        // it begins at a page, or ends where one ends: either way it is aligned to 64
+        let ring = memory.start().cast::<NET_RING>();
         // SAFETY: fresh memory of at least a header's size, aligned to 64.
         unsafe {
             (*ring).ElementStride = stride as u16;
             (*ring).NumberOfElements = count;
             (*ring).ElementIndexMask = count - 1;
         }
-        Self { ring, layout, stride, count }
+        Self { ring, _memory: memory, stride, count }
     }
 
     /// The pointer for the driver.
@@ -155,15 +152,5 @@ impl RingMemory {
     #[must_use]
     pub(crate) fn stride(&self) -> usize {
         self.stride
-    }
-}
-
-impl Drop for RingMemory {
-    fn drop(&mut self) {
-        // SAFETY: allocated with this layout in `new`; filled first so that a late use shows.
-        unsafe {
-            core::ptr::write_bytes(self.ring.cast::<u8>(), 0xdd, self.layout.size());
-            dealloc(self.ring.cast(), self.layout);
-        }
     }
 }

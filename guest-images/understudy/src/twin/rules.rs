@@ -4,6 +4,7 @@ use super::driver::{CANCELLED, Callbacks, Driver, Io, Request, open};
 use super::machine::{on_a_machine, stops_with};
 use crate::ke::irqlock::IrqLock;
 use crate::ke::{Irql, irql, lower, raise};
+use crate::netcx::ring::RingMemory;
 use crate::verifier::{fault, pool, trace, window};
 use crate::wdf::{bus::Bus as _, bus::Stage, lock, memory, object, timer};
 use alloc::sync::Arc;
@@ -313,6 +314,18 @@ fn a_freed_block_that_was_written_is_named_at_the_next_unload() {
         pool::check_freed();
         // SAFETY: freed memory that is kept, which is to be hit.
         unsafe { block.add(23).write(1) };
+        pool::check_freed();
+    });
+}
+
+#[test]
+fn a_ring_that_is_written_after_its_queues_end_is_named() {
+    stops_with!("FreedPoolWritten", || {
+        let ring = RingMemory::new(8, 32);
+        let late = ring.pointer();
+        drop(ring);
+        // SAFETY: freed memory that is kept, which is to be hit.
+        unsafe { (*late).BeginIndex = 1 };
         pool::check_freed();
     });
 }
